@@ -47,6 +47,7 @@ pub enum Known {
     TransferEncoding,
     Te,
     Trailer,
+    Http2Settings,
     Upgrade,
     Expect,
     KeepAlive,
@@ -123,6 +124,8 @@ pub struct RequestHead {
     pub version: Version,
     /// Fields in the order received.
     pub fields: Vec<Field>,
+    /// The bytes are HTTP/1.1 text, so that a run of lines can be sent on as it is.
+    pub is_text: bool,
     /// Bytes of the whole head with its empty line.
     pub len: usize,
     /// How the body is delimited.
@@ -133,6 +136,8 @@ pub struct RequestHead {
     pub expects_continue: bool,
     /// The target has bytes that are sent on percent-encoded.
     pub target_unclean: bool,
+    /// Codings besides chunked stand in Transfer-Encoding.
+    pub extra_codings: bool,
     /// How safely two readers would read the same (H8).
     pub tier: Tier,
     /// What put it into its tier.
@@ -144,7 +149,9 @@ pub struct RequestHead {
 pub struct ConnectionOptions {
     /// The connection may serve another message after this one.
     pub keep_alive: bool,
-    /// `upgrade` was among the options.
+    /// `close` was among the options.
+    pub close: bool,
+    /// `upgrade` was among the options, and the message has an Upgrade field.
     pub upgrade: bool,
     /// Options other than `close`, `keep-alive` and `upgrade` name fields that must not be sent on.
     pub lists_fields: bool,
@@ -203,6 +210,27 @@ impl<'a> RequestView<'a> {
     }
 }
 
+/// A parsed response head. Reused like [`RequestHead`].
+#[derive(Clone, Debug, Default)]
+pub struct ResponseHead {
+    /// Status code, 100 to 999.
+    pub status: u16,
+    /// Reason phrase, may be empty.
+    pub reason: Span,
+    /// Version.
+    pub version: Version,
+    /// Fields in the order received.
+    pub fields: Vec<Field>,
+    /// Bytes of the whole head with its empty line.
+    pub len: usize,
+    /// Content-Length, when there is one.
+    pub content_length: Option<u64>,
+    /// Transfer-Encoding ends in chunked.
+    pub chunked: bool,
+    /// What the target asked of the connection.
+    pub connection: ConnectionOptions,
+}
+
 /// The pairs of a Cookie field's value.
 pub fn cookies(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     value.split(|b| *b == b';').filter_map(|pair| {
@@ -240,7 +268,7 @@ impl RequestHead {
         head.connection.keep_alive = true;
         for (name, value) in fields {
             let field = Field { name: put(bytes, name), value: put(bytes, value), ..Field::default() };
-            head.fields.push(Field { known: crate::request::known(name), ..field });
+            head.fields.push(Field { known: crate::fields::known(name), ..field });
         }
         head.len = bytes.len();
         head

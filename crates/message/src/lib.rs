@@ -3,11 +3,18 @@
 //! Sans-I/O: this crate has never seen a socket. Bytes come in as slices, messages go out as bytes appended to a buffer;
 //! the same input gives the same output however it is split.
 
+mod bytes;
+pub mod chunked;
 pub mod desync;
+pub mod fields;
 pub mod framing;
 pub mod head;
+mod odd;
 pub mod request;
+pub mod response;
+pub mod send;
 
 pub use desync::{Reason, Tier};
-pub use framing::Framing;
-pub use head::{ConnectionOptions, Field, Fitness, Known, RequestHead, RequestView, Span, Version};
+pub use framing::{Body, Framing};
+pub use head::{ConnectionOptions, Field, Fitness, Known, RequestHead, RequestView, ResponseHead, Span, Version};
+pub use request::Parsed;

@@ -1,0 +1,373 @@
+//! Heads as they are sent on: hop-by-hop fields out, forwarding fields in (RFC 9110 section 7.6, H4 to H7).
+//!
+//! Lines that go on unchanged are copied in runs straight from the received bytes.
+
+use crate::bytes::{is_control, is_target, list};
+use crate::framing::Framing;
+use crate::head::{Field, Fitness, Known, RequestView, ResponseHead, Version};
+
+/// How a request head is changed on its way to a target.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// Origin-form target in place of the received one.
+    pub target: Option<&'a [u8]>,
+    /// What Host becomes.
+    pub host: Host<'a>,
+    /// Drop names that are not `[-A-Za-z0-9]+` (H7).
+    pub drop_unusual_names: bool,
+    /// What X-Forwarded-For becomes (H4).
+    pub forwarded_for: ForwardedFor<'a>,
+    /// Whole lines `X-Forwarded-Proto: ...` and `X-Forwarded-Port: ...`, each with CRLF.
+    pub forwarded_lines: &'a [u8],
+    /// A fresh `1-{8 hex}-{24 hex}` for X-Amzn-Trace-Id (H5).
+    pub trace: &'a [u8],
+    /// The upgrade that the client asks for is passed on.
+    pub upgrade: bool,
+}
+
+/// What Host becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host<'a> {
+    /// As received.
+    Keep,
+    /// `:port` is added when the received one has none.
+    AddPort(&'a [u8]),
+    /// This instead.
+    Replace(&'a [u8]),
+}
+
+/// What X-Forwarded-For becomes (H4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardedFor<'a> {
+    /// This address is added behind those received.
+    Append(&'a [u8]),
+    /// As received.
+    Preserve,
+    /// None.
+    Remove,
+}
+
+/// Longest X-Amzn-Trace-Id that is kept (H5).
+const TRACE_LIMIT: usize = 7 * 1024;
+
+/// Copies runs of lines that go on unchanged.
+struct Lines<'a, 'o> {
+    bytes: &'a [u8],
+    out: &'o mut Vec<u8>,
+    run: Option<(usize, usize)>,
+    is_text: bool,
+}
+
+impl Lines<'_, '_> {
+    /// The field goes on; `end` is where the next line starts.
+    #[inline]
+    fn keep(&mut self, field: &Field, end: usize) {
+        let start = field.name.start as usize;
+        if !self.is_text {
+            put_field(self.out, field.name.of(self.bytes), field.value.of(self.bytes));
+        } else if let Some((_, run_end)) = &mut self.run {
+            *run_end = end;
+        } else {
+            self.run = Some((start, end));
+        }
+    }
+
+    /// The field does not go on: what was kept so far is written.
+    #[inline]
+    fn flush(&mut self) {
+        if let Some((start, end)) = self.run.take() {
+            self.out.extend_from_slice(self.bytes.get(start..end).unwrap_or(&[]));
+        }
+    }
+}
+
+/// Appends `name: value` and CRLF.
+pub fn put_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the head that a target is sent: HTTP/1.1, with its empty line.
+pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
+    let RequestView { bytes, head } = view;
+    out.reserve(head.len + 256);
+    out.extend_from_slice(view.method());
+    out.push(b' ');
+    put_target(view, plan.target, out);
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    put_host(view, plan.host, out);
+
+    let mut lines = Lines { bytes, out, run: None, is_text: head.is_text };
+    let (mut lengths, mut forwarded, mut traced) = (0, false, false);
+    for (i, field) in head.fields.iter().enumerate() {
+        let keeps = match field.known {
+            Known::Other => !head.connection.lists_fields || !is_listed(view, field.name.of(bytes)),
+            Known::Host => plan.host == Host::Keep && is_authority(view, field),
+            Known::ContentLength => {
+                lengths += 1;
+                lengths == 1 && matches!(head.framing, Framing::Length(_))
+            }
+            Known::XForwardedFor => {
+                forwarded = true;
+                plan.forwarded_for == ForwardedFor::Preserve
+            }
+            Known::XAmznTraceId => {
+                traced = true;
+                false
+            }
+            known => !is_hop_by_hop(known) && !matches!(known, Known::XForwardedProto | Known::XForwardedPort),
+        };
+        match field.fitness {
+            Fitness::Clean if keeps => {}
+            Fitness::UnusualName if keeps && !plan.drop_unusual_names => {}
+            Fitness::ControlInValue if keeps => {
+                lines.flush();
+                put_cleaned(lines.out, field, bytes);
+                continue;
+            }
+            _ => {
+                lines.flush();
+                continue;
+            }
+        }
+        let next = head.fields.get(i + 1).map_or(head.len.saturating_sub(2), |f| f.name.start as usize);
+        lines.keep(field, next);
+    }
+    lines.flush();
+
+    if head.framing == Framing::Chunked {
+        put_codings(view, out);
+    }
+    if plan.upgrade && head.connection.upgrade {
+        out.extend_from_slice(b"Connection: Upgrade\r\n");
+        put_field(out, b"Upgrade", view.known(Known::Upgrade).unwrap_or(b"websocket"));
+    }
+    if let ForwardedFor::Append(client) = plan.forwarded_for {
+        out.extend_from_slice(b"X-Forwarded-For: ");
+        if forwarded {
+            for value in values(view, Known::XForwardedFor).filter(|v| !v.is_empty()) {
+                out.extend_from_slice(value);
+                out.extend_from_slice(b", ");
+            }
+        }
+        out.extend_from_slice(client);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(plan.forwarded_lines);
+    put_trace(traced.then(|| view.known(Known::XAmznTraceId)).flatten(), plan.trace, out);
+    out.extend_from_slice(b"\r\n\r\n");
+}
+
+fn values<'a>(view: RequestView<'a>, known: Known) -> impl Iterator<Item = &'a [u8]> {
+    view.head
+        .fields
+        .iter()
+        .filter(move |f| f.known == known && f.fitness == Fitness::Clean)
+        .map(|f| f.value.of(view.bytes))
+}
+
+/// The number of addresses in X-Forwarded-For, for the limit of 30 (status 463).
+pub fn forwarded_for_length(view: RequestView<'_>) -> usize {
+    values(view, Known::XForwardedFor).map(|v| list(v).count()).sum()
+}
+
+/// Connection options that name fields of the sender's hop (RFC 9110 section 7.6.1). Fields with a meaning for the proxy
+/// cannot be listed away; those are not [`Known::Other`].
+fn is_listed(view: RequestView<'_>, name: &[u8]) -> bool {
+    values(view, Known::Connection).any(|v| list(v).any(|option| option.eq_ignore_ascii_case(name)))
+}
+
+fn is_hop_by_hop(known: Known) -> bool {
+    matches!(
+        known,
+        Known::Connection
+            | Known::KeepAlive
+            | Known::ProxyConnection
+            | Known::ProxyAuthorization
+            | Known::ProxyAuthenticate
+            | Known::Te
+            | Known::TransferEncoding
+            | Known::Upgrade
+            | Known::Http2Settings
+    )
+}
+
+/// Whether a Host field is what the request is for: the absolute form overrides it (RFC 9112 section 3.2.2).
+fn is_authority(view: RequestView<'_>, field: &Field) -> bool {
+    view.head.authority == field.value && !field.value.is_empty()
+}
+
+fn put_target(view: RequestView<'_>, instead: Option<&[u8]>, out: &mut Vec<u8>) {
+    let target = instead.unwrap_or(view.head.target.of(view.bytes));
+    if !matches!(target.first(), Some(b'/' | b'*')) {
+        out.push(b'/');
+    }
+    if instead.is_none() && !view.head.target_unclean {
+        out.extend_from_slice(target);
+        return;
+    }
+    for byte in target {
+        if is_target(*byte) {
+            out.push(*byte);
+        } else {
+            put_percent(out, *byte);
+        }
+    }
+}
+
+/// Appends `%XX`.
+pub fn put_percent(out: &mut Vec<u8>, byte: u8) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    out.extend_from_slice(&[b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+}
+
+fn put_host(view: RequestView<'_>, host: Host<'_>, out: &mut Vec<u8>) {
+    let field = view.head.fields.iter().find(|f| f.known == Known::Host);
+    let authority = view.head.authority.of(view.bytes);
+    match host {
+        Host::Keep if field.is_some_and(|f| is_authority(view, f)) => {}
+        Host::Keep => put_field(out, b"Host", authority),
+        Host::Replace(host) => put_field(out, b"Host", host),
+        Host::AddPort(port) => {
+            out.extend_from_slice(b"Host: ");
+            out.extend_from_slice(authority);
+            if !authority.is_empty() && view.head.host.len == view.head.authority.len {
+                out.extend_from_slice(port);
+            }
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+}
+
+fn put_cleaned(out: &mut Vec<u8>, field: &Field, bytes: &[u8]) {
+    out.extend_from_slice(field.name.of(bytes));
+    out.extend_from_slice(b": ");
+    out.extend(field.value.of(bytes).iter().map(|b| if is_control(*b) { b' ' } else { *b }));
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Transfer-Encoding of a chunked request: chunked last, other codings before it, without parameters or identity.
+fn put_codings(view: RequestView<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"Transfer-Encoding: ");
+    if view.head.extra_codings {
+        for coding in values(view, Known::TransferEncoding).flat_map(list) {
+            let name = coding.split(|b| *b == b';').next().unwrap_or(coding).trim_ascii();
+            if !name.eq_ignore_ascii_case(b"identity") && !name.eq_ignore_ascii_case(b"chunked") {
+                out.extend_from_slice(name);
+                out.extend_from_slice(b", ");
+            }
+        }
+    }
+    out.extend_from_slice(b"chunked\r\n");
+}
+
+/// X-Amzn-Trace-Id (H5), the last line, without its CRLF.
+fn put_trace(received: Option<&[u8]>, fresh: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"X-Amzn-Trace-Id: ");
+    let received = received.filter(|v| v.len() <= TRACE_LIMIT).unwrap_or(b"");
+    let parts = || received.split(|b| *b == b';').map(<[u8]>::trim_ascii).filter(|p| !p.is_empty());
+    let is = |part: &[u8], key: &[u8]| part.get(..key.len()).is_some_and(|k| k.eq_ignore_ascii_case(key));
+    if !parts().any(|p| is(p, b"Root=")) {
+        out.extend_from_slice(b"Root=");
+        out.extend_from_slice(fresh);
+    } else {
+        out.extend_from_slice(b"Self=");
+        out.extend_from_slice(fresh);
+    }
+    for part in parts().filter(|p| !is(p, b"Self=")) {
+        out.push(b';');
+        out.extend_from_slice(part);
+    }
+}
+
+/// How a response head is changed on its way to a client.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// What the client speaks.
+    pub version: Version,
+    /// The client's connection stays open behind this response.
+    pub keep_alive: bool,
+    /// How the body's framing changes.
+    pub reframe: Reframe,
+    /// Whole lines to add, each with CRLF.
+    pub lines: &'a [u8],
+}
+
+/// How the framing of a response's body changes on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reframe {
+    /// Not at all.
+    Keep,
+    /// A body that ends with its connection is chunked, so that the client's connection lives on.
+    Chunk,
+    /// A chunked body goes to a client of HTTP/1.0, and ends with the connection.
+    Unchunk,
+}
+
+/// Appends the head that a client is sent, with its empty line. 101 keeps its Upgrade.
+pub fn response(bytes: &[u8], head: &ResponseHead, plan: &Answer<'_>, out: &mut Vec<u8>) {
+    out.reserve(head.len + plan.lines.len() + 64);
+    out.extend_from_slice(b"HTTP/1.1 ");
+    put_decimal(out, u64::from(head.status));
+    out.push(b' ');
+    out.extend_from_slice(head.reason.of(bytes));
+    out.extend_from_slice(b"\r\n");
+    let mut lines = Lines { bytes, out, run: None, is_text: true };
+    let listed = |name: &[u8]| {
+        head.fields
+            .iter()
+            .filter(|f| f.known == Known::Connection)
+            .any(|f| list(f.value.of(bytes)).any(|option| option.eq_ignore_ascii_case(name)))
+    };
+    let mut lengths = 0;
+    for (i, field) in head.fields.iter().enumerate() {
+        let keeps = match field.known {
+            Known::Other => !head.connection.lists_fields || !listed(field.name.of(bytes)),
+            Known::ContentLength => {
+                lengths += 1;
+                lengths == 1 && !head.chunked
+            }
+            Known::TransferEncoding => head.chunked && plan.reframe != Reframe::Unchunk,
+            Known::Upgrade => head.status == 101,
+            known => !is_hop_by_hop(known),
+        };
+        if keeps {
+            let next = head.fields.get(i + 1).map_or(head.len.saturating_sub(2), |f| f.name.start as usize);
+            lines.keep(field, next);
+        } else {
+            lines.flush();
+        }
+    }
+    lines.flush();
+    if plan.reframe == Reframe::Chunk {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    out.extend_from_slice(plan.lines);
+    if head.status == 101 {
+        out.extend_from_slice(b"Connection: Upgrade\r\n");
+    } else if head.status >= 200 {
+        match (plan.keep_alive, plan.version) {
+            (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
+            (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+            (true, _) => {}
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends `n` in decimal.
+pub fn put_decimal(out: &mut Vec<u8>, mut n: u64) {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
