@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use headworks_message::RequestView;
 use headworks_model::condition::{Conditions, QueryMatch};
-use headworks_model::primitive::{Pattern, TextMatch, Token};
+use headworks_model::primitive::{Pattern, PatternToken, TextMatch};
 use headworks_model::rule::Rule;
 use ipnet::IpNet;
 use regex::bytes::RegexBuilder;
@@ -141,16 +141,16 @@ fn wildcard(pattern: &Pattern, text: &[u8], fold: bool) -> bool {
     reached[0] = true;
     for token in pattern.tokens() {
         match token {
-            Token::Any => {
+            PatternToken::Any => {
                 let first = reached.iter().position(|r| *r).unwrap_or(reached.len());
                 reached.iter_mut().skip(first).for_each(|r| *r = true);
             }
-            Token::One => {
+            PatternToken::One => {
                 reached.rotate_right(1);
                 reached[0] = false;
             }
-            Token::Literal(literal) => {
-                for byte in literal.bytes() {
+            PatternToken::Literal(literal) => {
+                for byte in literal {
                     let byte = if fold { byte.to_ascii_lowercase() } else { byte };
                     for i in (0..text.len()).rev() {
                         reached[i + 1] = reached[i] && text[i] == byte;
