@@ -99,7 +99,10 @@ fn own(set: &Conditions, matchers: &mut Matchers, tests: &mut Vec<Test>) -> Resu
     }
     for header in &set.header {
         let values = matchers.all(&header.values, Case::Insensitive)?;
-        tests.push(Test::Header(Box::new(HeaderTest { name: header.name.to_ascii_lowercase().into_bytes().into(), values })));
+        tests.push(Test::Header(Box::new(HeaderTest {
+            name: header.name.to_ascii_lowercase().into_bytes().into(),
+            values,
+        })));
     }
     if !set.query.is_empty() {
         tests.push(Test::Query(set.query.iter().map(QueryTest::new).collect()));
@@ -159,7 +162,9 @@ impl Test {
             Test::SourceIp(cidrs) => cidrs.contain(peer),
             Test::Header(header) => header.holds(request),
             Test::Query(wanted) => parameters(request).any(|(key, value)| {
-                wanted.iter().any(|w| w.key.matches(key, Case::Insensitive) && w.value.matches(value, Case::Insensitive))
+                wanted
+                    .iter()
+                    .any(|w| w.key.matches(key, Case::Insensitive) && w.value.matches(value, Case::Insensitive))
             }),
             Test::All(tests) => tests.iter().all(|test| test.holds(request, peer)),
             Test::Not(tests) => !tests.iter().any(|test| test.holds(request, peer)),

@@ -63,9 +63,8 @@ impl CompiledTransforms {
     /// # Errors
     /// When an expression does not compile or a replacement names a group that there is not.
     pub fn compile(transforms: &Transforms) -> Result<CompiledTransforms, Fault> {
-        let compile = |rewrite: &Option<Rewrite>, case| {
-            rewrite.as_ref().map(|rewrite| Compiled::new(rewrite, case)).transpose()
-        };
+        let compile =
+            |rewrite: &Option<Rewrite>, case| rewrite.as_ref().map(|rewrite| Compiled::new(rewrite, case)).transpose();
         Ok(CompiledTransforms {
             host: compile(&transforms.host, Case::Insensitive)?,
             url: compile(&transforms.url, Case::Sensitive)?,

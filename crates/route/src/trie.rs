@@ -214,7 +214,8 @@ mod tests {
     #[test]
     fn finds_suffixes_without_case() {
         use Extent::{Exact, Open};
-        let keys = [(".example.com", Open), ("a.example.com", Exact), (".com", Open), ("example.com", Exact), ("", Open)];
+        let keys =
+            [(".example.com", Open), ("a.example.com", Exact), (".com", Open), ("example.com", Exact), ("", Open)];
         let check = |text, expected| check(Direction::Backward, Case::Insensitive, &keys, text, expected);
         check("a.example.com", &[4, 2, 0, 1]);
         check("A.EXAMPLE.com", &[4, 2, 0, 1]);

@@ -166,8 +166,7 @@ impl General {
             return false;
         }
         let end = text.len().checked_sub(last.len());
-        let Some((mut rest, tail)) =
-            end.and_then(|end| Some((text.get(self.first.len()..end)?, text.get(end..)?)))
+        let Some((mut rest, tail)) = end.and_then(|end| Some((text.get(self.first.len()..end)?, text.get(end..)?)))
         else {
             return false;
         };
@@ -254,7 +253,9 @@ mod tests {
         let pattern = "*a".repeat(60) + "b*";
         let text = "a".repeat(8_000);
         let start = std::time::Instant::now();
-        assert!(!Wildcard::new(&Pattern::new(&pattern).unwrap(), Case::Sensitive).matches(text.as_bytes(), Case::Sensitive));
+        assert!(
+            !Wildcard::new(&Pattern::new(&pattern).unwrap(), Case::Sensitive).matches(text.as_bytes(), Case::Sensitive)
+        );
         assert!(start.elapsed().as_millis() < 200);
     }
 

@@ -47,8 +47,7 @@ impl TextIndex {
                 Direction::Backward => backward.push((key, extent, node)),
             }
         }
-        let trie =
-            |direction, entries: Vec<_>| (!entries.is_empty()).then(|| Trie::new(direction, case, entries));
+        let trie = |direction, entries: Vec<_>| (!entries.is_empty()).then(|| Trie::new(direction, case, entries));
         let mut sets = Vec::new();
         expressions.chunks(SET).for_each(|chunk| Expressions::add(chunk, case, &mut sets));
         TextIndex {

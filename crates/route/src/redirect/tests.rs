@@ -38,9 +38,20 @@ fn placeholders_are_the_request() {
     check(KEEP, (Http, 8080), host, "/a?b=c", "http://shop.example.com:8080/a?b=c");
     check(("HTTPS", KEEP.1, "443", KEEP.3, KEEP.4), (Http, 80), host, "/a?b=c", "https://shop.example.com/a?b=c");
     check(("HTTPS", KEEP.1, "8443", KEEP.3, KEEP.4), (Http, 80), host, "/", "https://shop.example.com:8443/");
-    check(("", "blog.#{host}", KEEP.2, "/x/#{path}", ""), (Https, 443), host, "/a/b?c", "https://blog.shop.example.com/x/a/b");
-    check(("", KEEP.1, KEEP.2, "/#{protocol}/#{host}/#{port}/#{path}/#{query}", "x=#{path}"), (Http, 80), host, "/a?b",
-        "http://shop.example.com/http/shop.example.com/80/a/b?x=a");
+    check(
+        ("", "blog.#{host}", KEEP.2, "/x/#{path}", ""),
+        (Https, 443),
+        host,
+        "/a/b?c",
+        "https://blog.shop.example.com/x/a/b",
+    );
+    check(
+        ("", KEEP.1, KEEP.2, "/#{protocol}/#{host}/#{port}/#{path}/#{query}", "x=#{path}"),
+        (Http, 80),
+        host,
+        "/a?b",
+        "http://shop.example.com/http/shop.example.com/80/a/b?x=a",
+    );
 }
 
 #[test]
