@@ -5,8 +5,8 @@
 
 pub mod action;
 pub mod certificate;
-pub mod config;
 pub mod condition;
+pub mod config;
 pub mod guard;
 pub mod listener;
 pub mod load_balancer;
