@@ -7,19 +7,19 @@ use std::net::SocketAddr;
 
 /// Where everything of a demo listens.
 #[derive(Clone, Debug)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// The load balancer's listener.
-    pub listener: SocketAddr,
+    pub(crate) listener: SocketAddr,
     /// The admin address.
-    pub admin: SocketAddr,
+    pub(crate) admin: SocketAddr,
     /// The two instances of version v1.
-    pub v1: [SocketAddr; 2],
+    pub(crate) v1: [SocketAddr; 2],
     /// The instance of version v2.
-    pub v2: SocketAddr,
+    pub(crate) v2: SocketAddr,
 }
 
 /// The text of `headworks.yaml` for a demo.
-pub fn configuration(layout: &Layout) -> String {
+pub(crate) fn configuration(layout: &Layout) -> String {
     let Layout { listener, admin, v1: [a, b], v2: c } = layout;
     let mut text = format!(
         r##"# The demo of Headworks: a small shop in two versions behind one load balancer.

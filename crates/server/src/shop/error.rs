@@ -11,7 +11,7 @@ use tokio::task::JoinError;
 
 /// Why an instance could not start or go on. Each is the operator's to mend; none is worth a retry as it is.
 #[derive(Debug)]
-pub enum ShopError {
+pub(crate) enum ShopError {
     /// The data folder could not be made, or its key not be read.
     Data {
         /// The folder.
@@ -34,7 +34,7 @@ pub enum ShopError {
 
 /// Why the database did not answer. A later try may succeed.
 #[derive(Debug)]
-pub enum StoreError {
+pub(crate) enum StoreError {
     /// SQLite failed.
     Sqlite(rusqlite::Error),
     /// The instance is stopping, or the work panicked.

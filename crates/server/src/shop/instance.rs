@@ -28,22 +28,22 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// One process of the shop.
 #[derive(Clone, Debug)]
-pub struct Instance {
+pub(crate) struct Instance {
     /// Where it listens; port 0 takes a free one.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// What it calls itself on its pages.
-    pub name: String,
+    pub(crate) name: String,
     /// Which release it is.
-    pub version: Version,
+    pub(crate) version: Version,
     /// The folder with the order book and the key, shared by all instances; made when it is not there.
-    pub data: PathBuf,
+    pub(crate) data: PathBuf,
     /// Whether it ends with the process that started it.
-    pub parent: Parent,
+    pub(crate) parent: Parent,
 }
 
 /// What an instance does when the process that started it is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parent {
+pub(crate) enum Parent {
     /// Stops. Standard input must be a pipe that the parent holds open and never writes to.
     Watched,
     /// Goes on.
@@ -56,7 +56,7 @@ pub enum Parent {
 /// # Errors
 ///
 /// When the instance cannot start, or its listener fails.
-pub async fn run(instance: Instance) -> Result<(), ShopError> {
+pub(crate) async fn run(instance: Instance) -> Result<(), ShopError> {
     let stop = stop_signal(instance.parent).map_err(ShopError::Serve)?;
     let listener = TcpListener::bind(instance.address)
         .await

@@ -30,11 +30,11 @@ mod store;
 mod version;
 mod what_to_try;
 
-pub use configuration::{Layout, configuration};
-pub use error::ShopError;
-pub use instance::{Instance, Parent, run};
-pub use version::Version;
-pub use what_to_try::what_to_try;
+pub(crate) use configuration::{Layout, configuration};
+pub(crate) use error::ShopError;
+pub(crate) use instance::{Instance, Parent, run};
+pub(crate) use version::Version;
+pub(crate) use what_to_try::what_to_try;
 
 #[cfg(test)]
 mod tests;

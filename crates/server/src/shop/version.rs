@@ -10,7 +10,7 @@ use crate::shop::money::Money;
 /// A release of the shop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Version {
+pub(crate) enum Version {
     /// The proven one: blue, shipping at a price.
     V1,
     /// The coming one: green, free shipping and a banner that says so.
@@ -19,11 +19,11 @@ pub enum Version {
 
 /// A version that does not exist.
 #[derive(Debug, PartialEq, Eq)]
-pub struct UnknownVersion;
+pub(crate) struct UnknownVersion;
 
 impl Version {
     /// As written on a command line.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::V1 => "v1",
             Self::V2 => "v2",

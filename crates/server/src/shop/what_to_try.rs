@@ -3,7 +3,7 @@
 use crate::shop::configuration::Layout;
 
 /// The lines, for a terminal.
-pub fn what_to_try(layout: &Layout) -> String {
+pub(crate) fn what_to_try(layout: &Layout) -> String {
     let Layout { listener, admin, .. } = layout;
     let port = listener.port();
     format!(
