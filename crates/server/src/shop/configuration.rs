@@ -26,7 +26,7 @@ pub(crate) fn configuration(layout: &Layout) -> String {
 # Change this file while it runs; what is wrong with it is said with line and column, and nothing is half-applied.
 
 admin:
-  address: {admin}
+  address: "{admin}"
   auth: none
   data: state/
 
@@ -36,7 +36,7 @@ load_balancers:
     access_log: {{ path: logs/shop.log, format: json }}
     listeners:
       http:
-        address: {listener}
+        address: "{listener}"
         protocol: http
         rules:                     # in this order; the first match wins
           - name: maintenance

@@ -49,7 +49,7 @@ impl Version {
     /// The price of shipping goods of this worth.
     pub(crate) fn shipping(self, goods: Money) -> Money {
         match self {
-            Self::V1 if goods < Money::cents(100_00) => Money::cents(4_90),
+            Self::V1 if goods < Money::cents(10_000) => Money::cents(490),
             Self::V1 | Self::V2 => Money::ZERO,
         }
     }

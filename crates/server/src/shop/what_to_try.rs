@@ -13,8 +13,8 @@ pub(crate) fn what_to_try(layout: &Layout) -> String {
 What to try:
 
   # which instance answers? round robin over three; with a cookie jar, always the same
-  for i in 1 2 3 4 5 6; do curl -s http://{listener}/whoami | head -c 35; echo; done
-  for i in 1 2 3 4 5 6; do curl -s -b /tmp/shop.jar -c /tmp/shop.jar http://{listener}/whoami | head -c 35; echo; done
+  for i in 1 2 3 4 5 6; do curl -s http://{listener}/whoami | head -c 30; echo; done
+  for i in 1 2 3 4 5 6; do curl -s -b /tmp/shop.jar -c /tmp/shop.jar http://{listener}/whoami | head -c 30; echo; done
 
   # what an instance sees of a request
   curl -s http://{listener}/whoami

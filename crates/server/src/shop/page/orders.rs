@@ -23,7 +23,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, session: Session) -> Resul
     } else {
         html!(
             r#"<h1>Your orders</h1><div class="scroll"><table><thead><tr><th>Order</th><th>Placed</th><th>Taken by</th>
-               <th>Things</th><th class="number">Total</th></tr></thead><tbody>{rows}</tbody></table></div>"#,
+               <th>Items</th><th class="number">Total</th></tr></thead><tbody>{rows}</tbody></table></div>"#,
             rows = orders.iter().map(row).collect::<Markup>(),
         )
     };
@@ -40,7 +40,7 @@ pub(crate) async fn show(
     let order = app.store.order(&session.visitor, id).await?.ok_or(NO_SUCH_ORDER)?;
     let body = html!(
         r#"<section class="hero"><h1>Order {id}</h1><p>Thank you, {name}. Placed {placed} and taken by instance {instance}.</p></section>
-<div class="scroll"><table><thead><tr><th>Thing</th><th class="number">Price</th><th class="number">Quantity</th>
+<div class="scroll"><table><thead><tr><th>Item</th><th class="number">Price</th><th class="number">Quantity</th>
 <th class="number">Total</th></tr></thead><tbody>{lines}</tbody></table></div>
 {sums}
 <p>It goes to</p><address>{name}
@@ -60,14 +60,14 @@ pub(crate) async fn show(
 }
 
 fn row(order: &Order) -> Markup {
-    let things: u32 = order.lines.iter().map(|line| u32::from(line.quantity.count())).sum();
+    let items: u32 = order.lines.iter().map(|line| u32::from(line.quantity.count())).sum();
     html!(
-        r#"<tr><td><a href="/orders/{id}">{id}</a></td><td>{placed}</td><td>{instance}</td><td>{things}</td>
+        r#"<tr><td><a href="/orders/{id}">{id}</a></td><td>{placed}</td><td>{instance}</td><td>{items}</td>
            <td class="number">{total}</td></tr>"#,
         id = order.id,
         placed = moment(&order.placed_at),
         instance = order.placed_by,
-        things = things,
+        items = items,
         total = order.price.total,
     )
 }

@@ -40,7 +40,7 @@ async fn a_cart_is_replaced_and_emptied() {
 }
 
 #[tokio::test]
-async fn an_order_is_placed_once_for_an_idempotency_key() {
+async fn an_order_without_items_is_the_carts() {
     let house = House::new();
     let app = house.instance("a", Version::V1).await;
     let mut browser = Browser::default();
@@ -52,6 +52,24 @@ async fn an_order_is_placed_once_for_an_idempotency_key() {
     assert_eq!(browser.get(&app, "/api/orders/1").await.value(), placed.value());
     let again = browser.json(&app, "POST", "/api/orders", order).await;
     assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY, "the cart is empty now");
+}
+
+#[tokio::test]
+async fn an_idempotency_key_makes_one_order_for_each_visitor() {
+    let house = House::new();
+    let (a, b) = (house.instance("a", Version::V1).await, house.instance("b", Version::V1).await);
+    let order = json!({
+        "name": "Ada", "email": "ada@example.com", "address": "1 Mill Lane",
+        "items": [{ "product": "kettle", "quantity": 1 }],
+    });
+    let mut ada = Browser { idempotency_key: Some("once"), ..Browser::default() };
+    let mut bob = ada.clone();
+    let first = ada.json(&a, "POST", "/api/orders", order.clone()).await;
+    let second = ada.json(&b, "POST", "/api/orders", order.clone()).await;
+    assert_eq!(first.value(), second.value());
+    assert_eq!(bob.json(&a, "POST", "/api/orders", order.clone()).await.value()["id"], 2);
+    ada.idempotency_key = Some("not printable: ");
+    assert_eq!(ada.json(&a, "POST", "/api/orders", order).await.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]

@@ -14,6 +14,8 @@ use crate::shop::app::App;
 #[derive(Clone, Default)]
 pub(super) struct Browser {
     pub(super) cookie: Option<String>,
+    /// Sent with every request.
+    pub(super) idempotency_key: Option<&'static str>,
 }
 
 /// What came back.
@@ -35,6 +37,9 @@ impl Browser {
         let mut request = Request::builder().method(method).uri(uri);
         if let Some(cookie) = &self.cookie {
             request = request.header(COOKIE, cookie);
+        }
+        if let Some(key) = self.idempotency_key {
+            request = request.header("idempotency-key", key);
         }
         let body = match body {
             Some((content_type, body)) => {

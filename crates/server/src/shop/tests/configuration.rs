@@ -7,7 +7,7 @@ use crate::shop::{Layout, configuration, what_to_try};
 fn layout() -> Layout {
     Layout {
         listener: "127.0.0.1:8080".parse().unwrap(),
-        admin: "127.0.0.1:9080".parse().unwrap(),
+        admin: "[::1]:9080".parse().unwrap(),
         v1: ["127.0.0.1:9001".parse().unwrap(), "127.0.0.1:9002".parse().unwrap()],
         v2: "[::1]:9003".parse().unwrap(),
     }
@@ -39,7 +39,7 @@ fn the_configuration_is_yaml_with_every_rule_in_its_order() {
             "checkout-canary"
         ]
     );
-    let addresses = ["127.0.0.1:8080", "127.0.0.1:9080", "127.0.0.1:9001", "127.0.0.1:9002", "[::1]:9003"];
+    let addresses = ["127.0.0.1:8080", "[::1]:9080", "127.0.0.1:9001", "127.0.0.1:9002", "[::1]:9003"];
     for (address, times) in addresses.into_iter().zip([1, 1, 2, 2, 2]) {
         assert_eq!(scalars.iter().filter(|scalar| *scalar == address).count(), times, "{address}");
     }
@@ -50,6 +50,6 @@ fn the_configuration_is_yaml_with_every_rule_in_its_order() {
 #[test]
 fn what_to_try_speaks_of_the_ports_in_use() {
     let text = what_to_try(&layout());
-    assert!(text.contains("http://127.0.0.1:8080/") && text.contains("http://127.0.0.1:9080/"));
+    assert!(text.contains("http://127.0.0.1:8080/") && text.contains("http://[::1]:9080/"));
     assert!(text.contains("http://old.shop.localhost:8080/"));
 }

@@ -83,3 +83,29 @@ async fn the_doors_for_experiments_do_what_they_say() {
     assert_eq!(who["pid"], std::process::id());
     assert_eq!(who["request"], "GET /whoami?x=1 HTTP/1.1");
 }
+
+#[tokio::test]
+async fn head_is_get_without_its_body() {
+    let running = start().await;
+    for path in ["/", "/cart", "/api/products", "/healthz", "/nothing", "/products/gold", "/api/orders/1"] {
+        let (get, head) = (exchange(running.address, "GET", path).await, exchange(running.address, "HEAD", path).await);
+        assert_eq!(head.0.lines().next(), get.0.lines().next(), "{path}");
+        assert_eq!((head.1, &*field(&head.0, "content-length")), (String::new(), &*get.1.len().to_string()), "{path}");
+        assert_eq!(field(&head.0, "content-type"), field(&get.0, "content-type"), "{path}");
+    }
+}
+
+/// One request on a connection of its own: the head and the body that came back.
+async fn exchange(address: SocketAddr, method: &str, path: &str) -> (String, String) {
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n");
+    client.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
+fn field(head: &str, name: &str) -> String {
+    head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap_or_default().to_owned()
+}
