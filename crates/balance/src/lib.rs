@@ -1,1 +1,50 @@
-//! balance
+//! Choosing a target: health, draining, slow start, ejection, the routing algorithms, stickiness and the retry budget.
+//!
+//! One [`Group`] per target group lives in a control thread. Probes and workers report to it, it ticks once a second, and
+//! it publishes an immutable [`Roster`]. Every worker holds a [`Picker`] per group and feeds it each new roster.
+//!
+//! Nothing here reads a clock, opens a socket or draws a random number: `now`, randomness and input are arguments, the
+//! decision is the return value. That is what lets the whole of it be simulated in virtual time.
+
+mod anomaly;
+mod base64url;
+mod breaker;
+pub mod budget;
+pub mod cookie;
+pub mod group;
+pub mod hash;
+pub mod health;
+pub mod imf_date;
+mod key;
+pub mod keyring;
+mod least_outstanding;
+mod maglev;
+mod member;
+pub mod pick;
+pub mod roster;
+mod round_robin;
+pub mod settings;
+mod slow_start;
+pub mod status;
+pub mod stickiness;
+mod tally;
+mod weighted_random;
+
+pub use budget::RetryBudget;
+pub use group::{Changes, Group, TargetReport, Transition};
+pub use hash::hash64;
+pub use health::{Outcome, TargetHealth, Thresholds, Verdict};
+pub use key::{GroupKey, TargetKey};
+pub use keyring::Keyring;
+pub use pick::{Algorithm, Choice, Picker};
+pub use roster::{Entry, Roster};
+pub use settings::{CircuitBreaker, HealthCheck, Settings};
+pub use status::{Reason, State, Status};
+pub use stickiness::{Kind, Sticky, StickyError};
+pub use tally::{ObservedOutcome, Tally};
+
+/// A moment: the time since an epoch the caller chose once and never changes. It must not go backwards.
+pub type Moment = std::time::Duration;
+
+/// A wall-clock time in whole seconds since 1970-01-01T00:00:00Z. Cookies carry it, because they outlive the process.
+pub type UnixSeconds = u64;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::primitive::Name;
+pub use crate::template::{Template, TemplateError, TemplatePart};
 
 /// Exactly one routing action.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,27 +68,6 @@ pub enum Scheme {
     Http,
     /// `https`
     Https,
-}
-
-/// Text with `#{protocol}`, `#{host}`, `#{port}`, `#{path}`, `#{query}` in it, parsed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template(pub Vec<TemplatePart>);
-
-/// A piece of a [`Template`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TemplatePart {
-    /// Text as it stands.
-    Literal(String),
-    /// `#{protocol}`: the request's scheme, upper case when written into a Location is lower-cased.
-    Protocol,
-    /// `#{host}`: Host without port.
-    Host,
-    /// `#{port}`: the listener's port.
-    Port,
-    /// `#{path}`: the path without its leading `/`.
-    Path,
-    /// `#{query}`: the query without its `?`; empty when there is none.
-    Query,
 }
 
 /// Fixed response (R16).

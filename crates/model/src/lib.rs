@@ -5,11 +5,12 @@
 
 pub mod action;
 pub mod certificate;
-pub mod config;
 pub mod condition;
+pub mod config;
 pub mod guard;
 pub mod listener;
 pub mod load_balancer;
 pub mod primitive;
 pub mod rule;
 pub mod target_group;
+pub mod template;

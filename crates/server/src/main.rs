@@ -1,2 +1,3 @@
 //! The binary.
+mod shop;
 fn main() {}

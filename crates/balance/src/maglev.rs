@@ -1,0 +1,208 @@
+//! Consistent hashing with a Maglev table (Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load Balancer",
+//! NSDI 2016, section 3.4), with weights.
+//!
+//! Every target has its own permutation of the table's slots, derived from its key. Targets take turns to claim the next
+//! free slot of their permutation; a heavier one has more turns. A pick is one read. Candidates take turns in the order of
+//! their keys, so that the table does not depend on the order of registration and is the same on every node.
+//!
+//! The size follows from how many targets are registered, not from how many are healthy: a failing health check must not
+//! change the size, because a new size moves nearly every key. For the same reason there are only two sizes.
+
+use crate::hash::{hash64, mix};
+use crate::roster::Candidate;
+
+/// Slots for up to [`FEW`] registered targets; a prime, as the permutations need.
+const SMALL: u32 = 65_537;
+/// Slots for more; a prime. Both sizes are the paper's.
+const LARGE: u32 = 655_373;
+/// Up to so many targets the small table still gives each 64 slots.
+const FEW: usize = 1_024;
+
+#[derive(Debug)]
+pub(crate) struct Maglev {
+    /// The roster index that owns each slot.
+    slots: Box<[u32]>,
+    indices: Box<[u32]>,
+}
+
+/// A candidate while it claims slots.
+struct Claimant {
+    index: u32,
+    weight: u64,
+    /// The slot to try next, and how far on the one after it lies.
+    next: u32,
+    skip: u32,
+    /// The claimant has a turn once the round's number times its weight reaches this.
+    due: u64,
+}
+
+impl Maglev {
+    pub(crate) fn build(registered: usize, candidates: &[Candidate]) -> Self {
+        let size = if registered <= FEW { SMALL } else { LARGE };
+        let indices = candidates.iter().map(|candidate| candidate.index).collect();
+        if candidates.is_empty() {
+            return Self { slots: Box::default(), indices };
+        }
+        Self { slots: fill(size, candidates), indices }
+    }
+
+    #[inline]
+    pub(crate) fn pick(&self, hash: u64, exclude: &[usize]) -> Option<usize> {
+        let first = self.slot_of(hash);
+        let index = *self.slots.get(first)? as usize;
+        if exclude.contains(&index) { self.walk_on(first, exclude) } else { Some(index) }
+    }
+
+    /// Mixed first, because a caller's hash may be as poor as an address; then scaled, which is cheaper than a division.
+    #[inline]
+    fn slot_of(&self, hash: u64) -> usize {
+        ((u128::from(mix(hash)) * self.slots.len() as u128) >> 64) as usize
+    }
+
+    /// The next slot of another owner. Neighbouring slots belong to unrelated targets, so what one target cannot take is
+    /// spread over all others.
+    #[cold]
+    fn walk_on(&self, first: usize, exclude: &[usize]) -> Option<usize> {
+        let allowed = |index: &u32| !exclude.contains(&(*index as usize));
+        if !self.indices.iter().any(allowed) {
+            return None;
+        }
+        let (before, from) = self.slots.split_at_checked(first)?;
+        from.iter().chain(before).copied().find(allowed).map(|index| index as usize)
+    }
+}
+
+fn fill(size: u32, candidates: &[Candidate]) -> Box<[u32]> {
+    const FREE: u32 = u32::MAX;
+    let heaviest = candidates.iter().map(|candidate| u64::from(candidate.weight)).max().unwrap_or(1);
+    let mut claimants = claimants(size, candidates);
+    let mut slots = vec![FREE; size as usize].into_boxed_slice();
+    let mut free = size;
+    let mut round = 0u64;
+    while free > 0 {
+        round += 1;
+        for claimant in &mut claimants {
+            if round * claimant.weight < claimant.due {
+                continue;
+            }
+            claimant.due += heaviest;
+            while free > 0 {
+                let at = claimant.next;
+                claimant.next = (at + claimant.skip) % size;
+                if let Some(slot) = slots.get_mut(at as usize).filter(|slot| **slot == FREE) {
+                    *slot = claimant.index;
+                    free -= 1;
+                    break;
+                }
+            }
+        }
+    }
+    slots
+}
+
+fn claimants(size: u32, candidates: &[Candidate]) -> Vec<Claimant> {
+    let mut ordered = candidates.to_vec();
+    ordered.sort_by_key(|candidate| candidate.key);
+    let below = |limit: u32, seed: u64, candidate: &Candidate| {
+        (hash64(seed, &candidate.key.0.to_le_bytes()) % u64::from(limit)) as u32
+    };
+    ordered
+        .iter()
+        .map(|candidate| Claimant {
+            index: candidate.index,
+            weight: candidate.weight.into(),
+            next: below(size, 1, candidate),
+            skip: 1 + below(size - 1, 2, candidate),
+            due: 0,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::TargetKey;
+
+    fn candidates(weights: impl IntoIterator<Item = u32>) -> Vec<Candidate> {
+        (0u32..)
+            .zip(weights)
+            .map(|(index, weight)| Candidate { index, weight, key: TargetKey::of(format!("10.0.0.{index}:80")) })
+            .filter(|candidate| candidate.weight > 0)
+            .collect()
+    }
+
+    fn shares(table: &Maglev, count: usize) -> Vec<f64> {
+        let mut owned = vec![0u32; count];
+        for index in &table.slots {
+            owned[*index as usize] += 1;
+        }
+        owned.iter().map(|slots| f64::from(*slots) / table.slots.len() as f64).collect()
+    }
+
+    #[track_caller]
+    fn check_shares(weights: &[u32], tolerance: f64) {
+        let table = Maglev::build(weights.len(), &candidates(weights.iter().copied()));
+        let total: f64 = weights.iter().copied().map(f64::from).sum();
+        for (share, weight) in shares(&table, weights.len()).iter().zip(weights) {
+            let expected = f64::from(*weight) / total;
+            assert!((share - expected).abs() <= expected * tolerance, "{share} for {expected} of {weights:?}");
+        }
+    }
+
+    #[test]
+    fn slots_follow_weights() {
+        check_shares(&[1, 1, 1], 0.001);
+        check_shares(&[1000, 2000, 3000], 0.001);
+        check_shares(&[1000; 500], 0.01);
+        check_shares(&[1000, 1000, 20], 0.02);
+    }
+
+    /// Moved slots relative to the fewest possible when the target `changed` goes away (or, read backwards, comes).
+    fn disruption(count: u32, changed: u32) -> f64 {
+        let all = Maglev::build(count as usize, &candidates(vec![1000; count as usize]));
+        let weights = (0..count).map(|index| if index == changed { 0 } else { 1000 });
+        let fewer = Maglev::build(count as usize, &candidates(weights));
+        let moved = all.slots.iter().zip(&fewer.slots).filter(|(a, b)| a != b).count();
+        moved as f64 * f64::from(count) / all.slots.len() as f64
+    }
+
+    #[test]
+    fn adding_or_removing_one_moves_little_else() {
+        for count in [2, 3, 5, 10, 20, 50, 100] {
+            let worst = (0..count.min(5)).map(|changed| disruption(count, changed)).fold(0.0, f64::max);
+            println!("{count} targets: {worst:.3} times the minimum");
+            assert!(worst < 1.3, "{count} targets: {worst:.3} times the minimum");
+        }
+    }
+
+    #[test]
+    fn the_order_of_registration_does_not_matter() {
+        let mut forwards = candidates([1, 2, 3, 4]);
+        let one = Maglev::build(4, &forwards);
+        forwards.reverse();
+        assert_eq!(one.slots, Maglev::build(4, &forwards).slots);
+    }
+
+    #[test]
+    fn walking_on_spreads_what_the_excluded_had() {
+        let table = Maglev::build(5, &candidates([1; 5]));
+        let mut taken_over = [0u32; 5];
+        for hash in 0..50_000u64 {
+            if table.pick(hash, &[]) == Some(2) {
+                taken_over[table.pick(hash, &[2]).unwrap()] += 1;
+            }
+        }
+        assert_eq!(taken_over[2], 0);
+        assert!([0, 1, 3, 4].iter().all(|index| (2_000..3_000).contains(&taken_over[*index])), "{taken_over:?}");
+    }
+
+    #[test]
+    fn poor_hashes_are_spread() {
+        let table = Maglev::build(4, &candidates([1; 4]));
+        let mut counts = [0u32; 4];
+        for hash in 0..40_000u64 {
+            counts[table.pick(hash << 8, &[]).unwrap()] += 1;
+        }
+        assert!(counts.iter().all(|count| (9_500..10_500).contains(count)), "{counts:?}");
+    }
+}

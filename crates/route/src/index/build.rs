@@ -1,0 +1,216 @@
+//! Growing the tree: rules are told apart by host, then path, then a header, then a parameter, while that helps.
+
+use crate::condition::{HeaderTest, QueryTest, Subject, Test};
+use crate::index::text::TextIndex;
+use crate::index::{Branch, By, Index, Keyed, Kind, Node};
+use crate::matcher::Matcher;
+use crate::trie::{Direction, Extent, Trie};
+use crate::wildcard::{Case, Key, Wildcard};
+
+/// What a branch can read, in the order in which it is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dimension {
+    Host,
+    Path,
+    Header,
+    Query,
+}
+
+const DIMENSIONS: &[Dimension] = &[Dimension::Host, Dimension::Path, Dimension::Header, Dimension::Query];
+
+/// A list of up to so many rules is checked faster than divided.
+const FEW: usize = 8;
+
+/// Regular expressions fewer than this are searched one by one.
+const FEW_EXPRESSIONS: usize = 4;
+
+/// Rules with many hosts and many paths stand in hosts x paths lists: past so many entries, groups stay undivided.
+const ENTRIES_PER_RULE: usize = 32;
+const ENTRIES: usize = 1 << 16;
+
+/// What one value of a condition asks of the text.
+enum Want<'r> {
+    Literal(Direction, Vec<u8>, Extent),
+    Expression(&'r str),
+}
+
+/// One value of a rule, with the name it is under (empty for host and path).
+struct Entry<'r> {
+    name: &'r [u8],
+    want: Want<'r>,
+    rule: u32,
+}
+
+struct Builder<'r> {
+    rules: &'r [Box<[Test]>],
+    nodes: Vec<Node>,
+    lists: Vec<u32>,
+    limit: usize,
+}
+
+/// Builds the index of `rules`, of which there are fewer than `u32::MAX`.
+pub(crate) fn build(rules: &[Box<[Test]>]) -> Index {
+    let limit = rules.len().saturating_mul(ENTRIES_PER_RULE).max(ENTRIES);
+    let mut builder = Builder { rules, nodes: Vec::new(), lists: Vec::new(), limit };
+    let possible = rules.iter().zip(0..).filter(|(tests, _)| !tests.iter().any(|t| matches!(t, Test::Never)));
+    let root = builder.node(possible.map(|(_, rule)| rule).collect(), DIMENSIONS);
+    Index { nodes: builder.nodes.into(), lists: builder.lists.into(), root }
+}
+
+impl<'r> Builder<'r> {
+    /// Adds a node for `group` (ascending), told apart by what is left of the dimensions.
+    fn node(&mut self, group: Vec<u32>, dimensions: &[Dimension]) -> u32 {
+        if group.len() > FEW && self.lists.len() < self.limit {
+            let mut left = dimensions;
+            while let Some((dimension, rest)) = left.split_first() {
+                left = rest;
+                let (keyed, others) = self.divide(&group, *dimension, rest);
+                // Dividing must leave less behind, or it is not worth its own cost.
+                if others.len() + FEW <= group.len() {
+                    return self.branch(*dimension, &keyed, others, rest);
+                }
+            }
+        }
+        self.list(&group)
+    }
+
+    fn list(&mut self, group: &[u32]) -> u32 {
+        let start = self.lists.len() as u32;
+        self.lists.extend_from_slice(group);
+        self.push(group.first().copied(), Kind::List(start, self.lists.len() as u32))
+    }
+
+    fn branch(&mut self, dimension: Dimension, keyed: &[u32], others: Vec<u32>, rest: &[Dimension]) -> u32 {
+        let first = keyed.first().copied().into_iter().chain(others.first().copied()).min();
+        let mut entries: Vec<Entry<'r>> = Vec::new();
+        for rule in keyed {
+            entries.extend(self.entries(*rule, dimension).into_iter().flatten());
+        }
+        let by = match dimension {
+            Dimension::Host => By::Text(Subject::Host, self.text(Subject::Host.case(), entries, rest)),
+            Dimension::Path => By::Text(Subject::Path, self.text(Subject::Path.case(), entries, rest)),
+            Dimension::Header => By::Header(self.keyed(entries, rest)),
+            Dimension::Query => By::Query(self.keyed(entries, rest)),
+        };
+        let others = if others.is_empty() { None } else { Some(self.node(others, rest)) };
+        self.push(first, Kind::Branch(Box::new(Branch { by, others })))
+    }
+
+    fn push(&mut self, first: Option<u32>, kind: Kind) -> u32 {
+        self.nodes.push(Node { first: first.unwrap_or(u32::MAX), kind });
+        (self.nodes.len() - 1) as u32
+    }
+
+    /// The rules that the dimension tells apart, and those that it does not.
+    fn divide(&self, group: &[u32], dimension: Dimension, later: &[Dimension]) -> (Vec<u32>, Vec<u32>) {
+        let expressive = |entries: &[Entry<'_>]| entries.iter().any(|e| matches!(e.want, Want::Expression(_)));
+        let mut plain = Vec::with_capacity(group.len());
+        let (mut expressions, mut others) = (Vec::new(), Vec::new());
+        for rule in group {
+            match self.entries(*rule, dimension) {
+                None => others.push(*rule),
+                Some(entries) if expressive(&entries) => {
+                    // A literal further down tells more, and for less, than an expression here.
+                    let later = later.iter().filter_map(|d| self.entries(*rule, *d)).any(|e| !expressive(&e));
+                    if later { others.push(*rule) } else { expressions.push(*rule) }
+                }
+                Some(_) => plain.push(*rule),
+            }
+        }
+        if expressions.len() < FEW_EXPRESSIONS { &mut others } else { &mut plain }.append(&mut expressions);
+        plain.sort_unstable();
+        others.sort_unstable();
+        (plain, others)
+    }
+
+    /// The values of the first test of `rule` on that dimension whose every value can be looked up.
+    fn entries(&self, rule: u32, dimension: Dimension) -> Option<Vec<Entry<'r>>> {
+        let tests: &'r [Test] = self.rules.get(rule as usize)?;
+        tests.iter().find_map(|test| match (dimension, test) {
+            (Dimension::Host, Test::Text(Subject::Host, values)) => texts(values, Direction::Backward, rule),
+            (Dimension::Path, Test::Text(Subject::Path, values)) => texts(values, Direction::Forward, rule),
+            (Dimension::Header, Test::Header(header)) => Some(fields(header, rule)),
+            (Dimension::Query, Test::Query(wanted)) => wanted.iter().map(|w| parameter(w, rule)).collect(),
+            _ => None,
+        })
+    }
+
+    /// An index of one text's values, with a node for each distinct value.
+    fn text(&mut self, case: Case, entries: Vec<Entry<'r>>, rest: &[Dimension]) -> TextIndex {
+        let mut literals = Vec::with_capacity(entries.len());
+        let mut expressions = Vec::new();
+        for entry in entries {
+            match entry.want {
+                Want::Literal(direction, key, extent) => {
+                    literals.push(((direction == Direction::Backward, key, extent), entry.rule));
+                }
+                Want::Expression(text) => expressions.push((text, entry.rule)),
+            }
+        }
+        literals.sort_unstable();
+        literals.dedup();
+        let mut keys = Vec::new();
+        for same in literals.chunk_by(|(a, _), (b, _)| a == b) {
+            let Some(((backward, key, extent), _)) = same.first() else { continue };
+            let node = self.node(same.iter().map(|(_, rule)| *rule).collect(), rest);
+            let direction = if *backward { Direction::Backward } else { Direction::Forward };
+            keys.push((direction, key.clone(), *extent, node));
+        }
+        TextIndex::new(case, keys, &expressions)
+    }
+
+    /// An index of values for each name.
+    fn keyed(&mut self, mut entries: Vec<Entry<'r>>, rest: &[Dimension]) -> Keyed {
+        // Stable: within a name, rules stay ascending.
+        entries.sort_by(|a, b| a.name.cmp(b.name));
+        let (mut names, mut values) = (Vec::new(), Vec::new());
+        let mut entries = entries.into_iter().peekable();
+        while let Some(first) = entries.next() {
+            let name = first.name;
+            let mut same = vec![first];
+            while let Some(entry) = entries.next_if(|e| e.name == name) {
+                same.push(entry);
+            }
+            names.push((name.to_vec(), Extent::Exact, values.len() as u32));
+            values.push(self.text(Case::Insensitive, same, rest));
+        }
+        Keyed { names: Trie::new(Direction::Forward, Case::Insensitive, names), values: values.into() }
+    }
+}
+
+/// The entries of a host or path condition; `None` when some value has no literal part.
+fn texts(values: &[Matcher], exact: Direction, rule: u32) -> Option<Vec<Entry<'_>>> {
+    let entry = |value| Some(Entry { name: &[], want: want(value, exact)?, rule });
+    values.iter().map(entry).collect()
+}
+
+/// The entries of a header condition: having the field at all tells enough where the value tells nothing.
+fn fields(header: &HeaderTest, rule: u32) -> Vec<Entry<'_>> {
+    let entry = |value| Entry { name: &header.name, want: want(value, Direction::Forward).unwrap_or(ANYTHING), rule };
+    header.values.iter().map(entry).collect()
+}
+
+/// The entry of a parameter with a literal key.
+fn parameter(wanted: &QueryTest, rule: u32) -> Option<Entry<'_>> {
+    let Wildcard::Exact(name) = &wanted.key else { return None };
+    Some(Entry { name, want: literal(&wanted.value, Direction::Forward).unwrap_or(ANYTHING), rule })
+}
+
+/// Every text begins with nothing.
+const ANYTHING: Want<'static> = Want::Literal(Direction::Forward, Vec::new(), Extent::Open);
+
+fn want(value: &Matcher, exact: Direction) -> Option<Want<'_>> {
+    match value {
+        Matcher::Wildcard(wildcard) => literal(wildcard, exact),
+        Matcher::Regex(regex) => Some(Want::Expression(regex.as_str())),
+    }
+}
+
+fn literal(wildcard: &Wildcard, exact: Direction) -> Option<Want<'static>> {
+    Some(match wildcard.key() {
+        Key::Exact(key) => Want::Literal(exact, key, Extent::Exact),
+        Key::Prefix(key) => Want::Literal(Direction::Forward, key, Extent::Open),
+        Key::Suffix(key) => Want::Literal(Direction::Backward, key, Extent::Open),
+        Key::None => return None,
+    })
+}

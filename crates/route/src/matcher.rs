@@ -1,0 +1,69 @@
+//! One value of a condition, compiled: a wildcard pattern or a regular expression.
+//!
+//! Regular expressions (R10) are those of the `regex` crate, over bytes, linear in the text. They are searched for, not
+//! anchored: write `^` and `$` where they are meant. Hosts and header values are compared without case, paths with.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use headworks_model::primitive::TextMatch;
+use regex::bytes::{Regex, RegexBuilder};
+
+use crate::error::Fault;
+use crate::wildcard::{Case, Wildcard};
+
+/// A compiled value.
+#[derive(Clone, Debug)]
+pub(crate) enum Matcher {
+    Wildcard(Wildcard),
+    Regex(Arc<Regex>),
+}
+
+impl Matcher {
+    #[inline]
+    pub(crate) fn matches(&self, text: &[u8], case: Case) -> bool {
+        match self {
+            Matcher::Wildcard(wildcard) => wildcard.matches(text, case),
+            Matcher::Regex(regex) => regex.is_match(text),
+        }
+    }
+
+    pub(crate) fn is_regex(&self) -> bool {
+        matches!(self, Matcher::Regex(_))
+    }
+}
+
+/// Compiles values; the same expression in a thousand rules is compiled once.
+#[derive(Debug, Default)]
+pub(crate) struct Matchers {
+    regexes: HashMap<(String, Case), Arc<Regex>>,
+}
+
+impl Matchers {
+    pub(crate) fn all(&mut self, values: &[TextMatch], case: Case) -> Result<Box<[Matcher]>, Fault> {
+        values.iter().map(|value| self.one(value, case)).collect()
+    }
+
+    fn one(&mut self, value: &TextMatch, case: Case) -> Result<Matcher, Fault> {
+        Ok(match value {
+            TextMatch::Wildcard(pattern) => Matcher::Wildcard(Wildcard::new(pattern, case)),
+            TextMatch::Regex(regex) => {
+                let key = (regex.as_str().to_owned(), case);
+                if let Some(known) = self.regexes.get(&key) {
+                    return Ok(Matcher::Regex(Arc::clone(known)));
+                }
+                let compiled = Arc::new(regex_of(regex.as_str(), case)?);
+                self.regexes.insert(key, Arc::clone(&compiled));
+                Matcher::Regex(compiled)
+            }
+        })
+    }
+}
+
+/// Compiles one expression, within the engine's own size limit (10 MiB).
+pub(crate) fn regex_of(text: &str, case: Case) -> Result<Regex, Fault> {
+    RegexBuilder::new(text)
+        .case_insensitive(case == Case::Insensitive)
+        .build()
+        .map_err(|source| Fault::Regex { text: text.to_owned(), source })
+}

@@ -1,0 +1,232 @@
+//! A radix trie over bytes: finds the exact key and all the prefixes (or suffixes) of a text in one walk.
+//!
+//! Chosen over hash maps because one walk answers both questions, the work is bounded by the length of the text
+//! whatever a client sends, nothing is copied or lower-cased first, and there is no length a text must keep to. Built
+//! once, never changed. Nodes are laid out breadth first in one vector, so that siblings are neighbours.
+
+use std::ops::Range;
+
+use crate::wildcard::Case;
+
+/// From which end texts are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// From the first byte: finds prefixes.
+    Forward,
+    /// From the last byte: finds suffixes.
+    Backward,
+}
+
+/// Whether a key stands for itself or for all texts that begin (or, backwards, end) with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Extent {
+    Exact,
+    Open,
+}
+
+/// The finished trie. Its values are whatever the index counts with.
+#[derive(Clone, Debug)]
+pub(crate) struct Trie {
+    direction: Direction,
+    case: Case,
+    nodes: Box<[Node]>,
+    /// First byte of each node's label, in the order of `nodes`.
+    firsts: Box<[u8]>,
+    /// Labels, each in the direction of the text.
+    labels: Box<[u8]>,
+}
+
+/// No value.
+const NONE: u32 = u32::MAX;
+
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    label: u32,
+    label_len: u32,
+    children: u32,
+    children_len: u32,
+    exact: u32,
+    open: u32,
+}
+
+impl Node {
+    fn label(&self) -> Range<usize> {
+        self.label as usize..(self.label + self.label_len) as usize
+    }
+}
+
+impl Trie {
+    /// Builds a trie of `entries`; of two with the same key and extent the later counts. Keys are in the direction of
+    /// the text, and lower case when `case` is insensitive.
+    pub(crate) fn new(direction: Direction, case: Case, mut entries: Vec<(Vec<u8>, Extent, u32)>) -> Trie {
+        if direction == Direction::Backward {
+            for (key, _, _) in &mut entries {
+                key.reverse();
+            }
+        }
+        entries.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+        let mut builder = Builder { direction, nodes: Vec::new(), firsts: Vec::new(), labels: Vec::new() };
+        builder.build(&entries);
+        Trie {
+            direction,
+            case,
+            nodes: builder.nodes.into(),
+            firsts: builder.firsts.into(),
+            labels: builder.labels.into(),
+        }
+    }
+
+    /// Calls `hit` with the value of every key that `text` is, or begins (ends) with; shortest first.
+    #[inline]
+    pub(crate) fn walk(&self, text: &[u8], mut hit: impl FnMut(u32)) {
+        let mut rest = text;
+        let Some(mut node) = self.nodes.first() else { return };
+        loop {
+            if node.open != NONE {
+                hit(node.open);
+            }
+            let next = match self.direction {
+                Direction::Forward => rest.first(),
+                Direction::Backward => rest.last(),
+            };
+            let Some(next) = next else { break };
+            let Some(child) = self.child(node, self.case.fold(*next)) else { return };
+            let Some(label) = self.labels.get(child.label()) else { return };
+            let split = match self.direction {
+                Direction::Forward => rest.split_at_checked(label.len()),
+                Direction::Backward => {
+                    rest.len().checked_sub(label.len()).and_then(|at| rest.split_at_checked(at)).map(|(a, b)| (b, a))
+                }
+            };
+            match split {
+                Some((piece, left)) if self.case.equal(piece, label) => rest = left,
+                _ => return,
+            }
+            node = child;
+        }
+        if node.exact != NONE {
+            hit(node.exact);
+        }
+    }
+
+    #[inline]
+    fn child(&self, node: &Node, byte: u8) -> Option<&Node> {
+        let start = node.children as usize;
+        let firsts = self.firsts.get(start..start + node.children_len as usize)?;
+        let place = match firsts {
+            [only] => (*only == byte).then_some(0),
+            few if few.len() <= 8 => few.iter().position(|b| *b == byte),
+            many => memchr::memchr(byte, many),
+        };
+        self.nodes.get(start + place?)
+    }
+}
+
+struct Builder {
+    direction: Direction,
+    nodes: Vec<Node>,
+    firsts: Vec<u8>,
+    labels: Vec<u8>,
+}
+
+impl Builder {
+    /// Breadth first over ranges of the sorted entries that share their first `depth` bytes.
+    fn build(&mut self, entries: &[(Vec<u8>, Extent, u32)]) {
+        self.push(&[]);
+        let mut waiting = std::collections::VecDeque::from([(0_usize, 0_usize, entries)]);
+        while let Some((at, depth, mut entries)) = waiting.pop_front() {
+            let own = entries.iter().take_while(|(key, _, _)| key.len() == depth).count();
+            let children = self.nodes.len();
+            if let Some(node) = self.nodes.get_mut(at) {
+                for (_, extent, value) in entries.iter().take(own) {
+                    match extent {
+                        Extent::Exact => node.exact = *value,
+                        Extent::Open => node.open = *value,
+                    }
+                }
+                node.children = children as u32;
+            }
+            entries = entries.get(own..).unwrap_or_default();
+            while let (Some((first, _, _)), rest) = (entries.first(), entries) {
+                let byte = first.get(depth).copied();
+                let group = rest.partition_point(|(key, _, _)| key.get(depth).copied() <= byte);
+                let (group, rest) = rest.split_at(group);
+                let end = group.last().map_or(depth, |(last, _, _)| common(first, last));
+                self.push(first.get(depth..end).unwrap_or_default());
+                waiting.push_back((self.nodes.len() - 1, end, group));
+                entries = rest;
+            }
+            let count = self.nodes.len() - children;
+            if let Some(node) = self.nodes.get_mut(at) {
+                node.children_len = count as u32;
+            }
+        }
+    }
+
+    /// Adds a node whose label, in the direction of the walk, is `label`.
+    fn push(&mut self, label: &[u8]) {
+        let start = self.labels.len() as u32;
+        match self.direction {
+            Direction::Forward => self.labels.extend_from_slice(label),
+            Direction::Backward => self.labels.extend(label.iter().rev()),
+        }
+        self.firsts.push(label.first().copied().unwrap_or_default());
+        let label_len = label.len() as u32;
+        self.nodes.push(Node { label: start, label_len, children: 0, children_len: 0, exact: NONE, open: NONE });
+    }
+}
+
+/// Number of bytes that two texts begin with alike.
+fn common(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(direction: Direction, case: Case, keys: &[(&str, Extent)], text: &str, expected: &[u32]) {
+        let entries = keys.iter().zip(0..).map(|((k, e), i)| (k.as_bytes().to_vec(), *e, i)).collect();
+        let mut hits = Vec::new();
+        Trie::new(direction, case, entries).walk(text.as_bytes(), |v| hits.push(v));
+        assert_eq!(hits, expected, "{text}");
+    }
+
+    #[test]
+    fn finds_exact_keys_and_prefixes_in_one_walk() {
+        use Extent::{Exact, Open};
+        let keys =
+            [("/", Open), ("/api/", Open), ("/api", Exact), ("/apple", Exact), ("/api/v1", Open), ("/api/v1", Exact)];
+        let check = |text, expected| check(Direction::Forward, Case::Sensitive, &keys, text, expected);
+        check("/", &[0]);
+        check("", &[]);
+        check("/api", &[0, 2]);
+        check("/api/", &[0, 1]);
+        check("/api/v1", &[0, 1, 4, 5]);
+        check("/api/v12", &[0, 1, 4]);
+        check("/apple", &[0, 3]);
+        check("/appl", &[0]);
+        check("/API", &[0]);
+        check("x", &[]);
+    }
+
+    #[test]
+    fn finds_suffixes_without_case() {
+        use Extent::{Exact, Open};
+        let keys =
+            [(".example.com", Open), ("a.example.com", Exact), (".com", Open), ("example.com", Exact), ("", Open)];
+        let check = |text, expected| check(Direction::Backward, Case::Insensitive, &keys, text, expected);
+        check("a.example.com", &[4, 2, 0, 1]);
+        check("A.EXAMPLE.com", &[4, 2, 0, 1]);
+        check("b.a.example.com", &[4, 2, 0]);
+        check("example.COM", &[4, 2, 3]);
+        check("com", &[4]);
+        check(&"x.".repeat(1_000), &[4]);
+    }
+
+    #[test]
+    fn an_empty_trie_finds_nothing() {
+        check(Direction::Forward, Case::Sensitive, &[], "x", &[]);
+    }
+}
