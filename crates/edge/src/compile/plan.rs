@@ -1,0 +1,111 @@
+//! The configuration as run: what every worker reads and none writes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use headworks_balance::{Algorithm, Keyring};
+use headworks_model::action::{FixedResponse, GroupStickiness, Redirect, Scheme};
+use headworks_model::load_balancer::{DesyncMitigation, XffHeaderProcessing};
+use headworks_model::target_group::TargetGroup;
+use headworks_route::{CompiledTransforms, Table};
+
+use crate::observe::access_log::LogTarget;
+use crate::observe::counters::{Count, ListenerCounters};
+use crate::upstream::group::GroupShared;
+
+/// Everything that workers run, swapped as one.
+pub(crate) struct Plan {
+    pub(crate) listeners: Vec<Arc<ListenerPlan>>,
+    pub(crate) groups: Vec<Arc<GroupPlan>>,
+    pub(crate) keyring: Arc<Keyring>,
+}
+
+/// Identity of a listener: the names of its load balancer and its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ListenerKey {
+    pub(crate) load_balancer: Arc<str>,
+    pub(crate) listener: Arc<str>,
+}
+
+/// A listener, compiled.
+pub(crate) struct ListenerPlan {
+    pub(crate) key: ListenerKey,
+    /// `app/<load balancer>/<16 hex>`, as logs name it.
+    pub(crate) label: String,
+    pub(crate) scheme: Scheme,
+    /// The port it is bound to, also when 0 was asked for.
+    pub(crate) port: u16,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) header_timeout: Duration,
+    pub(crate) client_keep_alive: Duration,
+    pub(crate) desync: DesyncMitigation,
+    pub(crate) drop_invalid_header_fields: bool,
+    pub(crate) xff: XffHeaderProcessing,
+    pub(crate) xff_client_port: bool,
+    /// `:port`, to be added to a Host without one.
+    pub(crate) host_port: Option<Vec<u8>>,
+    /// `X-Forwarded-Proto` and `X-Forwarded-Port` as whole lines.
+    pub(crate) forwarded_lines: Vec<u8>,
+    pub(crate) log: Option<LogTarget>,
+    pub(crate) table: Table,
+    pub(crate) rules: Vec<RulePlan>,
+    pub(crate) default: RulePlan,
+    /// By worker; shared with the plans before and after.
+    pub(crate) counters: Arc<Vec<ListenerCounters>>,
+    /// By worker, then by rule, the default last.
+    pub(crate) hits: Vec<Box<[Count]>>,
+    /// Hits of the same rules under earlier plans.
+    pub(crate) earlier_hits: Vec<u64>,
+}
+
+/// A rule, compiled; its conditions are in the listener's table.
+pub(crate) struct RulePlan {
+    /// Its name, its number, or `default`.
+    pub(crate) label: String,
+    pub(crate) action: ActionPlan,
+    pub(crate) transforms: Option<CompiledTransforms>,
+}
+
+/// What is done with a request.
+pub(crate) enum ActionPlan {
+    Forward(ForwardPlan),
+    Redirect(Redirect),
+    Fixed(FixedResponse),
+}
+
+/// Forward, with groups by their place in [`Plan::groups`].
+pub(crate) struct ForwardPlan {
+    pub(crate) groups: Vec<WeightedPlace>,
+    /// Sum of the weights.
+    pub(crate) sum: u64,
+    pub(crate) stickiness: Option<GroupStickiness>,
+}
+
+/// A group and its share.
+#[derive(Clone, Copy)]
+pub(crate) struct WeightedPlace {
+    pub(crate) group: usize,
+    pub(crate) weight: u16,
+}
+
+/// A target group, compiled.
+pub(crate) struct GroupPlan {
+    pub(crate) settings: TargetGroup,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) fallback: FallbackPlan,
+    pub(crate) shared: Arc<GroupShared>,
+}
+
+/// When nothing is healthy.
+pub(crate) enum FallbackPlan {
+    FailOpen,
+    Group(usize),
+    Fixed(FixedResponse),
+}
+
+impl ListenerPlan {
+    /// The rule at `index`, or the default.
+    pub(crate) fn rule(&self, index: Option<usize>) -> &RulePlan {
+        index.and_then(|i| self.rules.get(i)).unwrap_or(&self.default)
+    }
+}

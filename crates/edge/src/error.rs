@@ -1,0 +1,175 @@
+//! What can go wrong with a request, whose fault it is, whether it may be sent again, and, in one place, which status the
+//! client gets (BEHAVIOUR 1.2).
+
+use std::fmt;
+use std::io;
+
+use headworks_message::request::Refusal;
+
+/// Why a request was not answered by a target.
+#[derive(Debug)]
+pub(crate) struct ProxyError {
+    pub(crate) kind: Kind,
+    pub(crate) source: Option<io::Error>,
+}
+
+/// What went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The request head cannot be forwarded.
+    Refused(Refusal),
+    /// The desync mode does not let its tier through.
+    Desync,
+    /// TRACE or CONNECT.
+    MethodNotAllowed,
+    /// More than 30 addresses in X-Forwarded-For.
+    TooManyForwardedFor,
+    /// The head or the body did not come in time.
+    ClientTimeout,
+    /// The client went away before it was answered.
+    ClientClosed,
+    /// The client went away before its body was whole.
+    BodyTruncated,
+    /// The body's framing is broken.
+    BodyMalformed,
+    /// The group has no registered target, or the rule's groups all have weight 0.
+    NoTarget,
+    /// Every target is at its limit.
+    Overloaded,
+    /// A redirect's Location would be over 8 KiB.
+    RedirectTooLong,
+    /// A transform's result is no host or URL.
+    TransformFailed,
+    /// No connection to the target.
+    ConnectFailed,
+    /// No connection to the target in time.
+    ConnectTimeout,
+    /// The connection ended before the first byte of a response.
+    ResetBeforeResponse,
+    /// It ended inside the response head.
+    ResetInHead,
+    /// The target did not answer in time.
+    TargetTimeout,
+    /// What the target answered is no HTTP response.
+    BadResponse,
+    /// The target switched protocols without being asked.
+    UnaskedUpgrade,
+    /// The body ended before its length; the client has the head already.
+    ResponseTruncated,
+    /// The target answered with a status that is tried again elsewhere; its client never sees it.
+    RetriedStatus(u16),
+    /// The target's deregistration delay ran out, or it was cut off.
+    Deregistered,
+    /// The program stops and its deadline is over.
+    Stopping,
+}
+
+/// What the access log says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ErrorReason(Kind);
+
+impl Kind {
+    /// The status the client gets: the one match of DESIGN's `ProxyError -> status`.
+    pub(crate) fn status(self) -> u16 {
+        match self {
+            Kind::Refused(refusal) => refusal.status,
+            Kind::RetriedStatus(status) => status,
+            Kind::Desync | Kind::BodyTruncated | Kind::BodyMalformed => 400,
+            Kind::MethodNotAllowed => 405,
+            Kind::ClientTimeout => 408,
+            Kind::ClientClosed => 460,
+            Kind::TooManyForwardedFor => 463,
+            Kind::RedirectTooLong | Kind::TransformFailed => 500,
+            Kind::ConnectFailed
+            | Kind::ResetBeforeResponse
+            | Kind::ResetInHead
+            | Kind::BadResponse
+            | Kind::UnaskedUpgrade
+            | Kind::ResponseTruncated
+            | Kind::Deregistered => 502,
+            Kind::NoTarget | Kind::Overloaded | Kind::Stopping => 503,
+            Kind::ConnectTimeout | Kind::TargetTimeout => 504,
+        }
+    }
+
+    /// Whether the target is to blame, which counts against its health.
+    pub(crate) fn is_targets(self) -> bool {
+        matches!(
+            self,
+            Kind::ConnectFailed
+                | Kind::ConnectTimeout
+                | Kind::ResetBeforeResponse
+                | Kind::ResetInHead
+                | Kind::TargetTimeout
+                | Kind::BadResponse
+                | Kind::UnaskedUpgrade
+                | Kind::ResponseTruncated
+                | Kind::RetriedStatus(_)
+        )
+    }
+}
+
+impl ErrorReason {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self.0 {
+            Kind::Refused(refusal) => match refusal.status {
+                414 => "UriTooLong",
+                501 => "UnsupportedTransferEncoding",
+                505 => "UnsupportedVersion",
+                _ => "MalformedRequest",
+            },
+            Kind::Desync => "DesyncMitigation",
+            Kind::MethodNotAllowed => "MethodNotAllowed",
+            Kind::TooManyForwardedFor => "TooManyForwardedFor",
+            Kind::ClientTimeout => "ClientTimeout",
+            Kind::ClientClosed => "ClientClosed",
+            Kind::BodyTruncated => "BodyTruncated",
+            Kind::BodyMalformed => "BodyMalformed",
+            Kind::NoTarget => "NoTarget",
+            Kind::Overloaded => "TargetLimit",
+            Kind::RedirectTooLong => "RedirectUrlLimitExceeded",
+            Kind::TransformFailed => "TransformFailed",
+            Kind::ConnectFailed => "TargetConnectionError",
+            Kind::ConnectTimeout => "TargetConnectionTimeout",
+            Kind::ResetBeforeResponse => "TargetReset",
+            Kind::ResetInHead => "TargetResetInHead",
+            Kind::TargetTimeout => "TargetTimeout",
+            Kind::BadResponse => "MalformedResponse",
+            Kind::UnaskedUpgrade => "UnaskedUpgrade",
+            Kind::ResponseTruncated => "ResponseTruncated",
+            Kind::RetriedStatus(_) => "RetriedStatus",
+            Kind::Deregistered => "TargetDeregistered",
+            Kind::Stopping => "Stopping",
+        }
+    }
+}
+
+impl From<Kind> for ErrorReason {
+    fn from(kind: Kind) -> Self {
+        ErrorReason(kind)
+    }
+}
+
+impl From<Kind> for ProxyError {
+    fn from(kind: Kind) -> Self {
+        ProxyError { kind, source: None }
+    }
+}
+
+impl ProxyError {
+    pub(crate) fn new(kind: Kind, source: io::Error) -> ProxyError {
+        ProxyError { kind, source: Some(source) }
+    }
+}
+
+impl fmt::Display for ProxyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(ErrorReason(self.kind).as_str())
+    }
+}
+
+impl std::error::Error for ProxyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|e| e as _)
+    }
+}

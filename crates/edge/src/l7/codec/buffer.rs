@@ -1,0 +1,103 @@
+//! Bytes received and not yet consumed. Holds a pooled block only while there are any.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, ReadBuf};
+
+use crate::runtime::pool::{BLOCK, Pool};
+
+/// Room for the longest head and what may come with it; a head that does not fit a block moves here.
+const LARGE: usize = 96 * 1024;
+
+/// A read buffer.
+#[derive(Default)]
+pub(crate) struct Buffer {
+    block: Option<Box<[u8]>>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    /// What has been received and not consumed.
+    #[inline]
+    pub(crate) fn data(&self) -> &[u8] {
+        match &self.block {
+            Some(block) => block.get(self.start..self.end).unwrap_or(&[]),
+            None => &[],
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Lets go of the first `n` bytes, and of the block when none is left.
+    #[inline]
+    pub(crate) fn consume(&mut self, n: usize, pool: &Pool) {
+        self.start = (self.start + n).min(self.end);
+        if self.start == self.end {
+            self.release(pool);
+        }
+    }
+
+    /// Lets go of everything.
+    pub(crate) fn release(&mut self, pool: &Pool) {
+        self.start = 0;
+        self.end = 0;
+        if let Some(block) = self.block.take() {
+            pool.give_block(block);
+        }
+    }
+
+    /// Reads more bytes; 0 at the end of the stream. One call of `recv` at most: `poll_read` clears the readiness after a
+    /// short read, so that no speculative read follows a whole message.
+    ///
+    /// # Errors
+    /// Those of the socket; `InvalidData` when the buffer is full.
+    #[inline]
+    pub(crate) fn poll_fill<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
+        pool: &Pool,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if self.block.as_ref().is_none_or(|b| self.end == b.len()) {
+            self.make_room(pool)?;
+        }
+        let Some(free) = self.block.as_mut().and_then(|b| b.get_mut(self.end..)) else {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        };
+        let mut into = ReadBuf::new(free);
+        let result = Pin::new(stream).poll_read(cx, &mut into);
+        let read = into.filled().len();
+        self.end += read;
+        if self.start == self.end {
+            self.release(pool);
+        }
+        ready!(result)?;
+        Poll::Ready(Ok(read))
+    }
+
+    fn make_room(&mut self, pool: &Pool) -> io::Result<()> {
+        match &mut self.block {
+            None => self.block = Some(pool.block()),
+            Some(block) if self.start > 0 => {
+                block.copy_within(self.start..self.end, 0);
+                self.end -= self.start;
+                self.start = 0;
+            }
+            Some(block) if block.len() == BLOCK => {
+                let mut large = vec![0; LARGE].into_boxed_slice();
+                if let Some(place) = large.get_mut(..self.end) {
+                    place.copy_from_slice(block);
+                }
+                let old = std::mem::replace(block, large);
+                pool.give_block(old);
+            }
+            Some(_) => return Err(io::ErrorKind::InvalidData.into()),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,424 @@
+//! One attempt: a connection to a target, the request on it, the response back.
+//!
+//! Both directions move in one task: whatever is ready is moved, and an answer may overtake the request's body.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use headworks_message::send::{self, Answer, Reframe};
+use headworks_message::{Framing, Parsed, Version, response};
+
+use super::prepare::Prepared;
+use super::{retry, sticky, tunnel};
+use crate::error::{Kind, ProxyError};
+use crate::l7::codec::flow::{Broken, Flow};
+use crate::l7::codec::link::{Client, Link};
+use crate::l7::connection::{After, Connection, Ending};
+use crate::runtime::pool::Scratch;
+use crate::upstream::connect::{Connection as TargetConnection, connect};
+use crate::upstream::target::{InFlight, TargetLocal};
+
+/// After the client has said its last, how long an answer may still take before the request counts as abandoned. A client
+/// that only half-closes gets its answer; one that is gone does not keep a target busy.
+const ABANDONED: Duration = Duration::from_secs(3);
+
+/// Whether the connection to the target had carried a request before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    Idle,
+    New,
+}
+
+/// An attempt that brought no answer.
+pub(super) struct Failed {
+    pub(super) error: ProxyError,
+    /// The target's place in the roster, when one was chosen.
+    pub(super) target: Option<usize>,
+    pub(super) connection: Which,
+}
+
+/// A connection to the chosen target, ready for the request.
+pub(super) struct Attempt {
+    place: usize,
+    target: Rc<TargetLocal>,
+    upstream: Link<TargetConnection>,
+    which: Which,
+    _in_flight: InFlight,
+}
+
+/// What the wait for a response head brought.
+enum Waited {
+    Filled,
+    Failed(Kind),
+}
+
+/// What has been seen of the client while its answer is awaited.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Watch {
+    Quiet,
+    /// It has sent more: the next request.
+    Spoke,
+    /// It has said its last.
+    HalfClosed,
+}
+
+impl Attempt {
+    /// Chooses a target and connects to it.
+    ///
+    /// # Errors
+    /// When there is none, or no connection can be made.
+    pub(super) async fn begin<C: Client>(
+        connection: &mut Connection<C>,
+        prepared: &Prepared<'_>,
+        tried: &[usize],
+        scratch: &mut Scratch,
+    ) -> Result<Attempt, Failed> {
+        let settings = &prepared.plan.settings;
+        let random = connection.worker.random.next();
+        let chosen = prepared.group.choose(settings, prepared.wish, random, tried);
+        let (place, target) = chosen.inspect_err(|kind| match kind {
+            Kind::Overloaded => prepared.group.counters().overloaded.add(1),
+            _ => prepared.group.counters().no_target.add(1),
+        })?;
+        if scratch.record.chosen.is_none() {
+            connection.slot.counters().routed_requests.add(1);
+            prepared.group.count_request(connection.worker.clock.now());
+        } else {
+            target.counters().retries.add(1);
+        }
+        scratch.record.chosen = Some(target.clone());
+        target.counters().requests.add(1);
+        let in_flight = InFlight::new(&target);
+        if let Some(idle) = target.take_idle() {
+            let upstream = Link::new(idle);
+            return Ok(Attempt { place, target, upstream, which: Which::Idle, _in_flight: in_flight });
+        }
+        match Self::connect(connection, &target, settings.connect_timeout).await {
+            Ok(stream) => {
+                target.counters().new_connections.add(1);
+                let upstream = Link::new(stream);
+                Ok(Attempt { place, target, upstream, which: Which::New, _in_flight: in_flight })
+            }
+            Err(error) => {
+                target.counters().connect_failures.add(1);
+                if error.kind.is_targets() {
+                    target.counters().outcome(false);
+                }
+                Err(Failed { error, target: Some(place), connection: Which::New })
+            }
+        }
+    }
+
+    async fn connect<C: Client>(
+        connection: &mut Connection<C>,
+        target: &TargetLocal,
+        patience: Duration,
+    ) -> Result<TargetConnection, ProxyError> {
+        let mut connecting = std::pin::pin!(connect(&target.shared.endpoint));
+        connection.timer.arm(patience);
+        poll_fn(|cx| match connecting.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(result.map_err(|e| ProxyError::new(Kind::ConnectFailed, e))),
+            Poll::Pending if connection.worker.is_stopping() => Poll::Ready(Err(Kind::Stopping.into())),
+            Poll::Pending if connection.timer.poll_expired(cx) => Poll::Ready(Err(Kind::ConnectTimeout.into())),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Sends the request, and the response back.
+    ///
+    /// # Errors
+    /// When there was no response, or it broke off; `scratch.record.status` tells whether the client has seen its head.
+    pub(super) async fn run<C: Client>(
+        mut self,
+        connection: &mut Connection<C>,
+        prepared: &Prepared<'_>,
+        tried: usize,
+        scratch: &mut Scratch,
+    ) -> Result<After, Failed> {
+        let result = self.exchange(connection, prepared, tried, scratch).await;
+        self.upstream.buffer.release(&connection.worker.pool);
+        match result {
+            Ok((after, reuse)) => {
+                if reuse {
+                    self.target.give_idle(self.upstream.stream, connection.worker.clock.tick());
+                }
+                Ok(after)
+            }
+            Err(kind) => {
+                if kind.is_targets() && !(self.which == Which::Idle && kind == Kind::ResetBeforeResponse) {
+                    self.target.counters().outcome(false);
+                }
+                Err(Failed { error: kind.into(), target: Some(self.place), connection: self.which })
+            }
+        }
+    }
+
+    async fn exchange<C: Client>(
+        &mut self,
+        connection: &mut Connection<C>,
+        prepared: &Prepared<'_>,
+        tried: usize,
+        scratch: &mut Scratch,
+    ) -> Result<(After, bool), Kind> {
+        let framing = scratch.request.framing;
+        scratch.record.body_begun |= framing != Framing::None;
+        let head_length = scratch.to_target.len();
+        let mut request = Flow::new(framing, Reframe::Keep);
+        let mut watch = Watch::Quiet;
+        loop {
+            match self.await_bytes(connection, prepared, &mut request, &mut watch, scratch).await {
+                Waited::Filled => {}
+                Waited::Failed(kind) => {
+                    scratch.record.received_bytes += request.sent.saturating_sub(head_length as u64);
+                    scratch.to_target.truncate(head_length);
+                    return Err(kind);
+                }
+            }
+            loop {
+                match response::parse(self.upstream.buffer.data(), &mut scratch.response) {
+                    Ok(Parsed::Incomplete) => break,
+                    Ok(Parsed::Complete) if scratch.response.is_interim() => {
+                        self.pass_interim(connection, scratch).await?;
+                        if self.upstream.buffer.is_empty() {
+                            break;
+                        }
+                    }
+                    Ok(Parsed::Complete) if retry::of_status(connection, prepared, scratch, tried) => {
+                        return Err(Kind::RetriedStatus(scratch.response.status));
+                    }
+                    Ok(Parsed::Complete) => {
+                        let answered = self.answer(connection, prepared, request, watch, scratch).await;
+                        return answered.inspect(|_| {
+                            let success = scratch.response.status < 500;
+                            self.target.counters().outcome(success);
+                        });
+                    }
+                    Err(_) => return Err(Kind::BadResponse),
+                }
+            }
+        }
+    }
+
+    /// Moves the request along until the target has said something.
+    async fn await_bytes<C: Client>(
+        &mut self,
+        connection: &mut Connection<C>,
+        prepared: &Prepared<'_>,
+        request: &mut Flow,
+        watch: &mut Watch,
+        scratch: &mut Scratch,
+    ) -> Waited {
+        let worker = connection.worker.clone();
+        let pool = &worker.pool;
+        let idle_timeout = connection.slot.table().plan.idle_timeout;
+        let settings = &prepared.plan.settings;
+        connection.timer.arm(settings.response_timeout);
+        let mut in_head = !self.upstream.buffer.is_empty();
+        poll_fn(|cx| {
+            if !request.is_done() {
+                match request.poll(&mut scratch.to_target, &mut connection.client, &mut self.upstream.stream, pool, cx) {
+                    Poll::Ready(Ok(())) => {
+                        scratch.record.sent = Some(Instant::now());
+                        connection.timer.arm(settings.response_timeout);
+                    }
+                    Poll::Ready(Err(Broken::Ended | Broken::Source(_))) => {
+                        return Poll::Ready(Waited::Failed(Kind::BodyTruncated));
+                    }
+                    Poll::Ready(Err(Broken::Malformed)) => return Poll::Ready(Waited::Failed(Kind::BodyMalformed)),
+                    // the target may have answered before it hung up: its answer is still worth reading
+                    Poll::Ready(Err(Broken::Destination(_))) => request.abandon(),
+                    Poll::Pending if request.moved => {
+                        let wait = if request.waits_for_source { idle_timeout } else { settings.response_timeout };
+                        connection.timer.arm(wait);
+                    }
+                    Poll::Pending => {}
+                }
+            }
+            match self.upstream.poll_fill(pool, cx) {
+                Poll::Ready(Ok(0) | Err(_)) => {
+                    let kind = if in_head { Kind::ResetInHead } else { Kind::ResetBeforeResponse };
+                    return Poll::Ready(Waited::Failed(kind));
+                }
+                Poll::Ready(Ok(_)) => {
+                    in_head = true;
+                    return Poll::Ready(Waited::Filled);
+                }
+                Poll::Pending => {}
+            }
+            if self.target.is_cut() {
+                return Poll::Ready(Waited::Failed(Kind::Deregistered));
+            }
+            if worker.is_stopping() {
+                return Poll::Ready(Waited::Failed(Kind::Stopping));
+            }
+            if request.is_done() && *watch == Watch::Quiet && !client_stays(connection, watch, cx) {
+                return Poll::Ready(Waited::Failed(Kind::ClientClosed));
+            }
+            if connection.timer.poll_expired(cx) {
+                let kind = match (*watch, request.waits_for_source && !request.is_done()) {
+                    (Watch::HalfClosed, _) => Kind::ClientClosed,
+                    (_, true) => Kind::ClientTimeout,
+                    _ => Kind::TargetTimeout,
+                };
+                return Poll::Ready(Waited::Failed(kind));
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Passes 100, 103 and their like on, to clients that know them (RFC 9110 section 15.2).
+    async fn pass_interim<C: Client>(
+        &mut self,
+        connection: &mut Connection<C>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Kind> {
+        let data = self.upstream.buffer.data();
+        let head = &scratch.response;
+        scratch.to_client.clear();
+        if scratch.request.version != Version::Http10 {
+            let answer = Answer { version: Version::Http11, keep_alive: true, reframe: Reframe::Keep, lines: &[] };
+            send::response(data, head, &answer, &mut scratch.to_client);
+        }
+        self.upstream.buffer.consume(head.len, &connection.worker.pool);
+        let patience = connection.slot.table().plan.idle_timeout;
+        let sent = connection.client.send(&scratch.to_client, &mut connection.timer, patience).await;
+        sent.map_err(|_| Kind::ClientClosed)
+    }
+
+    /// Sends the response whose head is parsed to the client. Also whether the target's connection can be used again.
+    async fn answer<C: Client>(
+        &mut self,
+        connection: &mut Connection<C>,
+        prepared: &Prepared<'_>,
+        mut request: Flow,
+        watch: Watch,
+        scratch: &mut Scratch,
+    ) -> Result<(After, bool), Kind> {
+        let head = &scratch.response;
+        scratch.record.answered = Some(Instant::now());
+        scratch.record.sent.get_or_insert_with(Instant::now);
+        scratch.record.target_status = Some(head.status);
+        self.target.counters().statuses.add(head.status);
+        if head.status == 101 && !prepared.upgrade {
+            return Err(Kind::UnaskedUpgrade);
+        }
+        let framing = head.framing(scratch.record.is_head_request);
+        let is_http10 = scratch.request.version == Version::Http10;
+        let reframe = match framing {
+            Framing::UntilClose if !is_http10 => Reframe::Chunk,
+            Framing::Chunked if is_http10 => Reframe::Unchunk,
+            _ => Reframe::Keep,
+        };
+        // the end of the body is visible to the client without the end of the connection
+        let delimited = !is_http10 || matches!(framing, Framing::None | Framing::Length(_));
+        let keep_open =
+            request.is_done() && delimited && watch != Watch::HalfClosed && connection.may_stay_open(scratch);
+        sticky::write(connection, prepared, &self.target, self.upstream.buffer.data(), scratch);
+        let head = &scratch.response;
+        let answer = Answer {
+            version: scratch.request.version,
+            keep_alive: keep_open,
+            reframe,
+            lines: &scratch.lines,
+        };
+        scratch.to_client.clear();
+        send::response(self.upstream.buffer.data(), head, &answer, &mut scratch.to_client);
+        self.upstream.buffer.consume(head.len, &connection.worker.pool);
+        scratch.record.status = head.status;
+        if head.status == 101 {
+            scratch.record.upgraded = true;
+            tunnel::run(connection, &mut self.upstream, &self.target, scratch).await;
+            return Ok((After::Close, false));
+        }
+        let reusable = head.connection.keep_alive
+            && framing != Framing::UntilClose
+            && request.is_done()
+            && !connection.closes_target_after(scratch);
+        let mut reply = Flow::new(framing, reframe);
+        let moved = self.move_reply(connection, prepared, &mut request, &mut reply, scratch).await;
+        scratch.record.sent_bytes += reply.sent;
+        moved?;
+        if scratch.record.body_begun {
+            scratch.record.received_bytes += request.sent.saturating_sub(scratch.to_target.len() as u64);
+        }
+        if keep_open && request.is_done() {
+            return Ok((After::KeepOpen, reusable && self.upstream.buffer.is_empty()));
+        }
+        connection.ending = if watch == Watch::HalfClosed { Ending::Plain } else { Ending::Lingering };
+        Ok((After::Close, reusable && request.is_done() && self.upstream.buffer.is_empty()))
+    }
+
+    /// Moves the response to the client, and what is left of the request to the target.
+    async fn move_reply<C: Client>(
+        &mut self,
+        connection: &mut Connection<C>,
+        prepared: &Prepared<'_>,
+        request: &mut Flow,
+        reply: &mut Flow,
+        scratch: &mut Scratch,
+    ) -> Result<(), Kind> {
+        let worker = connection.worker.clone();
+        let pool = &worker.pool;
+        let idle_timeout = connection.slot.table().plan.idle_timeout;
+        let response_timeout = prepared.plan.settings.response_timeout;
+        connection.timer.arm(response_timeout);
+        poll_fn(|cx| {
+            let mut moved = false;
+            if !request.is_done() {
+                match request.poll(&mut scratch.to_target, &mut connection.client, &mut self.upstream.stream, pool, cx) {
+                    // the answer is on its way: a broken request no longer changes it
+                    Poll::Ready(Err(_)) => request.abandon(),
+                    _ => moved |= request.moved,
+                }
+            }
+            let polled =
+                reply.poll(&mut scratch.to_client, &mut self.upstream, &mut connection.client.stream, pool, cx);
+            match polled {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(Broken::Destination(_))) => return Poll::Ready(Err(Kind::ClientClosed)),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Kind::ResponseTruncated)),
+                Poll::Pending => moved |= reply.moved,
+            }
+            if self.target.is_cut() {
+                return Poll::Ready(Err(Kind::Deregistered));
+            }
+            if worker.is_stopping() {
+                return Poll::Ready(Err(Kind::Stopping));
+            }
+            if moved {
+                connection.timer.arm(if reply.waits_for_source { response_timeout } else { idle_timeout });
+            }
+            if connection.timer.poll_expired(cx) {
+                let kind = if reply.waits_for_source { Kind::TargetTimeout } else { Kind::ClientTimeout };
+                return Poll::Ready(Err(kind));
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+/// Whether the client is still there. Costs a system call only when it has sent something, or hung up.
+fn client_stays<C: Client>(connection: &mut Connection<C>, watch: &mut Watch, cx: &mut Context<'_>) -> bool {
+    if !connection.client.buffer.is_empty() {
+        *watch = Watch::Spoke;
+        return true;
+    }
+    match connection.client.stream.poll_peek(cx) {
+        Poll::Pending => true,
+        Poll::Ready(Ok(0)) => {
+            *watch = Watch::HalfClosed;
+            connection.timer.arm(ABANDONED);
+            true
+        }
+        Poll::Ready(Ok(_)) => {
+            *watch = Watch::Spoke;
+            true
+        }
+        Poll::Ready(Err(_)) => false,
+    }
+}

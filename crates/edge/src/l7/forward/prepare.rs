@@ -1,0 +1,187 @@
+//! From a rule's forward action to a target group and the head that its target is sent.
+
+use std::rc::Rc;
+
+use headworks_balance::hash64;
+use headworks_message::send::{self, ForwardedFor, Host, Outgoing};
+use headworks_message::{RequestView, Version};
+use headworks_model::load_balancer::XffHeaderProcessing;
+use headworks_model::target_group::HashOn;
+use headworks_route::{Rewritten, transform, weighted};
+
+use super::sticky;
+use crate::compile::plan::{FallbackPlan, ForwardPlan, GroupPlan, RulePlan};
+use crate::error::{Kind, ProxyError};
+use crate::l7::codec::link::Client;
+use crate::l7::connection::Connection;
+use crate::listen::slot::ListenerTable;
+use crate::runtime::clock::hex;
+use crate::runtime::pool::Scratch;
+use crate::runtime::random::Random;
+use crate::upstream::group::{GroupLocal, Wish};
+
+/// A request that is ready to be sent to a target of one group.
+pub(super) struct Prepared<'t> {
+    pub(super) plan: &'t GroupPlan,
+    pub(super) group: &'t Rc<GroupLocal>,
+    pub(super) wish: Wish,
+    /// Stickiness cookies to be set on the answer.
+    pub(super) cookies: sticky::Cookies,
+    /// RFC 9110 section 9.2.2.
+    pub(super) idempotent: bool,
+    /// The client asks for another protocol on this connection.
+    pub(super) upgrade: bool,
+}
+
+/// Hash seed of `consistent_hash`: the same in every worker and process, so that all agree.
+const HASH_SEED: u64 = 0x6861_7368_5f6f_6e21;
+
+/// Chooses the group, writes the head into `scratch.to_target`, and consumes the request's head.
+///
+/// # Errors
+/// When the rule's weights are all 0, or its transforms make no request.
+pub(super) fn request<'t, C: Client>(
+    connection: &mut Connection<C>,
+    table: &'t ListenerTable,
+    rule: &RulePlan,
+    forward: &ForwardPlan,
+    scratch: &mut Scratch,
+) -> Result<Prepared<'t>, ProxyError> {
+    let view = RequestView { bytes: connection.client.buffer.data(), head: &scratch.request };
+    let tables = &table.tables;
+    let (chosen, group_cookie) = choose_group(connection, table, forward, view)?;
+    let (mut plan, mut group) = tables.group(chosen).ok_or(Kind::NoTarget)?;
+    // one step only: the file is checked for loops, and a fallback's own fallback is fail open
+    if group.published().roster.fail_open
+        && let FallbackPlan::Group(other) = &plan.fallback
+    {
+        (plan, group) = tables.group(*other).ok_or(Kind::NoTarget)?;
+    }
+    let (sticky, mut cookies) = sticky::read(connection, &tables.plan.keyring, plan, group, forward, view);
+    cookies.group = group_cookie;
+    let wish = Wish { sticky, hash: hash_of(connection, &plan.settings.hash_on, view) };
+    let prepared = Prepared {
+        plan,
+        group,
+        wish,
+        cookies,
+        idempotent: matches!(view.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE"),
+        upgrade: view.head.connection.upgrade,
+    };
+    scratch.record.group = Some(group.name.clone());
+    write_head(connection, table, rule, scratch)?;
+    connection.client.buffer.consume(scratch.request.len, &connection.worker.pool);
+    Ok(prepared)
+}
+
+impl<'t> Prepared<'t> {
+    /// What the group wants done when nothing is healthy, if nothing is.
+    pub(super) fn fallback(&self, _table: &ListenerTable) -> Option<&'t FallbackPlan> {
+        self.group.published().roster.fail_open.then_some(&self.plan.fallback)
+    }
+}
+
+/// The group of a forward action: the one the client's cookie names, else by weight (R13, R14).
+fn choose_group<C: Client>(
+    connection: &Connection<C>,
+    table: &ListenerTable,
+    forward: &ForwardPlan,
+    view: RequestView<'_>,
+) -> Result<(usize, Option<sticky::GroupCookie>), Kind> {
+    if let ([only], None) = (forward.groups.as_slice(), &forward.stickiness) {
+        return Ok((only.group, None));
+    }
+    let kept = sticky::group(connection, table, forward, view);
+    let chosen = match kept {
+        Some(group) => group,
+        None => {
+            // a sequence that fills the circle evenly: shares are right after few requests, not only after many
+            let ticket = (u128::from(table.next_ticket()) * u128::from(forward.sum)) >> 64;
+            let place = weighted::pick(forward.groups.iter().map(|g| g.weight), ticket as u64).ok_or(Kind::NoTarget)?;
+            forward.groups.get(place).ok_or(Kind::NoTarget)?.group
+        }
+    };
+    let cookie = forward.stickiness.as_ref().and_then(|s| sticky::group_cookie(connection, table, s, chosen));
+    Ok((chosen, cookie))
+}
+
+fn hash_of<C: Client>(connection: &Connection<C>, on: &HashOn, view: RequestView<'_>) -> u64 {
+    let of = |bytes: &[u8]| hash64(HASH_SEED, bytes);
+    let peer = || match connection.peer.ip() {
+        std::net::IpAddr::V4(ip) => of(&ip.octets()),
+        std::net::IpAddr::V6(ip) => of(&ip.octets()),
+    };
+    match on {
+        HashOn::SourceIp => peer(),
+        HashOn::Path => of(view.path()),
+        HashOn::Header(name) => {
+            let value = view.fields().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, v)| v);
+            value.map_or_else(peer, of)
+        }
+        HashOn::Cookie(name) => view.cookie(name.as_bytes()).map_or_else(peer, of),
+    }
+}
+
+/// `1-{8 hex of the time}-{24 hex}` (H5).
+fn trace(root: [u8; 8], random: &Random) -> [u8; 35] {
+    let mut trace = *b"1-00000000-000000000000000000000000";
+    if let Some(place) = trace.get_mut(2..10) {
+        place.copy_from_slice(&root);
+    }
+    if let Some((high, low)) = trace.get_mut(11..).and_then(|t| t.split_at_mut_checked(8)) {
+        hex(random.next(), high);
+        hex(random.next(), low);
+    }
+    trace
+}
+
+fn write_head<C: Client>(
+    connection: &Connection<C>,
+    table: &ListenerTable,
+    rule: &RulePlan,
+    scratch: &mut Scratch,
+) -> Result<(), ProxyError> {
+    let plan = &table.plan;
+    let view = RequestView { bytes: connection.client.buffer.data(), head: &scratch.request };
+    let mut rewritten = Rewritten::default();
+    let mut host = match &plan.host_port {
+        _ if view.head.authority.is_empty() => Host::Replace(connection.slot.local_host().as_bytes()),
+        Some(port) if view.head.host.len == view.head.authority.len => Host::AddPort(port),
+        _ => Host::Keep,
+    };
+    let mut target = None;
+    if let Some(transforms) = &rule.transforms {
+        let authority = view.head.authority.of(view.bytes);
+        transform::apply(transforms, authority, view.head.target.of(view.bytes), &mut rewritten)
+            .map_err(|_| Kind::TransformFailed)?;
+        scratch.record.transformed = true;
+        if rewritten.host != authority {
+            host = Host::Replace(&rewritten.host);
+        }
+        target = Some(rewritten.target.as_slice());
+    }
+    let trace = trace(connection.worker.clock.trace_root(), &connection.worker.random);
+    let outgoing = Outgoing {
+        target,
+        host,
+        drop_unusual_names: plan.drop_invalid_header_fields,
+        forwarded_for: match plan.xff {
+            XffHeaderProcessing::Append => ForwardedFor::Append(connection.peer_text.as_bytes()),
+            XffHeaderProcessing::Preserve => ForwardedFor::Preserve,
+            XffHeaderProcessing::Remove => ForwardedFor::Remove,
+        },
+        forwarded_lines: &plan.forwarded_lines,
+        trace: &trace,
+        upgrade: view.head.version == Version::Http11,
+    };
+    scratch.to_target.clear();
+    send::request(view, &outgoing, &mut scratch.to_target);
+    if plan.log.is_some() {
+        let mut line = *b"Root=1-00000000-000000000000000000000000";
+        if let Some(place) = line.get_mut(5..) {
+            place.copy_from_slice(&trace);
+        }
+        scratch.record.remember_trace(&line);
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! The way of a request. Read this first: [`serve`] is a connection's life, [`handle`] lists the stages of a request in
+//! the order it meets them; each is the sibling module of that name.
+
+pub(crate) mod codec;
+pub(crate) mod connection;
+pub(crate) mod forward;
+pub(crate) mod guard;
+pub(crate) mod respond;
+mod read;
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use self::codec::link::Client;
+use self::connection::{After, Connection};
+use crate::compile::plan::ActionPlan;
+use crate::error::ProxyError;
+use crate::listen::slot::ListenerSlot;
+use crate::runtime::pool::Scratch;
+use crate::runtime::worker::Worker;
+
+/// Serves one client connection until it ends.
+pub(crate) async fn serve<C: Client>(stream: C, peer: SocketAddr, slot: Rc<ListenerSlot>, worker: Rc<Worker>) {
+    let mut connection = Connection::open(stream, peer, slot, worker);
+    while connection.request_begins().await {
+        let mut scratch = connection.worker.pool.scratch();
+        scratch.record.clear();
+        let after = match handle(&mut connection, &mut scratch).await {
+            Ok(after) => after,
+            Err(error) => respond::error(&mut connection, &mut scratch, error).await,
+        };
+        connection.finish_record(&mut scratch);
+        connection.worker.pool.give_scratch(scratch);
+        if after == After::Close {
+            break;
+        }
+    }
+    connection.close().await;
+}
+
+/// One request, stage by stage.
+async fn handle<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch) -> Result<After, ProxyError> {
+    let table = connection.slot.table();
+    read::head(connection, scratch).await?;
+    guard::admit(connection, &table, scratch)?;
+    let rule = connection.route(&table, scratch);
+    match &rule.action {
+        ActionPlan::Forward(forward) => forward::run(connection, &table, rule, forward, scratch).await,
+        ActionPlan::Redirect(redirect) => respond::redirect(connection, &table, redirect, scratch).await,
+        ActionPlan::Fixed(fixed) => respond::fixed(connection, fixed, scratch).await,
+    }
+}

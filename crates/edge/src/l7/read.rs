@@ -1,0 +1,63 @@
+//! Reading a request's head (stage 4).
+
+use std::time::Instant;
+
+use headworks_message::request::{self, Parsed, Refusal};
+use headworks_message::{Reason, RequestView, Tier, Version};
+
+use super::codec::link::{Client, Stopped};
+use super::connection::Connection;
+use crate::error::{Kind, ProxyError};
+use crate::runtime::pool::Scratch;
+
+/// Reads until the head is whole. The time from its first byte is bounded as a whole, not by read: a head that drips in
+/// is no reason to wait.
+///
+/// # Errors
+/// When it cannot be forwarded, or does not come in time.
+pub(crate) async fn head<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch) -> Result<(), ProxyError> {
+    let mut scanned = 0;
+    loop {
+        let data = connection.client.buffer.data();
+        if scanned == 0 || request::may_be_whole(data, scanned) {
+            match request::parse(data, &mut scratch.request) {
+                Ok(Parsed::Complete) => break,
+                Ok(Parsed::Incomplete) => {}
+                Err(refusal) => return Err(refused(connection, scratch, refusal)),
+            }
+        }
+        if scanned == 0 {
+            connection.timer.arm(connection.slot.table().plan.header_timeout);
+        }
+        scanned = data.len();
+        match connection.client.fill(&connection.worker.pool, &mut connection.timer).await {
+            Ok(()) => {}
+            Err(Stopped::TimedOut) => return Err(Kind::ClientTimeout.into()),
+            // the client went away inside a head: nobody is left to answer, but it is worth a line
+            Err(Stopped::Ended | Stopped::Failed) => return Err(Kind::ClientClosed.into()),
+        }
+    }
+    let view = RequestView { bytes: connection.client.buffer.data(), head: &scratch.request };
+    let record = &mut scratch.record;
+    record.started = Some(Instant::now());
+    record.tier = view.head.tier;
+    record.reason = view.head.reason;
+    record.received_bytes = view.head.len as u64;
+    record.is_head_request = view.method() == b"HEAD";
+    record.version_text = if view.head.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" };
+    if connection.slot.table().plan.log.is_some() {
+        record.remember(view);
+    }
+    Ok(())
+}
+
+fn refused<C: Client>(connection: &Connection<C>, scratch: &mut Scratch, refusal: Refusal) -> ProxyError {
+    let data = connection.client.buffer.data();
+    let record = &mut scratch.record;
+    record.started = Some(Instant::now());
+    record.tier = Tier::Severe;
+    record.reason = if refusal.reason == Reason::Compliant { Reason::BadHeader } else { refusal.reason };
+    record.received_bytes = data.len() as u64;
+    scratch.request.connection.keep_alive = false;
+    Kind::Refused(refusal).into()
+}

@@ -1,0 +1,134 @@
+//! Answers that the load balancer makes itself (stage 8): errors, redirects, fixed responses.
+
+mod own;
+
+use headworks_message::{Framing, RequestView, Version};
+use headworks_model::action::{FixedResponse, Redirect};
+use headworks_route::Arrival;
+use headworks_route::redirect::{RedirectError, location};
+
+use self::own::Own;
+use super::codec::link::Client;
+use super::connection::{After, Connection, Ending};
+use crate::error::{Kind, ProxyError};
+use crate::listen::slot::ListenerTable;
+use crate::runtime::pool::Scratch;
+
+/// Answers a request that no target answered. Where the client already has a part of a response, or is gone, nothing is
+/// sent.
+pub(crate) async fn error<C: Client>(
+    connection: &mut Connection<C>,
+    scratch: &mut Scratch,
+    error: ProxyError,
+) -> After {
+    let kind = error.kind;
+    scratch.record.error = Some(kind.into());
+    if kind.is_targets() {
+        tracing::debug!(error = %error, source = error.source.as_ref().map(tracing::field::display), "target failed");
+    }
+    if scratch.record.status != 0 {
+        // the head is out: only the connection's end can still say that something is wrong
+        connection.ending = Ending::Reset;
+        return After::Close;
+    }
+    scratch.record.status = kind.status();
+    match kind {
+        Kind::ClientClosed => {
+            connection.ending = Ending::Reset;
+            return After::Close;
+        }
+        Kind::ClientTimeout | Kind::BodyTruncated | Kind::BodyMalformed | Kind::Refused(_) | Kind::Desync => {
+            scratch.request.connection.keep_alive = false;
+        }
+        _ => {}
+    }
+    if kind == Kind::RedirectTooLong {
+        connection.slot.counters().redirect_too_long.add(1);
+    }
+    let page = own::page(scratch.record.status);
+    let answer = Own { content_type: Some("text/html; charset=utf-8"), body: &page, ..Own::new(scratch.record.status) };
+    send(connection, scratch, &answer).await
+}
+
+/// R15.
+///
+/// # Errors
+/// When the Location would be too long.
+pub(crate) async fn redirect<C: Client>(
+    connection: &mut Connection<C>,
+    table: &ListenerTable,
+    redirect: &Redirect,
+    scratch: &mut Scratch,
+) -> Result<After, ProxyError> {
+    let view = RequestView { bytes: connection.client.buffer.data(), head: &scratch.request };
+    let arrival = Arrival {
+        scheme: table.plan.scheme,
+        port: table.plan.port,
+        fallback_host: connection.slot.local_host().as_bytes(),
+    };
+    let mut place = std::mem::take(&mut scratch.record.redirect);
+    let built = location(redirect, &view, &arrival, &mut place);
+    scratch.record.redirect = place;
+    match built {
+        Ok(()) => {}
+        Err(RedirectError::TooLong) => return Err(Kind::RedirectTooLong.into()),
+        Err(_) => return Err(Kind::TransformFailed.into()),
+    }
+    scratch.record.actions = "redirect";
+    scratch.record.status = redirect.status;
+    let place = scratch.record.redirect.clone();
+    let page = own::page(redirect.status);
+    let answer = Own {
+        location: Some(&place),
+        content_type: Some("text/html; charset=utf-8"),
+        body: &page,
+        ..Own::new(redirect.status)
+    };
+    Ok(send(connection, scratch, &answer).await)
+}
+
+/// R16.
+///
+/// # Errors
+/// None; the type is that of the other actions.
+pub(crate) async fn fixed<C: Client>(
+    connection: &mut Connection<C>,
+    fixed: &FixedResponse,
+    scratch: &mut Scratch,
+) -> Result<After, ProxyError> {
+    scratch.record.actions = "fixed-response";
+    scratch.record.status = fixed.status;
+    let answer = Own {
+        content_type: fixed.content_type.as_deref(),
+        body: fixed.body.as_bytes(),
+        ..Own::new(fixed.status)
+    };
+    Ok(send(connection, scratch, &answer).await)
+}
+
+/// Sends an answer of our own and finds out what becomes of the connection.
+async fn send<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch, answer: &Own<'_>) -> After {
+    let head = &scratch.request;
+    // the request's own head is still there when no target was reached; after that its bytes are gone already
+    if scratch.to_target.is_empty() && head.len > 0 {
+        connection.client.buffer.consume(head.len, &connection.worker.pool);
+    }
+    let body_is_small = head.framing == Framing::None
+        || !head.expects_continue && !scratch.record.body_begun && matches!(head.framing, Framing::Length(n) if n <= 65_536);
+    let keep_open = connection.may_stay_open(scratch) && body_is_small && !scratch.record.body_begun;
+    let out = &mut scratch.to_client;
+    out.clear();
+    let to_head_request = scratch.record.is_head_request;
+    answer.write(connection.worker.clock.date(), keep_open, head.version == Version::Http10, to_head_request, out);
+    scratch.record.sent_bytes += out.len() as u64;
+    let patience = connection.slot.table().plan.idle_timeout;
+    if connection.client.send(out, &mut connection.timer, patience).await.is_err() {
+        connection.ending = Ending::Reset;
+        return After::Close;
+    }
+    if keep_open && connection.discard_body(scratch).await {
+        return After::KeepOpen;
+    }
+    connection.ending = Ending::Lingering;
+    After::Close
+}

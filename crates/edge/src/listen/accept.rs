@@ -1,0 +1,57 @@
+//! Accepting connections of one listener in one worker.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+
+use super::slot::ListenerSlot;
+use crate::l7;
+use crate::runtime::worker::Worker;
+
+/// Pause after an accept that failed for want of descriptors or memory: trying at once would only burn the processor.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts until the listener closes. Connections that the kernel had queued by then are served all the same: closing the
+/// socket would reset them.
+pub(crate) async fn run(listener: TcpListener, slot: Rc<ListenerSlot>, worker: Rc<Worker>) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = listener.accept() => accepted,
+            () = slot.closed.notified() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => spawn(stream, peer, &slot, &worker),
+            Err(error) => {
+                if is_exhaustion(&error) {
+                    tracing::warn!(%error, listener = %slot.address, "cannot accept");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+    let Ok(listener) = listener.into_std() else { return };
+    while let Ok((stream, peer)) = listener.accept() {
+        let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+        if let Ok(stream) = stream {
+            spawn(stream, peer, &slot, &worker);
+        }
+    }
+}
+
+fn spawn(stream: TcpStream, peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) {
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    tokio::task::spawn_local(l7::serve(stream, peer, slot.clone(), worker.clone()));
+}
+
+/// Out of descriptors or memory; other errors of `accept` concern one connection that is gone already.
+fn is_exhaustion(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    const ENOBUFS: i32 = 105;
+    const ENOMEM: i32 = 12;
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE | ENOBUFS | ENOMEM))
+}

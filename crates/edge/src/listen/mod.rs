@@ -1,0 +1,6 @@
+//! Listening sockets: bound by the control thread, so that a configuration that cannot be bound is refused as a whole, and
+//! accepted from by every worker on its own.
+
+pub(crate) mod accept;
+pub(crate) mod bind;
+pub(crate) mod slot;

@@ -1,0 +1,108 @@
+//! A listener as one worker sees it: a place whose table is exchanged when the configuration is.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::compile::plan::{GroupPlan, ListenerKey, ListenerPlan, Plan};
+use crate::observe::counters::ListenerCounters;
+use crate::upstream::group::GroupLocal;
+
+/// The plan, with what this worker has of each group.
+pub(crate) struct Tables {
+    pub(crate) plan: Arc<Plan>,
+    /// In the order of [`Plan::groups`].
+    pub(crate) groups: Vec<Rc<GroupLocal>>,
+}
+
+impl Tables {
+    pub(crate) fn group(&self, place: usize) -> Option<(&GroupPlan, &Rc<GroupLocal>)> {
+        Some((self.plan.groups.get(place)?, self.groups.get(place)?))
+    }
+}
+
+/// What a request is handled by; a request keeps the one it started with.
+pub(crate) struct ListenerTable {
+    pub(crate) plan: Arc<ListenerPlan>,
+    pub(crate) tables: Rc<Tables>,
+    ticket: Cell<u64>,
+}
+
+impl ListenerTable {
+    pub(crate) fn new(plan: Arc<ListenerPlan>, tables: Rc<Tables>, start: u64) -> ListenerTable {
+        ListenerTable { plan, tables, ticket: Cell::new(start) }
+    }
+
+    /// The next number of a sequence that fills 0 to 2^64 evenly (Weyl, with the golden ratio).
+    pub(crate) fn next_ticket(&self) -> u64 {
+        let ticket = self.ticket.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.ticket.set(ticket);
+        ticket
+    }
+
+    /// Counts a match of the rule at `index`, or of the default.
+    #[inline]
+    pub(crate) fn hit(&self, worker: usize, index: Option<usize>) {
+        let place = index.unwrap_or(self.plan.rules.len());
+        if let Some(count) = self.plan.hits.get(worker).and_then(|hits| hits.get(place)) {
+            count.add(1);
+        }
+    }
+}
+
+/// A listener of one worker.
+pub(crate) struct ListenerSlot {
+    pub(crate) key: ListenerKey,
+    pub(crate) address: SocketAddr,
+    worker: usize,
+    table: RefCell<Rc<ListenerTable>>,
+    local_host: String,
+    counters: Arc<Vec<ListenerCounters>>,
+    closing: Cell<bool>,
+    /// Woken when the listener closes, so that it stops accepting.
+    pub(crate) closed: tokio::sync::Notify,
+}
+
+impl ListenerSlot {
+    pub(crate) fn new(address: SocketAddr, worker: usize, table: Rc<ListenerTable>) -> Rc<ListenerSlot> {
+        Rc::new(ListenerSlot {
+            key: table.plan.key.clone(),
+            address,
+            worker,
+            local_host: address.ip().to_canonical().to_string(),
+            counters: table.plan.counters.clone(),
+            table: RefCell::new(table),
+            closing: Cell::new(false),
+            closed: tokio::sync::Notify::new(),
+        })
+    }
+
+    pub(crate) fn table(&self) -> Rc<ListenerTable> {
+        self.table.borrow().clone()
+    }
+
+    pub(crate) fn exchange(&self, table: Rc<ListenerTable>) {
+        *self.table.borrow_mut() = table;
+    }
+
+    /// Host for requests that name none.
+    pub(crate) fn local_host(&self) -> &str {
+        &self.local_host
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "made with one entry a worker")]
+    pub(crate) fn counters(&self) -> &ListenerCounters {
+        &self.counters[self.worker]
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    /// Stops accepting; connections end after the request they are in.
+    pub(crate) fn close(&self) {
+        self.closing.set(true);
+        self.closed.notify_one();
+    }
+}

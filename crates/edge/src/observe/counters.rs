@@ -1,0 +1,131 @@
+//! Counters with one writer each: a worker adds, the admin address sums over workers when it reads.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::histogram::Histogram;
+
+/// A counter or gauge that exactly one thread writes: an addition is a load and a store, no locked instruction.
+#[derive(Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    #[inline]
+    pub(crate) fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn sub(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(n), Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts of statuses 100 to 599; others count as 599.
+pub(crate) struct Statuses(Box<[Count]>);
+
+impl Default for Statuses {
+    fn default() -> Self {
+        Statuses((100..600).map(|_| Count::default()).collect())
+    }
+}
+
+impl Statuses {
+    #[inline]
+    pub(crate) fn add(&self, status: u16) {
+        let slot = usize::from(status.clamp(100, 599) - 100);
+        if let Some(count) = self.0.get(slot) {
+            count.add(1);
+        }
+    }
+
+    /// (status, count) of those seen.
+    pub(crate) fn seen(&self) -> impl Iterator<Item = (u16, u64)> {
+        self.0.iter().enumerate().map(|(i, c)| (i as u16 + 100, c.read())).filter(|(_, n)| *n > 0)
+    }
+}
+
+/// One worker's counters of one listener. They live as long as the listener is declared, over reloads.
+#[derive(Default)]
+#[repr(align(128))]
+pub(crate) struct ListenerCounters {
+    pub(crate) new_connections: Count,
+    pub(crate) active_connections: Count,
+    pub(crate) requests: Count,
+    /// Requests for which a target was chosen (H13).
+    pub(crate) routed_requests: Count,
+    pub(crate) received_bytes: Count,
+    pub(crate) sent_bytes: Count,
+    /// Answers that came from a target.
+    pub(crate) target_statuses: Statuses,
+    /// Answers that the load balancer made.
+    pub(crate) own_statuses: Statuses,
+    pub(crate) latency: Histogram,
+    /// Requests by desync tier, [`headworks_message::Tier`] as index.
+    pub(crate) tiers: [Count; 4],
+    pub(crate) dropped_invalid_headers: Count,
+    pub(crate) forwarded_invalid_headers: Count,
+    pub(crate) redirect_too_long: Count,
+    pub(crate) upgrades: Count,
+    pub(crate) access_log_dropped: Count,
+}
+
+/// One worker's counters of one target.
+#[derive(Default)]
+#[repr(align(128))]
+pub(crate) struct TargetCounters {
+    pub(crate) in_flight: AtomicU32,
+    pub(crate) requests: Count,
+    pub(crate) new_connections: Count,
+    pub(crate) connect_failures: Count,
+    pub(crate) retries: Count,
+    /// Responses below 500, and requests without a response or with one of 500 and up.
+    pub(crate) successes: Count,
+    pub(crate) failures: Count,
+    pub(crate) consecutive_failures: AtomicU32,
+    pub(crate) statuses: Statuses,
+    pub(crate) latency: Histogram,
+    pub(crate) idle_connections: Count,
+}
+
+impl TargetCounters {
+    /// One more request in flight. Single writer, as everything here.
+    #[inline]
+    pub(crate) fn begin(&self) {
+        self.in_flight.store(self.in_flight.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn end(&self) {
+        self.in_flight.store(self.in_flight.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
+    }
+
+    pub(crate) fn outcome(&self, success: bool) {
+        if success {
+            self.successes.add(1);
+            if self.consecutive_failures.load(Ordering::Relaxed) != 0 {
+                self.consecutive_failures.store(0, Ordering::Relaxed);
+            }
+        } else {
+            self.failures.add(1);
+            let failures = self.consecutive_failures.load(Ordering::Relaxed);
+            self.consecutive_failures.store(failures.saturating_add(1), Ordering::Relaxed);
+        }
+    }
+}
+
+/// One worker's counters of one target group.
+#[derive(Default)]
+#[repr(align(128))]
+pub(crate) struct GroupCounters {
+    pub(crate) requests: Count,
+    pub(crate) fail_open_requests: Count,
+    pub(crate) no_target: Count,
+    pub(crate) overloaded: Count,
+    pub(crate) retries: Count,
+    pub(crate) retries_over_budget: Count,
+    pub(crate) non_sticky_requests: Count,
+}

@@ -1,0 +1,9 @@
+//! What happened, for people and for machines: counters, access log, metrics, status.
+
+pub(crate) mod access_log;
+pub(crate) mod counters;
+pub(crate) mod histogram;
+pub(crate) mod metrics;
+pub(crate) mod record;
+pub mod status;
+mod time;

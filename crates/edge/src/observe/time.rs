@@ -1,0 +1,138 @@
+//! Timestamps of log lines: `2026-01-31T12:34:56.123456Z` and `[31/Jan/2026:12:34:56 +0000]`, the latter as Apache's.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Ties the monotonic clock to the calendar; made anew every so often, because the calendar is corrected.
+#[derive(Clone, Copy)]
+pub(super) struct Anchor {
+    instant: Instant,
+    unix: Duration,
+}
+
+impl Anchor {
+    pub(super) fn now() -> Anchor {
+        Anchor { instant: Instant::now(), unix: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() }
+    }
+
+    /// Since 1970.
+    pub(super) fn unix(&self, at: Instant) -> Duration {
+        match at.checked_duration_since(self.instant) {
+            Some(later) => self.unix + later,
+            None => self.unix.saturating_sub(self.instant.saturating_duration_since(at)),
+        }
+    }
+}
+
+/// A day and its second, in the Gregorian calendar.
+pub(super) struct Civil {
+    pub(super) year: u64,
+    pub(super) month: u64,
+    pub(super) day: u64,
+    pub(super) second_of_day: u64,
+}
+
+/// From seconds since 1970 (Howard Hinnant's days-to-civil algorithm, for dates from 1970 on).
+pub(super) fn civil(unix: u64) -> Civil {
+    let days = unix / 86_400 + 719_468;
+    let era = days / 146_097;
+    let day_of_era = days % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * day_of_year + 2) / 153;
+    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    Civil {
+        year: year_of_era + era * 400 + u64::from(month <= 2),
+        month,
+        day: day_of_year - (153 * month_index + 2) / 5 + 1,
+        second_of_day: unix % 86_400,
+    }
+}
+
+fn padded(out: &mut Vec<u8>, n: u64, width: u32) {
+    for place in (0..width).rev() {
+        out.push(b'0' + (n / 10u64.pow(place) % 10) as u8);
+    }
+}
+
+fn clock(out: &mut Vec<u8>, second_of_day: u64) {
+    padded(out, second_of_day / 3_600, 2);
+    out.push(b':');
+    padded(out, second_of_day / 60 % 60, 2);
+    out.push(b':');
+    padded(out, second_of_day % 60, 2);
+}
+
+/// The texts of the last second, because most lines share theirs with the line before.
+#[derive(Default)]
+pub(super) struct Stamps {
+    second: Option<u64>,
+    iso: Vec<u8>,
+    apache: Vec<u8>,
+}
+
+impl Stamps {
+    fn at(&mut self, second: u64) {
+        if self.second == Some(second) {
+            return;
+        }
+        self.second = Some(second);
+        let civil = civil(second);
+        self.iso.clear();
+        padded(&mut self.iso, civil.year, 4);
+        self.iso.push(b'-');
+        padded(&mut self.iso, civil.month, 2);
+        self.iso.push(b'-');
+        padded(&mut self.iso, civil.day, 2);
+        self.iso.push(b'T');
+        clock(&mut self.iso, civil.second_of_day);
+        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        self.apache.clear();
+        self.apache.push(b'[');
+        padded(&mut self.apache, civil.day, 2);
+        self.apache.push(b'/');
+        let month = MONTHS.get((civil.month as usize).wrapping_sub(1)).copied().unwrap_or("???");
+        self.apache.extend_from_slice(month.as_bytes());
+        self.apache.push(b'/');
+        padded(&mut self.apache, civil.year, 4);
+        self.apache.push(b':');
+        clock(&mut self.apache, civil.second_of_day);
+        self.apache.extend_from_slice(b" +0000]");
+    }
+
+    /// `2026-01-31T12:34:56.123456Z`
+    pub(super) fn iso(&mut self, unix: Duration, out: &mut Vec<u8>) {
+        self.at(unix.as_secs());
+        out.extend_from_slice(&self.iso);
+        out.push(b'.');
+        padded(out, u64::from(unix.subsec_micros()), 6);
+        out.push(b'Z');
+    }
+
+    /// `[31/Jan/2026:12:34:56 +0000]`
+    pub(super) fn apache(&mut self, unix: Duration, out: &mut Vec<u8>) {
+        self.at(unix.as_secs());
+        out.extend_from_slice(&self.apache);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_are_the_calendars() {
+        let check = |unix: u64, micros: u32, iso: &str, apache: &str| {
+            let (mut stamps, mut out) = (Stamps::default(), Vec::new());
+            let at = Duration::new(unix, micros * 1_000);
+            stamps.iso(at, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), iso);
+            out.clear();
+            stamps.apache(at, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), apache);
+        };
+        check(0, 0, "1970-01-01T00:00:00.000000Z", "[01/Jan/1970:00:00:00 +0000]");
+        check(951_782_399, 7, "2000-02-28T23:59:59.000007Z", "[28/Feb/2000:23:59:59 +0000]");
+        check(951_782_400, 0, "2000-02-29T00:00:00.000000Z", "[29/Feb/2000:00:00:00 +0000]");
+        check(1_798_761_599, 999_999, "2026-12-31T23:59:59.999999Z", "[31/Dec/2026:23:59:59 +0000]");
+    }
+}

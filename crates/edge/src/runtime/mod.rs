@@ -1,0 +1,7 @@
+//! Workers: one thread, one runtime, one set of listeners each; nothing shared on the hot path.
+
+pub(crate) mod clock;
+pub(crate) mod deadline;
+pub(crate) mod pool;
+pub(crate) mod random;
+pub(crate) mod worker;

@@ -1,0 +1,66 @@
+//! Memory that a worker lends to connections only while they need it: read blocks and the scratch of a request.
+//!
+//! An idle connection holds neither; that is what keeps ten thousand of them cheap.
+
+use std::cell::RefCell;
+
+use headworks_message::{RequestHead, ResponseHead};
+
+use crate::observe::record::Record;
+
+/// Size of a read block.
+pub(crate) const BLOCK: usize = 32 * 1024;
+/// Blocks and scratches kept for later; more are given back to the allocator.
+const KEPT: usize = 512;
+/// A scratch buffer that grew beyond this is not kept.
+const KEPT_BYTES: usize = 64 * 1024;
+
+/// Pooled memory of one worker.
+#[derive(Default)]
+pub(crate) struct Pool {
+    blocks: RefCell<Vec<Box<[u8]>>>,
+    scratches: RefCell<Vec<Box<Scratch>>>,
+}
+
+/// What one request needs besides its connection's read block.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    pub(crate) request: RequestHead,
+    pub(crate) response: ResponseHead,
+    /// The request head as sent to targets; kept for another attempt until a response has begun.
+    pub(crate) to_target: Vec<u8>,
+    /// The response head as sent to the client.
+    pub(crate) to_client: Vec<u8>,
+    /// Lines added to the response: cookies.
+    pub(crate) lines: Vec<u8>,
+    /// What the access log and the counters will say.
+    pub(crate) record: Record,
+}
+
+impl Pool {
+    pub(crate) fn block(&self) -> Box<[u8]> {
+        self.blocks.borrow_mut().pop().unwrap_or_else(|| vec![0; BLOCK].into_boxed_slice())
+    }
+
+    pub(crate) fn give_block(&self, block: Box<[u8]>) {
+        let mut blocks = self.blocks.borrow_mut();
+        if block.len() == BLOCK && blocks.len() < KEPT {
+            blocks.push(block);
+        }
+    }
+
+    pub(crate) fn scratch(&self) -> Box<Scratch> {
+        self.scratches.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give_scratch(&self, mut scratch: Box<Scratch>) {
+        scratch.to_target.clear();
+        scratch.to_client.clear();
+        scratch.lines.clear();
+        let held = scratch.to_target.capacity() + scratch.to_client.capacity() + scratch.record.capacity();
+        let mut scratches = self.scratches.borrow_mut();
+        if scratches.len() < KEPT && held < KEPT_BYTES {
+            scratches.push(scratch);
+        }
+    }
+}

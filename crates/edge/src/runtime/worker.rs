@@ -1,0 +1,233 @@
+//! A worker: one thread with everything it owns, and the commands it takes.
+
+use std::cell::{Cell, RefCell};
+use std::net::TcpListener as StdListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{io, thread};
+
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, oneshot};
+
+use super::clock::{Clock, TICK};
+use super::deadline::Deadlines;
+use super::pool::Pool;
+use super::random::Random;
+use crate::compile::plan::{ListenerKey, Plan};
+use crate::listen::accept;
+use crate::listen::slot::{ListenerSlot, ListenerTable, Tables};
+use crate::observe::access_log::{Lines, LogWriter};
+use crate::upstream::group::GroupLocal;
+
+/// Idle connections to targets are gone over every so many ticks.
+const POOL_SWEEP: u32 = 8;
+
+/// What a worker owns. Never shared with another thread.
+pub(crate) struct Worker {
+    pub(crate) index: usize,
+    pub(crate) clock: Clock,
+    pub(crate) pool: Pool,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) random: Random,
+    pub(crate) log: RefCell<Lines>,
+    /// Client connections open.
+    pub(crate) connections: Cell<usize>,
+    phase: Cell<Phase>,
+    tables: RefCell<Option<Rc<Tables>>>,
+    slots: RefCell<Vec<Rc<ListenerSlot>>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Serving,
+    /// No new connections; requests in flight are finished.
+    Draining,
+    /// Nothing is waited for any more.
+    Stopping,
+}
+
+/// Sockets of a listener for one worker.
+pub(crate) struct Handover {
+    pub(crate) key: ListenerKey,
+    pub(crate) socket: StdListener,
+}
+
+/// What the control thread asks of a worker.
+pub(crate) enum Command {
+    /// Run this plan from now on. Sockets are those of new listeners; listeners that the plan does not have are closed.
+    Apply { plan: Arc<Plan>, sockets: Vec<Handover>, done: oneshot::Sender<()> },
+    /// A target was cut off: requests in flight look whether it is theirs.
+    Look,
+    /// Stop accepting, finish what is in flight.
+    Drain,
+    /// End what is still there.
+    Stop,
+}
+
+/// The control thread's door to a worker.
+pub(crate) struct WorkerHandle {
+    commands: mpsc::UnboundedSender<Command>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl WorkerHandle {
+    /// Starts a worker without listeners.
+    ///
+    /// # Errors
+    /// When no thread or runtime can be made.
+    pub(crate) fn start(index: usize, log: LogWriter) -> io::Result<WorkerHandle> {
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let runtime = move || Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || match runtime() {
+            Ok(runtime) => runtime.block_on(run(index, log, inbox)),
+            Err(error) => tracing::error!(%error, index, "cannot start the runtime of a worker"),
+        })?;
+        Ok(WorkerHandle { commands, thread: Some(thread) })
+    }
+
+    /// Hands over a command; one to a worker that has ended is lost.
+    pub(crate) fn send(&self, command: Command) {
+        let _ = self.commands.send(command);
+    }
+
+    /// Whether its thread has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(thread::JoinHandle::is_finished)
+    }
+}
+
+impl Worker {
+    pub(crate) fn is_draining(&self) -> bool {
+        self.phase.get() >= Phase::Draining
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.phase.get() == Phase::Stopping
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.phase.set(self.phase.get().max(phase));
+        self.slots.borrow().iter().for_each(|slot| slot.close());
+        self.deadlines.wake_all();
+    }
+
+    /// Builds this worker's tables for the plan, then exchanges them all at once.
+    fn apply(self: &Rc<Self>, plan: &Arc<Plan>, sockets: Vec<Handover>) {
+        let before = self.tables.borrow_mut().take();
+        let mut old: Vec<Rc<GroupLocal>> = before.map(|t| t.groups.clone()).unwrap_or_default();
+        let groups = plan
+            .groups
+            .iter()
+            .map(|group| {
+                let kept = old.iter().position(|g| Arc::ptr_eq(&g.shared, &group.shared)).map(|i| old.swap_remove(i));
+                let local =
+                    kept.unwrap_or_else(|| GroupLocal::new(group.shared.clone(), group.algorithm, self.index));
+                local.configure(group.algorithm, &group.settings);
+                local
+            })
+            .collect();
+        let tables = Rc::new(Tables { plan: plan.clone(), groups });
+        let mut slots = self.slots.borrow_mut();
+        slots.retain(|slot| {
+            let kept = plan.listeners.iter().find(|l| l.key == slot.key && !sockets.iter().any(|s| s.key == l.key));
+            match kept {
+                Some(listener) => slot.exchange(self.table(listener, &tables)),
+                None => slot.close(),
+            }
+            kept.is_some()
+        });
+        for Handover { key, socket } in sockets {
+            let Some(listener) = plan.listeners.iter().find(|l| l.key == key) else { continue };
+            match socket.local_addr().and_then(|address| Ok((address, tokio::net::TcpListener::from_std(socket)?))) {
+                Ok((address, socket)) => {
+                    let slot = ListenerSlot::new(address, self.index, self.table(listener, &tables));
+                    slots.push(slot.clone());
+                    tokio::task::spawn_local(accept::run(socket, slot, self.clone()));
+                }
+                Err(error) => tracing::error!(%error, "cannot listen"),
+            }
+        }
+        drop(slots);
+        *self.tables.borrow_mut() = Some(tables);
+        old.iter().for_each(|group| group.retire());
+        self.deadlines.wake_all();
+    }
+
+    fn table(&self, listener: &Arc<crate::compile::plan::ListenerPlan>, tables: &Rc<Tables>) -> Rc<ListenerTable> {
+        Rc::new(ListenerTable::new(listener.clone(), tables.clone(), self.random.next()))
+    }
+
+    fn tick(&self) {
+        self.clock.advance();
+        let now = self.clock.tick();
+        self.deadlines.sweep(now);
+        let dropped = self.log.borrow_mut().tick();
+        if dropped > 0 {
+            tracing::warn!(lines = dropped, "access log is behind, lines were dropped");
+        }
+        if now % POOL_SWEEP == 0
+            && let Some(tables) = self.tables.borrow().as_ref()
+        {
+            tables.groups.iter().for_each(|group| group.sweep(now));
+        }
+    }
+
+    /// Everything that was accepted has ended, and nothing more is accepted.
+    fn is_done(&self) -> bool {
+        self.is_draining() && self.connections.get() == 0
+    }
+}
+
+/// A worker's life: commands and ticks; connections are tasks of their own.
+async fn run(index: usize, log: LogWriter, mut inbox: mpsc::UnboundedReceiver<Command>) {
+    let worker = Rc::new(Worker {
+        index,
+        clock: Clock::new(),
+        pool: Pool::default(),
+        deadlines: Deadlines::default(),
+        random: Random::new(),
+        log: RefCell::new(Lines::new(log)),
+        connections: Cell::new(0),
+        phase: Cell::new(Phase::Serving),
+        tables: RefCell::new(None),
+        slots: RefCell::default(),
+    });
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let command = tokio::select! {
+            biased;
+            command = inbox.recv() => command.unwrap_or(Command::Stop),
+            _ = ticks.tick() => {
+                worker.tick();
+                if worker.is_done() {
+                    break;
+                }
+                continue;
+            }
+        };
+        match command {
+            Command::Apply { plan, sockets, done } => {
+                worker.apply(&plan, sockets);
+                let _ = done.send(());
+            }
+            Command::Look => worker.deadlines.wake_all(),
+            Command::Drain => {
+                worker.enter(Phase::Draining);
+                // queued connections are taken in by their accept tasks before anything is judged to be over
+                tokio::task::yield_now().await;
+                ticks = tokio::time::interval(Duration::from_millis(20));
+            }
+            Command::Stop => {
+                worker.enter(Phase::Stopping);
+                tokio::task::yield_now().await;
+                if inbox.is_closed() && inbox.is_empty() && worker.connections.get() == 0 {
+                    break;
+                }
+                ticks = tokio::time::interval(Duration::from_millis(20));
+            }
+        }
+    }
+    worker.log.borrow_mut().tick();
+}

@@ -1,0 +1,8 @@
+//! Targets: connections to them, the pools of idle ones, and how it is found out which are well.
+
+pub(crate) mod connect;
+pub(crate) mod group;
+pub(crate) mod probe;
+pub(crate) mod resolve;
+pub(crate) mod supervise;
+pub(crate) mod target;

@@ -1,0 +1,120 @@
+//! A target: what all workers share of it, and what each has of its own.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use headworks_balance::TargetKey;
+
+use super::connect::{Connection, Endpoint};
+use crate::observe::counters::TargetCounters;
+
+/// Idle connections kept to one target by one worker.
+const IDLE_LIMIT: usize = 1024;
+/// Ticks an idle connection is kept: just under a minute, because the keep-alive of most servers is that or longer.
+/// Those that close earlier are noticed at the latest when a connection is taken.
+const IDLE_TICKS: u32 = 4 * 55;
+
+/// What all workers share of a target.
+pub(crate) struct TargetShared {
+    pub(crate) key: TargetKey,
+    /// As declared; with the resolved address when it was a name.
+    pub(crate) display: String,
+    pub(crate) endpoint: Endpoint,
+    /// By worker.
+    pub(crate) counters: Vec<TargetCounters>,
+    /// Its deregistration delay is over: requests in flight end with 502.
+    pub(crate) cut: AtomicBool,
+}
+
+impl TargetShared {
+    /// Requests in flight, over all workers.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.counters.iter().map(|c| c.in_flight.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// What one worker has of a target.
+pub(crate) struct TargetLocal {
+    pub(crate) shared: Arc<TargetShared>,
+    pub(crate) worker: usize,
+    idle: RefCell<Vec<Idle>>,
+    retired: Cell<bool>,
+}
+
+struct Idle {
+    connection: Connection,
+    expires: u32,
+}
+
+impl TargetLocal {
+    pub(crate) fn new(shared: Arc<TargetShared>, worker: usize) -> Rc<TargetLocal> {
+        Rc::new(TargetLocal { shared, worker, idle: RefCell::default(), retired: Cell::new(false) })
+    }
+
+    pub(crate) fn display(&self) -> &str {
+        &self.shared.display
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "made with one entry a worker")]
+    pub(crate) fn counters(&self) -> &TargetCounters {
+        &self.shared.counters[self.worker]
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.shared.cut.load(Ordering::Relaxed)
+    }
+
+    /// An idle connection, the one used last first: it is the warmest, and the others get to expire.
+    pub(crate) fn take_idle(&self) -> Option<Connection> {
+        let mut idle = self.idle.borrow_mut();
+        loop {
+            let entry = idle.pop()?;
+            self.counters().idle_connections.sub(1);
+            if entry.connection.is_quiet() {
+                return Some(entry.connection);
+            }
+        }
+    }
+
+    /// Keeps a connection for the next request.
+    pub(crate) fn give_idle(&self, connection: Connection, now: u32) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < IDLE_LIMIT && !self.retired.get() {
+            idle.push(Idle { connection, expires: now + IDLE_TICKS });
+            self.counters().idle_connections.add(1);
+        }
+    }
+
+    /// Closes what has been idle for long, and what the target has closed.
+    pub(crate) fn sweep(&self, now: u32) {
+        let mut idle = self.idle.borrow_mut();
+        let before = idle.len();
+        idle.retain(|entry| entry.expires > now && entry.connection.is_quiet());
+        self.counters().idle_connections.sub((before - idle.len()) as u64);
+    }
+
+    /// No request will come any more: idle connections are closed.
+    pub(crate) fn retire(&self) {
+        self.retired.set(true);
+        let closed = self.idle.borrow_mut().drain(..).count();
+        self.counters().idle_connections.sub(closed as u64);
+    }
+}
+
+/// Counts a request as in flight while it lives.
+pub(crate) struct InFlight(pub(crate) Rc<TargetLocal>);
+
+impl InFlight {
+    pub(crate) fn new(target: &Rc<TargetLocal>) -> InFlight {
+        target.counters().begin();
+        InFlight(target.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.counters().end();
+    }
+}
