@@ -13,6 +13,7 @@ pub mod weighted;
 
 mod cidr;
 mod condition;
+mod exact;
 mod index;
 mod matcher;
 mod trie;

@@ -19,6 +19,29 @@ pub(crate) enum Matcher {
     Regex(Arc<Regex>),
 }
 
+/// The values of one condition. A single one, the usual case, needs no memory of its own.
+#[derive(Clone, Debug)]
+pub(crate) enum Values {
+    One(Matcher),
+    Many(Box<[Matcher]>),
+}
+
+impl Values {
+    #[inline]
+    pub(crate) fn as_slice(&self) -> &[Matcher] {
+        match self {
+            Values::One(matcher) => std::slice::from_ref(matcher),
+            Values::Many(matchers) => matchers,
+        }
+    }
+
+    /// Whether any value matches.
+    #[inline]
+    pub(crate) fn match_any(&self, text: &[u8], case: Case) -> bool {
+        self.as_slice().iter().any(|value| value.matches(text, case))
+    }
+}
+
 impl Matcher {
     #[inline]
     pub(crate) fn matches(&self, text: &[u8], case: Case) -> bool {
@@ -40,8 +63,11 @@ pub(crate) struct Matchers {
 }
 
 impl Matchers {
-    pub(crate) fn all(&mut self, values: &[TextMatch], case: Case) -> Result<Box<[Matcher]>, Fault> {
-        values.iter().map(|value| self.one(value, case)).collect()
+    pub(crate) fn all(&mut self, values: &[TextMatch], case: Case) -> Result<Values, Fault> {
+        Ok(match values {
+            [value] => Values::One(self.one(value, case)?),
+            many => Values::Many(many.iter().map(|value| self.one(value, case)).collect::<Result<_, _>>()?),
+        })
     }
 
     fn one(&mut self, value: &TextMatch, case: Case) -> Result<Matcher, Fault> {
