@@ -47,6 +47,28 @@ impl Node {
     }
 }
 
+impl Direction {
+    #[inline]
+    fn first(self, text: &[u8]) -> Option<&u8> {
+        match self {
+            Direction::Forward => text.first(),
+            Direction::Backward => text.last(),
+        }
+    }
+
+    /// The first `len` bytes to be read, and those after them.
+    #[inline]
+    fn split(self, text: &[u8], len: usize) -> Option<(&[u8], &[u8])> {
+        match self {
+            Direction::Forward => text.split_at_checked(len),
+            Direction::Backward => {
+                let (left, piece) = text.split_at_checked(text.len().checked_sub(len)?)?;
+                Some((piece, left))
+            }
+        }
+    }
+}
+
 impl Trie {
     /// Builds a trie of `entries`, whose keys are distinct, in the direction of the text, and lower case when `case` is
     /// insensitive.
@@ -77,23 +99,15 @@ impl Trie {
             if node.value != NONE {
                 hit(node.value);
             }
-            let next = match self.direction {
-                Direction::Forward => rest.first(),
-                Direction::Backward => rest.last(),
-            };
-            let Some(next) = next else { return };
+            let Some(next) = self.direction.first(rest) else { return };
             let Some(child) = self.child(node, self.case.fold(*next)) else { return };
-            let Some(label) = self.labels.get(child.label()) else { return };
-            let split = match self.direction {
-                Direction::Forward => rest.split_at_checked(label.len()),
-                Direction::Backward => {
-                    rest.len().checked_sub(label.len()).and_then(|at| rest.split_at_checked(at)).map(|(a, b)| (b, a))
-                }
-            };
-            match split {
-                Some((piece, left)) if self.case.equal(piece, label) => rest = left,
-                _ => return,
+            let Some((piece, left)) = self.direction.split(rest, child.label_len as usize) else { return };
+            // The first byte is known to be the same, and most labels of a crowded trie are one byte.
+            if child.label_len > 1 && !self.labels.get(child.label()).is_some_and(|label| self.case.equal(piece, label))
+            {
+                return;
             }
+            rest = left;
             node = child;
         }
     }
