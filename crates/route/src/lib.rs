@@ -20,7 +20,7 @@ mod trie;
 mod uri;
 mod wildcard;
 
-pub use error::CompileError;
+pub use error::{CompileError, Fault};
 pub use explain::{Condition, Verdict, explain};
 pub use redirect::{Arrival, RedirectError};
 pub use table::Table;

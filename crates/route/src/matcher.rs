@@ -93,3 +93,31 @@ pub(crate) fn regex_of(text: &str, case: Case) -> Result<Regex, Fault> {
         .build()
         .map_err(|source| Fault::Regex { text: text.to_owned(), source })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::CompileError;
+
+    #[test]
+    fn an_expression_beyond_the_engines_limit_is_an_error_with_its_place() {
+        let fault = regex_of(r"(\w{100}){100}", Case::Sensitive).unwrap_err();
+        let error = CompileError { rule: 1, fault };
+        assert_eq!(error.to_string(), "rule 2 cannot be compiled");
+        let source = std::error::Error::source(&error).unwrap();
+        assert_eq!(source.to_string(), r"regular expression `(\w{100}){100}` does not compile");
+        assert!(source.source().is_some());
+    }
+
+    #[test]
+    fn the_same_expression_is_compiled_once() {
+        let mut matchers = Matchers::default();
+        let value = TextMatch::Regex(headworks_model::primitive::Regex::new("a").unwrap());
+        let mut one = |case| match matchers.one(&value, case).unwrap() {
+            Matcher::Regex(regex) => regex,
+            Matcher::Wildcard(_) => panic!("not an expression"),
+        };
+        let (first, again, other) = (one(Case::Sensitive), one(Case::Sensitive), one(Case::Insensitive));
+        assert!(Arc::ptr_eq(&first, &again) && !Arc::ptr_eq(&first, &other));
+    }
+}
