@@ -6,58 +6,120 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::certificate::Certificate;
+use crate::check::check_config;
+use crate::declared::{Codec, Cx, Defs, Fields, Group, Lasts, Section, Within, choice, declared};
 use crate::guard::{NetworkAcl, SecurityGroup};
 use crate::load_balancer::LoadBalancer;
 use crate::primitive::Name;
 use crate::target_group::TargetGroup;
+use crate::yaml::Node;
 
-/// Everything that is declared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// Data-plane threads; absent (`auto`): one per core.
-    pub workers: Option<NonZeroU16>,
-    /// The admin address and what is behind it.
-    pub admin: Admin,
-    /// How the program stops.
-    pub shutdown: Shutdown,
-    /// By name.
-    pub load_balancers: BTreeMap<Name, LoadBalancer>,
-    /// By name.
-    pub target_groups: BTreeMap<Name, TargetGroup>,
-    /// By name.
-    pub certificates: BTreeMap<Name, Certificate>,
-    /// By name.
-    pub security_groups: BTreeMap<Name, SecurityGroup>,
-    /// By name.
-    pub network_acls: BTreeMap<Name, NetworkAcl>,
+declared! {
+    /// Everything that is declared: load balancers, and what they refer to.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[check = check_config]
+    pub struct Config {
+        /// Data-plane threads; `auto`: one per core.
+        #[via = Workers]
+        pub workers: Option<NonZeroU16> = None,
+        /// The admin address and what is behind it.
+        #[via = Section]
+        pub admin: Admin,
+        /// How the program stops.
+        #[via = Section]
+        pub shutdown: Shutdown,
+        /// By name.
+        pub certificates: BTreeMap<Name, Certificate> = BTreeMap::new(),
+        /// By name. Allow only; what no rule allows is refused.
+        pub security_groups: BTreeMap<Name, SecurityGroup> = BTreeMap::new(),
+        /// By name. Numbered allow and deny, lowest number first, then deny.
+        pub network_acls: BTreeMap<Name, NetworkAcl> = BTreeMap::new(),
+        /// By name. Read before the load balancers, which forward to them.
+        #[note = note_groups]
+        pub target_groups: BTreeMap<Name, TargetGroup> = BTreeMap::new(),
+        /// By name.
+        pub load_balancers: BTreeMap<Name, LoadBalancer> = BTreeMap::new(),
+    }
 }
 
-/// The admin address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin {
-    /// Default 127.0.0.1:9080.
-    pub address: SocketAddr,
-    /// `none` only on loopback.
-    pub auth: AdminAuth,
-    /// Where state lives; default `state/`. Relative paths start at the file's folder.
-    pub data: PathBuf,
+declared! {
+    /// The admin address: REST API, console, metrics, readiness.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[check = check_admin]
+    pub struct Admin {
+        /// Default 127.0.0.1:9080.
+        pub address: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9080)),
+        /// `none` only on loopback.
+        pub auth: AdminAuth = AdminAuth::None,
+        /// Where state lives; default `state/`. Relative paths start at the file's folder.
+        pub data: PathBuf = PathBuf::from("state/"),
+    }
 }
 
-/// Who may use the admin address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AdminAuth {
-    /// Anyone on this machine.
-    None,
-    /// Signed calls and sessions.
-    Required,
+choice! {
+    /// Who may use the admin address.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum AdminAuth {
+        /// Anyone on this machine.
+        None = "none",
+        /// Signed calls and sessions.
+        Required = "required",
+    }
 }
 
-/// How the program stops on SIGTERM.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shutdown {
-    /// Between `/readyz` saying no and the listeners closing; default 0 s.
-    pub readiness_delay: Duration,
-    /// After this, what is still open is closed; default 60 s.
-    pub deadline: Duration,
+declared! {
+    /// How the program stops on SIGTERM.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Shutdown {
+        /// Between `/readyz` saying no and the listeners closing; default 0 s.
+        #[via = Lasts<0, 3_600_000>]
+        pub readiness_delay: Duration = Duration::ZERO,
+        /// After this, what is still open is closed; default 60 s.
+        #[via = Lasts<0, 604_800_000>]
+        pub deadline: Duration = Duration::from_secs(60),
+    }
+}
+
+fn note_groups(groups: Option<&BTreeMap<Name, TargetGroup>>, cx: &mut Cx<'_>) {
+    let noted = |group: &TargetGroup| Group { protocol: group.protocol, stickiness: group.stickiness.clone() };
+    cx.groups = groups.into_iter().flatten().map(|(name, group)| (name.clone(), noted(group))).collect();
+}
+
+fn check_admin<'a>(admin: &Admin, fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    if admin.auth == AdminAuth::None && !admin.address.ip().to_canonical().is_loopback() {
+        let what = format!("{} can be reached from other machines, and auth is none", admin.address);
+        fields.wrong("address", what, "a loopback address such as 127.0.0.1:9080, or auth: required", cx);
+    }
+}
+
+/// `auto`, or how many.
+struct Workers;
+
+impl Codec<Option<NonZeroU16>> for Workers {
+    fn expected() -> String {
+        "auto or a whole number from 1 to 1024".to_owned()
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Option<NonZeroU16>> {
+        if node.as_text() == Some("auto") {
+            return Some(None);
+        }
+        let number = node.as_scalar().and_then(|scalar| scalar.as_whole()).filter(|number| *number <= 1024);
+        let number = number.and_then(|number| u16::try_from(number).ok()).and_then(NonZeroU16::new);
+        if number.is_none() {
+            cx.wrong_kind(node, Self::expected());
+        }
+        number.map(Some)
+    }
+
+    fn write(value: &Option<NonZeroU16>) -> Value {
+        value.map_or_else(|| "auto".into(), |number| number.get().into())
+    }
+
+    fn schema(defs: &mut Defs) -> Value {
+        json!({ "anyOf": [{ "const": "auto" }, <Within<1, 1024> as Codec<u16>>::schema(defs)] })
+    }
 }

@@ -5,12 +5,33 @@
 
 pub mod action;
 pub mod certificate;
+mod check;
 pub mod condition;
+mod condition_value;
 pub mod config;
+mod declared;
+pub mod difference;
+pub mod fault;
+mod fixed_response;
+mod forward;
 pub mod guard;
+mod health_check;
 pub mod listener;
 pub mod load_balancer;
+mod parse;
 pub mod primitive;
+mod redact;
+mod redirect;
+pub mod resolve;
 pub mod rule;
+mod stickiness;
 pub mod target_group;
 pub mod template;
+mod yaml;
+
+pub use self::config::Config;
+pub use self::difference::{Change, difference};
+pub use self::fault::{Fault, Faults};
+pub use self::parse::{Parsed, schema};
+pub use self::redact::redact;
+pub use self::resolve::Resolve;

@@ -2,55 +2,96 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
+use serde_json::{Map, Value, json};
+
 use crate::action::Action;
+use crate::certificate::Certificate;
+use crate::declared::{
+    Cidr, Codec, Cx, Declared, Defs, Fields, Host, Lasts, NonEmpty, OneOrMore, Optional, Referable as _, Section,
+    Shape, Step, To, Within, choice, declared, doc, unknown,
+};
+use crate::guard::NetworkAcl;
+use crate::load_balancer::LoadBalancerKind;
 use crate::primitive::{Bind, Name};
 use crate::rule::Rule;
-use ipnet::IpNet;
+use crate::yaml::{Node, NodeValue};
 
-/// A listener of a load balancer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// Where it listens.
-    pub bind: Bind,
-    /// What it speaks.
-    pub protocol: ListenerProtocol,
-    /// In order of priority; first match wins.
-    pub rules: Vec<Rule>,
-    /// What happens when no rule matches.
-    pub default: Action,
-    /// Also HTTP/3 on UDP.
-    pub http3: bool,
-    /// Certificates, the default one first.
-    pub certificates: Vec<CertificateRef>,
-    /// TLS versions and ciphers offered.
-    pub tls_policy: String,
-    /// Client certificates.
-    pub mutual_authentication: Option<MutualAuthentication>,
-    /// Numbered allow and deny list.
-    pub network_acl: Option<Name>,
-    /// PROXY protocol is required of these peers.
-    pub proxy_protocol: Vec<IpNet>,
-    /// Bounds against abuse.
-    pub limits: ListenerLimits,
+declared! {
+    /// A listener of a load balancer.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[check = check_listener]
+    pub struct Listener {
+        /// On all addresses of the machine, IPv4 and IPv6; or `address` in its place. 0 lets the system choose.
+        #[key = "port"]
+        #[also = "address"]
+        #[via = PortOrAddress]
+        pub bind: Bind,
+        /// What it speaks; default `http`.
+        #[note = note_protocol]
+        pub protocol: ListenerProtocol = ListenerProtocol::Http,
+        /// Also HTTP/3 on UDP, announced by Alt-Svc; with `https` only.
+        pub http3: bool = false,
+        /// Certificates, the default one first, the rest by SNI.
+        #[via = OneOrMore]
+        pub certificates: Vec<CertificateRef> = Vec::new(),
+        /// TLS versions and ciphers offered: `modern` (TLS 1.3) or `intermediate` (1.2 and up, the default).
+        #[via = TlsPolicyWord]
+        pub tls_policy: String = "intermediate".to_owned(),
+        /// Client certificates.
+        pub mutual_authentication: Option<MutualAuthentication> = None,
+        /// Numbered allow and deny list.
+        #[via = Optional<To<NetworkAcl>>]
+        pub network_acl: Option<Name> = None,
+        /// `{ from: [networks] }`: the PROXY protocol is accepted from these peers only, and required of them.
+        #[via = ProxyFrom]
+        pub proxy_protocol: Vec<IpNet> = Vec::new(),
+        /// Bounds against abuse.
+        #[via = Section]
+        pub limits: ListenerLimits,
+        /// In order of priority; first match wins.
+        pub rules: Vec<Rule> = Vec::new(),
+        /// What happens when no rule matches.
+        pub default: Action,
+    }
 }
 
-/// What a listener speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ListenerProtocol {
-    /// HTTP without TLS.
-    Http,
-    /// HTTP over TLS.
-    Https,
-    /// TCP as it is.
-    Tcp,
-    /// TLS terminated, then TCP.
-    Tls,
-    /// Datagrams.
-    Udp,
-    /// TCP and UDP on one port.
-    TcpUdp,
-    /// TLS never decrypted, routed by SNI.
-    TlsPassthrough,
+choice! {
+    /// What a listener speaks.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum ListenerProtocol {
+        /// HTTP without TLS.
+        Http = "http",
+        /// HTTP over TLS.
+        Https = "https",
+        /// TCP as it is.
+        Tcp = "tcp",
+        /// TLS terminated, then TCP.
+        Tls = "tls",
+        /// Datagrams.
+        Udp = "udp",
+        /// TCP and UDP on one port.
+        TcpUdp = "tcp_udp",
+        /// TLS never decrypted, routed by SNI.
+        TlsPassthrough = "tls_passthrough",
+    }
+}
+
+impl ListenerProtocol {
+    /// Whether it reads requests; else it carries bytes or datagrams.
+    pub fn is_http(self) -> bool {
+        matches!(self, Self::Http | Self::Https)
+    }
+
+    /// Whether it shows a certificate.
+    pub fn is_tls(self) -> bool {
+        matches!(self, Self::Https | Self::Tls)
+    }
+
+    /// Whether it listens on TCP.
+    pub fn has_tcp(self) -> bool {
+        self != Self::Udp
+    }
 }
 
 /// A certificate of a listener.
@@ -62,26 +103,276 @@ pub enum CertificateRef {
     Acme(Vec<String>),
 }
 
-/// Client certificates (S4).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MutualAuthentication {
-    /// `none`, `passthrough` or `verify`.
-    pub mode: String,
-    /// PEM file; required by `verify`.
-    pub trust_store: Option<String>,
+declared! {
+    /// Client certificates (S4).
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[check = check_mutual]
+    pub struct MutualAuthentication {
+        /// `none`, `passthrough` or `verify`.
+        #[via = ModeWord]
+        pub mode: String,
+        /// PEM file; required by `verify`.
+        pub trust_store: Option<String> = None,
+    }
 }
 
-/// Bounds of one listener; 0 and absent mean none, except for the header timeout.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenerLimits {
-    /// Connections open at once.
-    pub connections: u32,
-    /// Connections open at once from one client address.
-    pub connections_per_client: u32,
-    /// New connections in a second.
-    pub new_connections_per_second: u32,
-    /// From the first byte of a head to its end; default the idle timeout.
-    pub header_timeout: Option<Duration>,
-    /// Bytes a second, measured after a grace.
-    pub minimum_rate: u32,
+declared! {
+    /// Bounds of one listener; 0 and absent mean none, except for the header timeout.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct ListenerLimits {
+        /// Connections open at once.
+        pub connections: u32 = 0,
+        /// Connections open at once from one client address.
+        pub connections_per_client: u32 = 0,
+        /// New connections in a second.
+        pub new_connections_per_second: u32 = 0,
+        /// From the first byte of a head to its end; default the idle timeout.
+        #[via = Optional<Lasts<100, 86_400_000>>]
+        pub header_timeout: Option<Duration> = None,
+        /// Bytes a second, measured after a grace.
+        pub minimum_rate: u32 = 0,
+    }
+}
+
+fn note_protocol(protocol: Option<&ListenerProtocol>, cx: &mut Cx<'_>) {
+    cx.listener = protocol.copied();
+}
+
+fn check_mutual<'a>(mutual: &MutualAuthentication, fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    if mutual.mode == Mode::Verify.word() && mutual.trust_store.is_none() && !fields.has("trust_store") {
+        fields.missing("trust_store", "a PEM file of the authorities that verify trusts", cx);
+    }
+}
+
+fn check_listener<'a>(listener: &Listener, fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    let protocol = listener.protocol;
+    let (fits, words) = match cx.load_balancer {
+        Some(LoadBalancerKind::Network) => (!protocol.is_http(), "tcp, tls, udp, tcp_udp or tls_passthrough"),
+        Some(LoadBalancerKind::Application) => (protocol.is_http(), "http or https"),
+        None => (true, ""),
+    };
+    if !fits {
+        let kind = cx.load_balancer.map(|kind| kind.word()).unwrap_or_default();
+        let what = format!("{} is not for a load balancer of type {kind}", protocol.word());
+        fields.wrong("protocol", what, words, cx);
+    }
+    if listener.http3 && protocol != ListenerProtocol::Https {
+        fields.wrong("http3", "needs TLS", "false or protocol: https", cx);
+    }
+    if protocol.is_tls() {
+        if listener.certificates.is_empty() && !has_items(fields.get("certificates")) {
+            fields.missing("certificates", "at least one", cx);
+        }
+    } else {
+        if has_items(fields.get("certificates")) {
+            fields.only_with("certificates", "certificates on https and tls listeners only", cx);
+        }
+        if fields.get("tls_policy").and_then(Node::as_text) != Some(TlsPolicy::Intermediate.word()) {
+            fields.only_with("tls_policy", "it on https and tls listeners only", cx);
+        }
+        fields.only_with("mutual_authentication", "it on https and tls listeners only", cx);
+    }
+    if protocol == ListenerProtocol::Udp {
+        fields.only_with("proxy_protocol", "it on listeners that accept connections", cx);
+    }
+}
+
+fn has_items(node: Option<&Node>) -> bool {
+    node.is_some_and(|node| !node.is_null() && !matches!(&node.value, NodeValue::List(nodes) if nodes.is_empty()))
+}
+
+/// `port` or `address`, exactly one.
+struct PortOrAddress;
+
+impl PortOrAddress {
+    const PORT: &'static str = "a port, or address: ip:port";
+
+    fn port<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Bind> {
+        <Within<0, 65_535> as Codec<u16>>::read(node, cx).map(Bind::Any)
+    }
+}
+
+impl Codec<Bind> for PortOrAddress {
+    fn expected() -> String {
+        Self::PORT.to_owned()
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Bind> {
+        Self::port(node, cx)
+    }
+
+    fn write(value: &Bind) -> Value {
+        match value {
+            Bind::Any(port) => (*port).into(),
+            Bind::Address(address) => address.write(),
+        }
+    }
+
+    fn schema(defs: &mut Defs) -> Value {
+        <Within<0, 65_535> as Codec<u16>>::schema(defs)
+    }
+
+    fn field<'a>(
+        fields: &Fields<'a>,
+        key: &'static str,
+        _default: Option<&dyn Fn() -> Bind>,
+        cx: &mut Cx<'a>,
+    ) -> Option<Bind> {
+        let given = |key| fields.get(key).filter(|node| !node.is_null());
+        match (given(key), given("address")) {
+            (Some(port), address) => {
+                let bind = cx.within(Step::Key(key), |cx| Self::port(port, cx));
+                if address.is_some() {
+                    fields.wrong("address", "is given besides port", "one of the two", cx);
+                }
+                bind
+            }
+            (None, Some(address)) => {
+                cx.within(Step::Key("address"), |cx| Declared::read(address, cx)).map(Bind::Address)
+            }
+            (None, None) => {
+                fields.missing(key, Self::PORT, cx);
+                None
+            }
+        }
+    }
+
+    fn put(value: &Bind, key: &'static str, into: &mut Map<String, Value>) {
+        let key = if matches!(value, Bind::Any(_)) { key } else { "address" };
+        into.insert(key.to_owned(), Self::write(value));
+    }
+
+    fn describe(key: &'static str, text: &str, _default: Option<Value>, into: &mut Shape, defs: &mut Defs) {
+        let mut port = Self::schema(defs);
+        let mut address = std::net::SocketAddr::schema(defs);
+        for (schema, text) in [(&mut port, doc(&[text])), (&mut address, "On this address; or `port`.".to_owned())] {
+            if let Some(schema) = schema.as_object_mut() {
+                schema.insert("description".to_owned(), text.into());
+            }
+        }
+        into.properties.insert(key.to_owned(), port);
+        into.properties.insert("address".to_owned(), address);
+        // One of the two is; a schema says that elsewhere, and less clearly than the fault does.
+        into.required.retain(|required| required != key);
+    }
+}
+
+impl Declared for CertificateRef {
+    fn expected() -> String {
+        "the name of a certificate, or { acme: [names] }".to_owned()
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Self> {
+        match node.as_map() {
+            None => To::<Certificate>::read(node, cx).map(Self::Named),
+            Some([entry]) if entry.key == "acme" => {
+                cx.within(Step::Key("acme"), |cx| NonEmpty::<Host>::read(&entry.node, cx)).map(Self::Acme)
+            }
+            Some([entry]) => {
+                unknown(entry, &["acme"], cx);
+                None
+            }
+            Some(_) => {
+                cx.wrong_kind(node, Self::expected());
+                None
+            }
+        }
+    }
+
+    fn write(&self) -> Value {
+        match self {
+            Self::Named(name) => name.write(),
+            Self::Acme(names) => json!({ "acme": names }),
+        }
+    }
+
+    fn schema(defs: &mut Defs) -> Value {
+        let mut names = <NonEmpty<Host> as Codec<Vec<String>>>::schema(defs);
+        if let Some(names) = names.as_object_mut() {
+            names.insert("description".to_owned(), "Issued by ACME for these names.".into());
+        }
+        json!({ "anyOf": [
+            { "type": "string", "description": format!("One of {}.", Certificate::COLLECTION) },
+            { "type": "object", "properties": { "acme": names }, "required": ["acme"], "additionalProperties": false },
+        ] })
+    }
+}
+
+choice! {
+    /// TLS versions and ciphers.
+    enum TlsPolicy {
+        /// TLS 1.3.
+        Modern = "modern",
+        /// TLS 1.2 and 1.3.
+        Intermediate = "intermediate",
+    }
+}
+
+choice! {
+    /// What is done about client certificates.
+    enum Mode {
+        /// None is asked for.
+        None = "none",
+        /// One is asked for and handed to the target, whoever issued it.
+        Passthrough = "passthrough",
+        /// One of a trusted issuer is required.
+        Verify = "verify",
+    }
+}
+
+/// Codecs of words that the public types keep as text.
+macro_rules! kept_as_text {
+    ($($codec:ident: $words:ident),*) => {$(
+        struct $codec;
+
+        impl Codec<String> for $codec {
+            fn expected() -> String {
+                $words::expected()
+            }
+
+            fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<String> {
+                $words::read(node, cx).map(|word| word.word().to_owned())
+            }
+
+            fn write(value: &String) -> Value {
+                value.as_str().into()
+            }
+
+            fn schema(defs: &mut Defs) -> Value {
+                $words::schema(defs)
+            }
+        }
+    )*};
+}
+
+kept_as_text!(TlsPolicyWord: TlsPolicy, ModeWord: Mode);
+
+declared! {
+    /// Peers that speak the PROXY protocol.
+    struct ProxyPeers {
+        /// Networks.
+        #[via = NonEmpty<Cidr>]
+        from: Vec<IpNet>,
+    }
+}
+
+/// `{ from: [networks] }`; left out when there are none.
+struct ProxyFrom;
+
+impl Codec<Vec<IpNet>> for ProxyFrom {
+    fn expected() -> String {
+        ProxyPeers::expected()
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Vec<IpNet>> {
+        ProxyPeers::read(node, cx).map(|peers| peers.from)
+    }
+
+    fn write(value: &Vec<IpNet>) -> Value {
+        if value.is_empty() { Value::Null } else { ProxyPeers { from: value.clone() }.write() }
+    }
+
+    fn schema(defs: &mut Defs) -> Value {
+        ProxyPeers::schema(defs)
+    }
 }

@@ -1,36 +1,104 @@
 //! A listener rule: conditions, transforms, one action.
 
+use serde_json::{Value, json};
+
 use crate::action::Action;
 use crate::condition::Conditions;
+use crate::declared::{Codec, Cx, Declared, Defs, Fields, declared, parsed};
 use crate::primitive::{Name, Regex};
+use crate::yaml::Node;
 
-/// A rule; its place in the listener's list is its priority.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// Shown in logs and status; absent: its number in the list, from 1.
-    pub name: Option<Name>,
-    /// `if:`. An empty set matches everything.
-    pub conditions: Conditions,
-    /// `transforms:` (R11), applied after the match and before forwarding.
-    pub transforms: Transforms,
-    /// `then:`.
-    pub action: Action,
+declared! {
+    /// A rule; its place in the listener's list is its priority.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[check = check_rule]
+    pub struct Rule {
+        /// Shown in logs and status; absent: its number in the list, from 1.
+        pub name: Option<Name> = None,
+        /// What a request must look like. An empty set matches everything.
+        #[key = "if"]
+        #[via = LeftOut]
+        pub conditions: Conditions = Conditions::default(),
+        /// Rewrites (R11), applied after the match and before forwarding.
+        #[via = LeftOut]
+        pub transforms: Transforms = Transforms::default(),
+        /// What is done with the request.
+        #[key = "then"]
+        pub action: Action,
+    }
 }
 
-/// Rewrites (R11): at most one of each.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Transforms {
-    /// Applied to the Host header: `transforms: { host: { regex: ..., replace: ... } }`.
-    pub host: Option<Rewrite>,
-    /// Applied to path and query: `transforms: { url: { regex: ..., replace: ... } }`.
-    pub url: Option<Rewrite>,
+declared! {
+    /// Rewrites (R11): at most one of each.
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    pub struct Transforms {
+        /// Applied to the Host header.
+        pub host: Option<Rewrite> = None,
+        /// Applied to path and query.
+        pub url: Option<Rewrite> = None,
+    }
 }
 
-/// The first match of `regex` is replaced; `$1` and `${name}` stand for groups.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rewrite {
-    /// At most 1024 characters.
-    pub regex: Regex,
-    /// At most 1024 characters.
-    pub replace: String,
+declared! {
+    /// The first match of `regex` is replaced; `$1` and `${name}` stand for groups.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Rewrite {
+        /// At most 1024 characters.
+        pub regex: Regex,
+        /// At most 1024 characters.
+        #[via = Replacement]
+        pub replace: String,
+    }
+}
+
+fn check_rule<'a>(rule: &Rule, fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    let rewrites = rule.transforms != Transforms::default();
+    if rewrites && cx.listener.is_some_and(|protocol| !protocol.is_http()) {
+        fields.only_with("transforms", "transforms on http and https listeners only", cx);
+    }
+}
+
+/// What is not written when it is as it is by default.
+struct LeftOut;
+
+impl<T: Declared + Default + PartialEq> Codec<T> for LeftOut {
+    fn expected() -> String {
+        T::expected()
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<T> {
+        T::read(node, cx)
+    }
+
+    fn write(value: &T) -> Value {
+        if *value == T::default() { Value::Null } else { value.write() }
+    }
+
+    fn schema(defs: &mut Defs) -> Value {
+        T::schema(defs)
+    }
+}
+
+/// What goes in place of a match.
+struct Replacement;
+
+impl Codec<String> for Replacement {
+    fn expected() -> String {
+        "at most 1024 visible ASCII characters".to_owned()
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<String> {
+        parsed(node, Self::expected, cx, |text| {
+            let fine = text.len() <= 1024 && text.bytes().all(|b| (0x20..=0x7e).contains(&b));
+            if fine { Ok(text.to_owned()) } else { Err("cannot replace anything") }
+        })
+    }
+
+    fn write(value: &String) -> Value {
+        value.as_str().into()
+    }
+
+    fn schema(_defs: &mut Defs) -> Value {
+        json!({ "type": "string", "maxLength": 1024 })
+    }
 }

@@ -1,185 +1,179 @@
 //! A target group: targets and how one is chosen, checked, waited for (T1 to T13).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::action::FixedResponse;
-use crate::primitive::{Address, Name};
+use serde_json::{Value, json};
 
-/// A target group.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TargetGroup {
-    /// What its targets speak.
-    pub protocol: TargetProtocol,
-    /// HTTP version to the targets.
-    pub version: HttpVersion,
-    /// Its targets, no address twice.
-    pub targets: Vec<Target>,
-    /// How a target is chosen (T7).
-    pub algorithm: Algorithm,
-    /// `anomaly_mitigation: true` (only with `weighted_random`).
-    pub anomaly_mitigation: bool,
-    /// What `consistent_hash` hashes: `hash_on: source_ip | path | { header: X } | { cookie: sid }`.
-    pub hash_on: HashOn,
-    /// Target stickiness (T10, T11).
-    pub stickiness: Option<Stickiness>,
-    /// How long a deregistered target may finish what it has (T9); default 300 s.
-    pub deregistration_delay: Duration,
-    /// How long a new target's share grows (T8); 0: not at all.
-    pub slow_start: Duration,
-    /// When nothing is healthy (T6).
-    pub fallback: Fallback,
-    /// How health is found out (T2, T3).
-    pub health_check: HealthCheck,
-    /// Default 3 s.
-    pub connect_timeout: Duration,
-    /// From the request's last byte to the response's head, and between two reads of its body; default 60 s.
-    pub response_timeout: Duration,
-    /// Absent: a request is sent once (a connection that could not be made is tried on another target all the same).
-    pub retry: Option<Retry>,
-    /// Absent: none.
-    pub circuit_breaker: Option<CircuitBreaker>,
-    /// Per target.
-    pub limits: TargetLimits,
-    /// PROXY protocol sent to targets.
-    pub proxy_protocol: ProxyProtocolVersion,
+use crate::action::FixedResponse;
+use crate::declared::{
+    Codec, Cx, Declared, Defs, Fields, Lasts, OneOrMore, Ratio, Referable, Section, Step, To, Token, Within, choice,
+    declared, parsed,
+};
+pub use crate::health_check::{HealthCheck, HealthProtocol};
+use crate::primitive::{Address, Name};
+pub use crate::stickiness::Stickiness;
+use crate::yaml::Node;
+
+declared! {
+    /// A target group.
+    #[derive(Clone, Debug, PartialEq)]
+    #[check = check_group]
+    pub struct TargetGroup {
+        /// What its targets speak; default `http`.
+        #[note = note_protocol]
+        pub protocol: TargetProtocol = TargetProtocol::Http,
+        /// HTTP version to the targets; default `http1`, with `grpc` always `http2`.
+        pub version: HttpVersion => default_version(protocol),
+        /// Its targets, no address twice.
+        #[via = Targets]
+        pub targets: Vec<Target> = Vec::new(),
+        /// How a target is chosen (T7).
+        pub algorithm: Algorithm = Algorithm::RoundRobin,
+        /// Take fewer requests to targets that fail more than others; only with `weighted_random`.
+        pub anomaly_mitigation: bool = false,
+        /// What `consistent_hash` hashes.
+        pub hash_on: HashOn = HashOn::SourceIp,
+        /// Target stickiness (T10, T11).
+        pub stickiness: Option<Stickiness> = None,
+        /// How long a deregistered target may finish what it has (T9); default 300 s.
+        #[via = Lasts<0, 604_800_000>]
+        pub deregistration_delay: Duration = Duration::from_secs(300),
+        /// How long a new target's share grows (T8); 0 s: not at all.
+        #[via = Lasts<0, 86_400_000>]
+        pub slow_start: Duration = Duration::ZERO,
+        /// When nothing is healthy (T6).
+        pub fallback: Fallback = Fallback::FailOpen,
+        /// How health is found out (T2, T3).
+        #[via = Section]
+        pub health_check: HealthCheck,
+        /// Default 3 s.
+        #[via = Lasts<100, 86_400_000>]
+        pub connect_timeout: Duration = Duration::from_secs(3),
+        /// From the request's last byte to the response's head, and between two reads of its body; default 60 s.
+        #[via = Lasts<100, 604_800_000>]
+        pub response_timeout: Duration = Duration::from_secs(60),
+        /// Absent: a request is sent once (a connection that could not be made is tried on another target all the same).
+        pub retry: Option<Retry> = None,
+        /// Absent: none.
+        pub circuit_breaker: Option<CircuitBreaker> = None,
+        /// Per target.
+        pub limits: TargetLimits = TargetLimits::default(),
+        /// PROXY protocol sent to targets.
+        pub proxy_protocol: ProxyProtocolVersion = ProxyProtocolVersion::None,
+    }
 }
 
 impl Eq for TargetGroup {}
 
-/// A registered target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Where it listens.
-    pub address: Address,
-    /// 0 to 999, default 1; 0 takes no new client.
-    pub weight: u16,
+declared! {
+    /// A registered target: an address, or an address and a weight.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[short = "address"]
+    pub struct Target {
+        /// Where it listens.
+        pub address: Address,
+        /// 0 to 999, default 1; 0 takes no new client.
+        #[via = Within<0, 999>]
+        pub weight: u16 = 1,
+    }
 }
 
-/// What targets speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names are the protocols'")]
-pub enum TargetProtocol {
-    Http,
-    Https,
-    Grpc,
-    Tcp,
-    Tls,
-    Udp,
+choice! {
+    /// What targets speak.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum TargetProtocol {
+        /// HTTP without TLS.
+        Http = "http",
+        /// HTTP over TLS.
+        Https = "https",
+        /// gRPC over HTTP/2.
+        Grpc = "grpc",
+        /// Bytes.
+        Tcp = "tcp",
+        /// Bytes over TLS.
+        Tls = "tls",
+        /// Datagrams.
+        Udp = "udp",
+    }
 }
 
-/// HTTP version to the targets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names are the versions'")]
-pub enum HttpVersion {
-    Http1,
-    Http2,
+impl TargetProtocol {
+    /// Whether requests are forwarded, not bytes.
+    pub fn is_http(self) -> bool {
+        matches!(self, Self::Http | Self::Https | Self::Grpc)
+    }
 }
 
-/// How a target is chosen (T7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Algorithm {
-    /// In turn, by weight.
-    RoundRobin,
-    /// The one with the fewest requests in flight for its weight.
-    LeastOutstandingRequests,
-    /// At random, by weight.
-    WeightedRandom,
-    /// By a hash of the request, moving few when targets change.
-    ConsistentHash,
+choice! {
+    /// HTTP version to the targets.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum HttpVersion {
+        /// HTTP/1.1.
+        Http1 = "http1",
+        /// HTTP/2.
+        Http2 = "http2",
+    }
 }
 
-/// What `consistent_hash` hashes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum HashOn {
-    /// The TCP peer's address.
-    SourceIp,
-    /// The path without query.
-    Path,
-    /// A header's value; a request without it falls back to the peer's address.
-    Header(Arc<str>),
-    /// A cookie's value; a request without it falls back to the peer's address.
-    Cookie(Arc<str>),
+choice! {
+    /// How a target is chosen (T7).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Algorithm {
+        /// In turn, by weight.
+        RoundRobin = "round_robin",
+        /// The one with the fewest requests in flight for its weight.
+        LeastOutstandingRequests = "least_outstanding_requests",
+        /// At random, by weight.
+        WeightedRandom = "weighted_random",
+        /// By a hash of the request, moving few when targets change.
+        ConsistentHash = "consistent_hash",
+    }
 }
 
-/// Target stickiness.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stickiness {
-    /// `{ type: lb_cookie, duration: 1d, cookie_name: AWSALB }` (T10).
-    LbCookie {
-        /// 1 s to 7 days, default 1 day.
-        duration: Duration,
-        /// `AWSALB` unless said otherwise; `<name>CORS` goes with it.
-        cookie_name: Arc<str>,
-    },
-    /// `{ type: app_cookie, name: JSESSIONID, duration: 1d }` (T11).
-    AppCookie {
-        /// The application's own cookie.
-        name: Arc<str>,
-        /// 1 s to 7 days, default 1 day.
-        duration: Duration,
-    },
-    /// `{ type: source_ip }`.
-    SourceIp,
+choice! {
+    /// What `consistent_hash` hashes.
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+    pub enum HashOn {
+        /// The TCP peer's address.
+        SourceIp = "source_ip",
+        /// The path without query.
+        Path = "path",
+        /// A header's value; a request without it falls back to the peer's address.
+        Header(#[via = Token] Arc<str>) = "header",
+        /// A cookie's value; a request without it falls back to the peer's address.
+        Cookie(#[via = Token] Arc<str>) = "cookie",
+    }
 }
 
-/// What is done when nothing is healthy (T6).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fallback {
-    /// All targets count as healthy.
-    FailOpen,
-    /// Another group.
-    Forward(Name),
-    /// An answer of our own.
-    FixedResponse(FixedResponse),
+choice! {
+    /// What is done when nothing is healthy (T6).
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub enum Fallback {
+        /// All targets count as healthy.
+        FailOpen = "fail_open",
+        /// Another group.
+        Forward(#[via = To<TargetGroup>] Name) = "forward",
+        /// An answer of our own.
+        FixedResponse(FixedResponse) = "fixed_response",
+    }
 }
 
-/// How health is found out (T2, T3).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HealthCheck {
-    /// What the probe speaks; default the group's protocol.
-    pub protocol: HealthProtocol,
-    /// Path of an HTTP probe; default `/`.
-    pub path: Arc<str>,
-    /// `traffic` (absent here) or a port.
-    pub port: Option<u16>,
-    /// Default 30 s.
-    pub interval: Duration,
-    /// Default 5 s.
-    pub timeout: Duration,
-    /// Successes in a row that make an unhealthy target healthy; default 5.
-    pub healthy_threshold: u16,
-    /// Failures in a row that make a target unhealthy; default 2.
-    pub unhealthy_threshold: u16,
-    /// Statuses that count as success: inclusive ranges; default 200.
-    pub matcher: Vec<(u16, u16)>,
-}
-
-/// What a probe speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names are the protocols'")]
-pub enum HealthProtocol {
-    Http,
-    Https,
-    Grpc,
-    Tcp,
-    Tls,
-    Postgres,
-    Mysql,
-    Redis,
-    /// Never probed, always healthy.
-    None,
-}
-
-/// When a request is sent again.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Retry {
-    /// Attempts in all, the first included; 1 to 10, default 2.
-    pub attempts: u8,
-    /// What is tried again.
-    pub when: Vec<RetryWhen>,
-    /// Retries may be at most this share of live requests; default 0.2.
-    pub budget: f64,
+declared! {
+    /// When a request is sent again.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct Retry {
+        /// Attempts in all, the first included; 1 to 10, default 2.
+        #[via = Within<1, 10>]
+        pub attempts: u8 = 2,
+        /// What is tried again; default `connect_failure` and `reset_before_response`.
+        #[via = OneOrMore]
+        pub when: Vec<RetryWhen> = vec![RetryWhen::ConnectFailure, RetryWhen::ResetBeforeResponse],
+        /// Retries may be at most this share of live requests; default 0.2.
+        #[via = Ratio]
+        pub budget: f64 = 0.2,
+    }
 }
 
 /// A reason to send a request again.
@@ -195,32 +189,153 @@ pub enum RetryWhen {
     Status(u16),
 }
 
-/// Passive ejection of a failing target.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CircuitBreaker {
-    /// Failures in a row; default 5.
-    pub consecutive_failures: u32,
-    /// How long a target stays out; default 10 s.
-    pub open_for: Duration,
-    /// At most this share of the group is out; default 0.5.
-    pub max_ejected: f64,
+declared! {
+    /// Passive ejection of a failing target.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct CircuitBreaker {
+        /// Failures in a row; default 5.
+        #[via = Within<1, 1_000_000>]
+        pub consecutive_failures: u32 = 5,
+        /// How long a target stays out; default 10 s.
+        #[via = Lasts<100, 86_400_000>]
+        pub open_for: Duration = Duration::from_secs(10),
+        /// At most this share of the group is out; default 0.5.
+        #[via = Ratio]
+        pub max_ejected: f64 = 0.5,
+    }
 }
 
-/// Bounds per target; 0: none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TargetLimits {
-    /// Requests in flight.
-    pub max_connections: u32,
-    /// Requests that wait for one of them.
-    pub max_pending: u32,
+declared! {
+    /// Bounds per target; 0: none. Over it: 503 at once.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct TargetLimits {
+        /// Requests in flight.
+        pub max_connections: u32 = 0,
+        /// Requests that wait for one of them.
+        pub max_pending: u32 = 0,
+    }
 }
 
-/// PROXY protocol sent to targets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names are the versions'")]
-pub enum ProxyProtocolVersion {
-    #[default]
-    None,
-    V1,
-    V2,
+choice! {
+    /// PROXY protocol sent to targets.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum ProxyProtocolVersion {
+        /// Not sent.
+        None = "none",
+        /// A line of text.
+        V1 = "v1",
+        /// A binary header.
+        V2 = "v2",
+    }
+}
+
+#[expect(clippy::derivable_impls, reason = "the macro that declares the enum takes no #[default]")]
+impl Default for ProxyProtocolVersion {
+    fn default() -> Self {
+        Self::None
+    }
+}
+
+impl Referable for TargetGroup {
+    const COLLECTION: &'static str = "target_groups";
+    const CALLED: &'static str = "target group";
+}
+
+fn note_protocol(protocol: Option<&TargetProtocol>, cx: &mut Cx<'_>) {
+    cx.group_protocol = protocol.copied();
+}
+
+fn default_version(protocol: Option<TargetProtocol>) -> HttpVersion {
+    if protocol == Some(TargetProtocol::Grpc) { HttpVersion::Http2 } else { HttpVersion::Http1 }
+}
+
+fn check_group<'a>(group: &TargetGroup, fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    if group.protocol == TargetProtocol::Grpc && group.version == HttpVersion::Http1 {
+        fields.wrong("version", "http1 cannot carry gRPC", "http2", cx);
+    }
+    if group.algorithm == Algorithm::LeastOutstandingRequests && !group.slow_start.is_zero() {
+        fields.wrong("slow_start", "does not go with least_outstanding_requests", "0s or another algorithm", cx);
+    }
+    if group.algorithm != Algorithm::WeightedRandom && group.anomaly_mitigation {
+        fields.wrong("anomaly_mitigation", "needs weighted_random", "false or algorithm: weighted_random", cx);
+    }
+    if !group.protocol.is_http() {
+        if matches!(group.fallback, Fallback::FixedResponse(_)) {
+            fields.wrong("fallback", "answers by HTTP, and its targets do not", "fail_open or { forward: ... }", cx);
+        }
+        if matches!(group.stickiness, Some(Stickiness::LbCookie { .. } | Stickiness::AppCookie { .. })) {
+            fields.wrong("stickiness", "needs cookies, and its targets speak no HTTP", "type: source_ip", cx);
+        }
+        if group.hash_on != HashOn::SourceIp {
+            fields.wrong("hash_on", "needs HTTP, and its targets do not speak it", "source_ip", cx);
+        }
+    }
+}
+
+/// Targets, no address twice.
+struct Targets;
+
+impl Codec<Vec<Target>> for Targets {
+    fn expected() -> String {
+        "a list of targets".to_owned()
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Vec<Target>> {
+        if node.as_map().is_some() {
+            cx.wrong_kind(node, Self::expected());
+            return None;
+        }
+        let targets = OneOrMore::<crate::declared::Plain>::read(node, cx)?;
+        let mut seen = HashSet::new();
+        for (index, item) in node.items().iter().enumerate() {
+            let place = item.get("address").unwrap_or(item);
+            if let Some(Ok(address)) = place.as_text().map(str::parse::<Address>)
+                && !seen.insert(address)
+            {
+                cx.within(Step::Index(index), |cx| cx.wrong(place, "is there twice", "each address once"));
+            }
+        }
+        Some(targets)
+    }
+
+    fn write(value: &Vec<Target>) -> Value {
+        value.write()
+    }
+
+    fn schema(defs: &mut Defs) -> Value {
+        Vec::<Target>::schema(defs)
+    }
+}
+
+impl Declared for RetryWhen {
+    fn expected() -> String {
+        "one of connect_failure, reset_before_response, timeout, status_500 to status_599".to_owned()
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Self> {
+        let status =
+            |text: &str| text.strip_prefix("status_")?.parse().ok().filter(|status| (500..=599).contains(status));
+        parsed(node, Self::expected, cx, |text| match text {
+            "connect_failure" => Ok(Self::ConnectFailure),
+            "reset_before_response" => Ok(Self::ResetBeforeResponse),
+            "timeout" => Ok(Self::Timeout),
+            text => status(text).map(Self::Status).ok_or("is no reason to try again"),
+        })
+    }
+
+    fn write(&self) -> Value {
+        match self {
+            Self::ConnectFailure => "connect_failure".into(),
+            Self::ResetBeforeResponse => "reset_before_response".into(),
+            Self::Timeout => "timeout".into(),
+            Self::Status(status) => format!("status_{status}").into(),
+        }
+    }
+
+    fn schema(_defs: &mut Defs) -> Value {
+        json!({ "anyOf": [
+            { "enum": ["connect_failure", "reset_before_response", "timeout"] },
+            { "type": "string", "pattern": "^status_5[0-9][0-9]$" },
+        ] })
+    }
 }

@@ -1,0 +1,138 @@
+//! Forwarding to target groups by weight (R13, R14).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::declared::{Codec, Cx, Defs, Fields, To, Token, Within, declared, named};
+use crate::listener::ListenerProtocol;
+use crate::primitive::Name;
+use crate::stickiness::{Stickiness, StickyFor};
+use crate::target_group::{TargetGroup, TargetProtocol};
+use crate::yaml::{Mark, Node};
+
+declared! {
+    /// Forward to one of several target groups, by weight; or the name of one.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[short = "groups"]
+    #[check = check_forward]
+    pub struct Forward {
+        /// At least one, each with a weight from 0 to 999; `forward: web` is one with weight 1.
+        #[via = Groups]
+        pub groups: Vec<WeightedGroup>,
+        /// Target group stickiness: how long a client keeps the group it got first.
+        pub stickiness: Option<GroupStickiness> = None,
+    }
+}
+
+/// A target group and its share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WeightedGroup {
+    /// The target group.
+    pub name: Name,
+    /// 0 to 999; the share is weight over the sum. 0 takes no new client.
+    pub weight: u16,
+}
+
+declared! {
+    /// Target group stickiness (R14): a duration, or a duration and a cookie's name.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[short = "duration"]
+    pub struct GroupStickiness {
+        /// 1 s to 7 days.
+        #[via = StickyFor]
+        pub duration: Duration,
+        /// `AWSALBTG` unless said otherwise.
+        #[via = Token]
+        pub cookie_name: Arc<str> = "AWSALBTG".into(),
+    }
+}
+
+type Weight = Within<0, 999>;
+
+/// A mapping from names to weights, or one name.
+struct Groups;
+
+impl Codec<Vec<WeightedGroup>> for Groups {
+    fn expected() -> String {
+        "the name of a target group, or { groups: { name: weight } }".to_owned()
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Vec<WeightedGroup>> {
+        if node.as_scalar().is_some() {
+            return To::<TargetGroup>::read(node, cx).map(|name| vec![WeightedGroup { name, weight: 1 }]);
+        }
+        for entry in node.as_map().unwrap_or_default() {
+            To::<TargetGroup>::check(&entry.key, entry.mark, cx);
+        }
+        let weights = named(node, Self::expected, cx, <Weight as Codec<u16>>::read)?;
+        if node.as_map().is_some_and(<[_]>::is_empty) {
+            cx.wrong(node, "names no target group", Self::expected());
+            return None;
+        }
+        Some(weights.into_iter().map(|(name, weight)| WeightedGroup { name, weight }).collect())
+    }
+
+    fn write(value: &Vec<WeightedGroup>) -> Value {
+        let weights: Map<String, Value> =
+            value.iter().map(|group| (group.name.as_str().to_owned(), group.weight.into())).collect();
+        weights.into()
+    }
+
+    fn schema(defs: &mut Defs) -> Value {
+        let weight = <Weight as Codec<u16>>::schema(defs);
+        json!({ "anyOf": [
+            { "type": "string" },
+            { "type": "object", "additionalProperties": weight, "minProperties": 1 },
+        ] })
+    }
+}
+
+fn check_forward<'a>(forward: &Forward, fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    let groups = fields.get("groups");
+    let place = |name: &Name| -> Mark {
+        let entries = groups.and_then(Node::as_map).unwrap_or_default();
+        let entry = entries.iter().find(|entry| entry.key == name.as_str());
+        entry.map_or_else(|| groups.map_or(fields.mark(), |node| node.mark), |entry| entry.mark)
+    };
+    let is_weighted = forward.groups.len() > 1;
+    for group in &forward.groups {
+        let Some(known) = cx.groups.get(&group.name).cloned() else { continue };
+        let name = group.name.as_str();
+        if let Some(listener) = cx.listener
+            && !carries(listener, known.protocol)
+        {
+            let what = format!("{name} speaks {}, the listener {}", known.protocol.word(), listener.word());
+            cx.fault(place(&group.name), what, Some("a target group of a protocol that goes with it".to_owned()));
+        }
+        if !is_weighted {
+            continue;
+        }
+        if matches!(known.stickiness, Some(Stickiness::AppCookie { .. })) {
+            let what = format!("{name} has app_cookie stickiness, which does not go with several groups");
+            cx.fault(place(&group.name), what, Some("lb_cookie stickiness, or one group".to_owned()));
+        } else if known.stickiness.is_some() && forward.stickiness.is_none() && !fields.has("stickiness") {
+            let what = format!("{name} has stickiness, and the rule has none");
+            cx.fault(place(&group.name), what, Some("stickiness beside groups".to_owned()));
+        }
+    }
+    if forward.stickiness.is_some() && cx.listener.is_some_and(|listener| !listener.is_http()) {
+        fields.only_with("stickiness", "it on http and https listeners only", cx);
+    }
+    if !forward.groups.is_empty() && forward.groups.iter().all(|group| group.weight == 0) && !cx.has_faults() {
+        cx.warn(groups.map_or(fields.mark(), |node| node.mark), "all weights are 0: every request is answered 503");
+    }
+}
+
+/// Whether what comes in by `listener` can go out to such targets.
+fn carries(listener: ListenerProtocol, target: TargetProtocol) -> bool {
+    match listener {
+        ListenerProtocol::Http | ListenerProtocol::Https => target.is_http(),
+        ListenerProtocol::Tcp | ListenerProtocol::Tls | ListenerProtocol::TlsPassthrough => {
+            matches!(target, TargetProtocol::Tcp | TargetProtocol::Tls)
+        }
+        ListenerProtocol::Udp => target == TargetProtocol::Udp,
+        ListenerProtocol::TcpUdp => matches!(target, TargetProtocol::Tcp | TargetProtocol::Udp),
+    }
+}

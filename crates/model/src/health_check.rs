@@ -1,0 +1,241 @@
+//! How the health of targets is found out (T2, T3). What is not said follows from what the targets speak.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::declared::{Codec, Cx, Declared, Defs, Fields, Lasts, Within, choice, declared, parsed};
+use crate::target_group::TargetProtocol;
+use crate::yaml::Node;
+
+declared! {
+    /// How health is found out (T2, T3).
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[check = check_health]
+    pub struct HealthCheck {
+        /// What the probe speaks; default the group's protocol, `tcp` for `udp`.
+        #[via = ProbeProtocol]
+        pub protocol: HealthProtocol,
+        /// Path of an HTTP probe; default `/`. Of a gRPC probe the method; default `/AWS.ALB/healthcheck`.
+        #[via = ProbePath]
+        pub path: Arc<str> => default_path(protocol),
+        /// `traffic`, the default, or a port.
+        #[via = ProbePort]
+        pub port: Option<u16> = None,
+        /// Default 30 s.
+        #[via = Lasts<100, 86_400_000>]
+        pub interval: Duration = Duration::from_secs(30),
+        /// Default 5 s; 10 s when no HTTP is spoken.
+        #[via = Lasts<100, 86_400_000>]
+        pub timeout: Duration => default_timeout(protocol),
+        /// Successes in a row that make an unhealthy target healthy; default 5.
+        #[via = Within<1, 1000>]
+        pub healthy_threshold: u16 = 5,
+        /// Failures in a row that make a target unhealthy; default 2.
+        #[via = Within<1, 1000>]
+        pub unhealthy_threshold: u16 = 2,
+        /// Statuses that count as success: `200`, `"200-299"`, `"200,202"`; default 200. Of gRPC codes; default 12.
+        #[via = Matcher]
+        pub matcher: Vec<(u16, u16)> => default_matcher(protocol),
+    }
+}
+
+choice! {
+    /// What a probe speaks.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum HealthProtocol {
+        /// A GET, and the status of its answer.
+        Http = "http",
+        /// The same over TLS.
+        Https = "https",
+        /// A unary call, and its gRPC status.
+        Grpc = "grpc",
+        /// A connection.
+        Tcp = "tcp",
+        /// A TLS handshake.
+        Tls = "tls",
+        /// PostgreSQL's startup.
+        Postgres = "postgres",
+        /// MySQL's greeting.
+        Mysql = "mysql",
+        /// Redis' PING.
+        Redis = "redis",
+        /// Never probed, always healthy.
+        None = "none",
+    }
+}
+
+fn default_protocol(group: Option<TargetProtocol>) -> HealthProtocol {
+    match group {
+        None | Some(TargetProtocol::Http) => HealthProtocol::Http,
+        Some(TargetProtocol::Https) => HealthProtocol::Https,
+        Some(TargetProtocol::Grpc) => HealthProtocol::Grpc,
+        // A datagram that is not answered says nothing; AWS probes UDP groups by TCP too.
+        Some(TargetProtocol::Tcp | TargetProtocol::Tls | TargetProtocol::Udp) => HealthProtocol::Tcp,
+    }
+}
+
+fn default_path(protocol: Option<HealthProtocol>) -> Arc<str> {
+    if protocol == Some(HealthProtocol::Grpc) { "/AWS.ALB/healthcheck".into() } else { "/".into() }
+}
+
+fn default_timeout(protocol: Option<HealthProtocol>) -> Duration {
+    match protocol {
+        None | Some(HealthProtocol::Http | HealthProtocol::Https | HealthProtocol::Grpc) => Duration::from_secs(5),
+        Some(_) => Duration::from_secs(10),
+    }
+}
+
+fn default_matcher(protocol: Option<HealthProtocol>) -> Vec<(u16, u16)> {
+    if protocol == Some(HealthProtocol::Grpc) { vec![(12, 12)] } else { vec![(200, 200)] }
+}
+
+fn check_health<'a>(health: &HealthCheck, fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    let (what, range) = match health.protocol {
+        HealthProtocol::Http | HealthProtocol::Https => ("statuses from 200 to 599", 200..=599),
+        HealthProtocol::Grpc => ("gRPC codes from 0 to 99", 0..=99),
+        _ => {
+            for key in ["path", "matcher"] {
+                // What `to_json` writes must read back.
+                if fields.get(key).and_then(Node::as_text) != Some(default_text(key)) {
+                    fields.only_with(key, "it with protocol http, https or grpc only", cx);
+                }
+            }
+            return;
+        }
+    };
+    if let Some((first, last)) =
+        health.matcher.iter().find(|(first, last)| !range.contains(first) || !range.contains(last))
+    {
+        fields.wrong("matcher", format!("has {}", range_text(*first, *last)), what, cx);
+    }
+}
+
+fn default_text(key: &str) -> &'static str {
+    if key == "path" { "/" } else { "200" }
+}
+
+/// The group's protocol decides what is probed by default.
+struct ProbeProtocol;
+
+impl Codec<HealthProtocol> for ProbeProtocol {
+    const OPTIONAL: bool = true;
+
+    fn expected() -> String {
+        HealthProtocol::expected()
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<HealthProtocol> {
+        HealthProtocol::read(node, cx)
+    }
+
+    fn write(value: &HealthProtocol) -> Value {
+        value.write()
+    }
+
+    fn schema(defs: &mut Defs) -> Value {
+        HealthProtocol::schema(defs)
+    }
+
+    fn field<'a>(
+        fields: &Fields<'a>,
+        key: &'static str,
+        _default: Option<&dyn Fn() -> HealthProtocol>,
+        cx: &mut Cx<'a>,
+    ) -> Option<HealthProtocol> {
+        let default = default_protocol(cx.group_protocol);
+        <crate::declared::Plain as Codec<HealthProtocol>>::field(fields, key, Some(&|| default), cx)
+    }
+}
+
+/// What stands in the request line of a probe.
+struct ProbePath;
+
+impl Codec<Arc<str>> for ProbePath {
+    fn expected() -> String {
+        "a path that begins with /, of at most 1024 visible ASCII characters".to_owned()
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Arc<str>> {
+        parsed(node, Self::expected, cx, |text| {
+            let fine = text.starts_with('/') && text.len() <= 1024 && text.bytes().all(|b| b.is_ascii_graphic());
+            if fine { Ok(text.into()) } else { Err("cannot be asked for") }
+        })
+    }
+
+    fn write(value: &Arc<str>) -> Value {
+        (**value).into()
+    }
+
+    fn schema(_defs: &mut Defs) -> Value {
+        json!({ "type": "string", "pattern": "^/[!-~]{0,1023}$" })
+    }
+}
+
+/// `traffic`, or a port.
+struct ProbePort;
+
+impl Codec<Option<u16>> for ProbePort {
+    fn expected() -> String {
+        "traffic or a port from 1 to 65535".to_owned()
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Option<u16>> {
+        if node.as_text() == Some("traffic") {
+            return Some(None);
+        }
+        let port = node.as_scalar().and_then(|scalar| scalar.as_whole());
+        let port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+        if port.is_none() {
+            cx.wrong_kind(node, Self::expected());
+        }
+        port.map(Some)
+    }
+
+    fn write(value: &Option<u16>) -> Value {
+        value.map_or_else(|| "traffic".into(), Value::from)
+    }
+
+    fn schema(_defs: &mut Defs) -> Value {
+        json!({ "anyOf": [{ "const": "traffic" }, { "type": "integer", "minimum": 1, "maximum": 65535 }] })
+    }
+}
+
+/// `200`, `"200-299"`, `"200,202"` and mixtures.
+struct Matcher;
+
+impl Codec<Vec<(u16, u16)>> for Matcher {
+    fn expected() -> String {
+        "statuses such as \"200\", \"200-299\" or \"200,202\"".to_owned()
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Vec<(u16, u16)>> {
+        let number = |text: &str| text.trim().parse::<u16>().ok().filter(|number| *number <= 599);
+        let one = |text: &str| match text.split_once('-') {
+            Some((first, last)) => number(first).zip(number(last)).filter(|(first, last)| first <= last),
+            None => number(text).map(|number| (number, number)),
+        };
+        let ranges = node.as_scalar().and_then(|scalar| scalar.text.split(',').map(one).collect::<Option<Vec<_>>>());
+        if ranges.is_none() {
+            cx.wrong_kind(node, Self::expected());
+        }
+        ranges
+    }
+
+    fn write(value: &Vec<(u16, u16)>) -> Value {
+        let all: Vec<String> = value.iter().map(|(first, last)| range_text(*first, *last)).collect();
+        all.join(",").into()
+    }
+
+    fn schema(_defs: &mut Defs) -> Value {
+        json!({ "anyOf": [
+            { "type": "integer", "minimum": 0, "maximum": 599 },
+            { "type": "string", "pattern": "^[0-9]+(-[0-9]+)?(, *[0-9]+(-[0-9]+)?)*$" },
+        ] })
+    }
+}
+
+fn range_text(first: u16, last: u16) -> String {
+    if first == last { first.to_string() } else { format!("{first}-{last}") }
+}

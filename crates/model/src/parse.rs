@@ -1,0 +1,86 @@
+//! From text to a [`Config`], and from a [`Config`] to JSON and its schema.
+
+use serde_json::{Value, json};
+
+use crate::certificate::Certificate;
+use crate::config::Config;
+use crate::declared::{Cx, Declared as _, Defs, Referable as _};
+use crate::fault::{Fault, Faults};
+use crate::guard::{NetworkAcl, SecurityGroup};
+use crate::redact::secret_paths;
+use crate::resolve::Resolve;
+use crate::target_group::TargetGroup;
+use crate::yaml::{self, Node};
+
+/// A configuration that is right, and what there is to say about it.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// What is declared.
+    pub config: Config,
+    /// What is right, but likely not what was meant; by place.
+    pub warnings: Vec<Fault>,
+    /// Paths of values that came from `${env:...}` and `${file:...}`, for [`crate::redact`].
+    pub secrets: Vec<String>,
+}
+
+impl Config {
+    /// Reads YAML. `file_label` is what faults call the text.
+    ///
+    /// # Errors
+    /// All that is wrong, by place; a text that is no YAML has one fault.
+    pub fn parse(file_label: &str, text: &str, resolver: &dyn Resolve) -> Result<Parsed, Faults> {
+        let (root, mistakes) = yaml::read(text, resolver);
+        let mut cx = Cx::new(file_label);
+        for mistake in mistakes {
+            cx.mistake(mistake.mark, mistake.path, mistake.what);
+        }
+        read(root.as_ref(), cx)
+    }
+
+    /// Reads what [`Config::to_json`] wrote, or an API was sent. Nothing in it is replaced; faults have no line.
+    ///
+    /// # Errors
+    /// All that is wrong.
+    pub fn from_json(value: &Value) -> Result<Parsed, Faults> {
+        read(Some(&Node::from_json(value)), Cx::new(""))
+    }
+
+    /// The canonical form: the YAML's words and shapes, defaults spelled out, secrets included.
+    pub fn to_json(&self) -> Value {
+        self.write()
+    }
+}
+
+/// An empty text.
+static NOTHING: Node = Node::empty_map();
+
+fn read<'a>(root: Option<&'a Node>, mut cx: Cx<'a>) -> Result<Parsed, Faults> {
+    let mut config = None;
+    let mut secrets = Vec::new();
+    if let Some(root) = root {
+        for collection in
+            [TargetGroup::COLLECTION, Certificate::COLLECTION, SecurityGroup::COLLECTION, NetworkAcl::COLLECTION]
+        {
+            cx.declare(collection, root);
+        }
+        secrets = secret_paths(root);
+        config = if root.is_null() { Config::read(&NOTHING, &mut cx) } else { Config::read(root, &mut cx) };
+    }
+    let (faults, warnings) = cx.finish();
+    match config {
+        Some(config) if faults.is_empty() => Ok(Parsed { config, warnings, secrets }),
+        _ => Err(Faults(faults)),
+    }
+}
+
+/// The JSON Schema (draft 2020-12) of a configuration file, so that editors complete and explain it.
+pub fn schema() -> Value {
+    let mut defs = Defs::default();
+    let root = Config::schema(&mut defs);
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Headworks configuration",
+        "$ref": root.get("$ref"),
+        "$defs": defs.0,
+    })
+}

@@ -1,0 +1,7 @@
+//! YAML as a tree with places. Knows nothing of what the keys mean.
+
+mod node;
+mod read;
+
+pub(crate) use self::node::{Entry, Mark, Node, NodeValue, Style};
+pub(crate) use self::read::read;

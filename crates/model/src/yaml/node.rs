@@ -1,0 +1,223 @@
+//! The node of the tree, and what a scalar is by YAML 1.2's core schema (`yes`, `no`, `on` and `off` are text).
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+/// A place in the text, both from 1; 0 is no place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) mark: Mark,
+    pub(crate) value: NodeValue,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum NodeValue {
+    Scalar(Scalar),
+    List(Vec<Node>),
+    /// In the order of the text; no key twice.
+    Map(Vec<Entry>),
+}
+
+/// A key and its value.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) mark: Mark,
+    pub(crate) node: Node,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Scalar {
+    pub(crate) text: String,
+    pub(crate) style: Style,
+    /// Something in it came from `${env:...}` or `${file:...}`: never quoted back.
+    pub(crate) secret: bool,
+}
+
+/// How a scalar may be understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// Unquoted: the core schema decides.
+    Plain,
+    /// Quoted, a block, or tagged `!!str`: text whatever it looks like.
+    Text,
+    /// Unquoted with something put in: whatever is wanted of it, if it fits.
+    Filled,
+    /// What was to be put in is missing. That is reported, so nothing else about it need be.
+    Broken,
+}
+
+impl Node {
+    /// A node without a place that stands for "nothing was written".
+    pub(crate) const fn empty_map() -> Self {
+        Self { mark: Mark { line: 0, column: 0 }, value: NodeValue::Map(Vec::new()) }
+    }
+
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(&self.value, NodeValue::Scalar(scalar) if scalar.is_null())
+    }
+
+    pub(crate) fn as_scalar(&self) -> Option<&Scalar> {
+        match &self.value {
+            NodeValue::Scalar(scalar) => Some(scalar),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn as_map(&self) -> Option<&[Entry]> {
+        match &self.value {
+            NodeValue::Map(entries) => Some(entries),
+            _ => None,
+        }
+    }
+
+    /// The nodes of a list; none when it is none.
+    pub(crate) fn items(&self) -> &[Self] {
+        match &self.value {
+            NodeValue::List(nodes) => nodes,
+            _ => &[],
+        }
+    }
+
+    /// The scalar if it is text.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        self.as_scalar().and_then(Scalar::as_text)
+    }
+
+    /// The value of a key.
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+        self.as_map()?.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
+    }
+
+    /// What it is, for "is a list, expected ...".
+    pub(crate) fn kind(&self) -> Cow<'static, str> {
+        match &self.value {
+            NodeValue::List(_) => "is a list".into(),
+            NodeValue::Map(_) => "is a mapping".into(),
+            NodeValue::Scalar(scalar) => scalar.kind(),
+        }
+    }
+
+    /// JSON as a tree without places, nothing in it to be filled in.
+    pub(crate) fn from_json(value: &Value) -> Self {
+        let scalar = |text: String, style| NodeValue::Scalar(Scalar { text, style, secret: false });
+        let value = match value {
+            Value::Null => scalar(String::new(), Style::Plain),
+            Value::Bool(value) => scalar(value.to_string(), Style::Plain),
+            Value::Number(value) => scalar(value.to_string(), Style::Plain),
+            Value::String(text) => scalar(text.clone(), Style::Text),
+            Value::Array(values) => NodeValue::List(values.iter().map(Self::from_json).collect()),
+            Value::Object(values) => NodeValue::Map(
+                values
+                    .iter()
+                    .map(|(key, value)| Entry { key: key.clone(), mark: Mark::default(), node: Self::from_json(value) })
+                    .collect(),
+            ),
+        };
+        Self { mark: Mark::default(), value }
+    }
+}
+
+impl Scalar {
+    fn is_null(&self) -> bool {
+        self.style == Style::Plain && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
+    }
+
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        let fits = match self.style {
+            Style::Text | Style::Filled | Style::Broken => true,
+            Style::Plain => !self.is_null() && self.plain_bool().is_none() && self.plain_number().is_none(),
+        };
+        fits.then_some(self.text.as_str())
+    }
+
+    pub(crate) fn as_bool(&self) -> Option<bool> {
+        if self.style == Style::Text { None } else { self.plain_bool() }
+    }
+
+    pub(crate) fn as_number(&self) -> Option<f64> {
+        if self.style == Style::Text { None } else { self.plain_number() }
+    }
+
+    /// A whole number that is not negative: `8080`, `0x1f90` or `0o17620`.
+    pub(crate) fn as_whole(&self) -> Option<u64> {
+        if self.style == Style::Text { None } else { whole(self.text.strip_prefix('+').unwrap_or(&self.text)) }
+    }
+
+    fn plain_bool(&self) -> Option<bool> {
+        match self.text.as_str() {
+            "true" | "True" | "TRUE" => Some(true),
+            "false" | "False" | "FALSE" => Some(false),
+            _ => None,
+        }
+    }
+
+    fn plain_number(&self) -> Option<f64> {
+        match self.text.as_str() {
+            ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Some(f64::INFINITY),
+            "-.inf" | "-.Inf" | "-.INF" => return Some(f64::NEG_INFINITY),
+            ".nan" | ".NaN" | ".NAN" => return Some(f64::NAN),
+            _ => {}
+        }
+        if let Some(whole) = whole(&self.text) {
+            #[expect(clippy::cast_precision_loss, reason = "a float is asked for")]
+            return Some(whole as f64);
+        }
+        let mut bytes = self.text.bytes();
+        let first = bytes.next()?;
+        let starts = first.is_ascii_digit() || matches!(first, b'+' | b'-' | b'.');
+        let rest = self.text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E'));
+        if starts && rest { self.text.parse().ok() } else { None }
+    }
+
+    fn kind(&self) -> Cow<'static, str> {
+        if self.secret {
+            return "is not what fits here".into();
+        }
+        if self.is_null() {
+            return "is empty".into();
+        }
+        let shown = self.shown();
+        if self.style == Style::Text || self.plain_bool().or(self.plain_number().map(|_| true)).is_none() {
+            format!("is the text {shown}").into()
+        } else if self.plain_bool().is_some() {
+            format!("is the truth value {}", self.text).into()
+        } else {
+            format!("is the number {}", self.text).into()
+        }
+    }
+
+    /// The text for a message: quoted, short, and without secrets.
+    pub(crate) fn shown(&self) -> String {
+        if self.secret {
+            return "the value".to_owned();
+        }
+        let mut text: String = self.text.chars().take(60).collect();
+        if text.len() < self.text.len() {
+            text.push('…');
+        }
+        format!("{text:?}")
+    }
+}
+
+fn whole(text: &str) -> Option<u64> {
+    let digits = |text: &str, radix| {
+        let fine = !text.is_empty() && text.chars().all(|c| c.is_digit(radix));
+        fine.then(|| u64::from_str_radix(text, radix).ok()).flatten()
+    };
+    if let Some(text) = text.strip_prefix("0x") {
+        return digits(text, 16);
+    }
+    if let Some(text) = text.strip_prefix("0o") {
+        return digits(text, 8);
+    }
+    digits(text, 10)
+}

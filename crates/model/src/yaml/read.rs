@@ -1,0 +1,273 @@
+//! Reads YAML into nodes. Bounded in size, depth and in what aliases may multiply; a key twice is a mistake.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
+
+use super::node::{Entry, Mark, Node, NodeValue, Scalar, Style};
+use crate::resolve::{Resolve, resolve};
+
+/// The longest text, in bytes: 100,000 generous rules.
+const LONGEST: usize = 64 << 20;
+/// The most nodes, aliases spelled out.
+const MOST_NODES: usize = 8_000_000;
+/// The most nodes that aliases may add.
+const MOST_ALIASED: usize = 1_000_000;
+/// How deep lists and mappings may nest.
+const DEEPEST: usize = 64;
+
+/// Something wrong with the text as YAML.
+#[derive(Debug)]
+pub(crate) struct Mistake {
+    pub(crate) mark: Mark,
+    /// The key it is about, when it is about one.
+    pub(crate) path: String,
+    pub(crate) what: String,
+}
+
+/// Reads one document. The tree is there as long as the syntax is right, whatever else is wrong.
+pub(crate) fn read(text: &str, from: &dyn Resolve) -> (Option<Node>, Vec<Mistake>) {
+    let mut builder = Builder {
+        from,
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        root: None,
+        nodes: 0,
+        aliased: 0,
+        mistakes: Vec::new(),
+    };
+    let outcome = builder.run(text);
+    if let Err(mistake) = outcome {
+        builder.mistakes.push(mistake);
+        return (None, builder.mistakes);
+    }
+    let root = builder.root.unwrap_or_else(Node::empty_map);
+    (Some(root), builder.mistakes)
+}
+
+struct Builder<'a> {
+    from: &'a dyn Resolve,
+    open: Vec<Open>,
+    /// Finished nodes that have an anchor, with how many nodes each is.
+    anchors: HashMap<usize, (Node, usize)>,
+    root: Option<Node>,
+    nodes: usize,
+    aliased: usize,
+    mistakes: Vec<Mistake>,
+}
+
+/// A list or mapping whose end has not come yet.
+struct Open {
+    mark: Mark,
+    anchor: usize,
+    /// `nodes` when it began.
+    before: usize,
+    inside: Inside,
+}
+
+enum Inside {
+    List(Vec<Node>),
+    Map { entries: Vec<Entry>, seen: HashSet<String>, key: Option<Key> },
+}
+
+/// A key that waits for its value.
+struct Key {
+    text: String,
+    mark: Mark,
+    /// The value is dropped: the key was there before, or was no text.
+    unusable: bool,
+}
+
+impl Builder<'_> {
+    fn run(&mut self, text: &str) -> Result<(), Mistake> {
+        if text.len() > LONGEST {
+            return Err(mistake(Mark { line: 1, column: 1 }, format!("the text is longer than {LONGEST} bytes")));
+        }
+        let mut parser = Parser::new_from_str(text);
+        while let Some(event) = parser.next_event() {
+            let (event, span) =
+                event.map_err(|error| mistake(place(error.marker()), format!("not YAML: {}", error.info())))?;
+            self.event(event, span)?;
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Mistake> {
+        let mark = place(&span.start);
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let before = self.count(mark, 1)?;
+                let scalar = self.scalar(text, style, tag.as_deref(), mark);
+                self.finished(Node { mark, value: NodeValue::Scalar(scalar) }, anchor, before)
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.tagged(tag.as_deref(), "seq", mark);
+                self.begin(mark, anchor, Inside::List(Vec::new()))
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.tagged(tag.as_deref(), "map", mark);
+                self.begin(mark, anchor, Inside::Map { entries: Vec::new(), seen: HashSet::new(), key: None })
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let Some(open) = self.open.pop() else { return Ok(()) };
+                let value = match open.inside {
+                    Inside::List(nodes) => NodeValue::List(nodes),
+                    Inside::Map { entries, .. } => NodeValue::Map(entries),
+                };
+                self.finished(Node { mark: open.mark, value }, open.anchor, open.before)
+            }
+            Event::Alias(anchor) => {
+                let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
+                    return Err(mistake(mark, "an alias inside of what it stands for".to_owned()));
+                };
+                self.aliased(mark, size)?;
+                let before = self.count(mark, size)?;
+                self.deep(mark, depth(&node))?;
+                self.finished(node, 0, before)
+            }
+            Event::DocumentStart(_) if self.root.is_some() => {
+                Err(mistake(mark, "a second document, expected one".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn begin(&mut self, mark: Mark, anchor: usize, inside: Inside) -> Result<(), Mistake> {
+        let before = self.count(mark, 1)?;
+        self.deep(mark, 1)?;
+        self.open.push(Open { mark, anchor, before, inside });
+        Ok(())
+    }
+
+    /// Puts a finished node where it belongs: under its key, into its list, or at the root.
+    fn finished(&mut self, node: Node, anchor: usize, before: usize) -> Result<(), Mistake> {
+        if anchor > 0 {
+            let size = self.nodes - before;
+            self.aliased(node.mark, size)?;
+            self.anchors.insert(anchor, (node.clone(), size));
+        }
+        match self.open.last_mut().map(|open| &mut open.inside) {
+            None => self.root = Some(node),
+            Some(Inside::List(nodes)) => nodes.push(node),
+            Some(Inside::Map { entries, key: key @ Some(_), .. }) => {
+                if let Some(Key { text, mark, unusable: false }) = key.take() {
+                    entries.push(Entry { key: text, mark, node });
+                }
+            }
+            Some(Inside::Map { .. }) => self.key(node),
+        }
+        Ok(())
+    }
+
+    /// A node that came where a key comes.
+    fn key(&mut self, node: Node) {
+        let mark = node.mark;
+        let Some(Open { inside: Inside::Map { seen, key, .. }, .. }) = self.open.last_mut() else { return };
+        let (text, fault) = match node.value {
+            NodeValue::Scalar(scalar) if !seen.insert(scalar.text.clone()) => {
+                (scalar.text, Some("the key is there twice"))
+            }
+            NodeValue::Scalar(scalar) => (scalar.text, None),
+            _ => (String::new(), Some("a list or mapping as a key, expected text")),
+        };
+        *key = Some(Key { text, mark, unusable: fault.is_some() });
+        if let Some(what) = fault {
+            let path = self.path();
+            self.mistakes.push(Mistake { mark, path, what: what.to_owned() });
+        }
+    }
+
+    fn scalar(&mut self, text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>, mark: Mark) -> Scalar {
+        let mut style = if style == ScalarStyle::Plain { Style::Plain } else { Style::Text };
+        match tag {
+            Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => style = Style::Text,
+            Some(tag) if tag.is_yaml_core_schema() && ["int", "float", "bool", "null"].contains(&&*tag.suffix) => {
+                style = Style::Plain;
+            }
+            Some(tag) if tag.handle.is_empty() && tag.suffix == "!" => style = Style::Text,
+            Some(_) => self.tagged(tag, "str", mark),
+            None => {}
+        }
+        match resolve(&text, self.from) {
+            None => Scalar { text: text.into_owned(), style, secret: false },
+            Some(Ok(text)) => {
+                let style = if style == Style::Plain { Style::Filled } else { style };
+                Scalar { text, style, secret: true }
+            }
+            Some(Err(what)) => {
+                let path = self.path();
+                self.mistakes.push(Mistake { mark, path, what });
+                Scalar { text: String::new(), style: Style::Broken, secret: true }
+            }
+        }
+    }
+
+    fn tagged(&mut self, tag: Option<&Tag>, own: &str, mark: Mark) {
+        if let Some(tag) = tag.filter(|tag| !(tag.is_yaml_core_schema() && tag.suffix == own)) {
+            let path = self.path();
+            self.mistakes.push(Mistake { mark, path, what: format!("the tag {tag} is not known") });
+        }
+    }
+
+    /// The way from the root to where the next node comes.
+    fn path(&self) -> String {
+        use std::fmt::Write as _;
+        let mut path = String::new();
+        for open in &self.open {
+            match &open.inside {
+                Inside::List(nodes) => {
+                    // Writing to a String cannot fail.
+                    let _ = write!(path, "[{}]", nodes.len());
+                }
+                Inside::Map { key: Some(key), .. } => {
+                    let _ = write!(path, "{}{}", if path.is_empty() { "" } else { "." }, key.text);
+                }
+                Inside::Map { key: None, .. } => {}
+            }
+        }
+        path
+    }
+
+    fn count(&mut self, mark: Mark, more: usize) -> Result<usize, Mistake> {
+        let before = self.nodes;
+        self.nodes = self.nodes.saturating_add(more);
+        if self.nodes > MOST_NODES {
+            return Err(mistake(mark, format!("more than {MOST_NODES} values")));
+        }
+        Ok(before)
+    }
+
+    fn aliased(&mut self, mark: Mark, more: usize) -> Result<(), Mistake> {
+        self.aliased = self.aliased.saturating_add(more);
+        if self.aliased > MOST_ALIASED {
+            return Err(mistake(mark, format!("aliases stand for more than {MOST_ALIASED} values")));
+        }
+        Ok(())
+    }
+
+    fn deep(&self, mark: Mark, more: usize) -> Result<(), Mistake> {
+        if self.open.len() + more > DEEPEST {
+            return Err(mistake(mark, format!("nested more than {DEEPEST} deep")));
+        }
+        Ok(())
+    }
+}
+
+/// How many lists and mappings are inside of each other; at most [`DEEPEST`], or the node would not be there.
+fn depth(node: &Node) -> usize {
+    match &node.value {
+        NodeValue::Scalar(_) => 0,
+        NodeValue::List(nodes) => 1 + nodes.iter().map(depth).max().unwrap_or(0),
+        NodeValue::Map(entries) => 1 + entries.iter().map(|entry| depth(&entry.node)).max().unwrap_or(0),
+    }
+}
+
+fn mistake(mark: Mark, what: String) -> Mistake {
+    Mistake { mark, path: String::new(), what }
+}
+
+fn place(marker: &Marker) -> Mark {
+    let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    Mark { line: narrow(marker.line().max(1)), column: narrow(marker.col() + 1) }
+}
