@@ -178,6 +178,14 @@ fn inspect_listener<'a>(fields: &Fields<'a>, cx: &mut Cx<'a>) {
     }
 }
 
+/// Redirects and fixed responses are HTTP; a listener that reads none has no other action than to forward.
+pub(crate) fn inspect_answer<'a>(fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    if let Some(listener) = cx.listener.filter(|listener| !listener.is_http()) {
+        let what = format!("cannot be answered on a {} listener", listener.word());
+        cx.fault(fields.mark(), what, Some("forward".to_owned()));
+    }
+}
+
 fn has_items(node: Option<&Node>) -> bool {
     node.is_some_and(|node| !node.is_null() && !matches!(&node.value, NodeValue::List(nodes) if nodes.is_empty()))
 }

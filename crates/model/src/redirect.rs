@@ -3,13 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::declared::{Codec, Cx, Defs, Fields, declared, parsed};
-use crate::listener::ListenerProtocol;
+use crate::listener::{ListenerProtocol, inspect_answer};
 use crate::template::{Template, TemplatePart};
 use crate::yaml::Node;
 
 declared! {
     /// Redirect (R15). Absent parts keep the request's own; at least one must differ.
     #[derive(Clone, Debug, PartialEq, Eq)]
+    #[inspect = inspect_answer]
     #[check = check_redirect]
     pub struct Redirect {
         /// `HTTP`, `HTTPS`, or absent for `#{protocol}`.
