@@ -300,7 +300,9 @@ impl Attempt {
     ) -> Result<(After, bool), Kind> {
         let head = &scratch.response;
         scratch.record.answered = Some(Instant::now());
-        scratch.record.sent.get_or_insert_with(Instant::now);
+        let answered = *scratch.record.answered.get_or_insert_with(Instant::now);
+        let sent = *scratch.record.sent.get_or_insert(answered);
+        self.target.counters().latency.record(answered.saturating_duration_since(sent).as_micros() as u64);
         scratch.record.target_status = Some(head.status);
         self.target.counters().statuses.add(head.status);
         if head.status == 101 && !prepared.upgrade {
