@@ -24,7 +24,7 @@ use headworks_model::primitive::{Bind, Name};
 use tokio::sync::oneshot;
 
 use self::compile::build;
-pub use self::compile::build::{CannotRun, unserved};
+pub use self::compile::build::{CannotRun, validate};
 use self::compile::plan::{ListenerKey, Plan};
 pub use self::observe::access_log::LogWriter;
 pub use self::observe::{metrics, status};
@@ -71,7 +71,7 @@ impl Edge {
     /// # Errors
     /// All that cannot be run; what ran before goes on.
     pub async fn apply(&mut self, config: &Config, keyring: Arc<Keyring>) -> Result<(), Vec<CannotRun>> {
-        let mut errors = unserved(config);
+        let mut errors = validate(config);
         let mut fresh = self.bind_new(config, &mut errors);
         if !errors.is_empty() {
             return Err(errors);

@@ -49,7 +49,7 @@ pub(crate) fn algorithm(settings: &TargetGroup) -> Algorithm {
 }
 
 /// What of a valid configuration this version does not serve. Saying so beats listening without it.
-pub fn unserved(config: &Config) -> Vec<CannotRun> {
+fn unserved(config: &Config) -> Vec<CannotRun> {
     let mut found = Vec::new();
     let mut no = |path: String, what: &str| {
         found.push(CannotRun { path, what: format!("{what} is not served by this version") });
@@ -101,6 +101,25 @@ pub fn unserved(config: &Config) -> Vec<CannotRun> {
     }
     if config.admin.auth == headworks_model::config::AdminAuth::Required {
         no("admin.auth".to_owned(), "authentication of the admin address");
+    }
+    found
+}
+
+/// What stands in the way of running a configuration, as far as that can be told without touching the machine.
+pub fn validate(config: &Config) -> Vec<CannotRun> {
+    let mut found = unserved(config);
+    for (balancer, name, listener) in
+        config.load_balancers.iter().flat_map(|(b, lb)| lb.listeners.iter().map(move |(n, l)| (b, n, l)))
+    {
+        let at = format!("load_balancers.{balancer}.listeners.{name}.rules");
+        if let Err(error) = Table::compile(&listener.rules) {
+            found.push(CannotRun { path: format!("{at}[{}]", error.rule), what: error.fault.to_string() });
+        }
+        for (i, rule) in listener.rules.iter().enumerate() {
+            if let Err(fault) = CompiledTransforms::compile(&rule.transforms) {
+                found.push(CannotRun { path: format!("{at}[{i}].transforms"), what: fault.to_string() });
+            }
+        }
     }
     found
 }

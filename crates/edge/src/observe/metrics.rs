@@ -3,7 +3,7 @@
 use std::fmt;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, text};
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
@@ -58,7 +58,7 @@ struct Family<'e>(MetricEncoder<'e>);
 
 impl Family<'_> {
     fn counter(&mut self, labels: &Labels<'_>, value: u64) -> fmt::Result {
-        self.0.encode_family(labels)?.encode_counter::<(), _, u64>(&value, None)
+        self.0.encode_family(labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)
     }
 
     fn gauge(&mut self, labels: &Labels<'_>, value: f64) -> fmt::Result {
@@ -68,7 +68,7 @@ impl Family<'_> {
     fn histogram<'a>(&mut self, labels: &Labels<'_>, of: impl Iterator<Item = &'a Histogram>) -> fmt::Result {
         let merged = Merged::of(of);
         let sum = merged.sum as f64 / 1e6;
-        self.0.encode_family(labels)?.encode_histogram::<()>(sum, merged.count, &merged.buckets(), None)
+        self.0.encode_family(labels)?.encode_histogram::<NoLabelSet>(sum, merged.count, &merged.buckets(), None)
     }
 }
 
@@ -257,8 +257,8 @@ impl Exposed {
 
 fn begin<'e>(
     encoder: &'e mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
+    name: &'e str,
+    help: &'e str,
     kind: MetricType,
 ) -> Result<Family<'e>, fmt::Error> {
     Ok(Family(encoder.encode_descriptor(name, help, None, kind)?))
