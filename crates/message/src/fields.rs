@@ -1,6 +1,7 @@
 //! Field lines, shared by request and response heads (RFC 9112 section 5).
 
 use crate::bytes::{find_control, is_plain_name, is_token, trim};
+use crate::desync::imitates;
 use crate::head::{Field, Fitness, Known, Span};
 
 /// What stood where a field line was expected.
@@ -53,6 +54,22 @@ pub(crate) fn line(bytes: &[u8], at: usize) -> Line {
     let name = Span::new(at, i);
     let fitness = if plain { Fitness::Clean } else { Fitness::UnusualName };
     Line::Field(Field { name, value: Span::new(start, stop), known: known(name.of(bytes)), fitness }, end + 2)
+}
+
+/// What a field is, and whether it may be sent on, when it has not come as a line.
+pub(crate) fn judge(name: &[u8], value: &[u8]) -> (Known, Fitness) {
+    let known = known(name);
+    let is_unfit = name.is_empty() || !name.iter().all(|b| is_token(*b));
+    let fitness = if is_unfit || known == Known::Other && imitates(name).is_some() {
+        Fitness::Unfit
+    } else if find_control(value, 0) < value.len() {
+        Fitness::ControlInValue
+    } else if name.iter().all(|b| is_plain_name(*b)) {
+        Fitness::Clean
+    } else {
+        Fitness::UnusualName
+    };
+    (known, fitness)
 }
 
 /// Which field `name` is, compared without case.

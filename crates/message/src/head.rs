@@ -242,7 +242,8 @@ pub fn cookies(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 
 impl RequestHead {
     /// Lays a head out in `bytes` (cleared first) as the HTTP/1.1 parser would have found it, for heads that did not come
-    /// as HTTP/1.1 text. `target` is in origin form; `host` may carry a port.
+    /// as HTTP/1.1 text. `method` is a token, `target` in origin form; `host` may carry a port. Names and values may be
+    /// anything: those that could be read as more than one HTTP/1.1 line are marked as the parser marks them.
     pub fn lay_out<'f>(
         bytes: &mut Vec<u8>,
         method: &[u8],
@@ -259,6 +260,7 @@ impl RequestHead {
         let mut head = RequestHead { method: put(bytes, method), ..RequestHead::default() };
         head.target = put(bytes, target);
         let (start, end) = (head.target.start as usize, bytes.len());
+        head.target_unclean = !target.iter().all(|b| crate::bytes::is_target(*b));
         let question = target.iter().position(|b| *b == b'?').map(|i| start + i);
         head.path = Span::new(start, question.unwrap_or(end));
         head.query = question.map(|q| Span::new(q + 1, end));
@@ -268,7 +270,8 @@ impl RequestHead {
         head.connection.keep_alive = true;
         for (name, value) in fields {
             let field = Field { name: put(bytes, name), value: put(bytes, value), ..Field::default() };
-            head.fields.push(Field { known: crate::fields::known(name), ..field });
+            let (known, fitness) = crate::fields::judge(name, value);
+            head.fields.push(Field { known, fitness, ..field });
         }
         head.len = bytes.len();
         head

@@ -67,6 +67,8 @@ pub(crate) fn request_line(
             verdict.raise(Tier::Acceptable, Reason::NonCompliantVersion);
             Version::Http11
         }
+        // "/ http/1.1", "/ HTTP /1.1": is it a version, or part of the target?
+        None if target.contains(&b' ') => return Err(Refusal::bad(Reason::BadVersion)),
         None | Some(b"HTTP/0.9") => {
             verdict.raise(Tier::Acceptable, Reason::NonCompliantVersion);
             Version::Http10
