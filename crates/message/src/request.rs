@@ -223,7 +223,8 @@ fn target_form(bytes: &[u8], head: &mut RequestHead) -> Result<(), Refusal> {
     let method = head.method.of(bytes);
     match target {
         _ if method == b"CONNECT" => {
-            if !is_authority(target) {
+            // the port is not optional (RFC 9112 section 3.2.3)
+            if !is_authority(target) || host_length(target) + 1 >= target.len() {
                 return Err(Refusal::bad(Reason::BadUri));
             }
             head.authority = head.target;

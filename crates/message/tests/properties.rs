@@ -2,8 +2,28 @@
 
 mod invariants;
 
+use std::fmt;
+use std::ops::Deref;
+
 use proptest::prelude::*;
 use proptest::sample::select;
+
+/// Bytes that a failure shows as text.
+struct Text(Vec<u8>);
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "b\"{}\"", self.0.escape_ascii())
+    }
+}
+
+impl Deref for Text {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 const NAMES: &[&str] = &[
     "Host",
@@ -121,7 +141,7 @@ fn piece(known: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn head() -> impl Strategy<Value = Vec<u8>> {
+fn head() -> impl Strategy<Value = Text> {
     let method =
         select(&["GET", "GET", "POST", "POST", "HEAD", "OPTIONS", "CONNECT", "PUT", "M\x01", "", "\r\nPUT"][..]);
     let fields =
@@ -142,12 +162,12 @@ fn head() -> impl Strategy<Value = Vec<u8>> {
                 head.extend_from_slice(b"\r\n");
             }
             head.extend_from_slice(end.as_bytes());
-            head
+            Text(head)
         },
     )
 }
 
-fn answer() -> impl Strategy<Value = Vec<u8>> {
+fn answer() -> impl Strategy<Value = Text> {
     let line = select(
         &[
             "HTTP/1.1 200 OK",
@@ -169,17 +189,17 @@ fn answer() -> impl Strategy<Value = Vec<u8>> {
             head.extend_from_slice(&[&name, &b": "[..], &value, b"\r\n"].concat());
         }
         head.extend_from_slice(b"\r\n");
-        head
+        Text(head)
     })
 }
 
-fn body() -> impl Strategy<Value = Vec<u8>> {
+fn body() -> impl Strategy<Value = Text> {
     let piece = prop_oneof![
         6 => select(&["5\r\nhello\r\n", "0\r\n\r\n", "0\r\n", "a;x=y\r\n0123456789\r\n", "A\r\n\r\n\r\n\r\n\r\n\r\n\r\n", "3 ;a\r\nabc\r\n",
             "X: y\r\n", "\r\n", "1\r\n", "fffffffffffffffff\r\n", "0;\n", "00000\r\n", " ", "\n", "ffffffffffffffff\r\n"][..]).prop_map(|s| s.as_bytes().to_vec()),
         1 => proptest::collection::vec(any::<u8>(), 0..8),
     ];
-    proptest::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+    proptest::collection::vec(piece, 0..8).prop_map(|pieces| Text(pieces.concat()))
 }
 
 proptest! {
