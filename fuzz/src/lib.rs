@@ -4,7 +4,7 @@
 
 use headworks_message::{Parsed, RequestHead, ResponseHead, request, response};
 
-#[path = "../../crates/message/tests/invariants/mod.rs"]
+#[path = "../../crates/message/tests/codec/invariants.rs"]
 mod invariants;
 pub mod mutate;
 

@@ -1,12 +1,12 @@
 //! The invariants over structured random heads: pieces that are right, pieces that are nearly right, and bytes.
 
-mod invariants;
-
 use std::fmt;
 use std::ops::Deref;
 
 use proptest::prelude::*;
 use proptest::sample::select;
+
+use crate::invariants;
 
 /// Bytes that a failure shows as text.
 struct Text(Vec<u8>);
