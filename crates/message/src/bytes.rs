@@ -81,35 +81,118 @@ pub(crate) fn is_control(b: u8) -> bool {
     (b < 0x20 && b != b'\t') || b == 0x7f
 }
 
-/// Offset of the first control character other than HTAB at or after `from`, or the length. Eight bytes at a time: field
-/// values are most of a head.
+/// Eight bytes at once. Each test sets the high bit of the bytes that pass it, and is exact: no carry leaves a byte,
+/// because all tests are on seven bits.
+#[derive(Clone, Copy)]
+struct Word(u64);
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+impl Word {
+    #[inline(always)]
+    fn at(bytes: &[u8], at: usize) -> Option<Word> {
+        bytes.get(at..at + 8)?.try_into().ok().map(|eight| Word(u64::from_le_bytes(eight)))
+    }
+
+    /// Bytes of `n` and above, of those below 0x80.
+    #[inline(always)]
+    fn from(self, n: u8) -> u64 {
+        (self.0 & !HIGH).wrapping_add(ONES * u64::from(0x80 - n))
+    }
+
+    /// Bytes that are `b`, give or take their high bit.
+    #[inline(always)]
+    fn is(self, b: u8) -> u64 {
+        !(self.0 & !HIGH ^ ONES * u64::from(b)).wrapping_add(HIGH - ONES)
+    }
+
+    /// See [`is_plain_name`].
+    #[inline(always)]
+    fn plain_name(self) -> u64 {
+        let lower = Word(self.0 | ONES * 0x20);
+        let letter = lower.from(b'a') & !lower.from(b'z' + 1);
+        let digit = self.from(b'0') & !self.from(b'9' + 1);
+        (letter | digit | self.is(b'-')) & !self.0
+    }
+
+    /// See [`is_target`].
+    #[inline(always)]
+    fn target(self) -> u64 {
+        self.from(0x21) & !self.from(0x7f) & !self.is(b'#') & !self.0
+    }
+
+    /// See [`is_control`]; HTAB is one here.
+    #[inline(always)]
+    fn control(self) -> u64 {
+        (!self.from(0x20) | self.from(0x7f)) & !self.0
+    }
+
+    /// The lowest byte among `hits`.
+    #[inline(always)]
+    fn first(hits: u64) -> Option<usize> {
+        let hits = hits & HIGH;
+        if hits == 0 { None } else { Some((hits.trailing_zeros() / 8) as usize) }
+    }
+}
+
+/// Offset of the first byte at or after `from` that is not [`is_plain_name`], or the length.
+#[inline]
+pub(crate) fn skip_plain_name(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while let Some(word) = Word::at(bytes, at) {
+        match Word::first(!word.plain_name()) {
+            Some(i) => return at + i,
+            None => at += 8,
+        }
+    }
+    skip(bytes, at, is_plain_name)
+}
+
+/// Offset of the first byte at or after `from` that is not [`is_target`], or the length.
+#[inline]
+pub(crate) fn skip_target(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while let Some(word) = Word::at(bytes, at) {
+        match Word::first(!word.target()) {
+            Some(i) => return at + i,
+            None => at += 8,
+        }
+    }
+    skip(bytes, at, is_target)
+}
+
+/// Offset of the first control character other than HTAB at or after `from`, or the length. Field values are most of a
+/// head.
 #[inline]
 pub(crate) fn find_control(bytes: &[u8], from: usize) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
     let mut at = from;
-    while let Some(chunk) = bytes.get(at..at + 8).and_then(|c| <[u8; 8]>::try_from(c).ok()) {
-        let word = u64::from_le_bytes(chunk);
-        // a byte below 0x20 borrows; bytes with the high bit (obs-text) are masked out; 0x7f is found by its complement
-        let below = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let delete = (word ^ (ONES * 0x7f)).wrapping_sub(ONES) & !(word ^ (ONES * 0x7f)) & HIGH;
-        let hits = below | delete;
-        if hits != 0 {
-            let hit = at + (hits.trailing_zeros() / 8) as usize;
-            // the lowest hit is never false: a borrow only reaches bytes above one that is below 0x20 itself
-            if is_control(bytes[hit]) {
-                return hit;
-            }
-            // HTAB
-            at = hit + 1;
-            continue;
+    // long values first: the compiler makes vector instructions of this
+    while let Some(many) = bytes.get(at..at + 32) {
+        if many.iter().fold(false, |found, b| found | is_control_arithmetic(*b)) {
+            break;
         }
-        at += 8;
+        at += 32;
     }
-    while at < bytes.len() && !is_control(bytes[at]) {
-        at += 1;
+    while let Some(word) = Word::at(bytes, at) {
+        match Word::first(word.control()) {
+            Some(i) if bytes.get(at + i) == Some(&b'\t') => at += i + 1,
+            Some(i) => return at + i,
+            None => at += 8,
+        }
     }
-    at.min(bytes.len())
+    skip(bytes, at, |b| !is_control(b))
+}
+
+#[inline(always)]
+fn is_control_arithmetic(b: u8) -> bool {
+    (b < 0x20) & (b != b'\t') | (b == 0x7f)
+}
+
+#[inline(always)]
+fn skip(bytes: &[u8], from: usize, passes: impl Fn(u8) -> bool) -> usize {
+    let rest = bytes.get(from..).unwrap_or(&[]);
+    rest.iter().position(|b| !passes(*b)).map_or(bytes.len().max(from), |i| from + i)
 }
 
 /// Without surrounding SP and HTAB (OWS of RFC 9110 section 5.6.3), as offsets.
@@ -146,3 +229,6 @@ pub(crate) fn trimmed(text: &[u8]) -> &[u8] {
 pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|b| *b == b',').map(trimmed)
 }
+
+#[cfg(test)]
+mod tests;

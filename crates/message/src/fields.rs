@@ -1,6 +1,6 @@
 //! Field lines, shared by request and response heads (RFC 9112 section 5).
 
-use crate::bytes::{find_control, is_plain_name, is_token, trim};
+use crate::bytes::{find_control, is_plain_name, is_token, skip_plain_name, trim};
 use crate::desync::imitates;
 use crate::head::{Field, Fitness, Known, Span};
 
@@ -20,23 +20,22 @@ pub(crate) enum Line {
 /// whose answer depends on who sent them.
 #[inline]
 pub(crate) fn line(bytes: &[u8], at: usize) -> Line {
-    let mut i = at;
+    let mut i = skip_plain_name(bytes, at);
     let mut plain = true;
     loop {
         match bytes.get(i) {
-            None => return Line::Incomplete,
-            Some(b) if is_plain_name(*b) => i += 1,
             Some(b':') => break,
-            Some(b) if is_token(*b) => {
-                plain = false;
-                i += 1;
-            }
+            None => return Line::Incomplete,
             Some(b'\r') if i == at => {
                 return match bytes.get(at + 1) {
                     None => Line::Incomplete,
                     Some(b'\n') => Line::End(at + 2),
                     Some(_) => Line::Odd,
                 };
+            }
+            Some(b) if is_token(*b) => {
+                plain = false;
+                i += 1;
             }
             Some(_) => return Line::Odd,
         }

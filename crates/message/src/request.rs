@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::bytes::{decimal, is_authority, is_target, is_token, list, trimmed};
+use crate::bytes::{decimal, is_authority, is_token, list, skip_target, trimmed};
 use crate::desync::{Imitates, Reason, Tier, Verdict, imitates};
 use crate::fields::{self, Line};
 use crate::framing::Framing;
@@ -137,14 +137,7 @@ fn request_line(
     head.method = Span::new(at, i);
     let start = i + 1;
     if i > at && bytes.get(i) == Some(&b' ') {
-        let mut end = start;
-        let mut question = None;
-        while let Some(b) = bytes.get(end).filter(|b| is_target(**b)) {
-            if *b == b'?' && question.is_none() {
-                question = Some(end);
-            }
-            end += 1;
-        }
+        let end = skip_target(bytes, start);
         if end > start && end - at < REQUEST_LINE_LIMIT - 11 {
             let version = match bytes.get(end..end + 11) {
                 Some(b" HTTP/1.1\r\n") => Some(Version::Http11),
@@ -153,9 +146,7 @@ fn request_line(
             };
             if let Some(version) = version {
                 head.version = version;
-                head.target = Span::new(start, end);
-                head.path = Span::new(start, question.unwrap_or(end));
-                head.query = question.map(|q| Span::new(q + 1, end));
+                head.set_target(bytes, start, end);
                 return Ok(Some(end + 11));
             }
         }
