@@ -8,8 +8,8 @@ use crate::head::{Field, Fitness, Known, Span};
 pub(crate) enum Line {
     /// The empty line; the head ends before this offset.
     End(usize),
-    /// A field; the next line starts at this offset.
-    Field(Field, usize),
+    /// A field, added to the others; the next line starts at this offset.
+    Field(usize),
     /// A field line that is not by the grammar; its end is not known yet.
     Odd,
     /// More bytes are needed.
@@ -19,7 +19,7 @@ pub(crate) enum Line {
 /// Reads one line at `at`. Only lines that are right by RFC 9112 come out as [`Line::Field`]; the rest is for the caller,
 /// whose answer depends on who sent them.
 #[inline]
-pub(crate) fn line(bytes: &[u8], at: usize) -> Line {
+pub(crate) fn line(bytes: &[u8], at: usize, fields: &mut Vec<Field>) -> Line {
     let mut i = skip_plain_name(bytes, at);
     let mut plain = true;
     loop {
@@ -52,7 +52,10 @@ pub(crate) fn line(bytes: &[u8], at: usize) -> Line {
     let (start, stop) = trim(bytes, i + 1, end);
     let name = Span::new(at, i);
     let fitness = if plain { Fitness::Clean } else { Fitness::UnusualName };
-    Line::Field(Field { name, value: Span::new(start, stop), known: known(name.of(bytes)), fitness }, end + 2)
+    // pushed here, not returned: on its way through a return value it would be written in pieces and read at once, which
+    // a processor has to wait for
+    fields.push(Field { name, value: Span::new(start, stop), known: known(name.of(bytes)), fitness });
+    Line::Field(end + 2)
 }
 
 /// What a field is, and whether it may be sent on, when it has not come as a line.

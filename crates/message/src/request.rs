@@ -75,12 +75,11 @@ pub fn parse(bytes: &[u8], head: &mut RequestHead) -> Result<Parsed, Refusal> {
         return Ok(Parsed::Incomplete);
     };
     loop {
-        match fields::line(bytes, at) {
-            Line::Field(field, next) => {
+        match fields::line(bytes, at, &mut head.fields) {
+            Line::Field(next) => {
                 if next - at > FIELD_LIMIT {
                     return Err(Refusal::bad(Reason::BadHeader));
                 }
-                head.fields.push(field);
                 at = next;
             }
             Line::End(end) => {
@@ -289,6 +288,11 @@ fn may_upgrade(field: Field, value: &[u8]) -> bool {
 
 /// Reads one Connection field into `options`, and counts the fields that it names.
 pub(crate) fn connection_options(value: &[u8], options: &mut ConnectionOptions) -> usize {
+    // what nearly all say
+    if value.eq_ignore_ascii_case(b"keep-alive") {
+        options.keep_alive = !options.close;
+        return 0;
+    }
     let mut listed = 0;
     for option in list(value) {
         if option.eq_ignore_ascii_case(b"close") {

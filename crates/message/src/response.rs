@@ -51,11 +51,8 @@ pub fn parse(bytes: &[u8], head: &mut ResponseHead) -> Result<Parsed, BadRespons
         return incomplete(bytes);
     };
     loop {
-        match fields::line(bytes, at) {
-            Line::Field(field, next) => {
-                head.fields.push(field);
-                at = next;
-            }
+        match fields::line(bytes, at, &mut head.fields) {
+            Line::Field(next) => at = next,
             Line::End(end) => {
                 head.len = end;
                 break;
