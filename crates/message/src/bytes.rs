@@ -104,7 +104,7 @@ impl Word {
     /// Bytes that are `b`, give or take their high bit.
     #[inline(always)]
     fn is(self, b: u8) -> u64 {
-        !(self.0 & !HIGH ^ ONES * u64::from(b)).wrapping_add(HIGH - ONES)
+        !((self.0 & !HIGH) ^ (ONES * u64::from(b))).wrapping_add(HIGH - ONES)
     }
 
     /// See [`is_plain_name`].
