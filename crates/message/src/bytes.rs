@@ -110,7 +110,7 @@ impl Word {
     /// See [`is_plain_name`].
     #[inline(always)]
     fn plain_name(self) -> u64 {
-        let lower = Word(self.0 | ONES * 0x20);
+        let lower = Word(self.0 | (ONES * 0x20));
         let letter = lower.from(b'a') & !lower.from(b'z' + 1);
         let digit = self.from(b'0') & !self.from(b'9' + 1);
         (letter | digit | self.is(b'-')) & !self.0

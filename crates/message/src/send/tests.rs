@@ -226,8 +226,10 @@ fn trace_ids() {
 
 #[test]
 fn heads_that_did_not_come_as_text() {
-    let fields: [(&[u8], &[u8]); 9] = [
+    let fields: [(&[u8], &[u8]); 11] = [
+        (b"cookie", b"a=b"),
         (b"accept", b"*/*"),
+        (b"cookie", b"c=d; e=f"),
         (b"x-split", b"a\r\nTransfer-Encoding: chunked\r\n\r\nGET / HTTP/1.1"),
         (b"x\r\ny", b"1"),
         (b"transfer_encoding", b"chunked"),
@@ -243,16 +245,17 @@ fn heads_that_did_not_come_as_text() {
     assert_eq!((view.path(), view.query(), view.host()), (&b"/a b"[..], Some(&b"c\r\n"[..]), &b"h.example"[..]));
     let start = "POST /a%20b?c%0D%0A HTTP/1.1|Host: h.example:443|accept: */*|\
         x-split: a  Transfer-Encoding: chunked    GET / HTTP/1.1|x_y: 1";
-    assert_eq!(shown(view, &bare()), start);
+    let start = &format!("{start}|Cookie: a=b; c=d; e=f");
+    assert_eq!(&shown(view, &bare()), start);
     head.framing = Framing::Length(7);
     let expected = start.replace("|x_y", "|content-length: 7|x_y");
     assert_eq!(shown(RequestView { bytes: &bytes, head: &head }, &bare()), expected);
     // the length that the frames have is what counts
     head.framing = Framing::Length(8);
-    let expected = format!("{start}|Content-Length: 8");
+    let expected = start.replace("|Cookie", "|Content-Length: 8|Cookie");
     assert_eq!(shown(RequestView { bytes: &bytes, head: &head }, &bare()), expected);
     head.framing = Framing::Chunked;
-    let expected = format!("{start}|Transfer-Encoding: chunked");
+    let expected = start.replace("|Cookie", "|Transfer-Encoding: chunked|Cookie");
     assert_eq!(shown(RequestView { bytes: &bytes, head: &head }, &bare()), expected);
 }
 
