@@ -431,3 +431,6 @@ impl Coding {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
