@@ -65,7 +65,8 @@ fn said(view: RequestView<'_>) {
             assert!(!lengths.is_empty() && lengths.iter().all(|l| l.parse() == Ok(n) && !l.starts_with('+')));
         }
         _ => {
-            assert!(codings.iter().all(|c| matches!(*c, "" | "identity")), "{codings:?}");
+            assert_eq!(chunked, 0);
+            assert!(!lengths.is_empty() || codings.iter().all(|c| matches!(*c, "" | "identity")), "{codings:?}");
             assert!(lengths.iter().all(|l| l.parse() == Ok(0)), "{lengths:?}");
         }
     }
