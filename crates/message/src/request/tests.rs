@@ -234,6 +234,8 @@ fn framing_of_requests() {
     framing(GET, &["Content-Length: 5"], Ok((Length(5), "Ambiguous UndefinedContentLengthSemantics")));
     framing(GET, &[both[0]], Ok((Chunked, "Ambiguous UndefinedTransferEncodingSemantics")));
     framing("HEAD / HTTP/1.1", &["Content-Length: 5"], Ok((Length(5), "Ambiguous UndefinedContentLengthSemantics")));
+    let coded = ["Transfer-Encoding: gzip", "Content-Length: 0"];
+    framing(GET, &coded, Ok((None, "Ambiguous UndefinedTransferEncodingSemantics")));
     // methods are compared with case: "get" is none of ours
     framing("get / HTTP/1.1", &["Content-Length: 5"], Ok((Length(5), "Compliant")));
     framing(OLD, &[both[0]], Ok((Chunked, "Ambiguous UndefinedTransferEncodingSemantics")));
