@@ -43,7 +43,7 @@ impl Fleet {
         let origin = Origin::start(&folder, &programs.nginx)?;
         let generator = Generator::new(&folder, programs.wrk.clone())?;
         let mut binaries = vec![("headworks", binary)];
-        binaries.extend(options.before.clone().map(|before| ("headworks before", before)));
+        binaries.extend(options.before.clone().map(|before| ("before", before)));
         let start = |rules, suffix: &str| {
             let one = |(name, program): &(&str, PathBuf)| {
                 Headworks::start(&folder, program, &format!("{name}{suffix}"), rules, origin.address)

@@ -6,6 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::trouble::{Trouble, io};
 
+/// The start of the names of all such folders; the process's number follows.
+const PREFIX: &str = "headworks-bench-";
+/// A file in folders that are to stay.
+const KEPT: &str = "kept";
+
 /// A folder that is removed when the bench ends.
 pub(crate) struct Folder {
     path: PathBuf,
@@ -15,7 +20,8 @@ pub(crate) struct Folder {
 impl Folder {
     /// Makes a folder with a name of its own.
     pub(crate) fn create(keep: bool) -> Result<Folder, Trouble> {
-        Folder::make(std::env::temp_dir().join(format!("headworks-bench-{}", std::process::id())), keep)
+        remove_orphans();
+        Folder::make(std::env::temp_dir().join(format!("{PREFIX}{}", std::process::id())), keep)
     }
 
     /// A folder in it, for processes that are started a second time.
@@ -46,9 +52,22 @@ impl Folder {
     }
 }
 
+/// Removes what benches left that were cut off, by Ctrl-C for instance: the folders of processes that are no more.
+fn remove_orphans() {
+    for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(|pid| pid.parse::<u32>().ok());
+        let is_orphan = owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists());
+        if is_orphan && !entry.path().join(KEPT).exists() {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 impl Drop for Folder {
     fn drop(&mut self) {
         if self.keep {
+            let _ = fs::write(self.at(KEPT), "");
             println!("kept: {}", self.path.display());
         } else if let Err(error) = fs::remove_dir_all(&self.path) {
             eprintln!("{}: {error}", self.path.display());

@@ -33,9 +33,9 @@ impl Programs {
     }
 
     /// Name and version of each, as it says itself.
-    pub(crate) fn versions(&self, headworks: &Path) -> Vec<(&'static str, String)> {
+    pub(crate) fn versions(&self, headworks: &Path, origin: &str) -> Vec<(&'static str, String)> {
         vec![
-            ("headworks", first_line(headworks, "--version")),
+            ("headworks", format!("{} ({origin})", first_line(headworks, "--version"))),
             ("haproxy", first_line(&self.haproxy, "-v")),
             ("nginx", first_line(&self.nginx, "-v")),
             ("wrk", first_line(&self.wrk, "-v")),
@@ -60,6 +60,16 @@ pub(crate) fn build() -> Result<PathBuf, Trouble> {
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
         .ok_or_else(|| Trouble::Missing("cargo names no executable of headworks-server".to_owned()))
+}
+
+/// The commit of the sources, and whether they differ from it.
+pub(crate) fn commit() -> String {
+    let git = |args: &[&str]| {
+        let output = Command::new("git").args(args).stderr(Stdio::null()).output();
+        output.map_or_else(|_| String::new(), |o| String::from_utf8_lossy(&o.stdout).trim().to_owned())
+    };
+    let changed = if git(&["status", "--porcelain", "--untracked-files=no"]).is_empty() { "" } else { ", changed" };
+    format!("commit {}{changed}", git(&["rev-parse", "--short", "HEAD"]))
 }
 
 /// Lets this process and its children open as many descriptors as is allowed; says how many.

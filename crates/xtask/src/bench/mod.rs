@@ -49,9 +49,12 @@ fn run(options: &Options) -> Result<(), Trouble> {
     }
     machine::raise_descriptors();
     let programs = Programs::find()?;
-    let binary = options.binary.clone().map_or_else(machine::build, Ok)?;
+    let (binary, source) = match &options.binary {
+        Some(path) => (path.clone(), path.display().to_string()),
+        None => (machine::build()?, machine::commit()),
+    };
     let began = Instant::now();
-    let mut report = Report::begin(options, programs.versions(&binary))?;
+    let mut report = Report::begin(options, programs.versions(&binary, &source))?;
     let fleet = Fleet::start(options, binary, programs)?;
     report.settings(&fleet);
     for case in cases {

@@ -74,6 +74,7 @@ impl Row {
         let measures = vec![
             measure(CPU, "µs/request", |s| s.cpu_micros),
             measure("rate", "requests/s", |s| s.rate),
+            measure("busy", "% of a core", |s| s.cpu_micros * s.rate / 1e4),
             measure("p50", "ms", |s| s.p50.as_secs_f64() * 1e3),
             measure(P99, "ms", |s| s.p99.as_secs_f64() * 1e3),
             measure("RSS", "MiB", |s| s.resident as f64 / f64::from(1 << 20)),

@@ -40,7 +40,7 @@ pub(crate) fn run(name: &'static str, fleet: &Fleet, options: &Options) -> Resul
         add(&mut rows, &haproxy::start(folder, &programs.haproxy, origin)?, connections)?;
         add(&mut rows, &nginx::start(folder, &programs.nginx, origin)?, connections)?;
     }
-    let title = format!("{connections} idle connections, each after one request");
+    let title = format!("{} idle connections, each after one request", grouped(connections));
     let mut outcome = Outcome { name, title, pictured: BYTES, rows, findings: Vec::new() };
     let ours = outcome.rows.first().map(|row| Spread::of(row.values(BYTES).iter().copied()));
     let what = "memory of an idle connection".to_owned();
@@ -96,4 +96,9 @@ fn asked(proxy: &Proxy, address: SocketAddr, scratch: &mut [u8]) -> Result<TcpSt
         true => Ok(stream),
         false => Err(Trouble::Invalid(format!("{} answers with an error", proxy.name))),
     }
+}
+
+/// A number with a comma before its last three digits.
+fn grouped(number: usize) -> String {
+    if number < 1000 { number.to_string() } else { format!("{},{:03}", number / 1000, number % 1000) }
 }

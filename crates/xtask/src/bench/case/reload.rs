@@ -33,8 +33,7 @@ pub(crate) fn run(name: &'static str, fleet: &Fleet, options: &Options) -> Resul
     let Some((_, binary)) = fleet.binaries.first() else { return Err(Trouble::Invalid("no binary".to_owned())) };
     let headworks = Headworks::start(&fleet.folder, binary, "reloaded", Rules::Many, fleet.origin.address)?;
     let Some(contender) = Contender::of(&headworks) else { return Err(Trouble::Invalid("no door".to_owned())) };
-    // an odd number of half seconds, so that a run has its share of reloads
-    let (rounds, length) = if options.quick { (1, Duration::from_secs(4)) } else { (options.runs(), options.length()) };
+    let (rounds, length) = if options.quick { (2, Duration::from_secs(2)) } else { (options.runs(), options.length()) };
     let mut reloads = Reloads { headworks: &headworks, generation: 0, applied: Vec::new() };
     let (mut calm, mut busy) = (Vec::new(), Vec::new());
     fleet.measure(&contender, Body::Tiny, CONNECTIONS, Duration::from_secs(1))?;

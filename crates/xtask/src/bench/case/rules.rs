@@ -12,7 +12,7 @@ pub(crate) fn run(name: &'static str, fleet: &Fleet, options: &Options) -> Resul
     let contenders: Vec<Contender<'_>> =
         fleet.headworks.iter().chain(&fleet.scaled).filter_map(Contender::of).collect();
     let rows = interleaved(&contenders, Body::Tiny, 64, fleet, options)?;
-    let title = "1 and 10,000 rules of host and path, the last one matches; 128 B bodies, 64 connections".to_owned();
+    let title = "1 and 10,000 rules, the last matches; hosts and paths, 128 B, 64 connections".to_owned();
     let mut outcome = Outcome { name, title, pictured: CPU, rows, findings: Vec::new() };
     let binaries = fleet.headworks.len();
     for binary in 0..binaries {

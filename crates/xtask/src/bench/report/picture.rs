@@ -61,7 +61,7 @@ fn panel(svg: &mut String, (x, y): (f64, f64), outcome: &Outcome) {
 
     for tick in 0..=(top / step).round() as u32 {
         let value = f64::from(tick) * step;
-        line(svg, (left, at(value)), (right, at(value)), if tick == 0 { 1.0 } else { 0.3 });
+        line(svg, (left, at(value)), (right, at(value)), (TEXT, if tick == 0 { 1.0 } else { 0.3 }));
         text(svg, (left - 6.0, at(value) + 3.5), 10.0, "end", &number(value));
     }
     let slot = (right - left) / bars.len().max(1) as f64;
@@ -82,13 +82,13 @@ fn bar(
     let (width, top) = ((slot * 0.5).min(56.0), at(spread.median));
     let _ = writeln!(
         svg,
-        "<rect x=\"{:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{:.1}\" fill=\"{colour}\"/>",
+        "<rect x=\"{:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{:.1}\" fill=\"{colour}\" fill-opacity=\"0.55\"/>",
         middle - width / 2.0,
         (low - top).max(0.0)
     );
-    line(svg, (middle, at(spread.min)), (middle, at(spread.max)), 1.4);
+    line(svg, (middle, at(spread.min)), (middle, at(spread.max)), (colour, 2.0));
     for end in [spread.min, spread.max] {
-        line(svg, (middle - 6.0, at(end)), (middle + 6.0, at(end)), 1.4);
+        line(svg, (middle - 7.0, at(end)), (middle + 7.0, at(end)), (colour, 2.0));
     }
     text(svg, (middle, at(spread.max) - 5.0), 11.0, "middle", &number(spread.median));
     // a name and its setting, `haproxy (splice-auto)` or `headworks, 10,000 rules`, take two lines
@@ -123,10 +123,10 @@ fn step(largest: f64) -> f64 {
     [1.0, 2.0, 5.0, 10.0].map(|n| n * power).into_iter().find(|step| largest / step <= 5.0).unwrap_or(power * 10.0)
 }
 
-fn line(svg: &mut String, from: (f64, f64), to: (f64, f64), width: f64) {
+fn line(svg: &mut String, from: (f64, f64), to: (f64, f64), (colour, width): (&str, f64)) {
     let _ = writeln!(
         svg,
-        "<line x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\" stroke=\"{TEXT}\" stroke-width=\"{width}\"/>",
+        "<line x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\" stroke=\"{colour}\" stroke-width=\"{width}\"/>",
         from.0, from.1, to.0, to.1
     );
 }
