@@ -25,17 +25,24 @@ pub fn ask(method: &str, target: &str) -> Ask {
 }
 
 impl Ask {
-    /// Reads `GET shop.example.com/api?x=1`, the way a table writes it; without a host the default one is sent.
+    /// Reads `GET shop.example.com/api?x=1 | X-Version: v2`, the way a table writes it; without a host the default one
+    /// is sent.
     ///
     /// # Panics
     /// When it is not so.
     #[must_use]
     pub fn parse(text: &str) -> Ask {
-        let (method, place) = text.split_once(' ').unwrap_or_else(|| panic!("{text:?} is no method and place"));
-        let slash = place.find('/').unwrap_or(place.len());
+        let mut parts = text.split(" | ");
+        let line = parts.next().unwrap_or_default();
+        let (method, place) = line.split_once(' ').unwrap_or_else(|| panic!("{line:?} is no method and place"));
+        let whole = place == "*" || place.contains("://");
+        let slash = if whole { 0 } else { place.find('/').unwrap_or(place.len()) };
         let (host, target) = place.split_at(slash);
-        let asked = ask(method, if target.is_empty() { "*" } else { target });
-        if host.is_empty() { asked } else { asked.with(&format!("Host: {host}")) }
+        let mut asked = ask(method, target);
+        if !host.is_empty() {
+            asked = asked.with(&format!("Host: {host}"));
+        }
+        parts.fold(asked, Ask::with)
     }
 
     /// Adds a field line.
@@ -227,6 +234,12 @@ impl Client {
     /// When it breaks off.
     pub fn body(&mut self, framing: Framing) -> Vec<u8> {
         self.wire.body(framing).unwrap_or_else(|end| panic!("no body: {end}")).content
+    }
+
+    /// Whether something has arrived that was not read yet, or the connection has ended; does not wait.
+    #[must_use]
+    pub fn arrived(&self) -> bool {
+        !self.wire.buffer.is_empty() || self.wire.stream.is_readable()
     }
 
     /// Reads exactly so many bytes.

@@ -93,6 +93,16 @@ impl Stream {
         let _ = self.socket().set_linger(Some(Duration::ZERO));
     }
 
+    /// Whether a read would not wait.
+    pub(crate) fn is_readable(&self) -> bool {
+        let socket = self.socket();
+        let mut byte = [std::mem::MaybeUninit::uninit(); 1];
+        let _ = socket.set_nonblocking(true);
+        let waits = matches!(socket.peek(&mut byte), Err(error) if error.kind() == ErrorKind::WouldBlock);
+        let _ = socket.set_nonblocking(false);
+        !waits
+    }
+
     /// Reads what is there, at most `into.len()` bytes and at least one.
     pub(crate) fn read(&mut self, into: &mut [u8]) -> Result<usize, End> {
         let read = match self {
