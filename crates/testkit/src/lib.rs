@@ -1,1 +1,27 @@
-//! testkit
+//! What whole-product tests are made of: the program on ports of its own, scripted origins behind it, clients that
+//! write raw bytes in front of it, and a strict reading of everything that comes out of it.
+//!
+//! Everything blocks, and everything has a deadline that fails with what it was waiting for. Nothing here knows how the
+//! product is built inside; for tests only, so a broken expectation panics.
+
+pub mod client;
+pub mod echo;
+pub mod gate;
+pub mod metrics;
+pub mod origin;
+pub mod program;
+pub mod script;
+mod serving;
+pub mod stream;
+pub mod table;
+pub mod wait;
+pub mod wire;
+
+pub use client::{Ask, Client, ask};
+pub use echo::Echo;
+pub use gate::Gate;
+pub use origin::{Origin, Received};
+pub use program::{Headworks, Program};
+pub use script::Step;
+pub use table::check;
+pub use wire::{Fields, Request, Response};

@@ -1,0 +1,298 @@
+//! The life of the program: reloads that nobody notices, files that are wrong, the end in good order, and starting without
+//! a file.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use headworks_testkit::stream::End;
+use headworks_testkit::{Client, Gate, Headworks, Origin, Step, ask, wait};
+use rustix::process::Signal;
+
+use crate::{HEADWORKS, proxy, start};
+
+/// Clients that ask without pause until they are told to stop. Each failure is remembered.
+struct Load {
+    stop: Arc<AtomicBool>,
+    asked: Arc<AtomicUsize>,
+    threads: Vec<std::thread::JoinHandle<Vec<String>>>,
+}
+
+impl Load {
+    fn start(headworks: &Headworks, clients: usize) -> Load {
+        let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let to = headworks.address();
+        let run = |number: usize| {
+            let (stop, asked) = (stop.clone(), asked.clone());
+            move || {
+                let mut failures = Vec::new();
+                let mut client = Client::connect(to);
+                while !stop.load(Ordering::Relaxed) {
+                    // half of the clients keep their connection, half open one for each request
+                    if number % 2 == 1 {
+                        client = Client::connect(to);
+                    }
+                    let request = if number % 3 == 0 { ask("POST", "/").body("body") } else { ask("GET", "/") };
+                    match client.ask(&request).try_response_to("GET") {
+                        Ok(response) if response.status == 200 => {
+                            if response.field("Connection") == Some("close") {
+                                client = Client::connect(to);
+                            }
+                        }
+                        Ok(response) => failures.push(response.to_string()),
+                        Err(end) => {
+                            failures.push(end.to_string());
+                            client = Client::connect(to);
+                        }
+                    }
+                    asked.fetch_add(1, Ordering::Relaxed);
+                }
+                failures
+            }
+        };
+        let threads = (0..clients).map(|number| std::thread::spawn(run(number))).collect();
+        Load { stop, asked, threads }
+    }
+
+    /// Waits for so many more requests.
+    fn wait_more(&self, count: usize) {
+        let wanted = self.asked.load(Ordering::Relaxed) + count;
+        wait::until("further requests", || (self.asked.load(Ordering::Relaxed) >= wanted).then_some(()));
+    }
+
+    fn finish(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let asked = self.asked;
+        let failures: Vec<String> = self
+            .threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap_or_else(|_| vec!["a client could not go on".to_owned()]))
+            .collect();
+        let first = failures.first().cloned().unwrap_or_default();
+        assert!(failures.is_empty(), "{} of {} requests failed, such as\n{first}", failures.len(), asked.load(Ordering::Relaxed));
+    }
+}
+
+const TWO: &str = "
+load_balancers:
+  shop: { listeners: { http: { address: 127.0.0.1:0, rules: [{ if: { path: [/v] }, then: { fixed_response: { status: 200, body: \"<version>\" } } }], default: { forward: web } } } }
+target_groups:
+  web: { targets: [<a>, <b>], health_check: { protocol: none }, deregistration_delay: 10s }
+";
+
+#[test]
+fn reloads_under_load() {
+    let (a, b, c) = (Origin::echo("a"), Origin::echo("b"), Origin::echo("c"));
+    let mut headworks = start(TWO, &[("a", &a), ("b", &b), ("version", &"0")]);
+    let address = headworks.address();
+    let load = Load::start(&headworks, 4);
+    for version in 1..=8 {
+        load.wait_more(40);
+        // targets come and go, and rules change, all the while
+        let (one, two) = match version % 3 {
+            0 => (&a, &b),
+            1 => (&b, &c),
+            _ => (&c, &a),
+        };
+        headworks.reload(TWO, &[("a", one), ("b", two), ("version", &version)]);
+        assert_eq!(headworks.address(), address, "the listener was bound anew");
+        // when the reload is done, it is done in all workers
+        for _ in 0..6 {
+            assert_eq!(headworks.ask(&ask("GET", "/v")).text(), version.to_string());
+        }
+    }
+    load.wait_more(40);
+    load.finish();
+    let status = headworks.status();
+    assert_eq!(status["configuration"]["reloads"]["applied"], 9, "{:#}", status["configuration"]);
+}
+
+/// A request keeps the table that it started with, and listeners that are no longer declared finish what they have.
+#[test]
+fn reloads_do_not_touch_what_is_in_flight() {
+    let gate = Gate::new();
+    let web = Origin::new("web").on("/held", [Step::Wait(gate.clone()), Step::answer(200, "late")]).start();
+    let two = "load_balancers:\n  shop: { listeners: { one: { address: 127.0.0.1:0, default: { forward: web } }, two: { address: 127.0.0.1:0, default: { forward: web } } } }\ntarget_groups:\n  web: { targets: [<web>], health_check: { protocol: none } }\n";
+    let mut headworks = start(two, &[("web", &web)]);
+    let (one, gone) = (headworks.listener("shop/one"), headworks.listener("shop/two"));
+    let mut clients = [Client::connect(one), Client::connect(gone)];
+    for client in &mut clients {
+        client.ask(&ask("GET", "/held"));
+    }
+    web.wait_heads(2);
+    let mut idle = Client::connect(gone);
+    assert_eq!(idle.exchange(&ask("GET", "/")).status, 200);
+    let left = "load_balancers:\n  shop: { listeners: { one: { address: 127.0.0.1:0, default: { fixed_response: { status: 200, body: new } } } } }\n";
+    headworks.reload(left, &[]);
+    assert_eq!(headworks.listener("shop/one"), one);
+    assert_eq!(Client::connect(one).exchange(&ask("GET", "/")).text(), "new");
+    wait::until("a listener that is gone", || std::net::TcpStream::connect(gone).is_err().then_some(()));
+    gate.open();
+    for client in &mut clients {
+        assert_eq!(client.response().text(), "late");
+    }
+    // the connection that is kept has the new rules, those of the listener that is gone end
+    assert_eq!(clients[0].exchange(&ask("GET", "/")).text(), "new");
+    clients[1].expect_closed();
+    idle.expect_closed();
+}
+
+/// A broken file leaves everything as it is, and says so: in the log, in the status, by the exit status of `reload`.
+#[test]
+fn a_broken_file_changes_nothing() {
+    let web = Origin::echo("web");
+    let good = proxy("", "");
+    let mut headworks = start(&good, &[("web", &web)]);
+    // the same file with the admin address as it came out, for commands that look for the running instance
+    let aside = headworks_testkit::program::filled(&good, &[("web", &web)])
+        .replace("address: 127.0.0.1:0 }\nload", &format!("address: {} }}\nload", headworks.admin()));
+    let written = std::fs::write(headworks.path("aside.yaml"), &aside);
+    assert!(written.is_ok() && aside.contains(&headworks.admin().to_string()));
+    let broken = [
+        ("syntax", good.replace("shop:", "shop: [")),
+        ("unknown key", good.replace("listeners:", "listners:")),
+        ("dangling reference", good.replace("forward: web", "forward: nowhere")),
+        ("a log that cannot be written", proxy(", access_log: { path: /proc/no/such.log }", "")),
+    ];
+    for (number, (what, yaml)) in broken.iter().enumerate() {
+        let parts: &headworks_testkit::program::Parts<'_> = &[("web", &web)];
+        headworks.save(yaml, parts);
+        headworks.signal(Signal::HUP);
+        let last = headworks.wait_status("a refused reload", |status| {
+            let configuration = &status["configuration"];
+            (configuration["reloads"]["refused"].as_u64() > Some(2 * number as u64)).then(|| configuration["last_reload"].clone())
+        });
+        assert_eq!(last["result"], "refused", "{what}: {last:#}");
+        assert!(last["errors"].as_array().is_some_and(|errors| !errors.is_empty()), "{what}: {last:#}");
+        let reload = headworks.beside(&["reload", "-c", "aside.yaml"]);
+        assert_eq!(reload.status.code(), Some(2), "{what}: {reload:?}");
+        assert!(!reload.stderr.is_empty(), "{what}: {reload:?}");
+        assert_eq!(headworks.ask(&ask("GET", "/")).echo().origin, "web", "{what}");
+    }
+    assert_eq!(headworks.metrics().sum("headworks_reloads_total", &[("result", "refused")]), 8.0);
+    // and a file that is right again is applied
+    headworks.reload(&good, &[("web", &web)]);
+    let reload = headworks.beside(&["reload", "-c", "aside.yaml"]);
+    assert_eq!(reload.status.code(), Some(0), "{reload:?}");
+    assert_eq!(headworks.ask(&ask("GET", "/")).echo().origin, "web");
+}
+
+/// `--watch`: a saved file is applied, a broken one is not.
+#[test]
+fn watching_the_file() {
+    let yaml = "load_balancers:\n  shop: { listeners: { http: { address: 127.0.0.1:0, default: { fixed_response: { status: 200, body: \"<v>\" } } } } }\n";
+    let headworks = HEADWORKS.start_with(yaml, &[("v", &"one")], &["--watch"]);
+    assert_eq!(headworks.ask(&ask("GET", "/")).text(), "one");
+    headworks.save(yaml, &[("v", &"two")]);
+    wait::until("the saved file to be applied", || (headworks.ask(&ask("GET", "/")).text() == "two").then_some(()));
+    headworks.save("nonsense: [", &[]);
+    headworks.wait_status("a refused file", |status| {
+        (status["configuration"]["last_reload"]["result"] == "refused").then_some(())
+    });
+    assert_eq!(headworks.ask(&ask("GET", "/")).text(), "two");
+    // written in place, as some editors do
+    let text = headworks_testkit::program::filled(yaml, &[("v", &"three")]);
+    assert!(std::fs::write(headworks.path("headworks.yaml"), text).is_ok());
+    wait::until("the saved file to be applied", || (headworks.ask(&ask("GET", "/")).text() == "three").then_some(()));
+}
+
+/// Scenario 13: readiness first, then no new connections, then what is in flight finishes, then exit 0.
+#[test]
+fn the_end_in_good_order() {
+    let gate = Gate::new();
+    let web = Origin::new("web").on("/held", [Step::Wait(gate.clone()), Step::answer(200, "late")]).start();
+    let mut headworks = start(&proxy("", ""), &[("web", &web)]);
+    let (address, admin) = (headworks.address(), headworks.admin());
+    let mut held = headworks.client();
+    held.ask(&ask("GET", "/held"));
+    web.wait_heads(1);
+    let mut idle = headworks.client();
+    assert_eq!(idle.exchange(&ask("GET", "/")).status, 200);
+    headworks.signal(Signal::TERM);
+    wait::until("readyz to say no", || {
+        let response = Client::connect(admin).exchange(&ask("GET", "/readyz").with(&format!("Host: {admin}")).with("Connection: close"));
+        (response.status == 503).then_some(())
+    });
+    wait::until("no new connections", || std::net::TcpStream::connect(address).is_err().then_some(()));
+    // a request that was on its way on a connection that was open is answered, or the connection is closed in good order
+    idle.expect_closed();
+    gate.open();
+    let last = held.response();
+    assert_eq!((last.text().as_str(), last.field("Connection")), ("late", Some("close")), "{last}");
+    held.expect_closed();
+    let status = headworks.wait_exit();
+    assert_eq!(status.code(), Some(0), "{}", headworks.said());
+}
+
+#[test]
+fn keep_alive_ends_with_the_program() {
+    let web = Origin::echo("web");
+    let mut headworks = start(&proxy("", ""), &[("web", &web)]);
+    let mut client = headworks.client();
+    assert_eq!(client.exchange(&ask("GET", "/")).status, 200);
+    headworks.signal(Signal::TERM);
+    // requests go on until the program says, on the connection, that it leaves
+    let end = wait::until("the end of a connection in use", || {
+        match client.send_anyway(ask("GET", "/").bytes()).try_response_to("GET") {
+            Ok(response) => {
+                assert_eq!(response.status, 200, "{response}");
+                (response.field("Connection") == Some("close")).then_some(End::Closed)
+            }
+            Err(end) => Some(end),
+        }
+    });
+    assert_eq!(end, End::Closed);
+    assert_eq!(headworks.wait_exit().code(), Some(0), "{}", headworks.said());
+}
+
+#[test]
+fn interrupts() {
+    // once: the same as SIGTERM
+    let web = Origin::new("web").on("/held", [Step::ReadToEnd]).start();
+    let mut headworks = start(&proxy("", ""), &[("web", &web)]);
+    headworks.signal(Signal::INT);
+    assert_eq!(headworks.wait_exit().code(), Some(0), "{}", headworks.said());
+    // twice: at once, whatever is in flight
+    let mut headworks = start(&proxy("", ""), &[("web", &web)]);
+    let mut held = headworks.client();
+    held.ask(&ask("GET", "/held"));
+    web.wait_heads(1);
+    let admin = headworks.admin();
+    headworks.signal(Signal::INT);
+    wait::until("the first interrupt to be seen", || {
+        let asked = ask("GET", "/readyz").with(&format!("Host: {admin}")).with("Connection: close");
+        (Client::connect(admin).exchange(&asked).status == 503).then_some(())
+    });
+    headworks.signal(Signal::INT);
+    headworks.wait_exit();
+}
+
+/// CONFIG: `headworks proxy --from --to --to`.
+#[test]
+fn a_load_balancer_without_a_file() {
+    let (a, b) = (Origin::echo("a"), Origin::echo("b"));
+    let (one, two) = (a.address().to_string(), b.address().to_string());
+    let mut headworks = HEADWORKS.start_bare(&["proxy", "--from", "127.0.0.1:0", "--to", &one, "--to", &two]);
+    let mut seen: Vec<_> = (0..20).map(|_| headworks.ask(&ask("GET", "/")).echo().origin).collect();
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen, ["a", "b"]);
+    headworks.signal(Signal::TERM);
+    assert_eq!(headworks.wait_exit().code(), Some(0), "{}", headworks.said());
+    let wrong = HEADWORKS.run(&std::env::temp_dir(), &["proxy", "--from", "127.0.0.1:0", "--to", "nonsense"]);
+    assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
+}
+
+/// Two instances cannot have one address; the second says so and leaves the first alone.
+#[test]
+fn an_address_that_is_taken() {
+    let web = Origin::echo("web");
+    let headworks = start(&proxy("", ""), &[("web", &web)]);
+    let yaml = headworks_testkit::program::filled(&proxy("", ""), &[("web", &web)])
+        .replace("http: { address: 127.0.0.1:0", &format!("http: {{ address: {}", headworks.address()));
+    assert!(std::fs::write(headworks.path("second.yaml"), yaml).is_ok());
+    let second = headworks.beside(&["run", "-c", "second.yaml"]);
+    assert_ne!(second.status.code(), Some(0), "{second:?}");
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(said.contains(&headworks.address().to_string()), "{said}");
+    assert_eq!(headworks.ask(&ask("GET", "/")).echo().origin, "web");
+}

@@ -1,0 +1,39 @@
+//! Whole-product tests: the binary as its users run it, real sockets on both sides, one file per theme. What a table here
+//! expects is BEHAVIOUR's, CONFIG's or an RFC's word, not the code's.
+
+mod actions;
+mod bad_input;
+mod body;
+mod check_command;
+mod choosing;
+mod desync;
+mod errors;
+mod forwarded;
+mod health;
+mod http;
+mod life;
+mod observability;
+mod rules;
+mod stickiness;
+mod upgrade;
+mod yaml_cases;
+
+use headworks_testkit::program::Parts;
+use headworks_testkit::{Headworks, Program};
+
+/// The binary under test.
+pub(crate) const HEADWORKS: Program = Program(env!("CARGO_BIN_EXE_headworks"));
+
+/// Starts it with this configuration; each `<name>` is replaced.
+pub(crate) fn start(yaml: &str, parts: &Parts<'_>) -> Headworks {
+    HEADWORKS.start(yaml, parts)
+}
+
+/// One listener that forwards everything to the group `web`, whose target is `<web>`, with further lines for the load
+/// balancer and the target group in flow style: `, idle_timeout: 1s`.
+pub(crate) fn proxy(balancer: &str, group: &str) -> String {
+    format!(
+        "load_balancers:\n  shop: {{ listeners: {{ http: {{ address: 127.0.0.1:0, default: {{ forward: web }} }} }}{balancer} }}\n\
+         target_groups:\n  web: {{ targets: [<web>], health_check: {{ protocol: none }}{group} }}\n"
+    )
+}
