@@ -65,7 +65,9 @@ impl Report {
         let load_after = machine::load_average();
         println!("\n{} s; load average before {}, after {load_after}", took.as_secs(), self.load_before);
         if !self.is_quiet() {
-            println!("NOT QUIET: other programs kept the proxies waiting for their core; take these numbers for hints");
+            println!(
+                "NOT QUIET: other programs kept the proxies waiting for their core, which does not harm all alike; try --urgent"
+            );
         }
         fs::create_dir_all(folder).map_err(io(folder.display()))?;
         let day = self.date.split('T').next().unwrap_or_default();
@@ -107,6 +109,7 @@ impl Report {
                 "runs": options.runs(),
                 "seconds_each": options.length().as_secs(),
                 "quick": options.quick,
+                "urgent": options.urgent,
                 "cores": "proxy on core 0; origin and wrk on core 1",
                 "cpu": "sum over /proc/PID/task/*/schedstat, first field, divided by the answers that wrk counted",
             },
