@@ -33,7 +33,13 @@ impl Report {
     pub(crate) fn begin(options: &Options, versions: Vec<(&'static str, String)>) -> Result<Report, Trouble> {
         let (date, machine, load_before) = (machine::now()?, machine::describe(), machine::load_average());
         let text = |key: &str| machine.get(key).map(|v| v.to_string().replace('"', "")).unwrap_or_default();
-        println!("{date}  {}, {} cores, Linux {}", text("cpu"), text("cores"), text("kernel"));
+        println!(
+            "{date}  {}, {} cores, Linux {}, TCP {}",
+            text("cpu"),
+            text("cores"),
+            text("kernel"),
+            text("congestion_control")
+        );
         versions.iter().for_each(|(_, version)| println!("  {version}"));
         println!(
             "  proxy on core 0, origin and wrk on core 1; ours with rules, JSON access log and metrics, theirs without"
