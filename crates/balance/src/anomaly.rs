@@ -143,7 +143,7 @@ mod tests {
     fn mitigation() {
         check(&[&[0, 0, 50]], &[1000, 1000, 500]);
         check(&[&[0, 0, 50], &[0, 0, 50]], &[1000, 1000, 250]);
-        check(&[&[0, 0, 50]; 9], &[1000, 1000, 50]); // never to nothing
+        check([&[0, 0, 50][..]; 9].as_slice(), &[1000, 1000, 50]); // never to nothing
         check(&[&[0, 0, 50], &[0, 0, 0], &[0, 1, 0]], &[1000, 1000, 700]); // given back step by step
         check(&[&[0, 0, 4]], &[1000, 1000, 1000]); // too small to matter
         check(&[&[40, 45, 50]], &[1000, 1000, 1000]); // all fail alike

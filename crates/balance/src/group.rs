@@ -18,57 +18,12 @@ use crate::breaker::Wish;
 use crate::health::{Outcome, TargetHealth, Verdict};
 use crate::key::TargetKey;
 use crate::member::Member;
+use crate::report::{Changes, TargetReport, Transition};
 use crate::roster::{Entry, Roster};
 use crate::settings::{HealthCheck, Settings};
 use crate::slow_start::{Climb, Ramp};
 use crate::status::{Reason, State, Status};
 use crate::tally::Tally;
-
-/// A change of one target's status, for logs, metrics and events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transition {
-    /// Which target.
-    pub key: TargetKey,
-    /// What it was.
-    pub from: Status,
-    /// What it is.
-    pub to: Status,
-}
-
-/// What a call brought about.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use]
-pub struct Changes {
-    /// Statuses that changed, in order.
-    pub transitions: Vec<Transition>,
-    /// Targets whose connections are to be cut now: their deregistration delay, or their unhealthy draining, is over.
-    pub expired: Vec<TargetKey>,
-    /// Targets that the circuit breaker ejected.
-    pub ejected: Vec<TargetKey>,
-    /// Targets that came back from an ejection, be it with a small share at first.
-    pub restored: Vec<TargetKey>,
-    /// Whether [`Group::roster`] may have a new roster.
-    pub roster_changed: bool,
-}
-
-/// What can be said of one target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TargetReport {
-    /// Which target.
-    pub key: TargetKey,
-    /// The weight it was registered with.
-    pub weight: u32,
-    /// Its status.
-    pub status: Status,
-    /// Whether it is in slow start.
-    pub in_slow_start: bool,
-    /// Whether the circuit breaker keeps it out.
-    pub ejected: bool,
-    /// Whether its share of errors stands out (`AnomalyDetection.Result`).
-    pub anomalous: bool,
-    /// Whether it gets less weight for that (`AnomalyDetection.MitigationInEffect`).
-    pub mitigated: bool,
-}
 
 /// One target group. See the module's description.
 #[derive(Debug)]
@@ -78,6 +33,8 @@ pub struct Group {
     members: Vec<Member>,
     places: HashMap<TargetKey, usize>,
     judgement: Judgement,
+    /// The moment of the latest registration, and whether the group was empty of serving targets then.
+    batch: Option<(Moment, bool)>,
     roster: Arc<Roster>,
     changes: Changes,
     stale: bool,
@@ -94,6 +51,7 @@ impl Group {
             members: Vec::new(),
             places: HashMap::new(),
             judgement: Judgement::default(),
+            batch: None,
             roster,
             changes: Changes::default(),
             stale: false,
@@ -102,23 +60,18 @@ impl Group {
 
     /// Registers a target. One that drains is taken back and judged anew; one that is registered keeps all but its weight.
     pub fn register(&mut self, key: TargetKey, weight: u32, now: Moment) -> Changes {
-        let place = match self.places.get(&key).copied() {
-            Some(place) if self.members.get(place).is_some_and(Member::is_registered) => {
-                return self.set_weight(key, weight);
-            }
-            Some(place) => place,
-            None => {
-                self.places.insert(key, self.members.len());
-                self.members.push(Member::new(key, weight, now));
-                self.members.len() - 1
-            }
-        };
-        // Those of the same moment are the same batch.
-        let settings = &self.settings;
-        let first_batch = !self.members.iter().any(|other| other.registered_at < now && other.carries_fully(settings));
+        let known = self.places.get(&key).copied();
+        if known.and_then(|place| self.members.get(place)).is_some_and(Member::is_registered) {
+            return self.set_weight(key, weight);
+        }
+        let first_batch = self.is_first_batch(now);
+        let place = known.unwrap_or_else(|| {
+            self.places.insert(key, self.members.len());
+            self.members.push(Member::new(key, weight));
+            self.members.len() - 1
+        });
         if let Some(member) = self.members.get_mut(place) {
             member.weight = weight;
-            member.registered_at = now;
             member.draining_since = None;
             member.first_batch = first_batch;
             member.forget();
@@ -144,16 +97,13 @@ impl Group {
     }
 
     /// Starts to deregister a target: nothing new is sent to it. It stays, draining, for the whole deregistration delay
-    /// whether or not anything is in flight; then a tick reports it as expired and forgets it.
+    /// whether or not anything is in flight; the tick after that reports it as expired and forgets it.
     pub fn deregister(&mut self, key: TargetKey, now: Moment) -> Changes {
         let Some(place) = self.places.get(&key).copied() else { return Changes::default() };
         if let Some(member) = self.members.get_mut(place).filter(|member| member.is_registered()) {
             member.draining_since = Some(now);
             member.forget();
             self.note(place);
-            if self.settings.deregistration_delay.is_zero() {
-                self.remove_drained(now);
-            }
         }
         self.take_changes()
     }
@@ -357,6 +307,18 @@ impl Group {
         self.members.iter().filter(|member| member.is_registered()).count()
     }
 
+    /// Targets registered at the same moment are one batch. It is the first if no other target carries its full share.
+    fn is_first_batch(&mut self, now: Moment) -> bool {
+        match self.batch {
+            Some((moment, first)) if moment == now => first,
+            _ => {
+                let first = !self.members.iter().any(|member| member.carries_fully(&self.settings));
+                self.batch = Some((now, first));
+                first
+            }
+        }
+    }
+
     /// A target enters slow start when it becomes healthy while another carries its full share: without one there is
     /// nobody to take what it is spared.
     fn became_healthy(&mut self, place: usize, now: Moment) {
@@ -391,7 +353,7 @@ impl Group {
         self.touch();
     }
 
-    /// Restores what must hold over all targets after any of them changed.
+    /// Restores what must hold over all targets after any of them changed. What it restores is told with the next call.
     fn settle(&mut self) {
         if let Some(breaker) = self.settings.circuit_breaker {
             let most = breaker.most_ejected(self.registered());
@@ -457,3 +419,6 @@ impl Group {
         mem::take(&mut self.changes)
     }
 }
+
+#[cfg(test)]
+mod tests;

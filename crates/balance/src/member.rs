@@ -16,7 +16,6 @@ use crate::status::{Reason, State, Status};
 pub(crate) struct Member {
     pub(crate) key: TargetKey,
     pub(crate) weight: u32,
-    pub(crate) registered_at: Moment,
     /// Since when it has been draining, if it is.
     pub(crate) draining_since: Option<Moment>,
     pub(crate) health: TargetHealth,
@@ -32,11 +31,10 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    pub(crate) fn new(key: TargetKey, weight: u32, now: Moment) -> Self {
+    pub(crate) fn new(key: TargetKey, weight: u32) -> Self {
         Self {
             key,
             weight,
-            registered_at: now,
             draining_since: None,
             health: TargetHealth::new(),
             ramp: None,

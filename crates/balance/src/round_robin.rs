@@ -1,9 +1,10 @@
 //! Round robin in exact, interleaved proportion to the weights.
 //!
-//! Target `i` with weight `w` (all weights divided by their greatest common divisor) has its turns at the virtual times
-//! `(k + 1/2) / w` for `k = 0, 1, 2, ...`; turns are taken in the order of those times, earliest deadline first. After as
+//! A target with weight `w` (all weights divided by their greatest common divisor) has its turns at the virtual times
+//! `(k + phase) / w` for `k = 0, 1, 2, ...`; turns are taken in the order of those times, earliest deadline first. After as
 //! many turns as the weights sum to, virtual time has advanced by one and the order repeats: so every window of that length
-//! holds each target exactly as often as its weight says, and the halves spread them instead of bunching them.
+//! holds each target exactly as often as its weight says. The `j`-th of `m` targets with equal weight has the phase
+//! `(j + 1/2) / m`, which spreads light targets between the turns of heavy ones instead of serving them in one run.
 //!
 //! The order depends on the weights alone. Up to [`LONGEST_SCHEDULE`] turns it is written down once and a pick is one read;
 //! beyond that each worker keeps the next deadline of every target in a heap and a pick costs `log n`. Comparing the
@@ -35,6 +36,8 @@ pub(crate) struct RoundRobin {
     wheel: Arc<Wheel>,
     /// Turns taken in the current period.
     position: usize,
+    /// The fraction of a turn that rounding has taken from `position` at the last update; updates may outnumber picks.
+    rounded: f64,
     turns: Turns,
 }
 
@@ -44,11 +47,14 @@ enum Turns {
     Queued { heap: BinaryHeap<Turn>, passed_over: Vec<Turn> },
 }
 
-/// A target's next turn, due at `(taken + 1/2) / weight`.
+/// A target's next turn, due at `(taken + (rank + 1/2) / peers) / weight`.
 #[derive(Clone, Copy, Debug)]
 struct Turn {
     taken: u64,
     weight: u32,
+    /// How many targets have the same weight, and how many of those come before this one.
+    peers: u32,
+    rank: u32,
     index: u32,
 }
 
@@ -93,17 +99,18 @@ impl Wheel {
 impl RoundRobin {
     pub(crate) fn new(wheel: Arc<Wheel>, start_offset: usize) -> Self {
         let position = (start_offset as u64).checked_rem(wheel.period).unwrap_or(0);
-        Self::at(wheel, position)
+        Self::at(wheel, position, 0.0)
     }
 
     /// Goes on at the same virtual time: who had its turn in this round does not get another before the rest.
     pub(crate) fn update(&mut self, wheel: Arc<Wheel>) {
-        let elapsed = u128::from(wheel.period) * (self.position as u128);
-        let position = elapsed.checked_div(u128::from(self.wheel.period)).unwrap_or(0) as u64;
-        *self = Self::at(wheel, position);
+        let elapsed = (self.position as f64 + self.rounded) / self.wheel.period.max(1) as f64;
+        let exact = elapsed * wheel.period as f64;
+        let position = (exact as u64).checked_rem(wheel.period).unwrap_or(0);
+        *self = Self::at(wheel, position, exact.fract());
     }
 
-    fn at(wheel: Arc<Wheel>, position: u64) -> Self {
+    fn at(wheel: Arc<Wheel>, position: u64, rounded: f64) -> Self {
         let turns = match &wheel.schedule {
             Some(schedule) => Turns::Written(Arc::clone(schedule)),
             None => Turns::Queued {
@@ -111,7 +118,7 @@ impl RoundRobin {
                 passed_over: Vec::with_capacity(8),
             },
         };
-        Self { wheel, position: position as usize, turns }
+        Self { wheel, position: position as usize, rounded, turns }
     }
 
     #[inline]
@@ -157,16 +164,21 @@ fn take_first(heap: &mut BinaryHeap<Turn>) -> Option<u32> {
     Some(first.index)
 }
 
-/// The queue as it stands after `position` of `period` turns.
+/// The queue as it stands at the virtual time `position / period`.
 fn queue(candidates: &[Candidate], position: u64, period: u64) -> BinaryHeap<Turn> {
-    candidates
-        .iter()
-        .map(|candidate| {
-            let due = 2 * u128::from(position) * u128::from(candidate.weight) + u128::from(period);
-            let taken = due.checked_div(2 * u128::from(period)).unwrap_or(0) as u64;
-            Turn { taken, weight: candidate.weight, index: candidate.index }
+    let mut by_weight: Vec<_> = candidates.iter().collect();
+    by_weight.sort_by_key(|candidate| (candidate.weight, candidate.index));
+    let classes = by_weight.chunk_by(|one, other| one.weight == other.weight);
+    let turns = classes.flat_map(|class| {
+        let peers = class.len() as u32;
+        (0..peers).zip(class).map(move |(rank, candidate)| {
+            let turn = Turn { taken: 0, weight: candidate.weight, peers, rank, index: candidate.index };
+            let (spacing, first) = (2 * u128::from(peers) * u128::from(period), turn.numerator() * u128::from(period));
+            let elapsed = u128::from(position) * turn.denominator();
+            Turn { taken: elapsed.saturating_sub(first).div_ceil(spacing.max(1)) as u64, ..turn }
         })
-        .collect()
+    });
+    turns.collect()
 }
 
 fn greatest_common_divisor(mut a: u32, mut b: u32) -> u32 {
@@ -176,11 +188,22 @@ fn greatest_common_divisor(mut a: u32, mut b: u32) -> u32 {
     a
 }
 
+impl Turn {
+    /// The virtual time at which it is due is the numerator by the denominator.
+    fn numerator(&self) -> u128 {
+        2 * u128::from(self.taken) * u128::from(self.peers) + 2 * u128::from(self.rank) + 1
+    }
+
+    fn denominator(&self) -> u128 {
+        2 * u128::from(self.peers) * u128::from(self.weight)
+    }
+}
+
 impl Ord for Turn {
     /// The greatest is the one due first, as [`BinaryHeap`] wants it; the lower index where both are due at once.
     fn cmp(&self, other: &Self) -> Ordering {
-        let due = |turn: &Self, by: &Self| u128::from(2 * turn.taken + 1) * u128::from(by.weight);
-        due(other, self).cmp(&due(self, other)).then_with(|| other.index.cmp(&self.index))
+        let (own, others) = (self.numerator() * other.denominator(), other.numerator() * self.denominator());
+        others.cmp(&own).then_with(|| other.index.cmp(&self.index))
     }
 }
 
@@ -216,7 +239,8 @@ mod tests {
         check(&[1, 1, 1], &[0, 1, 2, 0, 1, 2]);
         check(&[10, 20], &[1, 0, 1, 1, 0, 1]);
         check(&[1000, 1000], &[0, 1, 0, 1]);
-        check(&[5, 1, 1], &[0, 0, 1, 0, 2, 0, 0]); // as nginx spreads them: a a b a c a a
+        check(&[5, 1, 1], &[0, 1, 0, 0, 0, 2, 0]); // light ones between the turns of heavy ones
+        check(&[4, 1, 1, 1, 1], &[0, 1, 0, 2, 0, 3, 0, 4]);
         check(&[7], &[0, 0, 0]);
         check(&[1, 0, 1], &[0, 2, 0, 2]);
     }
@@ -261,12 +285,17 @@ mod tests {
             .collect();
         let wheel = Wheel::build(&candidates);
         let schedule = wheel.schedule.clone().unwrap();
-        for start in [0, 1, 17, 500] {
+        let mut heap = queue(&wheel.candidates, 0, wheel.period);
+        let queued: Vec<u32> = (0..schedule.len()).filter_map(|_| take_first(&mut heap)).collect();
+        assert_eq!(queued.as_slice(), &*schedule);
+        // From any other start, a whole period still has every target as often as its weight says.
+        for start in [1, 17, 500] {
             let mut heap = queue(&wheel.candidates, start, wheel.period);
-            let queued: Vec<u32> = (0..schedule.len()).filter_map(|_| take_first(&mut heap)).collect();
-            let same = queued.iter().zip(schedule.iter().cycle().skip(start as usize)).filter(|(a, b)| a == b).count();
-            // From a rounded start, targets due at the same moment may have swapped.
-            assert!(same >= if start == 0 { schedule.len() } else { schedule.len() * 8 / 10 }, "{same} at {start}");
+            let mut counts = vec![0; candidates.len()];
+            for index in (0..schedule.len()).filter_map(|_| take_first(&mut heap)) {
+                counts[index as usize] += 1;
+            }
+            assert!(counts.iter().zip(&candidates).all(|(count, candidate)| candidate.weight.abs_diff(*count) <= 1));
         }
     }
 

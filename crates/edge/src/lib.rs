@@ -1,1 +1,227 @@
-//! edge
+//! The data plane: listeners, requests, targets. The only owner of client and target sockets.
+//!
+//! [`Edge`] takes a validated configuration, builds everything that it asks for, and exchanges what the workers run in one
+//! step; any error leaves what ran before running. It reads no file but those that the configuration names for logs, and
+//! knows nothing of the control plane.
+
+mod compile;
+mod error;
+mod l7;
+mod listen;
+mod observe;
+mod runtime;
+mod upstream;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headworks_balance::Keyring;
+use headworks_model::config::Config;
+use headworks_model::primitive::{Bind, Name};
+use tokio::sync::oneshot;
+
+use self::compile::build;
+pub use self::compile::build::{CannotRun, validate};
+use self::compile::plan::{ListenerKey, Plan};
+pub use self::observe::access_log::LogWriter;
+pub use self::observe::{metrics, status};
+use self::runtime::worker::{Command, Handover, WorkerHandle};
+use self::upstream::resolve::Resolver;
+use self::upstream::supervise::Supervisor;
+
+/// The running data plane. Lives in the control thread's runtime.
+pub struct Edge {
+    workers: Arc<Vec<WorkerHandle>>,
+    log: LogWriter,
+    resolver: Resolver,
+    supervisors: BTreeMap<Name, Supervisor>,
+    bound: BTreeMap<ListenerKey, BoundListener>,
+    plan: Option<Arc<Plan>>,
+}
+
+struct BoundListener {
+    declared: Bind,
+    address: SocketAddr,
+}
+
+impl Edge {
+    /// Starts workers that listen nowhere yet.
+    ///
+    /// # Errors
+    /// When threads or the resolver cannot be started.
+    pub fn start(workers: usize) -> io::Result<Edge> {
+        let log = LogWriter::start()?;
+        let resolver = Resolver::new().map_err(io::Error::other)?;
+        let workers = (0..workers.max(1)).map(|i| WorkerHandle::start(i, log.clone())).collect::<io::Result<Vec<_>>>()?;
+        Ok(Edge {
+            workers: Arc::new(workers),
+            log,
+            resolver,
+            supervisors: BTreeMap::new(),
+            bound: BTreeMap::new(),
+            plan: None,
+        })
+    }
+
+    /// Runs this configuration from now on. When it returns, every worker does.
+    ///
+    /// # Errors
+    /// All that cannot be run; what ran before goes on.
+    pub async fn apply(&mut self, config: &Config, keyring: Arc<Keyring>) -> Result<(), Vec<CannotRun>> {
+        let mut errors = validate(config);
+        let mut fresh = self.bind_new(config, &mut errors);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let started = self.supervise_new(config);
+        let plan = match self.build(config, &fresh, &started, keyring) {
+            Ok(plan) => Arc::new(plan),
+            Err(errors) => return Err(errors),
+        };
+        // from here on nothing can fail
+        self.supervisors.extend(started);
+        let in_use = build::groups_in_use(config);
+        for (name, supervisor) in &self.supervisors {
+            if let Some(settings) = config.target_groups.get(name) {
+                supervisor.configure(settings, in_use.contains(name)).await;
+            }
+        }
+        self.exchange(&plan, &mut fresh).await;
+        self.supervisors.retain(|name, _| config.target_groups.contains_key(name));
+        let declared = |key: &ListenerKey| plan.listeners.iter().any(|l| l.key == *key);
+        self.bound.retain(|key, _| declared(key));
+        for (key, listener) in fresh {
+            self.bound.insert(key, listener.0);
+        }
+        self.plan = Some(plan);
+        Ok(())
+    }
+
+    /// Binds listeners that are new, or moved.
+    fn bind_new(&self, config: &Config, errors: &mut Vec<CannotRun>) -> Fresh {
+        let mut fresh = Fresh::new();
+        for (balancer_name, balancer) in &config.load_balancers {
+            for (name, listener) in &balancer.listeners {
+                let key = build::key(balancer_name, name);
+                if self.bound.get(&key).is_some_and(|b| b.declared == listener.bind) || !errors.is_empty() {
+                    continue;
+                }
+                match listen::bind::bind(listener.bind, self.workers.len()) {
+                    Ok(bound) => {
+                        let listener = BoundListener { declared: listener.bind, address: bound.address };
+                        fresh.insert(key, (listener, bound.sockets));
+                    }
+                    Err(error) => {
+                        let (what, place) = match listener.bind {
+                            Bind::Any(port) => ("port", format!("port {port}")),
+                            Bind::Address(address) => ("address", address.to_string()),
+                        };
+                        errors.push(CannotRun {
+                            path: format!("load_balancers.{balancer_name}.listeners.{name}.{what}"),
+                            what: format!("cannot listen on {place} ({error})"),
+                        });
+                    }
+                }
+            }
+        }
+        fresh
+    }
+
+    fn supervise_new(&self, config: &Config) -> BTreeMap<Name, Supervisor> {
+        let new = config.target_groups.iter().filter(|(name, _)| !self.supervisors.contains_key(*name));
+        new.map(|(name, settings)| {
+            let workers = self.workers.clone();
+            let cut = move || workers.iter().for_each(|worker| worker.send(Command::Look));
+            let count = self.workers.len();
+            let supervisor =
+                Supervisor::start(name.as_str().into(), settings.clone(), count, self.resolver.clone(), cut);
+            (name.clone(), supervisor)
+        })
+        .collect()
+    }
+
+    fn build(
+        &self,
+        config: &Config,
+        fresh: &Fresh,
+        started: &BTreeMap<Name, Supervisor>,
+        keyring: Arc<Keyring>,
+    ) -> Result<Plan, Vec<CannotRun>> {
+        let groups =
+            self.supervisors.iter().chain(started).map(|(name, s)| (name.clone(), s.shared.clone())).collect();
+        let mut ports: HashMap<ListenerKey, u16> =
+            self.bound.iter().map(|(key, b)| (key.clone(), b.address.port())).collect();
+        ports.extend(fresh.iter().map(|(key, (b, _))| (key.clone(), b.address.port())));
+        let context = build::Context {
+            groups: &groups,
+            ports: &ports,
+            before: self.plan.as_deref(),
+            keyring,
+            workers: self.workers.len(),
+        };
+        build::plan(config, &context)
+    }
+
+    /// Hands the plan and its new sockets to every worker, and waits until each has taken it.
+    async fn exchange(&self, plan: &Arc<Plan>, fresh: &mut Fresh) {
+        let mut taken = Vec::with_capacity(self.workers.len());
+        for worker in self.workers.iter() {
+            let sockets = fresh
+                .iter_mut()
+                .filter_map(|(key, (_, sockets))| Some(Handover { key: key.clone(), socket: sockets.pop()? }))
+                .collect();
+            let (done, wait) = oneshot::channel();
+            worker.send(Command::Apply { plan: plan.clone(), sockets, done });
+            taken.push(wait);
+        }
+        for wait in taken {
+            let _ = wait.await;
+        }
+    }
+
+    /// Where each listener is bound, by `load balancer/listener`.
+    pub fn addresses(&self) -> BTreeMap<String, SocketAddr> {
+        self.bound.iter().map(|(key, b)| (format!("{}/{}", key.load_balancer, key.listener), b.address)).collect()
+    }
+
+    /// Opens the access logs anew, for rotation.
+    pub fn reopen_logs(&self) {
+        self.log.reopen();
+    }
+
+    /// What runs, for the admin address. Cheap to make, and stays readable while the configuration changes.
+    pub fn view(&self) -> status::View {
+        let groups = self.supervisors.iter().map(|(name, s)| (name.clone(), s.shared.clone())).collect();
+        let addresses = self.bound.iter().map(|(key, b)| (key.clone(), b.address)).collect();
+        status::View { plan: self.plan.clone(), groups, addresses }
+    }
+
+    /// Stops accepting and waits for requests in flight, up to `deadline`; what is left then is cut off. Returns when
+    /// every worker has ended; false when some had to be cut off.
+    pub async fn drain(&mut self, deadline: Duration) -> bool {
+        self.workers.iter().for_each(|worker| worker.send(Command::Drain));
+        let clean = self.ended(deadline).await;
+        if !clean {
+            self.workers.iter().for_each(|worker| worker.send(Command::Stop));
+            // cut-off connections only have to notice; a worker that does not is not waited for
+            self.ended(Duration::from_secs(2)).await;
+        }
+        self.log.flush(Duration::from_secs(2));
+        clean
+    }
+
+    async fn ended(&self, wait: Duration) -> bool {
+        let all = async {
+            while !self.workers.iter().all(WorkerHandle::has_ended) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(wait, all).await.is_ok()
+    }
+}
+
+/// Listeners that are bound and not yet handed over.
+type Fresh = BTreeMap<ListenerKey, (BoundListener, Vec<std::net::TcpListener>)>;

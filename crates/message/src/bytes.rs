@@ -18,26 +18,10 @@ static CLASS: [u8; 256] = {
         {
             class |= TOKEN;
         }
-        // RFC 3986 section 3.2.2: reg-name, IP literals and the port's colon
+        // RFC 3986 section 3.2.2: reg-name
         if matches!(
             b,
-            b'.' | b'_'
-                | b'~'
-                | b'%'
-                | b'!'
-                | b'$'
-                | b'&'
-                | b'\''
-                | b'('
-                | b')'
-                | b'*'
-                | b'+'
-                | b','
-                | b';'
-                | b'='
-                | b':'
-                | b'['
-                | b']'
+            b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
         ) {
             class |= HOST;
         }
@@ -67,10 +51,22 @@ pub(crate) fn is_target(b: u8) -> bool {
     is(b, TARGET)
 }
 
-/// A character of a Host field's value.
-#[inline(always)]
-pub(crate) fn is_host(b: u8) -> bool {
-    is(b, HOST)
+/// `uri-host [ ":" port ]` of RFC 9110 section 7.2, not empty. Percent signs are not looked behind.
+#[inline]
+pub(crate) fn is_authority(value: &[u8]) -> bool {
+    let (host, port) = match value {
+        [b'[', rest @ ..] => match rest.iter().position(|b| *b == b']').and_then(|i| rest.split_at_checked(i)) {
+            Some((literal, [_, port @ ..])) if literal.iter().all(|b| is(*b, HOST) || *b == b':') => (literal, port),
+            _ => return false,
+        },
+        _ => value.split_at(value.iter().position(|b| !is(*b, HOST)).unwrap_or(value.len())),
+    };
+    let port_fits = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    !host.is_empty() && port_fits
 }
 
 /// `[-A-Za-z0-9]`, the names that `drop_invalid_header_fields` leaves.
@@ -85,38 +81,122 @@ pub(crate) fn is_control(b: u8) -> bool {
     (b < 0x20 && b != b'\t') || b == 0x7f
 }
 
-/// Offset of the first control character other than HTAB at or after `from`, or the length. Eight bytes at a time: field
-/// values are most of a head.
-#[inline]
-pub(crate) fn find_control(bytes: &[u8], from: usize) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
+/// Eight bytes at once. Each test sets the high bit of the bytes that pass it, and is exact: no carry leaves a byte,
+/// because all tests are on seven bits.
+#[derive(Clone, Copy)]
+struct Word(u64);
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+impl Word {
+    #[inline(always)]
+    fn at(bytes: &[u8], at: usize) -> Option<Word> {
+        bytes.get(at..at + 8)?.try_into().ok().map(|eight| Word(u64::from_le_bytes(eight)))
+    }
+
+    /// Bytes of `n` and above, of those below 0x80.
+    #[inline(always)]
+    fn from(self, n: u8) -> u64 {
+        (self.0 & !HIGH).wrapping_add(ONES * u64::from(0x80 - n))
+    }
+
+    /// Bytes that are `b`, give or take their high bit.
+    #[inline(always)]
+    fn is(self, b: u8) -> u64 {
+        !(self.0 & !HIGH ^ ONES * u64::from(b)).wrapping_add(HIGH - ONES)
+    }
+
+    /// See [`is_plain_name`].
+    #[inline(always)]
+    fn plain_name(self) -> u64 {
+        let lower = Word(self.0 | ONES * 0x20);
+        let letter = lower.from(b'a') & !lower.from(b'z' + 1);
+        let digit = self.from(b'0') & !self.from(b'9' + 1);
+        (letter | digit | self.is(b'-')) & !self.0
+    }
+
+    /// See [`is_target`].
+    #[inline(always)]
+    fn target(self) -> u64 {
+        self.from(0x21) & !self.from(0x7f) & !self.is(b'#') & !self.0
+    }
+
+    /// See [`is_control`]; HTAB is one here.
+    #[inline(always)]
+    fn control(self) -> u64 {
+        (!self.from(0x20) | self.from(0x7f)) & !self.0
+    }
+
+    /// The lowest byte among `hits`.
+    #[inline(always)]
+    fn first(hits: u64) -> Option<usize> {
+        let hits = hits & HIGH;
+        if hits == 0 { None } else { Some((hits.trailing_zeros() / 8) as usize) }
+    }
+}
+
+/// Offset of the first byte at or after `from` that is not [`is_plain_name`], or the length.
+#[inline(always)]
+pub(crate) fn skip_plain_name(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
-    while let Some(chunk) = bytes.get(at..at + 8).and_then(|c| <[u8; 8]>::try_from(c).ok()) {
-        let word = u64::from_le_bytes(chunk);
-        // a byte below 0x20 borrows; bytes with the high bit (obs-text) are masked out; 0x7f is found by its complement
-        let below = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let delete = (word ^ (ONES * 0x7f)).wrapping_sub(ONES) & !(word ^ (ONES * 0x7f)) & HIGH;
-        let hits = below | delete;
-        if hits != 0 {
-            let hit = at + (hits.trailing_zeros() / 8) as usize;
-            if bytes[hit] != b'\t' && is_control(bytes[hit]) {
-                return hit;
-            }
-            // HTAB, or a false positive above a true one: go on byte by byte behind it
-            at = hit + 1;
-            continue;
+    while let Some(word) = Word::at(bytes, at) {
+        match Word::first(!word.plain_name()) {
+            Some(i) => return at + i,
+            None => at += 8,
         }
-        at += 8;
     }
-    while at < bytes.len() && !is_control(bytes[at]) {
-        at += 1;
+    skip(bytes, at, is_plain_name)
+}
+
+/// Offset of the first byte at or after `from` that is not [`is_target`], or the length.
+#[inline]
+pub(crate) fn skip_target(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while let Some(word) = Word::at(bytes, at) {
+        match Word::first(!word.target()) {
+            Some(i) => return at + i,
+            None => at += 8,
+        }
     }
-    at.min(bytes.len())
+    skip(bytes, at, is_target)
+}
+
+/// Offset of the first control character other than HTAB at or after `from`, or the length. Field values are most of a
+/// head.
+#[inline(always)]
+pub(crate) fn find_control(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    // sixteen at once as long as there is none: vector instructions are good at "any", and at nothing else
+    while let Some(many) = bytes.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
+        if many.iter().fold(false, |found, b| found | is_control_arithmetic(*b)) {
+            break;
+        }
+        at += 16;
+    }
+    while let Some(word) = Word::at(bytes, at) {
+        match Word::first(word.control()) {
+            Some(i) if bytes.get(at + i) == Some(&b'\t') => at += i + 1,
+            Some(i) => return at + i,
+            None => at += 8,
+        }
+    }
+    skip(bytes, at, |b| !is_control(b))
+}
+
+#[inline(always)]
+fn is_control_arithmetic(b: u8) -> bool {
+    (b < 0x20) & (b != b'\t') | (b == 0x7f)
+}
+
+#[inline(always)]
+fn skip(bytes: &[u8], from: usize, passes: impl Fn(u8) -> bool) -> usize {
+    let rest = bytes.get(from..).unwrap_or(&[]);
+    rest.iter().position(|b| !passes(*b)).map_or(bytes.len().max(from), |i| from + i)
 }
 
 /// Without surrounding SP and HTAB (OWS of RFC 9110 section 5.6.3), as offsets.
-#[inline]
+#[inline(always)]
 pub(crate) fn trim(bytes: &[u8], mut start: usize, mut end: usize) -> (usize, usize) {
     while start < end && matches!(bytes[start], b' ' | b'\t') {
         start += 1;
@@ -138,7 +218,17 @@ pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
     })
 }
 
+/// Without surrounding SP and HTAB, and nothing else: `trim_ascii` would take a form feed for white space, and make
+/// `chunked` of what another reader calls an unknown coding.
+pub(crate) fn trimmed(text: &[u8]) -> &[u8] {
+    let (start, end) = trim(text, 0, text.len());
+    text.get(start..end).unwrap_or(&[])
+}
+
 /// The members of a comma-separated list, trimmed.
 pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|b| *b == b',').map(<[u8]>::trim_ascii)
+    value.split(|b| *b == b',').map(trimmed)
 }
+
+#[cfg(test)]
+mod tests;

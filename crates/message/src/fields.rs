@@ -1,14 +1,15 @@
 //! Field lines, shared by request and response heads (RFC 9112 section 5).
 
-use crate::bytes::{find_control, is_plain_name, is_token, trim};
+use crate::bytes::{find_control, is_plain_name, is_token, skip_plain_name, trim};
+use crate::desync::imitates;
 use crate::head::{Field, Fitness, Known, Span};
 
 /// What stood where a field line was expected.
 pub(crate) enum Line {
     /// The empty line; the head ends before this offset.
     End(usize),
-    /// A field; the next line starts at this offset.
-    Field(Field, usize),
+    /// A field, added to the others; the next line starts at this offset.
+    Field(usize),
     /// A field line that is not by the grammar; its end is not known yet.
     Odd,
     /// More bytes are needed.
@@ -18,24 +19,23 @@ pub(crate) enum Line {
 /// Reads one line at `at`. Only lines that are right by RFC 9112 come out as [`Line::Field`]; the rest is for the caller,
 /// whose answer depends on who sent them.
 #[inline]
-pub(crate) fn line(bytes: &[u8], at: usize) -> Line {
-    let mut i = at;
+pub(crate) fn line(bytes: &[u8], at: usize, fields: &mut Vec<Field>) -> Line {
+    let mut i = skip_plain_name(bytes, at);
     let mut plain = true;
     loop {
         match bytes.get(i) {
-            None => return Line::Incomplete,
-            Some(b) if is_plain_name(*b) => i += 1,
             Some(b':') => break,
-            Some(b) if is_token(*b) => {
-                plain = false;
-                i += 1;
-            }
+            None => return Line::Incomplete,
             Some(b'\r') if i == at => {
                 return match bytes.get(at + 1) {
                     None => Line::Incomplete,
                     Some(b'\n') => Line::End(at + 2),
                     Some(_) => Line::Odd,
                 };
+            }
+            Some(b) if is_token(*b) => {
+                plain = false;
+                i += 1;
             }
             Some(_) => return Line::Odd,
         }
@@ -52,7 +52,26 @@ pub(crate) fn line(bytes: &[u8], at: usize) -> Line {
     let (start, stop) = trim(bytes, i + 1, end);
     let name = Span::new(at, i);
     let fitness = if plain { Fitness::Clean } else { Fitness::UnusualName };
-    Line::Field(Field { name, value: Span::new(start, stop), known: known(name.of(bytes)), fitness }, end + 2)
+    // pushed here, not returned: on its way through a return value it would be written in pieces and read at once, which
+    // a processor has to wait for
+    fields.push(Field { name, value: Span::new(start, stop), known: known(name.of(bytes)), fitness });
+    Line::Field(end + 2)
+}
+
+/// What a field is, and whether it may be sent on, when it has not come as a line.
+pub(crate) fn judge(name: &[u8], value: &[u8]) -> (Known, Fitness) {
+    let known = known(name);
+    let is_unfit = name.is_empty() || !name.iter().all(|b| is_token(*b));
+    let fitness = if is_unfit || known == Known::Other && imitates(name).is_some() {
+        Fitness::Unfit
+    } else if find_control(value, 0) < value.len() {
+        Fitness::ControlInValue
+    } else if name.iter().all(|b| is_plain_name(*b)) {
+        Fitness::Clean
+    } else {
+        Fitness::UnusualName
+    };
+    (known, fitness)
 }
 
 /// Which field `name` is, compared without case.

@@ -241,8 +241,18 @@ pub fn cookies(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 impl RequestHead {
+    /// The target stands from `start` to `end`; its path and query are found in it.
+    #[inline]
+    pub(crate) fn set_target(&mut self, bytes: &[u8], start: usize, end: usize) {
+        self.target = Span::new(start, end);
+        let question = memchr::memchr(b'?', self.target.of(bytes)).map(|i| start + i);
+        self.path = Span::new(start, question.unwrap_or(end));
+        self.query = question.map(|q| Span::new(q + 1, end));
+    }
+
     /// Lays a head out in `bytes` (cleared first) as the HTTP/1.1 parser would have found it, for heads that did not come
-    /// as HTTP/1.1 text. `target` is in origin form; `host` may carry a port.
+    /// as HTTP/1.1 text. `method` is a token, `target` in origin form; `host` may carry a port. Names and values may be
+    /// anything: those that could be read as more than one HTTP/1.1 line are marked as the parser marks them.
     pub fn lay_out<'f>(
         bytes: &mut Vec<u8>,
         method: &[u8],
@@ -257,18 +267,17 @@ impl RequestHead {
         }
         bytes.clear();
         let mut head = RequestHead { method: put(bytes, method), ..RequestHead::default() };
-        head.target = put(bytes, target);
-        let (start, end) = (head.target.start as usize, bytes.len());
-        let question = target.iter().position(|b| *b == b'?').map(|i| start + i);
-        head.path = Span::new(start, question.unwrap_or(end));
-        head.query = question.map(|q| Span::new(q + 1, end));
+        let start = put(bytes, target).start as usize;
+        head.set_target(bytes, start, bytes.len());
+        head.target_unclean = !target.iter().all(|b| crate::bytes::is_target(*b));
         head.authority = put(bytes, host);
         let at = head.authority.start as usize;
         head.host = Span::new(at, at + crate::request::host_length(host));
         head.connection.keep_alive = true;
         for (name, value) in fields {
             let field = Field { name: put(bytes, name), value: put(bytes, value), ..Field::default() };
-            head.fields.push(Field { known: crate::fields::known(name), ..field });
+            let (known, fitness) = crate::fields::judge(name, value);
+            head.fields.push(Field { known, fitness, ..field });
         }
         head.len = bytes.len();
         head

@@ -67,6 +67,8 @@ pub(crate) fn request_line(
             verdict.raise(Tier::Acceptable, Reason::NonCompliantVersion);
             Version::Http11
         }
+        // "/ http/1.1", "/ HTTP /1.1": is it a version, or part of the target?
+        None if target.contains(&b' ') => return Err(Refusal::bad(Reason::BadVersion)),
         None | Some(b"HTTP/0.9") => {
             verdict.raise(Tier::Acceptable, Reason::NonCompliantVersion);
             Version::Http10
@@ -90,11 +92,8 @@ pub(crate) fn request_line(
         verdict.raise(Tier::Acceptable, Reason::SpaceInUri);
     }
     let end = start + target.len();
-    head.target = Span::new(start, end);
+    head.set_target(bytes, start, end);
     head.target_unclean = target.is_empty() || !target.iter().all(|b| is_target(*b));
-    let question = target.iter().position(|b| *b == b'?').map(|q| start + q);
-    head.path = Span::new(start, question.unwrap_or(end));
-    head.query = question.map(|q| Span::new(q + 1, end));
     Ok(Some(cr + 2))
 }
 

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::bytes::{decimal, is_host, is_target, is_token, list};
+use crate::bytes::{decimal, is_authority, is_token, list, skip_target, trimmed};
 use crate::desync::{Imitates, Reason, Tier, Verdict, imitates};
 use crate::fields::{self, Line};
 use crate::framing::Framing;
@@ -18,6 +18,8 @@ pub const REQUEST_LINE_LIMIT: usize = 16 * 1024;
 pub const FIELD_LIMIT: usize = 16 * 1024;
 /// Longest request head (H2).
 pub const HEAD_LIMIT: usize = 64 * 1024;
+/// Most field names in Connection. Each is compared with each field: a head full of both would cost a second of work.
+pub(crate) const LISTED_LIMIT: usize = 32;
 
 /// What came of parsing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,12 +75,11 @@ pub fn parse(bytes: &[u8], head: &mut RequestHead) -> Result<Parsed, Refusal> {
         return Ok(Parsed::Incomplete);
     };
     loop {
-        match fields::line(bytes, at) {
-            Line::Field(field, next) => {
+        match fields::line(bytes, at, &mut head.fields) {
+            Line::Field(next) => {
                 if next - at > FIELD_LIMIT {
                     return Err(Refusal::bad(Reason::BadHeader));
                 }
-                head.fields.push(field);
                 at = next;
             }
             Line::End(end) => {
@@ -87,6 +88,7 @@ pub fn parse(bytes: &[u8], head: &mut RequestHead) -> Result<Parsed, Refusal> {
             }
             Line::Incomplete => return incomplete(bytes, at, FIELD_LIMIT, Reason::BadHeader),
             Line::Odd => match odd::field(bytes, at, &mut verdict)? {
+                Some((_, next)) if next - at > FIELD_LIMIT => return Err(Refusal::bad(Reason::BadHeader)),
                 Some((field, next)) => {
                     head.fields.push(field);
                     at = next;
@@ -134,14 +136,7 @@ fn request_line(
     head.method = Span::new(at, i);
     let start = i + 1;
     if i > at && bytes.get(i) == Some(&b' ') {
-        let mut end = start;
-        let mut question = None;
-        while let Some(b) = bytes.get(end).filter(|b| is_target(**b)) {
-            if *b == b'?' && question.is_none() {
-                question = Some(end);
-            }
-            end += 1;
-        }
+        let end = skip_target(bytes, start);
         if end > start && end - at < REQUEST_LINE_LIMIT - 11 {
             let version = match bytes.get(end..end + 11) {
                 Some(b" HTTP/1.1\r\n") => Some(Version::Http11),
@@ -150,9 +145,7 @@ fn request_line(
             };
             if let Some(version) = version {
                 head.version = version;
-                head.target = Span::new(start, end);
-                head.path = Span::new(start, question.unwrap_or(end));
-                head.query = question.map(|q| Span::new(q + 1, end));
+                head.set_target(bytes, start, end);
                 return Ok(Some(end + 11));
             }
         }
@@ -163,10 +156,10 @@ fn request_line(
 /// What the fields say together: framing, host, connection.
 fn meaning(bytes: &[u8], head: &mut RequestHead, verdict: &mut Verdict) -> Result<(), Refusal> {
     let mut framing = FramingFields::default();
-    let mut hosts = 0;
+    let (mut hosts, mut listed) = (0, 0);
     let mut connection =
         ConnectionOptions { keep_alive: head.version >= Version::Http11, ..ConnectionOptions::default() };
-    let mut upgrade_field = false;
+    let mut upgrade = None;
     for i in 0..head.fields.len() {
         let Some(field) = head.fields.get(i).copied() else { break };
         let value = field.value.of(bytes);
@@ -183,22 +176,30 @@ fn meaning(bytes: &[u8], head: &mut RequestHead, verdict: &mut Verdict) -> Resul
             _ if field.fitness == Fitness::Unfit => {}
             Known::Host => {
                 hosts += 1;
-                if hosts > 1 || !value.iter().all(|b| is_host(*b)) {
+                if hosts > 1 || !(value.is_empty() || is_authority(value)) {
                     return Err(Refusal::bad(Reason::BadHost));
                 }
                 head.authority = field.value;
             }
             Known::ContentLength => framing.content_length(value, verdict)?,
             Known::TransferEncoding => framing.transfer_encoding(value)?,
-            Known::Connection => connection_options(value, &mut connection),
-            Known::Upgrade => upgrade_field = true,
-            Known::Expect => head.expects_continue |= value.eq_ignore_ascii_case(b"100-continue"),
+            Known::Connection => {
+                listed += connection_options(value, &mut connection);
+                if listed > LISTED_LIMIT {
+                    return Err(Refusal::bad(Reason::BadHeader));
+                }
+            }
+            Known::Upgrade => upgrade = Some(upgrade.unwrap_or(true) && may_upgrade(field, value)),
+            // RFC 9110 section 10.1.1: not from HTTP/1.0
+            Known::Expect if head.version >= Version::Http11 => {
+                head.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
+            }
             _ => {}
         }
     }
-    connection.upgrade &= upgrade_field && head.version == Version::Http11;
+    connection.upgrade &= upgrade == Some(true) && head.version == Version::Http11;
     head.connection = connection;
-    if hosts == 0 && head.version == Version::Http11 && verdict.reason != Reason::NonCompliantVersion {
+    if hosts == 0 && head.version == Version::Http11 {
         return Err(Refusal::bad(Reason::BadHost));
     }
     target_form(bytes, head)?;
@@ -211,13 +212,17 @@ fn target_form(bytes: &[u8], head: &mut RequestHead) -> Result<(), Refusal> {
     let target = head.target.of(bytes);
     let method = head.method.of(bytes);
     match target {
-        [b'/', ..] => {}
-        [] if head.target_unclean => {}
-        b"*" if method == b"OPTIONS" => {}
         _ if method == b"CONNECT" => {
+            // the port is not optional (RFC 9112 section 3.2.3)
+            if !is_authority(target) || host_length(target) + 1 >= target.len() {
+                return Err(Refusal::bad(Reason::BadUri));
+            }
+            head.authority = head.target;
             head.path = Span::default();
             head.query = None;
         }
+        [b'/', ..] | [] => {}
+        b"*" if method == b"OPTIONS" => {}
         _ => absolute_form(target, head)?,
     }
     let authority = head.authority.of(bytes);
@@ -236,7 +241,7 @@ fn absolute_form(target: &[u8], head: &mut RequestHead) -> Result<(), Refusal> {
     let length = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
     let authority = &rest[..length];
     // user information is an error in http URIs (RFC 9110 section 4.2.4), and '@' is no host character
-    if authority.is_empty() || !authority.iter().all(|b| is_host(*b)) {
+    if !is_authority(authority) {
         return Err(Refusal::bad(Reason::BadUri));
     }
     let start = head.target.start as usize + scheme;
@@ -274,8 +279,21 @@ pub fn host_length(authority: &[u8]) -> usize {
     }
 }
 
-/// Reads one Connection field into `options`.
-pub(crate) fn connection_options(value: &[u8], options: &mut ConnectionOptions) {
+/// Whether an Upgrade field may be passed on. Never to HTTP/2: what the client says after that would reach the target
+/// unread.
+fn may_upgrade(field: Field, value: &[u8]) -> bool {
+    let is_h2c = |protocol: &[u8]| protocol.get(..3).is_some_and(|p| p.eq_ignore_ascii_case(b"h2c"));
+    field.fitness == Fitness::Clean && !value.is_empty() && !list(value).any(is_h2c)
+}
+
+/// Reads one Connection field into `options`, and counts the fields that it names.
+pub(crate) fn connection_options(value: &[u8], options: &mut ConnectionOptions) -> usize {
+    // what nearly all say
+    if value.eq_ignore_ascii_case(b"keep-alive") {
+        options.keep_alive = !options.close;
+        return 0;
+    }
+    let mut listed = 0;
     for option in list(value) {
         if option.eq_ignore_ascii_case(b"close") {
             options.keep_alive = false;
@@ -286,8 +304,10 @@ pub(crate) fn connection_options(value: &[u8], options: &mut ConnectionOptions) 
             options.upgrade = true;
         } else if !option.is_empty() {
             options.lists_fields = true;
+            listed += 1;
         }
     }
+    listed
 }
 
 /// What the framing fields of a request add up to (RFC 9112 section 6.3).
@@ -376,6 +396,8 @@ impl FramingFields {
         head.extra_codings = self.extra && self.chunked;
         match (self.chunked, self.extra, self.length) {
             (true, _, _) => Ok(Framing::Chunked),
+            // said without need, and readers that take every GET for bodiless are none the wiser without it
+            (false, false, Some(0)) if bodiless => Ok(Framing::None),
             // a coding that does not delimit itself: without a length there is no end (RFC 9112 section 6.3, H9)
             (false, true, None) => Err(Refusal { status: 501, reason: Reason::BadTransferEncoding }),
             (false, _, Some(length)) => Ok(Framing::Length(length)),
@@ -395,7 +417,7 @@ pub(crate) enum Coding {
 impl Coding {
     /// Reads one member of a Transfer-Encoding list; parameters are let go.
     pub(crate) fn read(text: &[u8]) -> Option<Coding> {
-        let name = text.split(|b| *b == b';').next()?.trim_ascii_end();
+        let name = trimmed(text.split(|b| *b == b';').next()?);
         let is = |word: &[u8]| name.eq_ignore_ascii_case(word);
         let parameters_fit = text.iter().all(|b| (0x20..0x7f).contains(b) || *b == b'\t');
         match () {

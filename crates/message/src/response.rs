@@ -8,7 +8,7 @@ use crate::bytes::{decimal, find_control};
 use crate::fields::{self, Line};
 use crate::framing::Framing;
 use crate::head::{ConnectionOptions, Known, ResponseHead, Span, Version};
-use crate::request::{Coding, Parsed, connection_options};
+use crate::request::{Coding, LISTED_LIMIT, Parsed, connection_options};
 
 /// Longest response head (H2).
 pub const HEAD_LIMIT: usize = 32 * 1024;
@@ -51,11 +51,8 @@ pub fn parse(bytes: &[u8], head: &mut ResponseHead) -> Result<Parsed, BadRespons
         return incomplete(bytes);
     };
     loop {
-        match fields::line(bytes, at) {
-            Line::Field(field, next) => {
-                head.fields.push(field);
-                at = next;
-            }
+        match fields::line(bytes, at, &mut head.fields) {
+            Line::Field(next) => at = next,
             Line::End(end) => {
                 head.len = end;
                 break;
@@ -110,6 +107,7 @@ fn meaning(bytes: &[u8], head: &mut ResponseHead) -> Result<(), BadResponse> {
     let mut connection =
         ConnectionOptions { keep_alive: head.version == Version::Http11, ..ConnectionOptions::default() };
     let mut upgrade_field = false;
+    let mut listed = 0;
     for field in &head.fields {
         let value = field.value.of(bytes);
         match field.known {
@@ -130,17 +128,28 @@ fn meaning(bytes: &[u8], head: &mut ResponseHead) -> Result<(), BadResponse> {
                     }
                 }
             }
-            Known::Connection => connection_options(value, &mut connection),
+            Known::Connection => {
+                listed += connection_options(value, &mut connection);
+                if listed > LISTED_LIMIT {
+                    return Err(BadResponse::Field);
+                }
+            }
             Known::Upgrade => upgrade_field = true,
             _ => {}
         }
     }
     connection.upgrade &= upgrade_field;
     head.connection = connection;
-    if head.chunked && head.content_length.is_some() {
-        // Transfer-Encoding overrides (RFC 9112 section 6.3), and such a connection is not used again
-        head.content_length = None;
+    let sends_none = matches!(head.status, 100..=199 | 204);
+    // whether bytes follow is anybody's guess in each of these, so that the connection is not used again
+    if head.chunked && (head.content_length.is_some() || head.version == Version::Http10)
+        || sends_none && (head.chunked || head.content_length.is_some_and(|n| n > 0))
+    {
         head.connection.keep_alive = false;
+    }
+    if head.chunked {
+        // Transfer-Encoding overrides (RFC 9112 section 6.3)
+        head.content_length = None;
     }
     Ok(())
 }

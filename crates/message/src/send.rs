@@ -2,7 +2,7 @@
 //!
 //! Lines that go on unchanged are copied in runs straight from the received bytes.
 
-use crate::bytes::{is_control, is_target, list};
+use crate::bytes::{decimal, is_control, is_target, list, trimmed};
 use crate::framing::Framing;
 use crate::head::{Field, Fitness, Known, RequestView, ResponseHead, Version};
 
@@ -47,7 +47,7 @@ pub enum ForwardedFor<'a> {
     Remove,
 }
 
-/// Longest X-Amzn-Trace-Id that is kept (H5).
+/// Longest head whose X-Amzn-Trace-Id is kept (H5).
 const TRACE_LIMIT: usize = 7 * 1024;
 
 /// Copies runs of lines that go on unchanged.
@@ -100,14 +100,17 @@ pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
     put_host(view, plan.host, out);
 
     let mut lines = Lines { bytes, out, run: None, is_text: head.is_text };
-    let (mut lengths, mut forwarded, mut traced) = (0, false, false);
+    let length = if let Framing::Length(n) = head.framing { Some(n) } else { None };
+    let (mut length_sent, mut forwarded, mut traced) = (false, false, false);
     for (i, field) in head.fields.iter().enumerate() {
         let keeps = match field.known {
             Known::Other => !head.connection.lists_fields || !is_listed(view, field.name.of(bytes)),
             Known::Host => plan.host == Host::Keep && is_authority(view, field),
             Known::ContentLength => {
-                lengths += 1;
-                lengths == 1 && matches!(head.framing, Framing::Length(_))
+                let value = field.value.of(bytes);
+                let keeps = !length_sent && length.is_some() && decimal(value) == length && is_canonical(value);
+                length_sent |= keeps;
+                keeps
             }
             Known::XForwardedFor => {
                 forwarded = true;
@@ -137,12 +140,18 @@ pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
     }
     lines.flush();
 
-    if head.framing == Framing::Chunked {
-        put_codings(view, out);
+    match length {
+        Some(length) if !length_sent => {
+            out.extend_from_slice(b"Content-Length: ");
+            put_decimal(out, length);
+            out.extend_from_slice(b"\r\n");
+        }
+        None if head.framing == Framing::Chunked => put_codings(view, out),
+        _ => {}
     }
     if plan.upgrade && head.connection.upgrade {
         out.extend_from_slice(b"Connection: Upgrade\r\n");
-        put_field(out, b"Upgrade", view.known(Known::Upgrade).unwrap_or(b"websocket"));
+        put_field(out, b"Upgrade", values(view, Known::Upgrade).next().unwrap_or(b"websocket"));
     }
     if let ForwardedFor::Append(client) = plan.forwarded_for {
         out.extend_from_slice(b"X-Forwarded-For: ");
@@ -156,7 +165,8 @@ pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(plan.forwarded_lines);
-    put_trace(traced.then(|| view.known(Known::XAmznTraceId)).flatten(), plan.trace, out);
+    let trace = if traced && head.len <= TRACE_LIMIT { values(view, Known::XAmznTraceId).next() } else { None };
+    put_trace(trace.unwrap_or(b""), plan.trace, out);
     out.extend_from_slice(b"\r\n\r\n");
 }
 
@@ -177,6 +187,11 @@ pub fn forwarded_for_length(view: RequestView<'_>) -> usize {
 /// cannot be listed away; those are not [`Known::Other`].
 fn is_listed(view: RequestView<'_>, name: &[u8]) -> bool {
     values(view, Known::Connection).any(|v| list(v).any(|option| option.eq_ignore_ascii_case(name)))
+}
+
+/// A number without leading zeros, which some readers take for octal.
+fn is_canonical(number: &[u8]) -> bool {
+    number.len() == 1 || number.first() != Some(&b'0')
 }
 
 fn is_hop_by_hop(known: Known) -> bool {
@@ -201,8 +216,12 @@ fn is_authority(view: RequestView<'_>, field: &Field) -> bool {
 
 fn put_target(view: RequestView<'_>, instead: Option<&[u8]>, out: &mut Vec<u8>) {
     let target = instead.unwrap_or(view.head.target.of(view.bytes));
-    if !matches!(target.first(), Some(b'/' | b'*')) {
-        out.push(b'/');
+    match target {
+        [b'/', ..] | b"*" => {}
+        // RFC 9112 section 3.2.4: the last proxy says so
+        [] if view.method() == b"OPTIONS" && !view.head.target_unclean => out.push(b'*'),
+        _ if view.method() == b"CONNECT" => {}
+        _ => out.push(b'/'),
     }
     if instead.is_none() && !view.head.target_unclean {
         out.extend_from_slice(target);
@@ -253,7 +272,7 @@ fn put_codings(view: RequestView<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"Transfer-Encoding: ");
     if view.head.extra_codings {
         for coding in values(view, Known::TransferEncoding).flat_map(list) {
-            let name = coding.split(|b| *b == b';').next().unwrap_or(coding).trim_ascii();
+            let name = trimmed(coding.split(|b| *b == b';').next().unwrap_or(coding));
             if !name.eq_ignore_ascii_case(b"identity") && !name.eq_ignore_ascii_case(b"chunked") {
                 out.extend_from_slice(name);
                 out.extend_from_slice(b", ");
@@ -264,10 +283,9 @@ fn put_codings(view: RequestView<'_>, out: &mut Vec<u8>) {
 }
 
 /// X-Amzn-Trace-Id (H5), the last line, without its CRLF.
-fn put_trace(received: Option<&[u8]>, fresh: &[u8], out: &mut Vec<u8>) {
+fn put_trace(received: &[u8], fresh: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"X-Amzn-Trace-Id: ");
-    let received = received.filter(|v| v.len() <= TRACE_LIMIT).unwrap_or(b"");
-    let parts = || received.split(|b| *b == b';').map(<[u8]>::trim_ascii).filter(|p| !p.is_empty());
+    let parts = || received.split(|b| *b == b';').map(trimmed).filter(|p| !p.is_empty());
     let is = |part: &[u8], key: &[u8]| part.get(..key.len()).is_some_and(|k| k.eq_ignore_ascii_case(key));
     if !parts().any(|p| is(p, b"Root=")) {
         out.extend_from_slice(b"Root=");
@@ -321,15 +339,16 @@ pub fn response(bytes: &[u8], head: &ResponseHead, plan: &Answer<'_>, out: &mut 
             .filter(|f| f.known == Known::Connection)
             .any(|f| list(f.value.of(bytes)).any(|option| option.eq_ignore_ascii_case(name)))
     };
+    // RFC 9112 section 6.1 and RFC 9110 section 8.6: neither framing field may stand in these
+    let sends_none = matches!(head.status, 100..=199 | 204);
     let mut lengths = 0;
     for (i, field) in head.fields.iter().enumerate() {
         let keeps = match field.known {
             Known::Other => !head.connection.lists_fields || !listed(field.name.of(bytes)),
             Known::ContentLength => {
                 lengths += 1;
-                lengths == 1 && !head.chunked
+                lengths == 1 && !head.chunked && !sends_none
             }
-            Known::TransferEncoding => head.chunked && plan.reframe != Reframe::Unchunk,
             Known::Upgrade => head.status == 101,
             known => !is_hop_by_hop(known),
         };
@@ -341,7 +360,9 @@ pub fn response(bytes: &[u8], head: &ResponseHead, plan: &Answer<'_>, out: &mut 
         }
     }
     lines.flush();
-    if plan.reframe == Reframe::Chunk {
+    debug_assert!(plan.reframe != Reframe::Chunk || head.content_length.is_none());
+    let is_chunked = head.chunked && plan.reframe == Reframe::Keep && plan.version != Version::Http10;
+    if (is_chunked || plan.reframe == Reframe::Chunk) && !sends_none {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
     out.extend_from_slice(plan.lines);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::certificate::Certificate;
 use crate::check::check_config;
-use crate::declared::{Codec, Cx, Defs, Fields, Group, Lasts, Section, Within, choice, declared};
+use crate::declared::{Codec, Cx, Defs, Fields, Lasts, Section, Within, choice, declared};
 use crate::guard::{NetworkAcl, SecurityGroup};
 use crate::load_balancer::LoadBalancer;
 use crate::primitive::Name;
@@ -38,7 +38,6 @@ declared! {
         /// By name. Numbered allow and deny, lowest number first, then deny.
         pub network_acls: BTreeMap<Name, NetworkAcl> = BTreeMap::new(),
         /// By name. Read before the load balancers, which forward to them.
-        #[note = note_groups]
         pub target_groups: BTreeMap<Name, TargetGroup> = BTreeMap::new(),
         /// By name.
         pub load_balancers: BTreeMap<Name, LoadBalancer> = BTreeMap::new(),
@@ -81,11 +80,6 @@ declared! {
         #[via = Lasts<0, 604_800_000>]
         pub deadline: Duration = Duration::from_secs(60),
     }
-}
-
-fn note_groups(groups: Option<&BTreeMap<Name, TargetGroup>>, cx: &mut Cx<'_>) {
-    let noted = |group: &TargetGroup| Group { protocol: group.protocol, stickiness: group.stickiness.clone() };
-    cx.groups = groups.into_iter().flatten().map(|(name, group)| (name.clone(), noted(group))).collect();
 }
 
 fn check_admin<'a>(admin: &Admin, fields: &Fields<'a>, cx: &mut Cx<'a>) {

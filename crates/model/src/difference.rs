@@ -21,8 +21,13 @@ pub struct Change {
 ///
 /// In a list, what is the same at both ends is set apart; of the rest, places are compared.
 pub fn difference(old: &Config, new: &Config) -> Vec<Change> {
+    difference_of_json(&old.to_json(), &new.to_json())
+}
+
+/// The same for configurations in their canonical JSON form, from which secrets may have been taken.
+pub fn difference_of_json(old: &Value, new: &Value) -> Vec<Change> {
     let mut changes = Vec::new();
-    compare(&old.to_json(), &new.to_json(), &mut String::new(), &mut changes);
+    compare(old, new, &mut String::new(), &mut changes);
     changes
 }
 

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::declared::{Codec, Cx, Defs, Token, declared, parsed, text_of};
+use crate::listener::inspect_answer;
 use crate::yaml::Node;
 
 declared! {
     /// Fixed response (R16).
     #[derive(Clone, Debug, PartialEq, Eq)]
+    #[inspect = inspect_answer]
     pub struct FixedResponse {
         /// 200 to 299, 400 to 599.
         #[via = FixedStatus]

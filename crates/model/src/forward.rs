@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::declared::{Codec, Cx, Defs, Fields, To, Token, Within, declared, named};
+use crate::declared::{Codec, Cx, Defs, Fields, Step, To, Token, Within, declared, named};
 use crate::listener::ListenerProtocol;
 use crate::primitive::Name;
 use crate::stickiness::{Stickiness, StickyFor};
@@ -64,7 +64,7 @@ impl Codec<Vec<WeightedGroup>> for Groups {
             return To::<TargetGroup>::read(node, cx).map(|name| vec![WeightedGroup { name, weight: 1 }]);
         }
         for entry in node.as_map().unwrap_or_default() {
-            To::<TargetGroup>::check(&entry.key, entry.mark, cx);
+            cx.within(Step::Key(&entry.key), |cx| To::<TargetGroup>::check(&entry.key, entry.mark, cx));
         }
         let weights = named(node, Self::expected, cx, <Weight as Codec<u16>>::read)?;
         if node.as_map().is_some_and(<[_]>::is_empty) {
@@ -101,9 +101,10 @@ fn check_forward<'a>(forward: &Forward, fields: &Fields<'a>, cx: &mut Cx<'a>) {
         let Some(known) = cx.groups.get(&group.name).cloned() else { continue };
         let name = group.name.as_str();
         if let Some(listener) = cx.listener
-            && !carries(listener, known.protocol)
+            && let Some(protocol) = known.protocol
+            && !carries(listener, protocol)
         {
-            let what = format!("{name} speaks {}, the listener {}", known.protocol.word(), listener.word());
+            let what = format!("{name} speaks {}, the listener {}", protocol.word(), listener.word());
             cx.fault(place(&group.name), what, Some("a target group of a protocol that goes with it".to_owned()));
         }
         if !is_weighted {
@@ -120,7 +121,7 @@ fn check_forward<'a>(forward: &Forward, fields: &Fields<'a>, cx: &mut Cx<'a>) {
     if forward.stickiness.is_some() && cx.listener.is_some_and(|listener| !listener.is_http()) {
         fields.only_with("stickiness", "it on http and https listeners only", cx);
     }
-    if !forward.groups.is_empty() && forward.groups.iter().all(|group| group.weight == 0) && !cx.has_faults() {
+    if !forward.groups.is_empty() && forward.groups.iter().all(|group| group.weight == 0) {
         cx.warn(groups.map_or(fields.mark(), |node| node.mark), "all weights are 0: every request is answered 503");
     }
 }

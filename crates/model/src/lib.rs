@@ -30,8 +30,8 @@ pub mod template;
 mod yaml;
 
 pub use self::config::Config;
-pub use self::difference::{Change, difference};
+pub use self::difference::{Change, difference, difference_of_json};
 pub use self::fault::{Fault, Faults};
-pub use self::parse::{Parsed, schema};
+pub use self::parse::{Parsed, place, schema};
 pub use self::redact::redact;
 pub use self::resolve::Resolve;

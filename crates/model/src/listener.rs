@@ -15,12 +15,12 @@ use crate::guard::NetworkAcl;
 use crate::load_balancer::LoadBalancerKind;
 use crate::primitive::{Bind, Name};
 use crate::rule::Rule;
-use crate::yaml::{Node, NodeValue};
+use crate::yaml::{Node, NodeValue, Scalar};
 
 declared! {
     /// A listener of a load balancer.
     #[derive(Clone, Debug, PartialEq, Eq)]
-    #[check = check_listener]
+    #[inspect = inspect_listener]
     pub struct Listener {
         /// On all addresses of the machine, IPv4 and IPv6; or `address` in its place. 0 lets the system choose.
         #[key = "port"]
@@ -144,8 +144,8 @@ fn check_mutual<'a>(mutual: &MutualAuthentication, fields: &Fields<'a>, cx: &mut
     }
 }
 
-fn check_listener<'a>(listener: &Listener, fields: &Fields<'a>, cx: &mut Cx<'a>) {
-    let protocol = listener.protocol;
+fn inspect_listener<'a>(fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    let Some(protocol) = cx.listener else { return };
     let (fits, words) = match cx.load_balancer {
         Some(LoadBalancerKind::Network) => (!protocol.is_http(), "tcp, tls, udp, tcp_udp or tls_passthrough"),
         Some(LoadBalancerKind::Application) => (protocol.is_http(), "http or https"),
@@ -156,11 +156,12 @@ fn check_listener<'a>(listener: &Listener, fields: &Fields<'a>, cx: &mut Cx<'a>)
         let what = format!("{} is not for a load balancer of type {kind}", protocol.word());
         fields.wrong("protocol", what, words, cx);
     }
-    if listener.http3 && protocol != ListenerProtocol::Https {
+    let wants_http3 = fields.get("http3").and_then(Node::as_scalar).and_then(Scalar::as_bool) == Some(true);
+    if wants_http3 && protocol != ListenerProtocol::Https {
         fields.wrong("http3", "needs TLS", "false or protocol: https", cx);
     }
     if protocol.is_tls() {
-        if listener.certificates.is_empty() && !has_items(fields.get("certificates")) {
+        if !has_items(fields.get("certificates")) {
             fields.missing("certificates", "at least one", cx);
         }
     } else {
@@ -174,6 +175,14 @@ fn check_listener<'a>(listener: &Listener, fields: &Fields<'a>, cx: &mut Cx<'a>)
     }
     if protocol == ListenerProtocol::Udp {
         fields.only_with("proxy_protocol", "it on listeners that accept connections", cx);
+    }
+}
+
+/// Redirects and fixed responses are HTTP; a listener that reads none has no other action than to forward.
+pub(crate) fn inspect_answer<'a>(fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    if let Some(listener) = cx.listener.filter(|listener| !listener.is_http()) {
+        let what = format!("cannot be answered on a {} listener", listener.word());
+        cx.fault(fields.mark(), what, Some("forward".to_owned()));
     }
 }
 

@@ -84,3 +84,31 @@ pub fn schema() -> Value {
         "$defs": defs.0,
     })
 }
+
+/// Where a path of a fault, such as `load_balancers.shop.listeners.http`, stands in a text: line and column, from 1. The
+/// deepest part of the path that the text has; none for a text that is no YAML.
+pub fn place(text: &str, path: &str) -> Option<(u32, u32)> {
+    let (root, _) = yaml::read(text, &crate::resolve::Nothing);
+    let mut node = root.as_ref()?;
+    let mut mark = node.mark;
+    let mut rest = path;
+    while !rest.is_empty() {
+        let next = match (rest.strip_prefix('['), node.as_map()) {
+            (Some(index), _) => index.split_once(']').and_then(|(index, rest)| {
+                let node = node.items().get(index.parse::<usize>().ok()?)?;
+                Some((node, node.mark, rest))
+            }),
+            // names may have dots in them, so the longest key that fits is the one
+            (None, Some(entries)) => entries
+                .iter()
+                .filter_map(|entry| Some((entry, rest.strip_prefix(entry.key.as_str())?)))
+                .filter(|(_, rest)| rest.is_empty() || rest.starts_with(['.', '[']))
+                .max_by_key(|(entry, _)| entry.key.len())
+                .map(|(entry, rest)| (&entry.node, entry.mark, rest)),
+            (None, None) => None,
+        };
+        let Some((deeper, at, left)) = next else { break };
+        (node, mark, rest) = (deeper, at, left.strip_prefix('.').unwrap_or(left));
+    }
+    Some((mark.line, mark.column))
+}

@@ -3,13 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::declared::{Codec, Cx, Defs, Fields, declared, parsed};
-use crate::listener::ListenerProtocol;
+use crate::listener::{ListenerProtocol, inspect_answer};
 use crate::template::{Template, TemplatePart};
 use crate::yaml::Node;
 
 declared! {
     /// Redirect (R15). Absent parts keep the request's own; at least one must differ.
     #[derive(Clone, Debug, PartialEq, Eq)]
+    #[inspect = inspect_answer]
     #[check = check_redirect]
     pub struct Redirect {
         /// `HTTP`, `HTTPS`, or absent for `#{protocol}`.
@@ -43,13 +44,15 @@ pub enum Scheme {
 }
 
 fn check_redirect<'a>(redirect: &Redirect, fields: &Fields<'a>, cx: &mut Cx<'a>) {
-    let is = |template: &Template, text: &str| template.to_string() == text;
-    let keeps = redirect.protocol.is_none()
-        && is(&redirect.host, "#{host}")
-        && is(&redirect.port, "#{port}")
-        && is(&redirect.path, "/#{path}")
-        && is(&redirect.query, "#{query}");
-    if keeps && !["protocol", "host", "port", "path", "query"].iter().any(|key| fields.has(key) && cx.has_faults()) {
+    let defaults = [
+        ("protocol", "#{protocol}"),
+        ("host", "#{host}"),
+        ("port", "#{port}"),
+        ("path", "/#{path}"),
+        ("query", "#{query}"),
+    ];
+    let keeps = |(key, default)| !fields.has(key) || fields.get(key).and_then(Node::as_text) == Some(default);
+    if defaults.into_iter().all(keeps) {
         let expected = "a protocol, host, port, path or query other than the request's";
         cx.fault(fields.mark(), "leads to where the request came from", Some(expected.to_owned()));
     }

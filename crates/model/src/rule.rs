@@ -11,7 +11,7 @@ use crate::yaml::Node;
 declared! {
     /// A rule; its place in the listener's list is its priority.
     #[derive(Clone, Debug, PartialEq, Eq)]
-    #[check = check_rule]
+    #[inspect = inspect_rule]
     pub struct Rule {
         /// Shown in logs and status; absent: its number in the list, from 1.
         pub name: Option<Name> = None,
@@ -51,9 +51,8 @@ declared! {
     }
 }
 
-fn check_rule<'a>(rule: &Rule, fields: &Fields<'a>, cx: &mut Cx<'a>) {
-    let rewrites = rule.transforms != Transforms::default();
-    if rewrites && cx.listener.is_some_and(|protocol| !protocol.is_http()) {
+fn inspect_rule<'a>(fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    if cx.listener.is_some_and(|protocol| !protocol.is_http()) {
         fields.only_with("transforms", "transforms on http and https listeners only", cx);
     }
 }

@@ -250,6 +250,7 @@ fn default_version(protocol: Option<TargetProtocol>) -> HttpVersion {
 }
 
 fn check_group<'a>(group: &TargetGroup, fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    cx.note_group(group.stickiness.clone());
     if group.protocol == TargetProtocol::Grpc && group.version == HttpVersion::Http1 {
         fields.wrong("version", "http1 cannot carry gRPC", "http2", cx);
     }

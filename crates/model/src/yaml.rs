@@ -3,5 +3,5 @@
 mod node;
 mod read;
 
-pub(crate) use self::node::{Entry, Mark, Node, NodeValue, Style};
+pub(crate) use self::node::{Entry, Mark, Node, NodeValue, Scalar, Style};
 pub(crate) use self::read::read;

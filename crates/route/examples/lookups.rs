@@ -111,11 +111,15 @@ fn head((host, target, tenant): &(String, String, String)) -> (Vec<u8>, RequestH
 
 fn nanoseconds(table: &Table, heads: &[(Vec<u8>, RequestHead)], rounds: usize) -> f64 {
     let peer: IpAddr = [192, 0, 2, 1].into();
-    let start = Instant::now();
-    for (bytes, head) in heads.iter().cycle().take(rounds) {
-        black_box(table.find(RequestView { bytes, head }, black_box(peer)));
-    }
-    start.elapsed().as_nanos() as f64 / rounds as f64
+    let round = || {
+        let start = Instant::now();
+        for (bytes, head) in heads.iter().cycle().take(rounds) {
+            black_box(table.find(RequestView { bytes, head }, black_box(peer)));
+        }
+        start.elapsed().as_nanos() as f64 / rounds as f64
+    };
+    // The best of several: the rest is what else the machine had to do.
+    (0..7).map(|_| round()).fold(f64::INFINITY, f64::min)
 }
 
 fn main() {
@@ -131,8 +135,7 @@ fn main() {
             let compile = start.elapsed().as_secs_f64() * 1e3;
             let ask = |numbers: Vec<usize>| {
                 let heads: Vec<_> = numbers.into_iter().map(|i| head(&(kind.request)(i))).collect();
-                nanoseconds(&table, &heads, 20_000);
-                nanoseconds(&table, &heads, 200_000)
+                nanoseconds(&table, &heads, 50_000)
             };
             let last = ask(vec![count - 1]);
             let spread = ask((0..4_096).map(|i| i * 7_919 % count).collect());

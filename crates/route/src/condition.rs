@@ -11,14 +11,14 @@ use headworks_model::condition::{Conditions, QueryMatch};
 
 use crate::cidr::Cidrs;
 use crate::error::Fault;
-use crate::matcher::{Matcher, Matchers};
+use crate::matcher::{Matcher, Matchers, Values};
 use crate::wildcard::{Case, Wildcard};
 
 /// One thing that must hold.
 #[derive(Clone, Debug)]
 pub(crate) enum Test {
     Method(Box<[Box<[u8]>]>),
-    Text(Subject, Box<[Matcher]>),
+    Text(Subject, Values),
     SourceIp(Cidrs),
     Header(Box<HeaderTest>),
     Query(Box<[QueryTest]>),
@@ -42,7 +42,7 @@ pub(crate) enum Subject {
 pub(crate) struct HeaderTest {
     /// Lower case.
     pub(crate) name: Box<[u8]>,
-    pub(crate) values: Box<[Matcher]>,
+    pub(crate) values: Values,
 }
 
 /// A parameter whose key and value match.
@@ -136,7 +136,7 @@ impl QueryTest {
 impl Test {
     /// A rank, for doing the cheap and telling tests first.
     fn cost(&self) -> u8 {
-        let of = |values: &[Matcher], plain| if values.iter().any(Matcher::is_regex) { 8 } else { plain };
+        let of = |values: &Values, plain| if values.as_slice().iter().any(Matcher::is_regex) { 8 } else { plain };
         match self {
             Test::Never => 0,
             Test::Text(_, values) => of(values, 1),
@@ -151,10 +151,7 @@ impl Test {
     #[inline]
     pub(crate) fn holds(&self, request: &RequestView<'_>, peer: IpAddr) -> bool {
         match self {
-            Test::Text(subject, values) => {
-                let text = subject.of(request);
-                values.iter().any(|value| value.matches(text, subject.case()))
-            }
+            Test::Text(subject, values) => values.match_any(subject.of(request), subject.case()),
             Test::Method(methods) => {
                 let method = request.method();
                 methods.iter().any(|m| **m == *method)
@@ -176,7 +173,7 @@ impl Test {
 impl HeaderTest {
     fn holds(&self, request: &RequestView<'_>) -> bool {
         request.fields().any(|(name, value)| {
-            name.eq_ignore_ascii_case(&self.name) && self.values.iter().any(|v| v.matches(value, Case::Insensitive))
+            name.eq_ignore_ascii_case(&self.name) && self.values.match_any(value, Case::Insensitive)
         })
     }
 }

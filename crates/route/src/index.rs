@@ -15,8 +15,8 @@ use std::ops::Range;
 use headworks_message::RequestView;
 
 use crate::condition::{Subject, Test, parameters};
+use crate::exact::Exact;
 use crate::index::text::{Hit, TextIndex};
-use crate::trie::Trie;
 
 pub(crate) use crate::index::build::build;
 
@@ -62,7 +62,7 @@ enum By {
 /// An index of values for each of several names.
 #[derive(Debug)]
 struct Keyed {
-    names: Trie,
+    names: Exact,
     values: Box<[TextIndex]>,
 }
 
@@ -93,6 +93,8 @@ impl Search<'_, '_> {
             return;
         }
         match &node.kind {
+            // A list of one need not be read.
+            Kind::List(start, end) if start + 1 == *end => self.try_rule(node.first),
             Kind::List(start, end) => self.list(*start as usize..*end as usize),
             Kind::Branch(branch) => {
                 self.branch(&branch.by);
@@ -120,11 +122,9 @@ impl Search<'_, '_> {
     }
 
     fn keyed(&mut self, keyed: &Keyed, name: &[u8], value: &[u8]) {
-        keyed.names.walk(name, |place| {
-            if let Some(index) = keyed.values.get(place as usize) {
-                self.text(index, value);
-            }
-        });
+        if let Some(index) = keyed.names.find(name).and_then(|place| keyed.values.get(place as usize)) {
+            self.text(index, value);
+        }
     }
 
     #[inline]

@@ -13,13 +13,14 @@ pub mod weighted;
 
 mod cidr;
 mod condition;
+mod exact;
 mod index;
 mod matcher;
 mod trie;
 mod uri;
 mod wildcard;
 
-pub use error::CompileError;
+pub use error::{CompileError, Fault};
 pub use explain::{Condition, Verdict, explain};
 pub use redirect::{Arrival, RedirectError};
 pub use table::Table;

@@ -36,9 +36,9 @@ pub(crate) fn encode(part: Part, text: &[u8], out: &mut Vec<u8>) {
     while let Some((byte, after)) = rest.split_first() {
         let encoded = matches!((byte, after), (b'%', [a, b, ..]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
         if encoded || part.allows(*byte) {
-            out.push(*byte)
+            out.push(*byte);
         } else {
-            escape(*byte, out)
+            escape(*byte, out);
         }
         rest = after;
     }

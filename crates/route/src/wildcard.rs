@@ -31,12 +31,15 @@ pub(crate) enum Wildcard {
 }
 
 /// What a text must have, at least, to match: what an index can be keyed by.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Key {
+    /// The text itself.
     Exact(Vec<u8>),
+    /// How it begins.
     Prefix(Vec<u8>),
+    /// How it ends.
     Suffix(Vec<u8>),
-    /// Nothing useful.
+    /// Nothing in particular.
     None,
 }
 

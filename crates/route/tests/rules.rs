@@ -1,7 +1,11 @@
 //! What rules match, row by row of the reference (R1 to R10), by the table and by the plain evaluation alike.
 
+#![expect(clippy::unwrap_used, reason = "a table that does not compile should fail")]
+
 mod support;
 
+use headworks_model::condition::Conditions;
+use headworks_model::rule::Rule;
 use headworks_route::{Condition, Table, explain};
 use support::{request, rule};
 
@@ -23,8 +27,8 @@ fn check(rules: &[&str], line: &str, expected: Option<usize>) {
         |i| format!("path=~^/crowd{i}$"),
         |i| format!("host=~^crowd{i}$"),
     ];
-    let crowd = (0..240).map(|i| rule(&crowds.get(i % 6).unwrap()(i)));
-    let many: Vec<_> = crowd.chain(declared.clone()).collect();
+    let crowd = (0..240).map(|i| rule(&crowds[i % 6](i)));
+    let many: Vec<_> = crowd.chain(declared).collect();
     let found = Table::compile(&many).unwrap().find(request.view(), request.peer);
     assert_eq!(found, expected.map(|e| e + 240), "in a crowd: {line}");
 }
@@ -210,4 +214,45 @@ fn an_explanation_names_what_failed() {
     let expected = ["host", "header x", "all[0].query", "not.method"].map(|f| Some(f.to_owned()));
     assert_eq!(failed, expected.into_iter().chain([None]).collect::<Vec<_>>());
     assert_eq!(Condition::Header("x".to_owned()).to_string(), "header x");
+}
+
+#[test]
+fn what_stands_under_not_may_be_sets_and_nots_itself() {
+    let both = rule("path=/a method=GET").conditions;
+    let mut neither = rule("");
+    neither.conditions.not = Some(Box::new(Conditions { all: vec![both], ..Conditions::default() }));
+    let mut only = rule("");
+    let not_get = Box::new(rule("!method=GET").conditions);
+    only.conditions.not = Some(not_get);
+    let answers = |rule: &Rule, line| {
+        let request = request(line);
+        let rules = std::slice::from_ref(rule);
+        let found = Table::compile(rules).unwrap().find(request.view(), request.peer).is_some();
+        assert_eq!(explain(rules, request.view(), request.peer).pop().unwrap().failed.is_none(), found, "{line}");
+        found
+    };
+    assert!(!answers(&neither, "GET a.test /a"), "both hold");
+    assert!(answers(&neither, "PUT a.test /a"), "one of the set fails, and with it the set");
+    assert!(answers(&only, "GET a.test /"), "not not GET is GET");
+    assert!(!answers(&only, "PUT a.test /"));
+}
+
+#[test]
+fn expressions_too_large_for_one_set_are_still_found() {
+    let rules: Vec<_> = (0..64).map(|i| rule(&format!(r"path=~^/\w{{20}}/{i}$"))).collect();
+    let table = Table::compile(&rules).unwrap();
+    for i in [0, 31, 63] {
+        let request = request(&format!("GET a.test /{}/{i}", "w".repeat(20)));
+        assert_eq!(table.find(request.view(), request.peer), Some(i));
+    }
+}
+
+#[test]
+fn many_hosts_times_many_paths_do_not_outgrow_the_rules() {
+    let values = |name: &str| (0..300).map(|i| format!("{name}{i}.test")).collect::<Vec<_>>().join("|");
+    let line = format!("host={} path={}", values("h"), values("/p"));
+    let rules: Vec<_> = (0..20).map(|i| rule(&format!("{line} h:x={i}"))).collect();
+    let table = Table::compile(&rules).unwrap();
+    let request = request("GET h299.test /p299.test x:19");
+    assert_eq!(table.find(request.view(), request.peer), Some(19));
 }

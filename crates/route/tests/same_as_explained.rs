@@ -1,6 +1,8 @@
 //! The table finds what the plain evaluation finds, for random rules and requests over alphabets so small that they
 //! often meet. `HEADWORKS_SEED=n` replays the one table that a failure names.
 
+#![expect(clippy::unwrap_used, reason = "a table that does not compile should fail")]
+
 mod support;
 
 use headworks_route::{Table, explain};
@@ -154,7 +156,7 @@ fn the_table_finds_what_the_plain_evaluation_finds() {
         compare(seed.parse().unwrap());
         return;
     }
-    let tables = 1_500;
+    let tables = 800;
     let matched: usize = (0..tables).map(compare).sum();
     assert!(matched > 12 * tables as usize / 4, "too few matches to mean anything: {matched}");
 }

@@ -1,3 +1,41 @@
-//! The binary.
+//! The binary `headworks`: command line in, exit status out.
+
+mod admin;
+mod check;
+mod cli;
+mod client;
+mod demo;
+mod file;
+mod keys;
+mod proxy;
+mod reload;
+mod run;
 mod shop;
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    start_logging(&cli.command);
+    match cli.command {
+        cli::Command::Run(args) => run::main(&args),
+        cli::Command::Check(args) => check::main(&args),
+        cli::Command::Reload(args) => reload::main(&args),
+        cli::Command::Proxy(args) => proxy::main(&args),
+        cli::Command::Demo(args) => demo::main(&args),
+        cli::Command::DemoShop(args) => demo::shop_main(args),
+        cli::Command::Schema => check::schema(),
+    }
+}
+
+/// The program's own log goes to standard error; `HEADWORKS_LOG` sets its level and filters (`debug`,
+/// `headworks_edge=debug`).
+fn start_logging(command: &cli::Command) {
+    let quiet = matches!(command, cli::Command::Demo(_) | cli::Command::DemoShop(_));
+    let default = if quiet { "warn" } else { "info" };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HEADWORKS_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}

@@ -109,3 +109,14 @@ impl ListenerPlan {
         index.and_then(|i| self.rules.get(i)).unwrap_or(&self.default)
     }
 }
+
+impl ListenerPlan {
+    /// Hits of each rule, the default last, over workers and earlier plans.
+    pub(crate) fn total_hits(&self) -> Vec<u64> {
+        let mut total = self.earlier_hits.clone();
+        for worker in &self.hits {
+            total.iter_mut().zip(worker).for_each(|(sum, count)| *sum += count.read());
+        }
+        total
+    }
+}

@@ -3,7 +3,7 @@
 pub(crate) mod access_log;
 pub(crate) mod counters;
 pub(crate) mod histogram;
-pub(crate) mod metrics;
+pub mod metrics;
 pub(crate) mod record;
 pub mod status;
 mod time;

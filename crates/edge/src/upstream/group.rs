@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use headworks_balance::{Algorithm, Choice, GroupKey, Moment, Picker, RetryBudget, Roster, TargetKey};
+use headworks_balance::{
+    Algorithm, Choice, GroupKey, Moment, Picker, Reason, RetryBudget, Roster, State, TargetKey, TargetReport,
+};
 use headworks_model::target_group::TargetGroup;
 
 use super::target::{TargetLocal, TargetShared};
@@ -28,6 +30,61 @@ pub(crate) struct GroupShared {
     generation: AtomicU64,
     /// By worker.
     pub(crate) counters: Vec<GroupCounters>,
+    report: ArcSwap<Vec<TargetState>>,
+}
+
+/// What is known of a target, for status and metrics.
+pub(crate) struct TargetState {
+    pub(crate) address: String,
+    pub(crate) weight: u32,
+    /// With slow start, mitigation and the like taken off.
+    pub(crate) effective_weight: f64,
+    pub(crate) state: &'static str,
+    pub(crate) reason: Option<&'static str>,
+    pub(crate) description: Option<String>,
+    pub(crate) is_healthy: bool,
+    pub(crate) in_slow_start: bool,
+    pub(crate) ejected: bool,
+    pub(crate) anomalous: bool,
+    pub(crate) mitigated: bool,
+    pub(crate) shared: Option<Arc<TargetShared>>,
+}
+
+impl TargetState {
+    pub(crate) fn of(report: &TargetReport, shared: Arc<TargetShared>, effective_weight: f64) -> TargetState {
+        TargetState {
+            address: shared.display.clone(),
+            weight: report.weight,
+            effective_weight,
+            state: report.status.state.as_str(),
+            reason: report.status.reason.map(|r| r.as_str()),
+            description: report.status.description().map(|d| d.into_owned()),
+            is_healthy: matches!(report.status.state, State::Healthy | State::Unavailable),
+            in_slow_start: report.in_slow_start,
+            ejected: report.ejected,
+            anomalous: report.anomalous,
+            mitigated: report.mitigated,
+            shared: Some(shared),
+        }
+    }
+
+    /// A declared name that stands for no address.
+    pub(crate) fn unresolved(address: String, weight: u16, error: String) -> TargetState {
+        TargetState {
+            address,
+            weight: u32::from(weight),
+            effective_weight: 0.0,
+            state: State::Unavailable.as_str(),
+            reason: Some(Reason::IpUnusable.as_str()),
+            description: Some(error),
+            is_healthy: false,
+            in_slow_start: false,
+            ejected: false,
+            anomalous: false,
+            mitigated: false,
+            shared: None,
+        }
+    }
 }
 
 impl GroupShared {
@@ -38,12 +95,22 @@ impl GroupShared {
             published: ArcSwap::from_pointee(first),
             generation: AtomicU64::new(1),
             counters: (0..workers).map(|_| GroupCounters::default()).collect(),
+            report: ArcSwap::default(),
         }
     }
 
     pub(crate) fn publish(&self, published: Published) {
         self.published.store(Arc::new(published));
         self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    pub(crate) fn publish_report(&self, report: Vec<TargetState>) {
+        self.report.store(Arc::new(report));
+    }
+
+    /// Its targets, registered and draining.
+    pub(crate) fn report(&self) -> Arc<Vec<TargetState>> {
+        self.report.load_full()
     }
 
     pub(crate) fn published(&self) -> Arc<Published> {

@@ -29,6 +29,11 @@ pub(crate) struct TargetShared {
 }
 
 impl TargetShared {
+    pub(crate) fn new(key: TargetKey, display: String, endpoint: Endpoint, workers: usize) -> TargetShared {
+        let counters = (0..workers).map(|_| TargetCounters::default()).collect();
+        TargetShared { key, display, endpoint, counters, cut: AtomicBool::new(false) }
+    }
+
     /// Requests in flight, over all workers.
     pub(crate) fn in_flight(&self) -> u32 {
         self.counters.iter().map(|c| c.in_flight.load(Ordering::Relaxed)).sum()

@@ -29,14 +29,15 @@ pub(crate) struct Cx<'a> {
     pub(crate) load_balancer: Option<LoadBalancerKind>,
     /// The protocol of the listener that is being read.
     pub(crate) listener: Option<ListenerProtocol>,
-    /// Target groups that were read without a fault of their own.
+    /// The target groups, as far as they could be read.
     pub(crate) groups: HashMap<Name, Group>,
 }
 
 /// What a forward has to know of a target group.
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
-    pub(crate) protocol: TargetProtocol,
+    /// Absent when it is not known what it was meant to be.
+    pub(crate) protocol: Option<TargetProtocol>,
     pub(crate) stickiness: Option<Stickiness>,
 }
 
@@ -113,8 +114,18 @@ impl<'a> Cx<'a> {
         self.faults.push(Fault { file, line: mark.line, column: mark.column, path, what, expected: None });
     }
 
-    pub(crate) fn has_faults(&self) -> bool {
-        !self.faults.is_empty()
+    /// How many faults there are by now.
+    pub(crate) fn fault_count(&self) -> usize {
+        self.faults.len()
+    }
+
+    /// The target group that was just read is this one, under the name the path ends with.
+    pub(crate) fn note_group(&mut self, stickiness: Option<Stickiness>) {
+        if let Some(Step::Key(name)) = self.path.last()
+            && let Ok(name) = Name::new(name)
+        {
+            self.groups.insert(name, Group { protocol: self.group_protocol, stickiness });
+        }
     }
 
     /// Faults and warnings, each by place.

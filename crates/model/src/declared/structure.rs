@@ -3,15 +3,17 @@
 /// Declares a struct that is read from a mapping.
 ///
 /// Before the struct: `#[short = "key"]` lets a value that is no mapping stand for that key, and `#[check = function]`
-/// names a `fn(&Self, &Fields, &mut Cx)` for what fields must be to each other. On a field: `#[key = "type"]` for a key
+/// names a `fn(&Self, &Fields, &mut Cx)` for what fields must be to each other, `#[inspect = function]` a
+/// `fn(&Fields, &mut Cx)` for the same when it should be said even if a field is not usable. On a field: `#[key = "type"]` for a key
 /// that is not the field's name, `#[also = "key"]` for a second key that the codec reads, `#[via = Codec]`,
-/// `#[note = function]` to tell the context its value before the next field is read. `= value` is its default;
+/// `#[note = function]` to tell the context its value, `None` when that is wrong, before the next field is read. `= value` is its default;
 /// `=> value` a default that may use the fields before it, each an `Option`.
 macro_rules! declared {
     (
         $(#[doc = $doc:literal])*
         $(#[derive($($derive:ident),*)])?
         $(#[short = $short:literal])?
+        $(#[inspect = $inspect:path])?
         $(#[check = $check:path])?
         $vis:vis struct $name:ident {
             $(
@@ -51,14 +53,16 @@ macro_rules! declared {
                     node, Self::KEYS, short, <Self as $crate::declared::Declared>::expected, cx,
                 )?;
                 $(
+                    $crate::declared::declared!(@count before cx $($note)?);
                     let $field = <$crate::declared::declared!(@via $($via)?) as $crate::declared::Codec<$type>>::field(
                         &fields,
                         $crate::declared::declared!(@key $field $($key)?),
                         $crate::declared::declared!(@default $($default)? $(=> $derived)?),
                         cx,
                     );
-                    $($note($field.as_ref(), cx);)?
+                    $($note($field.as_ref().filter(|_| cx.fault_count() == before), cx);)?
                 )*
+                $($inspect(&fields, cx);)?
                 let value = Self { $($field: $field?,)* };
                 $($check(&value, &fields, cx);)?
                 Some(value)
@@ -118,6 +122,8 @@ macro_rules! declared {
 
     (@key $field:ident) => { stringify!($field) };
     (@key $field:ident $key:literal) => { $key };
+    (@count $before:ident $cx:ident) => {};
+    (@count $before:ident $cx:ident $note:path) => { let $before = $cx.fault_count(); };
     (@via) => { $crate::declared::Plain };
     (@via $via:ty) => { $via };
     (@default) => { None };

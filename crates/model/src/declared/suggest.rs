@@ -9,7 +9,9 @@ pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
     if length > LONGEST {
         return None;
     }
-    let near = |(distance, candidate): &(usize, &str)| *distance <= (length.max(candidate.len()) / 3).max(1);
+    let near = |(distance, candidate): &(usize, &str)| {
+        *distance <= (length.max(candidate.len()) / 3).max(1) && *distance < length
+    };
     known.into_iter().map(|candidate| (distance(word, candidate), candidate)).filter(near).min().map(|(_, found)| found)
 }
 

@@ -1,10 +1,10 @@
 //! Growing the tree: rules are told apart by host, then path, then a header, then a parameter, while that helps.
 
 use crate::condition::{HeaderTest, QueryTest, Subject, Test};
+use crate::exact::Exact;
 use crate::index::text::TextIndex;
 use crate::index::{Branch, By, Index, Keyed, Kind, Node};
-use crate::matcher::Matcher;
-use crate::trie::{Direction, Extent, Trie};
+use crate::matcher::{Matcher, Values};
 use crate::wildcard::{Case, Key, Wildcard};
 
 /// What a branch can read, in the order in which it is tried.
@@ -30,7 +30,7 @@ const ENTRIES: usize = 1 << 16;
 
 /// What one value of a condition asks of the text.
 enum Want<'r> {
-    Literal(Direction, Vec<u8>, Extent),
+    Literal(Key),
     Expression(&'r str),
 }
 
@@ -53,25 +53,25 @@ pub(crate) fn build(rules: &[Box<[Test]>]) -> Index {
     let limit = rules.len().saturating_mul(ENTRIES_PER_RULE).max(ENTRIES);
     let mut builder = Builder { rules, nodes: Vec::new(), lists: Vec::new(), limit };
     let possible = rules.iter().zip(0..).filter(|(tests, _)| !tests.iter().any(|t| matches!(t, Test::Never)));
-    let root = builder.node(possible.map(|(_, rule)| rule).collect(), DIMENSIONS);
+    let root = builder.node(&possible.map(|(_, rule)| rule).collect::<Vec<_>>(), DIMENSIONS);
     Index { nodes: builder.nodes.into(), lists: builder.lists.into(), root }
 }
 
 impl<'r> Builder<'r> {
     /// Adds a node for `group` (ascending), told apart by what is left of the dimensions.
-    fn node(&mut self, group: Vec<u32>, dimensions: &[Dimension]) -> u32 {
+    fn node(&mut self, group: &[u32], dimensions: &[Dimension]) -> u32 {
         if group.len() > FEW && self.lists.len() < self.limit {
             let mut left = dimensions;
             while let Some((dimension, rest)) = left.split_first() {
                 left = rest;
-                let (keyed, others) = self.divide(&group, *dimension, rest);
+                let (keyed, others) = self.divide(group, *dimension, rest);
                 // Dividing must leave less behind, or it is not worth its own cost.
                 if others.len() + FEW <= group.len() {
-                    return self.branch(*dimension, &keyed, others, rest);
+                    return self.branch(*dimension, &keyed, &others, rest);
                 }
             }
         }
-        self.list(&group)
+        self.list(group)
     }
 
     fn list(&mut self, group: &[u32]) -> u32 {
@@ -80,7 +80,7 @@ impl<'r> Builder<'r> {
         self.push(group.first().copied(), Kind::List(start, self.lists.len() as u32))
     }
 
-    fn branch(&mut self, dimension: Dimension, keyed: &[u32], others: Vec<u32>, rest: &[Dimension]) -> u32 {
+    fn branch(&mut self, dimension: Dimension, keyed: &[u32], others: &[u32], rest: &[Dimension]) -> u32 {
         let first = keyed.first().copied().into_iter().chain(others.first().copied()).min();
         let mut entries: Vec<Entry<'r>> = Vec::new();
         for rule in keyed {
@@ -127,8 +127,8 @@ impl<'r> Builder<'r> {
     fn entries(&self, rule: u32, dimension: Dimension) -> Option<Vec<Entry<'r>>> {
         let tests: &'r [Test] = self.rules.get(rule as usize)?;
         tests.iter().find_map(|test| match (dimension, test) {
-            (Dimension::Host, Test::Text(Subject::Host, values)) => texts(values, Direction::Backward, rule),
-            (Dimension::Path, Test::Text(Subject::Path, values)) => texts(values, Direction::Forward, rule),
+            (Dimension::Host, Test::Text(Subject::Host, values)) => texts(values, rule),
+            (Dimension::Path, Test::Text(Subject::Path, values)) => texts(values, rule),
             (Dimension::Header, Test::Header(header)) => Some(fields(header, rule)),
             (Dimension::Query, Test::Query(wanted)) => wanted.iter().map(|w| parameter(w, rule)).collect(),
             _ => None,
@@ -137,13 +137,10 @@ impl<'r> Builder<'r> {
 
     /// An index of one text's values, with a node for each distinct value.
     fn text(&mut self, case: Case, entries: Vec<Entry<'r>>, rest: &[Dimension]) -> TextIndex {
-        let mut literals = Vec::with_capacity(entries.len());
-        let mut expressions = Vec::new();
+        let (mut literals, mut expressions) = (Vec::with_capacity(entries.len()), Vec::new());
         for entry in entries {
             match entry.want {
-                Want::Literal(direction, key, extent) => {
-                    literals.push(((direction == Direction::Backward, key, extent), entry.rule));
-                }
+                Want::Literal(key) => literals.push((key, entry.rule)),
                 Want::Expression(text) => expressions.push((text, entry.rule)),
             }
         }
@@ -151,10 +148,9 @@ impl<'r> Builder<'r> {
         literals.dedup();
         let mut keys = Vec::new();
         for same in literals.chunk_by(|(a, _), (b, _)| a == b) {
-            let Some(((backward, key, extent), _)) = same.first() else { continue };
-            let node = self.node(same.iter().map(|(_, rule)| *rule).collect(), rest);
-            let direction = if *backward { Direction::Backward } else { Direction::Forward };
-            keys.push((direction, key.clone(), *extent, node));
+            let Some((key, _)) = same.first() else { continue };
+            let group: Vec<u32> = same.iter().map(|(_, rule)| *rule).collect();
+            keys.push((key.clone(), self.node(&group, rest)));
         }
         TextIndex::new(case, keys, &expressions)
     }
@@ -171,46 +167,37 @@ impl<'r> Builder<'r> {
             while let Some(entry) = entries.next_if(|e| e.name == name) {
                 same.push(entry);
             }
-            names.push((name.to_vec(), Extent::Exact, values.len() as u32));
+            names.push((name.to_vec(), values.len() as u32));
             values.push(self.text(Case::Insensitive, same, rest));
         }
-        Keyed { names: Trie::new(Direction::Forward, Case::Insensitive, names), values: values.into() }
+        Keyed { names: Exact::new(Case::Insensitive, &names), values: values.into() }
     }
 }
 
 /// The entries of a host or path condition; `None` when some value has no literal part.
-fn texts(values: &[Matcher], exact: Direction, rule: u32) -> Option<Vec<Entry<'_>>> {
-    let entry = |value| Some(Entry { name: &[], want: want(value, exact)?, rule });
-    values.iter().map(entry).collect()
+fn texts(values: &Values, rule: u32) -> Option<Vec<Entry<'_>>> {
+    let told = |want: &Want<'_>| !matches!(want, Want::Literal(Key::None));
+    values
+        .as_slice()
+        .iter()
+        .map(|value| Some(Entry { name: &[], want: Some(want(value)).filter(told)?, rule }))
+        .collect()
 }
 
 /// The entries of a header condition: having the field at all tells enough where the value tells nothing.
 fn fields(header: &HeaderTest, rule: u32) -> Vec<Entry<'_>> {
-    let entry = |value| Entry { name: &header.name, want: want(value, Direction::Forward).unwrap_or(ANYTHING), rule };
-    header.values.iter().map(entry).collect()
+    header.values.as_slice().iter().map(|value| Entry { name: &header.name, want: want(value), rule }).collect()
 }
 
 /// The entry of a parameter with a literal key.
 fn parameter(wanted: &QueryTest, rule: u32) -> Option<Entry<'_>> {
     let Wildcard::Exact(name) = &wanted.key else { return None };
-    Some(Entry { name, want: literal(&wanted.value, Direction::Forward).unwrap_or(ANYTHING), rule })
+    Some(Entry { name, want: Want::Literal(wanted.value.key()), rule })
 }
 
-/// Every text begins with nothing.
-const ANYTHING: Want<'static> = Want::Literal(Direction::Forward, Vec::new(), Extent::Open);
-
-fn want(value: &Matcher, exact: Direction) -> Option<Want<'_>> {
+fn want(value: &Matcher) -> Want<'_> {
     match value {
-        Matcher::Wildcard(wildcard) => literal(wildcard, exact),
-        Matcher::Regex(regex) => Some(Want::Expression(regex.as_str())),
+        Matcher::Wildcard(wildcard) => Want::Literal(wildcard.key()),
+        Matcher::Regex(regex) => Want::Expression(regex.as_str()),
     }
-}
-
-fn literal(wildcard: &Wildcard, exact: Direction) -> Option<Want<'static>> {
-    Some(match wildcard.key() {
-        Key::Exact(key) => Want::Literal(exact, key, Extent::Exact),
-        Key::Prefix(key) => Want::Literal(Direction::Forward, key, Extent::Open),
-        Key::Suffix(key) => Want::Literal(Direction::Backward, key, Extent::Open),
-        Key::None => return None,
-    })
 }

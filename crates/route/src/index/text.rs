@@ -2,14 +2,18 @@
 
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
-use crate::trie::{Direction, Extent, Trie};
-use crate::wildcard::Case;
+use crate::exact::Exact;
+use crate::trie::{Direction, Trie};
+use crate::wildcard::{Case, Key};
 
-/// Literal parts of patterns in two tries, regular expressions in sets.
+/// Whole texts in a map, beginnings and endings in tries, regular expressions in sets.
 #[derive(Debug)]
 pub(crate) struct TextIndex {
-    forward: Option<Trie>,
-    backward: Option<Trie>,
+    exact: Option<Exact>,
+    prefixes: Option<Trie>,
+    suffixes: Option<Trie>,
+    /// Where the patterns that have no literal part lead to.
+    any: Option<u32>,
     sets: Box<[Expressions]>,
 }
 
@@ -34,25 +38,26 @@ pub(crate) enum Hit {
 const SET: usize = 64;
 
 impl TextIndex {
-    /// `keys` lead to nodes, `expressions` (text, rule; ascending by rule) to rules. Each expression is known to compile.
-    pub(crate) fn new(
-        case: Case,
-        keys: Vec<(Direction, Vec<u8>, Extent, u32)>,
-        expressions: &[(&str, u32)],
-    ) -> TextIndex {
-        let (mut forward, mut backward) = (Vec::new(), Vec::new());
-        for (direction, key, extent, node) in keys {
-            match direction {
-                Direction::Forward => forward.push((key, extent, node)),
-                Direction::Backward => backward.push((key, extent, node)),
+    /// `keys`, each distinct, lead to nodes, `expressions` (text, rule; ascending by rule) to rules. Each expression is
+    /// known to compile.
+    pub(crate) fn new(case: Case, keys: Vec<(Key, u32)>, expressions: &[(&str, u32)]) -> TextIndex {
+        let (mut exact, mut prefixes, mut suffixes, mut any) = (Vec::new(), Vec::new(), Vec::new(), None);
+        for (key, node) in keys {
+            match key {
+                Key::Exact(key) => exact.push((key, node)),
+                Key::Prefix(key) => prefixes.push((key, node)),
+                Key::Suffix(key) => suffixes.push((key, node)),
+                Key::None => any = Some(node),
             }
         }
         let trie = |direction, entries: Vec<_>| (!entries.is_empty()).then(|| Trie::new(direction, case, entries));
         let mut sets = Vec::new();
         expressions.chunks(SET).for_each(|chunk| Expressions::add(chunk, case, &mut sets));
         TextIndex {
-            forward: trie(Direction::Forward, forward),
-            backward: trie(Direction::Backward, backward),
+            exact: (!exact.is_empty()).then(|| Exact::new(case, &exact)),
+            prefixes: trie(Direction::Forward, prefixes),
+            suffixes: trie(Direction::Backward, suffixes),
+            any,
             sets: sets.into(),
         }
     }
@@ -61,8 +66,14 @@ impl TextIndex {
     /// that cannot beat it are not searched.
     #[inline]
     pub(crate) fn search(&self, text: &[u8], mut best: u32, mut hit: impl FnMut(Hit) -> u32) {
-        for trie in [&self.backward, &self.forward].into_iter().flatten() {
+        if let Some(node) = self.exact.as_ref().and_then(|exact| exact.find(text)) {
+            best = hit(Hit::Group(node));
+        }
+        for trie in [&self.prefixes, &self.suffixes].into_iter().flatten() {
             trie.walk(text, |node| best = hit(Hit::Group(node)));
+        }
+        if let Some(node) = self.any {
+            best = hit(Hit::Group(node));
         }
         for expressions in &self.sets {
             if expressions.rules.first().is_none_or(|first| *first >= best) {

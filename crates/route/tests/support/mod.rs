@@ -4,6 +4,8 @@
 //! begins a further set under `all`. Subjects: `host`, `path`, `method`, `ip`, `h:Name`, `q` (`key:value`, `key` or
 //! `:value`), `sni`. A request is `METHOD host target`, then `Name:value` fields and `@peer`.
 
+#![expect(clippy::unwrap_used, reason = "a test that is written wrongly should fail")]
+
 use std::net::IpAddr;
 use std::sync::Arc;
 

@@ -31,9 +31,7 @@ mod version;
 mod what_to_try;
 
 pub(crate) use configuration::{Layout, configuration};
-pub(crate) use error::ShopError;
 pub(crate) use instance::{Instance, Parent, run};
-pub(crate) use version::Version;
 pub(crate) use what_to_try::what_to_try;
 
 #[cfg(test)]

@@ -68,7 +68,12 @@ impl Load {
             .flat_map(|thread| thread.join().unwrap_or_else(|_| vec!["a client could not go on".to_owned()]))
             .collect();
         let first = failures.first().cloned().unwrap_or_default();
-        assert!(failures.is_empty(), "{} of {} requests failed, such as\n{first}", failures.len(), asked.load(Ordering::Relaxed));
+        assert!(
+            failures.is_empty(),
+            "{} of {} requests failed, such as\n{first}",
+            failures.len(),
+            asked.load(Ordering::Relaxed)
+        );
     }
 }
 
@@ -159,7 +164,8 @@ fn a_broken_file_changes_nothing() {
         headworks.signal(Signal::HUP);
         let last = headworks.wait_status("a refused reload", |status| {
             let configuration = &status["configuration"];
-            (configuration["reloads"]["refused"].as_u64() > Some(2 * number as u64)).then(|| configuration["last_reload"].clone())
+            (configuration["reloads"]["refused"].as_u64() > Some(2 * number as u64))
+                .then(|| configuration["last_reload"].clone())
         });
         assert_eq!(last["result"], "refused", "{what}: {last:#}");
         assert!(last["errors"].as_array().is_some_and(|errors| !errors.is_empty()), "{what}: {last:#}");
@@ -209,7 +215,8 @@ fn the_end_in_good_order() {
     assert_eq!(idle.exchange(&ask("GET", "/")).status, 200);
     headworks.signal(Signal::TERM);
     wait::until("readyz to say no", || {
-        let response = Client::connect(admin).exchange(&ask("GET", "/readyz").with(&format!("Host: {admin}")).with("Connection: close"));
+        let response = Client::connect(admin)
+            .exchange(&ask("GET", "/readyz").with(&format!("Host: {admin}")).with("Connection: close"));
         (response.status == 503).then_some(())
     });
     wait::until("no new connections", || std::net::TcpStream::connect(address).is_err().then_some(()));

@@ -76,7 +76,12 @@ fn cookies_that_do_not_bind() {
     let yaml = two("stickiness: { type: lb_cookie }");
     let headworks = start(&yaml, &[("a", &a), ("b", &b)]);
     let good = expect_cookie(&headworks.ask(&ask("GET", "/")), "AWSALB");
-    let flipped: String = good.chars().rev().enumerate().map(|(i, c)| if i == 5 { if c == 'A' { 'B' } else { 'A' } } else { c }).collect();
+    let flipped: String = good
+        .chars()
+        .rev()
+        .enumerate()
+        .map(|(i, c)| if i == 5 { if c == 'A' { 'B' } else { 'A' } } else { c })
+        .collect();
     let flipped: String = flipped.chars().rev().collect();
     let rows = [
         ("empty", String::new()),
@@ -215,9 +220,10 @@ fn group_stickiness() {
 fn group_and_target_stickiness() {
     let origins = [Origin::echo("a"), Origin::echo("b"), Origin::echo("c"), Origin::echo("d")];
     let sticky = "health_check: { protocol: none }, stickiness: { type: lb_cookie }";
-    let yaml = GROUPS
-        .replace("[<a>], health_check: { protocol: none }", &format!("[<a>, <b>], {sticky}"))
-        .replace("two: { targets: [<b>], health_check: { protocol: none }", &format!("two: {{ targets: [<c>, <d>], {sticky}"));
+    let yaml = GROUPS.replace("[<a>], health_check: { protocol: none }", &format!("[<a>, <b>], {sticky}")).replace(
+        "two: { targets: [<b>], health_check: { protocol: none }",
+        &format!("two: {{ targets: [<c>, <d>], {sticky}"),
+    );
     let [a, b, c, d] = &origins;
     let headworks = start(&yaml, &[("a", a), ("b", b), ("c", c), ("d", d)]);
     assert_eq!(answered(&headworks, &ask("GET", "/")).len(), 4);

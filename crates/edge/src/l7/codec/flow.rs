@@ -3,7 +3,7 @@
 //! Back-pressure is natural: nothing is read while what was read is not written. Head and first body bytes go out in one
 //! write.
 
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -41,11 +41,11 @@ pub(crate) enum Broken {
     /// The source ended before the body did.
     Ended,
     /// The source failed.
-    Source(io::Error),
+    Source,
     /// The body's framing is broken.
     Malformed,
     /// The destination failed.
-    Destination(io::Error),
+    Destination,
 }
 
 impl Flow {
@@ -95,20 +95,20 @@ impl Flow {
                 ready!(self.poll_head(head, from, to, pool, cx))?;
             } else if self.approved > 0 {
                 let piece = from.buffer.data().get(..self.approved).unwrap_or(&[]);
-                let n = ready!(Pin::new(&mut *to).poll_write(cx, piece)).map_err(Broken::Destination)?;
+                let n = ready!(Pin::new(&mut *to).poll_write(cx, piece)).map_err(|_| Broken::Destination)?;
                 if n == 0 {
-                    return Poll::Ready(Err(Broken::Destination(io::ErrorKind::WriteZero.into())));
+                    return Poll::Ready(Err(Broken::Destination));
                 }
                 self.count(n);
                 self.approved -= n;
                 from.buffer.consume(n, pool);
             } else if self.body.is_done() {
-                ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(Broken::Destination)?;
+                ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(|_| Broken::Destination)?;
                 self.done = true;
                 return Poll::Ready(Ok(()));
             } else {
                 self.waits_for_source = true;
-                let n = ready!(from.poll_fill(pool, cx)).map_err(Broken::Source)?;
+                let n = ready!(from.poll_fill(pool, cx)).map_err(|_| Broken::Source)?;
                 self.waits_for_source = false;
                 self.moved = true;
                 if n == 0 {
@@ -189,9 +189,9 @@ impl Flow {
             let piece = from.buffer.data().get(..self.approved).unwrap_or(&[]);
             ready!(Pin::new(&mut *to).poll_write_vectored(cx, &[IoSlice::new(rest), IoSlice::new(piece)]))
         };
-        let n = n.map_err(Broken::Destination)?;
+        let n = n.map_err(|_| Broken::Destination)?;
         if n == 0 {
-            return Poll::Ready(Err(Broken::Destination(io::ErrorKind::WriteZero.into())));
+            return Poll::Ready(Err(Broken::Destination));
         }
         let of_head = n.min(rest.len());
         self.count(n);

@@ -224,12 +224,12 @@ impl Attempt {
                         scratch.record.sent = Some(Instant::now());
                         connection.timer.arm(settings.response_timeout);
                     }
-                    Poll::Ready(Err(Broken::Ended | Broken::Source(_))) => {
+                    Poll::Ready(Err(Broken::Ended | Broken::Source)) => {
                         return Poll::Ready(Waited::Failed(Kind::BodyTruncated));
                     }
                     Poll::Ready(Err(Broken::Malformed)) => return Poll::Ready(Waited::Failed(Kind::BodyMalformed)),
                     // the target may have answered before it hung up: its answer is still worth reading
-                    Poll::Ready(Err(Broken::Destination(_))) => request.abandon(),
+                    Poll::Ready(Err(Broken::Destination)) => request.abandon(),
                     Poll::Pending if request.moved => {
                         let wait = if request.waits_for_source { idle_timeout } else { settings.response_timeout };
                         connection.timer.arm(wait);
@@ -300,7 +300,9 @@ impl Attempt {
     ) -> Result<(After, bool), Kind> {
         let head = &scratch.response;
         scratch.record.answered = Some(Instant::now());
-        scratch.record.sent.get_or_insert_with(Instant::now);
+        let answered = *scratch.record.answered.get_or_insert_with(Instant::now);
+        let sent = *scratch.record.sent.get_or_insert(answered);
+        self.target.counters().latency.record(answered.saturating_duration_since(sent).as_micros() as u64);
         scratch.record.target_status = Some(head.status);
         self.target.counters().statuses.add(head.status);
         if head.status == 101 && !prepared.upgrade {
@@ -379,7 +381,7 @@ impl Attempt {
                 reply.poll(&mut scratch.to_client, &mut self.upstream, &mut connection.client.stream, pool, cx);
             match polled {
                 Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
-                Poll::Ready(Err(Broken::Destination(_))) => return Poll::Ready(Err(Kind::ClientClosed)),
+                Poll::Ready(Err(Broken::Destination)) => return Poll::Ready(Err(Kind::ClientClosed)),
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Kind::ResponseTruncated)),
                 Poll::Pending => moved |= reply.moved,
             }

@@ -68,6 +68,9 @@ pub(super) fn request<'t, C: Client>(
         idempotent: matches!(view.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE"),
         upgrade: view.head.connection.upgrade,
     };
+    if group.published().roster.fail_open {
+        group.counters().fail_open_requests.add(1);
+    }
     scratch.record.group = Some(group.name.clone());
     write_head(connection, table, rule, scratch)?;
     connection.client.buffer.consume(scratch.request.len, &connection.worker.pool);

@@ -4,7 +4,7 @@ use headworks_message::send::{put_decimal, put_field};
 
 /// An answer of our own.
 pub(super) struct Own<'a> {
-    status: u16,
+    pub(super) status: u16,
     pub(super) location: Option<&'a [u8]>,
     pub(super) content_type: Option<&'a str>,
     pub(super) body: &'a [u8],

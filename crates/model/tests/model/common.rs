@@ -1,5 +1,4 @@
 //! What the tests share: a resolver that knows a few things, and parsing with it.
-#![allow(dead_code, reason = "each test uses a part")]
 
 use std::io;
 
@@ -26,4 +25,9 @@ impl Resolve for Scripted {
 /// Parses as the file `t`.
 pub(crate) fn parse(text: &str) -> Result<Parsed, Faults> {
     Config::parse("t", text, &Scripted)
+}
+
+/// Parses what must be right.
+pub(crate) fn accept(text: &str) -> Parsed {
+    parse(text).unwrap_or_else(|faults| panic!("{text}\n{faults}"))
 }

@@ -1,0 +1,334 @@
+//! Building the plan: names become places, rules a table, addresses bound sockets.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use headworks_balance::{Algorithm, Keyring, hash64};
+use headworks_model::action::{Action, Forward, Scheme};
+use headworks_model::config::Config;
+use headworks_model::listener::{Listener, ListenerProtocol};
+use headworks_model::load_balancer::{LoadBalancer, LoadBalancerKind};
+use headworks_model::primitive::Name;
+use headworks_model::rule::Rule;
+use headworks_model::target_group::{self, Fallback, HashOn, Stickiness, TargetGroup, TargetProtocol};
+use headworks_route::{CompiledTransforms, Table};
+
+use super::plan::{
+    ActionPlan, FallbackPlan, ForwardPlan, GroupPlan, ListenerKey, ListenerPlan, Plan, RulePlan, WeightedPlace,
+};
+use crate::observe::access_log::{self, LogTarget};
+use crate::observe::counters::{Count, ListenerCounters};
+use crate::upstream::group::GroupShared;
+
+/// Something in a valid configuration that cannot be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CannotRun {
+    /// Where in the configuration, as `load_balancers.shop.listeners.http.protocol`.
+    pub path: String,
+    /// What is wrong, and what to do.
+    pub what: String,
+}
+
+impl fmt::Display for CannotRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.what)
+    }
+}
+
+impl std::error::Error for CannotRun {}
+
+/// How the targets of a group are chosen; `source_ip` stickiness is a consistent hash of the address.
+pub(crate) fn algorithm(settings: &TargetGroup) -> Algorithm {
+    match (&settings.stickiness, settings.algorithm) {
+        (Some(Stickiness::SourceIp), _) | (_, target_group::Algorithm::ConsistentHash) => Algorithm::ConsistentHash,
+        (_, target_group::Algorithm::RoundRobin) => Algorithm::RoundRobin,
+        (_, target_group::Algorithm::LeastOutstandingRequests) => Algorithm::LeastOutstandingRequests,
+        (_, target_group::Algorithm::WeightedRandom) => Algorithm::WeightedRandom,
+    }
+}
+
+/// What of a valid configuration this version does not serve. Saying so beats listening without it.
+fn unserved(config: &Config) -> Vec<CannotRun> {
+    let mut found = Vec::new();
+    let mut no = |path: String, what: &str| {
+        found.push(CannotRun { path, what: format!("{what} is not served by this version") });
+    };
+    for (name, balancer) in &config.load_balancers {
+        let at = format!("load_balancers.{name}");
+        if balancer.kind == LoadBalancerKind::Network {
+            no(format!("{at}.type"), "a network load balancer");
+        }
+        if !balancer.security_groups.is_empty() {
+            no(format!("{at}.security_groups"), "a security group");
+        }
+        for (name, listener) in &balancer.listeners {
+            let at = format!("{at}.listeners.{name}");
+            if listener.protocol != ListenerProtocol::Http && balancer.kind == LoadBalancerKind::Application {
+                no(format!("{at}.protocol"), "a protocol other than http");
+            }
+            if listener.network_acl.is_some() {
+                no(format!("{at}.network_acl"), "a network ACL");
+            }
+            if !listener.proxy_protocol.is_empty() {
+                no(format!("{at}.proxy_protocol"), "PROXY protocol");
+            }
+            let limits = &listener.limits;
+            let bounds = [limits.connections, limits.connections_per_client, limits.new_connections_per_second];
+            if bounds.iter().any(|n| *n > 0) || limits.minimum_rate > 0 {
+                no(format!("{at}.limits"), "a limit other than header_timeout");
+            }
+        }
+    }
+    for (name, group) in &config.target_groups {
+        let at = format!("target_groups.{name}");
+        if group.protocol != TargetProtocol::Http {
+            no(format!("{at}.protocol"), "a target protocol other than http");
+        }
+        if group.version != target_group::HttpVersion::Http1 {
+            no(format!("{at}.version"), "a version other than http1");
+        }
+        use target_group::HealthProtocol::{Http, None, Tcp};
+        if !matches!(group.health_check.protocol, Http | Tcp | None) && group.protocol == TargetProtocol::Http {
+            no(format!("{at}.health_check.protocol"), "a health check other than http, tcp or none");
+        }
+        if group.proxy_protocol != target_group::ProxyProtocolVersion::None {
+            no(format!("{at}.proxy_protocol"), "PROXY protocol");
+        }
+        if group.limits.max_pending > 0 {
+            no(format!("{at}.limits.max_pending"), "a queue before a target");
+        }
+    }
+    if config.admin.auth == headworks_model::config::AdminAuth::Required {
+        no("admin.auth".to_owned(), "authentication of the admin address");
+    }
+    found
+}
+
+/// What stands in the way of running a configuration, as far as that can be told without touching the machine.
+pub fn validate(config: &Config) -> Vec<CannotRun> {
+    let mut found = unserved(config);
+    for (balancer, name, listener) in
+        config.load_balancers.iter().flat_map(|(b, lb)| lb.listeners.iter().map(move |(n, l)| (b, n, l)))
+    {
+        let at = format!("load_balancers.{balancer}.listeners.{name}.rules");
+        if let Err(error) = Table::compile(&listener.rules) {
+            found.push(CannotRun { path: format!("{at}[{}]", error.rule), what: error.fault.to_string() });
+        }
+        for (i, rule) in listener.rules.iter().enumerate() {
+            if let Err(fault) = CompiledTransforms::compile(&rule.transforms) {
+                found.push(CannotRun { path: format!("{at}[{i}].transforms"), what: fault.to_string() });
+            }
+        }
+    }
+    found
+}
+
+/// Names of groups that some rule forwards to (T5), fallbacks of such groups included.
+pub(crate) fn groups_in_use(config: &Config) -> Vec<Name> {
+    let mut used: Vec<Name> = Vec::new();
+    let mut add = |name: &Name| {
+        if !used.contains(name) {
+            used.push(name.clone());
+        }
+    };
+    let actions = config.load_balancers.values().flat_map(|b| b.listeners.values()).flat_map(|l| {
+        l.rules.iter().map(|r| &r.action).chain([&l.default])
+    });
+    for action in actions {
+        if let Action::Forward(forward) = action {
+            forward.groups.iter().for_each(|g| add(&g.name));
+        }
+    }
+    let mut next = 0;
+    while let Some(name) = used.get(next).cloned() {
+        next += 1;
+        if let Some(Fallback::Forward(other)) = config.target_groups.get(&name).map(|g| &g.fallback)
+            && !used.contains(other)
+        {
+            used.push(other.clone());
+        }
+    }
+    used
+}
+
+/// What building needs besides the configuration.
+pub(crate) struct Context<'a> {
+    pub(crate) groups: &'a HashMap<Name, Arc<GroupShared>>,
+    pub(crate) ports: &'a HashMap<ListenerKey, u16>,
+    pub(crate) before: Option<&'a Plan>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) workers: usize,
+}
+
+/// Builds the plan. Listeners are those that have a port.
+///
+/// # Errors
+/// All that stands in the way.
+pub(crate) fn plan(config: &Config, context: &Context<'_>) -> Result<Plan, Vec<CannotRun>> {
+    let mut errors = Vec::new();
+    let places: HashMap<&Name, usize> = config.target_groups.keys().enumerate().map(|(i, n)| (n, i)).collect();
+    let groups = config
+        .target_groups
+        .iter()
+        .filter_map(|(name, settings)| {
+            let shared = context.groups.get(name)?.clone();
+            let mut settings = settings.clone();
+            if settings.stickiness == Some(Stickiness::SourceIp) {
+                settings.hash_on = HashOn::SourceIp;
+            }
+            let fallback = match &settings.fallback {
+                Fallback::FailOpen => FallbackPlan::FailOpen,
+                Fallback::Forward(other) => places.get(other).map_or(FallbackPlan::FailOpen, |i| FallbackPlan::Group(*i)),
+                Fallback::FixedResponse(fixed) => FallbackPlan::Fixed(fixed.clone()),
+            };
+            Some(Arc::new(GroupPlan { algorithm: algorithm(&settings), fallback, shared, settings }))
+        })
+        .collect();
+    let mut listeners = Vec::new();
+    for (balancer_name, balancer) in &config.load_balancers {
+        let log = log_target(balancer_name, balancer, &mut errors);
+        for (name, listener) in &balancer.listeners {
+            let key = key(balancer_name, name);
+            let Some(port) = context.ports.get(&key).copied() else { continue };
+            let part = ListenerPart { key, balancer, listener, port, log: log.clone() };
+            match part.build(&places, context) {
+                Ok(plan) => listeners.push(Arc::new(plan)),
+                Err(found) => errors.extend(found),
+            }
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    Ok(Plan { listeners, groups, keyring: context.keyring.clone() })
+}
+
+pub(crate) fn key(balancer: &Name, listener: &Name) -> ListenerKey {
+    ListenerKey { load_balancer: balancer.as_str().into(), listener: listener.as_str().into() }
+}
+
+fn log_target(name: &Name, balancer: &LoadBalancer, errors: &mut Vec<CannotRun>) -> Option<LogTarget> {
+    let log = balancer.access_log.as_ref()?;
+    if let Err(error) = access_log::open(&log.path) {
+        let what = format!("{} cannot be opened for appending ({error})", log.path.display());
+        errors.push(CannotRun { path: format!("load_balancers.{name}.access_log.path"), what });
+        return None;
+    }
+    let sample = (log.sample < 1.0).then(|| (log.sample.max(0.0) * u64::MAX as f64) as u64);
+    Some(LogTarget { path: log.path.clone(), format: log.format, sample })
+}
+
+/// A listener in the making.
+struct ListenerPart<'a> {
+    key: ListenerKey,
+    balancer: &'a LoadBalancer,
+    listener: &'a Listener,
+    port: u16,
+    log: Option<LogTarget>,
+}
+
+impl ListenerPart<'_> {
+    fn build(self, places: &HashMap<&Name, usize>, context: &Context<'_>) -> Result<ListenerPlan, Vec<CannotRun>> {
+        let ListenerPart { key, balancer, listener, port, log } = self;
+        let at = format!("load_balancers.{}.listeners.{}", key.load_balancer, key.listener);
+        let mut errors = Vec::new();
+        let table = Table::compile(&listener.rules).map_err(|error| {
+            vec![CannotRun { path: format!("{at}.rules[{}]", error.rule), what: error.fault.to_string() }]
+        })?;
+        let mut rules = Vec::with_capacity(listener.rules.len());
+        for (i, rule) in listener.rules.iter().enumerate() {
+            match rule_plan(rule, i, places) {
+                Ok(plan) => rules.push(plan),
+                Err(what) => errors.push(CannotRun { path: format!("{at}.rules[{i}].transforms"), what }),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let default = RulePlan {
+            label: "default".to_owned(),
+            action: action_plan(&listener.default, places),
+            transforms: None,
+        };
+        let scheme = if listener.protocol == ListenerProtocol::Https { Scheme::Https } else { Scheme::Http };
+        let (scheme_text, default_port) = match scheme {
+            Scheme::Http => ("http", 80),
+            Scheme::Https => ("https", 443),
+        };
+        let before = context.before.and_then(|plan| plan.listeners.iter().find(|l| l.key == key));
+        let counters = before.map_or_else(
+            || Arc::new((0..context.workers).map(|_| ListenerCounters::default()).collect()),
+            |before| before.counters.clone(),
+        );
+        let hash = hash64(0x6170_70, key.load_balancer.as_bytes());
+        Ok(ListenerPlan {
+            label: format!("app/{}/{hash:016x}", key.load_balancer),
+            scheme,
+            port,
+            idle_timeout: balancer.idle_timeout,
+            header_timeout: listener.limits.header_timeout.unwrap_or(balancer.idle_timeout),
+            client_keep_alive: balancer.client_keep_alive,
+            desync: balancer.desync_mitigation,
+            drop_invalid_header_fields: balancer.drop_invalid_header_fields,
+            xff: balancer.xff_header_processing,
+            xff_client_port: balancer.xff_client_port,
+            host_port: (!balancer.preserve_host_header && port != default_port)
+                .then(|| format!(":{port}").into_bytes()),
+            forwarded_lines: format!("X-Forwarded-Proto: {scheme_text}\r\nX-Forwarded-Port: {port}\r\n").into_bytes(),
+            log,
+            table,
+            earlier_hits: earlier_hits(before, &rules),
+            hits: (0..context.workers).map(|_| (0..=rules.len()).map(|_| Count::default()).collect()).collect(),
+            rules,
+            default,
+            counters,
+            key,
+        })
+    }
+}
+
+/// Hits that rules of the same label had under the plan before; the default is last.
+fn earlier_hits(before: Option<&Arc<ListenerPlan>>, rules: &[RulePlan]) -> Vec<u64> {
+    let Some(before) = before else { return vec![0; rules.len() + 1] };
+    let hits = before.total_hits();
+    let known: HashMap<&str, u64> = before
+        .rules
+        .iter()
+        .chain([&before.default])
+        .map(|rule| rule.label.as_str())
+        .zip(hits)
+        .collect();
+    let label = |rule: &RulePlan| known.get(rule.label.as_str()).copied().unwrap_or(0);
+    rules.iter().map(label).chain([known.get("default").copied().unwrap_or(0)]).collect()
+}
+
+fn rule_plan(rule: &Rule, index: usize, places: &HashMap<&Name, usize>) -> Result<RulePlan, String> {
+    let transforms = CompiledTransforms::compile(&rule.transforms).map_err(|fault| fault.to_string())?;
+    Ok(RulePlan {
+        label: rule.name.as_ref().map_or_else(|| (index + 1).to_string(), |name| name.as_str().to_owned()),
+        action: action_plan(&rule.action, places),
+        transforms: (!transforms.is_empty()).then_some(transforms),
+    })
+}
+
+fn action_plan(action: &Action, places: &HashMap<&Name, usize>) -> ActionPlan {
+    match action {
+        Action::Forward(forward) => ActionPlan::Forward(forward_plan(forward, places)),
+        Action::Redirect(redirect) => ActionPlan::Redirect(redirect.clone()),
+        Action::FixedResponse(fixed) => ActionPlan::Fixed(fixed.clone()),
+    }
+}
+
+fn forward_plan(forward: &Forward, places: &HashMap<&Name, usize>) -> ForwardPlan {
+    let groups: Vec<WeightedPlace> = forward
+        .groups
+        .iter()
+        .filter_map(|g| Some(WeightedPlace { group: *places.get(&g.name)?, weight: g.weight }))
+        .collect();
+    ForwardPlan {
+        sum: groups.iter().map(|g| u64::from(g.weight)).sum(),
+        groups,
+        stickiness: forward.stickiness.clone(),
+    }
+}

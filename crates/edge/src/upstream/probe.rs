@@ -1,0 +1,73 @@
+//! Health checks: one connection, one question, one answer in time (T2, T3).
+
+use std::io;
+use std::time::Duration;
+
+use headworks_balance::Outcome;
+use headworks_message::{Parsed, ResponseHead, response};
+use headworks_model::target_group::{HealthCheck, HealthProtocol};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::connect::{Endpoint, connect};
+
+/// Asks a target how it is. The timeout bounds the whole check, whatever part of it stalls.
+pub(crate) async fn probe(endpoint: &Endpoint, check: &HealthCheck) -> Outcome {
+    let asked = async {
+        match check.protocol {
+            HealthProtocol::Http => http(endpoint, check).await,
+            _ => connect(endpoint).await.map(|_| Outcome::Success),
+        }
+    };
+    match tokio::time::timeout(check.timeout, asked).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Outcome::Timeout,
+        Ok(Err(_)) => Outcome::Failed,
+        Err(_) => Outcome::Timeout,
+    }
+}
+
+/// Where the check goes: the target's own port, or the one declared for checks.
+pub(crate) fn endpoint(target: &Endpoint, check: &HealthCheck) -> Endpoint {
+    match (target, check.port) {
+        (Endpoint::Ip(address), Some(port)) => Endpoint::Ip((address.ip(), port).into()),
+        _ => target.clone(),
+    }
+}
+
+/// GET, with `Host: ip:port`, on a connection of its own (T3).
+async fn http(endpoint: &Endpoint, check: &HealthCheck) -> io::Result<Outcome> {
+    let mut stream = connect(endpoint).await?;
+    let host = match endpoint {
+        Endpoint::Ip(address) => address.to_string(),
+        Endpoint::Unix(_) => "localhost".to_owned(),
+    };
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: ELB-HealthChecker/2.0\r\nAccept-Encoding: gzip, compressed\r\n\
+         Connection: close\r\n\r\n",
+        check.path
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut bytes = Vec::with_capacity(1024);
+    let mut head = ResponseHead::default();
+    loop {
+        if stream.read_buf(&mut bytes).await? == 0 {
+            return Ok(Outcome::Failed);
+        }
+        loop {
+            match response::parse(&bytes, &mut head) {
+                Ok(Parsed::Complete) if head.is_interim() => drop(bytes.drain(..head.len)),
+                Ok(Parsed::Complete) => {
+                    let fits = check.matcher.iter().any(|(low, high)| (*low..=*high).contains(&head.status));
+                    return Ok(if fits { Outcome::Success } else { Outcome::CodeMismatch(head.status) });
+                }
+                Ok(Parsed::Incomplete) => break,
+                Err(_) => return Ok(Outcome::Failed),
+            }
+        }
+    }
+}
+
+/// Spreads the checks of many targets over the interval; the first is at once.
+pub(crate) fn offset(key: u64, interval: Duration) -> Duration {
+    interval.mul_f64((key >> 40) as f64 / (1u64 << 24) as f64)
+}

@@ -1,0 +1,454 @@
+//! The supervisor of a target group: one task in the control thread that owns the group's state, has its targets probed
+//! and resolved, and publishes what workers choose from.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use headworks_balance::{self as balance, Changes, Group, Outcome, Roster, Tally, TargetKey, Thresholds};
+use headworks_model::primitive::Address;
+use headworks_model::target_group::{HealthProtocol, TargetGroup};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+
+use super::connect::Endpoint;
+use super::group::{GroupShared, Published, TargetState};
+use super::probe;
+use super::resolve::{Resolved, Resolver};
+use super::target::TargetShared;
+use crate::compile::build::algorithm;
+
+/// How long a configuration waits for the first answer about a name; after that the target joins when it comes.
+const FIRST_RESOLUTION: Duration = Duration::from_secs(2);
+
+/// What a supervisor is told.
+pub(crate) enum Notice {
+    /// Settings and targets as now declared, and whether a rule forwards to the group.
+    Configure { settings: Box<TargetGroup>, in_use: bool, done: oneshot::Sender<()> },
+    Probed(TargetKey, u64, Outcome),
+    Resolved(Arc<str>, Resolved),
+}
+
+/// The control thread's door to a supervisor. When it is dropped, the supervisor ends.
+pub(crate) struct Supervisor {
+    pub(crate) shared: Arc<GroupShared>,
+    notices: mpsc::UnboundedSender<Notice>,
+    task: AbortHandle,
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Supervisor {
+    /// Starts the supervision of a group; it has no targets until it is configured. `cut` is called when requests in
+    /// flight must look whether their target was cut off.
+    pub(crate) fn start(
+        name: Arc<str>,
+        settings: TargetGroup,
+        workers: usize,
+        resolver: Resolver,
+        cut: impl Fn() + Send + 'static,
+    ) -> Supervisor {
+        let empty = Published { roster: Arc::new(Roster::empty(balance::Algorithm::RoundRobin)), targets: Vec::new() };
+        let shared = Arc::new(GroupShared::new(name, empty, workers));
+        let (notices, inbox) = mpsc::unbounded_channel();
+        let state = State {
+            shared: shared.clone(),
+            group: Group::new(balance::Settings::default()),
+            settings,
+            started: Instant::now(),
+            targets: HashMap::new(),
+            probes: HashMap::new(),
+            names: HashMap::new(),
+            told: HashMap::new(),
+            probe_round: 0,
+            workers,
+            resolver,
+            notices: notices.clone(),
+            cut: Box::new(cut),
+        };
+        let task = tokio::spawn(state.run(inbox)).abort_handle();
+        Supervisor { shared, notices, task }
+    }
+
+    /// Makes settings and targets those declared; returns when that is published.
+    pub(crate) async fn configure(&self, settings: &TargetGroup, in_use: bool) {
+        let (done, published) = oneshot::channel();
+        let notice = Notice::Configure { settings: Box::new(settings.clone()), in_use, done };
+        if self.notices.send(notice).is_ok() {
+            let _ = published.await;
+        }
+    }
+}
+
+/// A target as the supervisor keeps it.
+struct Target {
+    shared: Arc<TargetShared>,
+    /// What the workers had counted when it was last told to the group: successes and failures, by worker.
+    counted: Vec<(u64, u64)>,
+}
+
+/// A declared name.
+struct HostName {
+    task: AbortHandle,
+    addresses: Vec<std::net::IpAddr>,
+    error: Option<String>,
+    answered: bool,
+}
+
+struct State {
+    shared: Arc<GroupShared>,
+    group: Group,
+    settings: TargetGroup,
+    started: Instant,
+    targets: HashMap<TargetKey, Target>,
+    probes: HashMap<TargetKey, AbortHandle>,
+    names: HashMap<Arc<str>, HostName>,
+    told: HashMap<TargetKey, balance::Status>,
+    /// Probes of an earlier round were asked by settings that are gone.
+    probe_round: u64,
+    workers: usize,
+    resolver: Resolver,
+    notices: mpsc::UnboundedSender<Notice>,
+    cut: Box<dyn Fn() + Send>,
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.probes.values().for_each(AbortHandle::abort);
+        self.names.values().for_each(|name| name.task.abort());
+    }
+}
+
+impl State {
+    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Notice>) {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut waiting: Option<(oneshot::Sender<()>, Instant)> = None;
+        loop {
+            let patience = waiting.as_ref().map_or(Duration::from_secs(3600), |(_, until)| {
+                until.saturating_duration_since(Instant::now())
+            });
+            tokio::select! {
+                notice = inbox.recv() => match notice {
+                    None => return,
+                    Some(Notice::Configure { settings, in_use, done }) => {
+                        self.configure(*settings, in_use);
+                        waiting = Some((done, Instant::now() + FIRST_RESOLUTION));
+                    }
+                    Some(Notice::Probed(key, round, outcome)) => {
+                        if round == self.probe_round {
+                            let changes = self.group.probe_result(key, outcome, self.now());
+                            self.follow(changes);
+                        }
+                    }
+                    Some(Notice::Resolved(host, resolved)) => self.resolved(&host, resolved),
+                },
+                _ = ticks.tick() => self.tick(),
+                () = tokio::time::sleep(patience), if waiting.is_some() => {
+                    waiting = None;
+                }
+            }
+            if self.names.values().all(|name| name.answered)
+                && let Some((done, _)) = waiting.take()
+            {
+                let _ = done.send(());
+            }
+        }
+    }
+
+    fn now(&self) -> balance::Moment {
+        self.started.elapsed()
+    }
+
+    fn configure(&mut self, settings: TargetGroup, in_use: bool) {
+        let same_check = self.settings.health_check == settings.health_check;
+        self.settings = settings;
+        let mut changes = self.group.configure(group_settings(&self.settings));
+        merge(&mut changes, self.group.set_in_use(in_use));
+        self.follow(changes);
+        if !same_check {
+            self.probes.drain().for_each(|(_, probe)| probe.abort());
+            self.probe_round += 1;
+        }
+        self.watch_names();
+        self.follow_targets();
+        self.publish();
+    }
+
+    /// Starts and ends the look-up of declared names.
+    fn watch_names(&mut self) {
+        let declared: Vec<Arc<str>> = self
+            .settings
+            .targets
+            .iter()
+            .filter_map(|t| match &t.address {
+                Address::Host { host, .. } => Some(host.clone()),
+                _ => None,
+            })
+            .collect();
+        self.names.retain(|host, name| {
+            let kept = declared.contains(host);
+            if !kept {
+                name.task.abort();
+            }
+            kept
+        });
+        for host in declared {
+            let (resolver, notices) = (self.resolver.clone(), self.notices.clone());
+            self.names.entry(host.clone()).or_insert_with(|| {
+                let task = tokio::spawn(async move {
+                    loop {
+                        let resolved = resolver.resolve(&host).await;
+                        let valid = resolved.valid;
+                        if notices.send(Notice::Resolved(host.clone(), resolved)).is_err() {
+                            return;
+                        }
+                        tokio::time::sleep(valid).await;
+                    }
+                })
+                .abort_handle();
+                HostName { task, addresses: Vec::new(), error: None, answered: false }
+            });
+        }
+    }
+
+    fn resolved(&mut self, host: &Arc<str>, resolved: Resolved) {
+        let Some(name) = self.names.get_mut(host) else { return };
+        name.answered = true;
+        name.error = resolved.error;
+        if let Some(error) = &name.error {
+            tracing::warn!(group = %self.shared.name, %host, %error, "target does not resolve");
+            // what it was last known as is a better guess than nothing
+            self.publish_report();
+            return;
+        }
+        if name.addresses != resolved.addresses {
+            name.addresses = resolved.addresses;
+            self.follow_targets();
+            self.publish();
+        }
+    }
+
+    /// The targets that should be registered: declared addresses, and what declared names resolve to.
+    fn wanted(&self) -> Vec<(TargetKey, String, Endpoint, u16)> {
+        let mut wanted: Vec<(TargetKey, String, Endpoint, u16)> = Vec::new();
+        let mut add = |display: String, endpoint: Endpoint, weight: u16| {
+            let key = TargetKey::of(&display);
+            if !wanted.iter().any(|(k, ..)| *k == key) {
+                wanted.push((key, display, endpoint, weight));
+            }
+        };
+        for target in &self.settings.targets {
+            match &target.address {
+                Address::Ip(address) => add(address.to_string(), Endpoint::Ip(*address), target.weight),
+                Address::Unix(path) => add(target.address.to_string(), Endpoint::Unix(path.clone()), target.weight),
+                Address::Host { host, port } => {
+                    for ip in self.names.get(host).map_or(&[][..], |n| n.addresses.as_slice()) {
+                        let address = SocketAddr::new(*ip, *port);
+                        add(address.to_string(), Endpoint::Ip(address), target.weight);
+                    }
+                }
+            }
+        }
+        wanted
+    }
+
+    fn follow_targets(&mut self) {
+        let now = self.now();
+        let wanted = self.wanted();
+        let gone: Vec<TargetKey> =
+            self.targets.keys().filter(|key| !wanted.iter().any(|(k, ..)| k == *key)).copied().collect();
+        for key in gone {
+            let changes = self.group.deregister(key, now);
+            self.follow(changes);
+        }
+        for (key, display, endpoint, weight) in wanted {
+            let workers = self.workers;
+            self.targets.entry(key).or_insert_with(|| Target {
+                shared: Arc::new(TargetShared::new(key, display, endpoint, workers)),
+                counted: vec![(0, 0); workers],
+            });
+            let changes = self.group.register(key, u32::from(weight), now);
+            self.follow(changes);
+        }
+        self.follow_probes();
+    }
+
+    /// Starts and ends probes so that they are of the targets that the group wants probed.
+    fn follow_probes(&mut self) {
+        let probed: Vec<TargetKey> = self.group.probed().collect();
+        self.probes.retain(|key, probe| {
+            let kept = probed.contains(key);
+            if !kept {
+                probe.abort();
+            }
+            kept
+        });
+        for key in probed {
+            let Some(target) = self.targets.get(&key).filter(|_| !self.probes.contains_key(&key)) else { continue };
+            let check = self.settings.health_check.clone();
+            let endpoint = probe::endpoint(&target.shared.endpoint, &check);
+            let (notices, round) = (self.notices.clone(), self.probe_round);
+            let task = tokio::spawn(async move {
+                let mut next = tokio::time::Instant::now();
+                let mut gap = probe::offset(key.0, check.interval).max(check.interval / 2);
+                loop {
+                    let outcome = probe::probe(&endpoint, &check).await;
+                    if notices.send(Notice::Probed(key, round, outcome)).is_err() {
+                        return;
+                    }
+                    // the interval does not depend on how long answers take (T3)
+                    next = (next + gap).max(tokio::time::Instant::now());
+                    gap = check.interval;
+                    tokio::time::sleep_until(next).await;
+                }
+            });
+            self.probes.insert(key, task.abort_handle());
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.now();
+        for key in self.targets.keys().copied().collect::<Vec<_>>() {
+            let Some(target) = self.targets.get_mut(&key) else { continue };
+            let tally = target.tally();
+            let changes = self.group.observe(key, tally, now);
+            self.follow(changes);
+        }
+        let changes = self.group.tick(now);
+        self.follow(changes);
+    }
+
+    /// Does what a change of the group asks for.
+    fn follow(&mut self, changes: Changes) {
+        for transition in &changes.transitions {
+            self.log(transition);
+        }
+        for key in &changes.ejected {
+            tracing::warn!(group = %self.shared.name, target = self.display(*key), "target ejected by its circuit breaker");
+        }
+        for key in &changes.restored {
+            tracing::info!(group = %self.shared.name, target = self.display(*key), "target back from ejection");
+        }
+        for key in &changes.expired {
+            if let Some(target) = self.targets.get(key) {
+                target.shared.cut.store(true, Ordering::Relaxed);
+            }
+        }
+        if !changes.expired.is_empty() {
+            (self.cut)();
+            let known: Vec<TargetKey> = self.group.targets().map(|t| t.key).collect();
+            self.targets.retain(|key, _| known.contains(key));
+        }
+        if changes.roster_changed {
+            self.publish();
+        } else if !changes.transitions.is_empty() || !changes.expired.is_empty() {
+            self.publish_report();
+        }
+    }
+
+    fn log(&mut self, transition: &balance::Transition) {
+        let to = transition.to;
+        if self.told.insert(transition.key, to) == Some(to) {
+            return;
+        }
+        let target = self.display(transition.key);
+        let description = to.description().unwrap_or_default();
+        let (group, from, state) = (&self.shared.name, transition.from.state.as_str(), to.state.as_str());
+        match to.state {
+            balance::State::Unhealthy => tracing::warn!(%group, target, from, state, %description, "target health"),
+            _ => tracing::info!(%group, target, from, state, %description, "target health"),
+        }
+    }
+
+    fn display(&self, key: TargetKey) -> &str {
+        self.targets.get(&key).map_or("?", |t| &t.shared.display)
+    }
+
+    fn publish(&mut self) {
+        let roster = self.group.roster();
+        let targets: Option<Vec<_>> =
+            roster.entries.iter().map(|entry| self.targets.get(&entry.key).map(|t| t.shared.clone())).collect();
+        // every entry was registered from `targets`; if one is missing, the roster before is still right
+        if let Some(targets) = targets {
+            self.shared.publish(Published { roster, targets });
+        }
+        self.publish_report();
+    }
+
+    fn publish_report(&self) {
+        let published = self.shared.published();
+        let weights: HashMap<TargetKey, u32> = published.roster.entries.iter().map(|e| (e.key, e.weight)).collect();
+        let mut report: Vec<TargetState> = self
+            .group
+            .targets()
+            .filter_map(|t| {
+                let shared = self.targets.get(&t.key)?.shared.clone();
+                let effective = f64::from(weights.get(&t.key).copied().unwrap_or(0)) / 1000.0;
+                Some(TargetState::of(&t, shared, effective))
+            })
+            .collect();
+        for target in &self.settings.targets {
+            let Address::Host { host, .. } = &target.address else { continue };
+            if let Some(error) = self.names.get(host).filter(|n| n.addresses.is_empty()).and_then(|n| n.error.clone()) {
+                report.push(TargetState::unresolved(target.address.to_string(), target.weight, error));
+            }
+        }
+        self.shared.publish_report(report);
+    }
+}
+
+impl Target {
+    /// What workers counted since the last time.
+    fn tally(&mut self) -> Tally {
+        let mut whole = Tally::default();
+        for (counters, (successes, failures)) in self.shared.counters.iter().zip(&mut self.counted) {
+            let (now_successes, now_failures) = (counters.successes.read(), counters.failures.read());
+            let failed = now_failures.wrapping_sub(*failures).min(u64::from(u32::MAX)) as u32;
+            whole.merge(Tally {
+                successes: now_successes.wrapping_sub(*successes).min(u64::from(u32::MAX)) as u32,
+                failures: failed,
+                consecutive_failures: counters.consecutive_failures.load(Ordering::Relaxed).min(failed),
+            });
+            (*successes, *failures) = (now_successes, now_failures);
+        }
+        whole
+    }
+}
+
+fn merge(into: &mut Changes, from: Changes) {
+    into.transitions.extend(from.transitions);
+    into.expired.extend(from.expired);
+    into.ejected.extend(from.ejected);
+    into.restored.extend(from.restored);
+    into.roster_changed |= from.roster_changed;
+}
+
+fn group_settings(settings: &TargetGroup) -> balance::Settings {
+    let check = &settings.health_check;
+    balance::Settings {
+        algorithm: algorithm(settings),
+        health_check: match check.protocol {
+            HealthProtocol::None => balance::HealthCheck::Disabled,
+            _ => balance::HealthCheck::Enabled(Thresholds {
+                healthy: u32::from(check.healthy_threshold),
+                unhealthy: u32::from(check.unhealthy_threshold),
+            }),
+        },
+        slow_start: settings.slow_start,
+        deregistration_delay: settings.deregistration_delay,
+        circuit_breaker: settings.circuit_breaker.as_ref().map(|breaker| balance::CircuitBreaker {
+            consecutive_failures: breaker.consecutive_failures,
+            open_for: breaker.open_for,
+            max_ejected: breaker.max_ejected,
+        }),
+        anomaly_mitigation: settings.anomaly_mitigation,
+        ..balance::Settings::default()
+    }
+}

@@ -1,0 +1,279 @@
+//! What must hold for any bytes at all. Shared by the property tests and by the fuzzer in `fuzz/`.
+
+use headworks_message::send::{self, Answer, ForwardedFor, Host, Outgoing, Reframe};
+use headworks_message::{
+    Body, Fitness, Framing, Known, Parsed, Reason, RequestHead, RequestView, ResponseHead, Tier, Version, request,
+    response,
+};
+
+/// Places to split `bytes` at: all of them while they are few.
+fn splits(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    let step = (bytes.len() / 256).max(1);
+    (0..bytes.len()).step_by(step)
+}
+
+/// A request head reads the same however it arrives.
+pub(crate) fn request(bytes: &[u8]) {
+    let mut whole = RequestHead::default();
+    let outcome = request::parse(bytes, &mut whole);
+    if outcome == Ok(Parsed::Complete) {
+        assert!(whole.len <= bytes.len());
+        assert!(whole.tier < Tier::Severe);
+        assert_eq!(whole.tier == Tier::Compliant, whole.reason == Reason::Compliant);
+        let spans = whole.fields.iter().flat_map(|f| [f.name, f.value]);
+        for span in spans.chain([whole.method, whole.target, whole.path, whole.authority, whole.host]) {
+            assert!((span.start + span.len) as usize <= whole.len);
+        }
+        assert!(request::may_be_whole(&bytes[..whole.len], whole.len - 1));
+    }
+    let mut part = RequestHead::default();
+    let mut scanned = 0;
+    for end in splits(bytes) {
+        let prefix = &bytes[..end];
+        match request::parse(prefix, &mut part) {
+            Ok(Parsed::Complete) => {
+                assert_eq!(outcome, Ok(Parsed::Complete), "a prefix of {end} is complete");
+                assert_eq!(format!("{part:?}"), format!("{whole:?}"));
+                assert!(request::may_be_whole(prefix, scanned), "{scanned} to {end}");
+                return;
+            }
+            Err(refusal) => {
+                assert!(outcome.is_err(), "a prefix of {end} is refused: {refusal}");
+                return;
+            }
+            Ok(Parsed::Incomplete) => scanned = end,
+        }
+    }
+}
+
+/// A response head reads the same however it arrives, and what a client is sent is a response again.
+pub(crate) fn response(bytes: &[u8]) {
+    let mut whole = ResponseHead::default();
+    let outcome = response::parse(bytes, &mut whole);
+    let mut part = ResponseHead::default();
+    for end in splits(bytes) {
+        match response::parse(&bytes[..end], &mut part) {
+            Ok(Parsed::Complete) => {
+                assert_eq!(outcome, Ok(Parsed::Complete), "a prefix of {end} is complete");
+                assert_eq!(format!("{part:?}"), format!("{whole:?}"));
+                break;
+            }
+            Err(bad) => {
+                assert!(outcome.is_err(), "a prefix of {end} is refused: {bad}");
+                break;
+            }
+            Ok(Parsed::Incomplete) => {}
+        }
+    }
+    if outcome != Ok(Parsed::Complete) {
+        return;
+    }
+    assert!(whole.len <= bytes.len());
+    let framing = whole.framing(false);
+    for version in [Version::Http10, Version::Http11] {
+        let reframe = match framing {
+            Framing::UntilClose if version == Version::Http11 => Reframe::Chunk,
+            Framing::Chunked if version == Version::Http10 => Reframe::Unchunk,
+            _ => Reframe::Keep,
+        };
+        let expected = match reframe {
+            Reframe::Keep => framing,
+            Reframe::Chunk => Framing::Chunked,
+            Reframe::Unchunk => Framing::UntilClose,
+        };
+        let mut out = Vec::new();
+        let answer = Answer { version, keep_alive: true, reframe, lines: b"X-Added: 1\r\n" };
+        send::response(bytes, &whole, &answer, &mut out);
+        let mut again = ResponseHead::default();
+        if out.len() > response::HEAD_LIMIT {
+            continue;
+        }
+        assert_eq!(response::parse(&out, &mut again), Ok(Parsed::Complete), "{}", out.escape_ascii());
+        assert_eq!(again.len, out.len());
+        assert_eq!((again.status, again.framing(false)), (whole.status, expected));
+        let framing_fields = |known| again.fields.iter().filter(|f| f.known == known).count();
+        assert!(framing_fields(Known::ContentLength) + framing_fields(Known::TransferEncoding) <= 1);
+    }
+}
+
+/// A body ends where it ends, however it arrives.
+pub(crate) fn chunked(bytes: &[u8]) {
+    let whole = walk(bytes, bytes.len().max(1));
+    for size in [1, 2, 3, 7, 64] {
+        assert_eq!(walk(bytes, size), whole, "in pieces of {size}");
+    }
+}
+
+/// Bytes taken, content, whether it is over; or that it is malformed.
+fn walk(bytes: &[u8], size: usize) -> Result<(usize, Vec<u8>, bool), ()> {
+    let (mut body, mut other) = (Body::new(Framing::Chunked), Body::new(Framing::Chunked));
+    let (mut total, mut content) = (0, Vec::new());
+    for piece in bytes.chunks(size) {
+        let taken = body.take(piece);
+        assert_eq!(other.take_decoded(piece, &mut content), taken);
+        assert_eq!(body.is_done(), other.is_done());
+        total += taken.map_err(|_| ())?;
+        if body.is_done() {
+            break;
+        }
+    }
+    Ok((total, content, body.is_done()))
+}
+
+/// The ways in which a request is sent on, that the check goes through.
+const PLANS: [Outgoing<'static>; 3] = [
+    Outgoing {
+        target: None,
+        host: Host::Keep,
+        drop_unusual_names: false,
+        forwarded_for: ForwardedFor::Append(b"192.0.2.1"),
+        forwarded_lines: b"X-Forwarded-Proto: http\r\nX-Forwarded-Port: 80\r\n",
+        trace: b"1-00000000-000000000000000000000000",
+        upgrade: true,
+    },
+    Outgoing {
+        target: None,
+        host: Host::AddPort(b":8080"),
+        drop_unusual_names: true,
+        forwarded_for: ForwardedFor::Preserve,
+        forwarded_lines: b"",
+        trace: b"1-00000000-000000000000000000000000",
+        upgrade: false,
+    },
+    Outgoing {
+        target: Some(b"/re written?\r\n"),
+        host: Host::Replace(b"replaced.example"),
+        drop_unusual_names: true,
+        forwarded_for: ForwardedFor::Remove,
+        forwarded_lines: b"X-Forwarded-Proto: http\r\n",
+        trace: b"1-00000000-000000000000000000000000",
+        upgrade: true,
+    },
+];
+
+/// Whatever is accepted is sent on as one request that no strict reader can read otherwise: by the RFCs, with the framing
+/// it was read with, and with nothing behind it.
+///
+/// One exception: a GET or HEAD with content keeps it (RFC 9110 section 9.3.1 leaves that to the two ends), and such a
+/// request is Ambiguous by definition.
+pub(crate) fn resend(bytes: &[u8]) {
+    let mut head = RequestHead::default();
+    if request::parse(bytes, &mut head) != Ok(Parsed::Complete) {
+        return;
+    }
+    let view = RequestView { bytes, head: &head };
+    for plan in &PLANS {
+        if view.method() == b"CONNECT" && plan.target.is_some() {
+            continue;
+        }
+        let mut out = Vec::new();
+        send::request(view, plan, &mut out);
+        if out.len() > request::REQUEST_LINE_LIMIT {
+            continue;
+        }
+        sent(view, plan, &out);
+    }
+}
+
+fn sent(view: RequestView<'_>, plan: &Outgoing<'_>, out: &[u8]) {
+    let shown = out.escape_ascii();
+    let mut again = RequestHead::default();
+    assert_eq!(request::parse(out, &mut again), Ok(Parsed::Complete), "{shown}");
+    let sent = RequestView { bytes: out, head: &again };
+    let framing = view.head.framing;
+    let has_body = framing != Framing::None;
+    if matches!(view.method(), b"GET" | b"HEAD") && has_body {
+        let undefined = [Reason::UndefinedContentLengthSemantics, Reason::UndefinedTransferEncodingSemantics];
+        assert!(undefined.contains(&again.reason), "{} {shown}", again.reason);
+    } else {
+        assert_eq!((again.tier, again.reason), (Tier::Compliant, Reason::Compliant), "{shown}");
+    }
+    assert_eq!(again.len, out.len(), "{shown}");
+    assert_eq!(again.framing, framing, "{shown}");
+    assert_eq!(again.version, Version::Http11);
+    assert_eq!(sent.method(), view.method());
+    assert!(!again.target_unclean, "{shown}");
+    let authority = view.head.authority.of(view.bytes);
+    match plan.host {
+        Host::Keep => assert_eq!(sent.known(Known::Host), Some(authority)),
+        Host::AddPort(_) => assert!(sent.known(Known::Host).is_some_and(|host| host.starts_with(authority))),
+        Host::Replace(host) => assert_eq!(sent.known(Known::Host), Some(host)),
+    }
+    assert!(out.iter().all(|b| !b.is_ascii_control() || matches!(b, b'\r' | b'\n' | b'\t')), "{shown}");
+
+    let of = |known| again.fields.iter().filter(|f| f.known == known).count();
+    let has = |known, expected| assert_eq!(of(known), expected, "{known:?} {shown}");
+    has(Known::Host, 1);
+    has(Known::ContentLength, usize::from(matches!(framing, Framing::Length(_))));
+    has(Known::TransferEncoding, usize::from(framing == Framing::Chunked));
+    has(Known::XAmznTraceId, 1);
+    let upgrades = plan.upgrade && view.head.connection.upgrade;
+    has(Known::Connection, usize::from(upgrades));
+    has(Known::Upgrade, usize::from(upgrades));
+    for gone in [Known::Te, Known::KeepAlive, Known::ProxyConnection, Known::ProxyAuthorization, Known::Http2Settings] {
+        has(gone, 0);
+    }
+    for name in [Known::XForwardedProto, Known::XForwardedPort] {
+        assert!(of(name) <= 1);
+    }
+
+    // the fields that are nobody's business but the target's: the same, in the same order
+    let own = |view: RequestView<'_>| -> Vec<(Vec<u8>, Vec<u8>)> {
+        let fields = view.head.fields.iter().filter(|f| match f.fitness {
+            Fitness::Clean | Fitness::ControlInValue => true,
+            Fitness::UnusualName => !plan.drop_unusual_names,
+            Fitness::Unfit => false,
+        });
+        let fields = fields.filter(|f| match f.known {
+            Known::Other => !view.head.connection.lists_fields || !listed(view, f.name.of(view.bytes)),
+            known => matches!(known, Known::Cookie | Known::UserAgent | Known::Referer | Known::Expect),
+        });
+        let clean =
+            |value: &[u8]| value.iter().map(|b| if *b < 0x20 && *b != 9 || *b == 0x7f { 32 } else { *b }).collect();
+        fields
+            .map(|f| (f.name.of(view.bytes).to_vec(), clean(f.value.of(view.bytes))))
+            .map(|(n, v): (_, Vec<u8>)| (n, trim(&v).to_vec()))
+            .filter(|(n, _)| !n.eq_ignore_ascii_case(b"x-added"))
+            .collect()
+    };
+    assert_eq!(own(sent), own(view), "{shown}");
+}
+
+fn trim(value: &[u8]) -> &[u8] {
+    let end = value.iter().rposition(|b| !matches!(b, b' ' | b'\t')).map_or(0, |i| i + 1);
+    let start = value.iter().position(|b| !matches!(b, b' ' | b'\t')).unwrap_or(end);
+    &value[start..end]
+}
+
+fn listed(view: RequestView<'_>, name: &[u8]) -> bool {
+    let connection = view.head.fields.iter().filter(|f| f.known == Known::Connection && f.fitness == Fitness::Clean);
+    connection
+        .flat_map(|f| f.value.of(view.bytes).split(|b| *b == b','))
+        .any(|option| trim(option).eq_ignore_ascii_case(name))
+}
+
+/// What is Compliant here is a request to another parser too, with the same pieces.
+pub(crate) fn differential(bytes: &[u8]) {
+    let mut head = RequestHead::default();
+    if request::parse(bytes, &mut head) != Ok(Parsed::Complete) || head.tier != Tier::Compliant {
+        return;
+    }
+    let view = RequestView { bytes, head: &head };
+    let mut fields = vec![httparse::EMPTY_HEADER; head.fields.len() + 1];
+    let mut other = httparse::Request::new(&mut fields);
+    let parsed = other.parse(bytes);
+    // it wants UTF-8 in the target, and knows no fragment or quotes there
+    if head.target_unclean && parsed == Err(httparse::Error::Token) {
+        return;
+    }
+    assert_eq!(parsed, Ok(httparse::Status::Complete(head.len)), "{}", bytes.escape_ascii());
+    assert_eq!(other.method.map(str::as_bytes), Some(view.method()));
+    assert_eq!(other.version, Some(u8::from(head.version == Version::Http11)));
+    assert_eq!(other.headers.len(), head.fields.len());
+    for (theirs, ours) in other.headers.iter().zip(&head.fields) {
+        assert_eq!(theirs.name.as_bytes(), ours.name.of(bytes));
+        assert_eq!(trim(theirs.value), ours.value.of(bytes));
+    }
+    let mut status = ResponseHead::default();
+    let _ = response::parse(bytes, &mut status);
+}

@@ -1,0 +1,241 @@
+//! The invariants over structured random heads: pieces that are right, pieces that are nearly right, and bytes.
+
+use std::fmt;
+use std::ops::Deref;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::invariants;
+
+/// Bytes that a failure shows as text.
+struct Text(Vec<u8>);
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "b\"{}\"", self.0.escape_ascii())
+    }
+}
+
+impl Deref for Text {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+const NAMES: &[&str] = &[
+    "Host",
+    "host",
+    "Content-Length",
+    "content-length",
+    "Transfer-Encoding",
+    "TE",
+    "Connection",
+    "Connection",
+    "Upgrade",
+    "Keep-Alive",
+    "Expect",
+    "Cookie",
+    "X-Forwarded-For",
+    "X-Forwarded-Proto",
+    "X-Amzn-Trace-Id",
+    "Trailer",
+    "X-A",
+    "x_b",
+    "Transfer_Encoding",
+    "Content Length",
+    "Content-Length ",
+    " Transfer-Encoding",
+    "Transfer-Encod\u{131}ng",
+    "",
+    " ",
+    ":",
+    "X-\x01",
+    "HTTP2-Settings",
+    "Proxy-Connection",
+    "Proxy-Authorization",
+    "User-Agent",
+    "X.Y",
+    "Accept",
+];
+const VALUES: &[&str] = &[
+    "",
+    "a.example",
+    "a.example:80",
+    "[::1]:8080",
+    "0",
+    "5",
+    "05",
+    "5, 5",
+    "18446744073709551615",
+    "chunked",
+    "Chunked",
+    "gzip, chunked",
+    "gzip;q=1, chunked",
+    "chunked\x0c",
+    "chunked, chunked",
+    "identity",
+    "close",
+    "keep-alive",
+    "upgrade",
+    "upgrade, X-A",
+    "x-a, x_b",
+    "websocket",
+    "h2c",
+    "100-continue",
+    "Root=1-a-b;Self=c;x=y",
+    "\x01a\x7fb",
+    "a\tb",
+    " a ",
+    "\u{e9}",
+    "a=b; c=d",
+    "1.2.3.4, ::1",
+    "a\rb",
+    "a\nb",
+    "a\0b",
+    "a\r\n b",
+    "trailers",
+];
+const TARGETS: &[&str] = &[
+    "/",
+    "/a?b=c",
+    "/a b",
+    "/a#b",
+    "/\u{e9}",
+    "/a\tb",
+    "/%",
+    "*",
+    "",
+    "http://b.example",
+    "http://b.example?c",
+    "https://b.example:1/x",
+    "http://u@b.example/",
+    "b.example:443",
+    "/a HTTP/1.1",
+    "/\x01",
+    "//x",
+    "?a",
+];
+const VERSIONS: &[&str] = &[
+    " HTTP/1.1",
+    " HTTP/1.1",
+    " HTTP/1.1",
+    " HTTP/1.1",
+    " HTTP/1.0",
+    " HTTP/1.1 ",
+    " HTTP/1.2",
+    " HTTP/0.9",
+    "",
+    " HTTP/2.0",
+    " http/1.1",
+    "  HTTP/1.1",
+];
+
+fn piece(known: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        8 => select(known).prop_map(|s| s.as_bytes().to_vec()),
+        1 => proptest::collection::vec(any::<u8>(), 0..12),
+        1 => "[ -~]{0,12}".prop_map(String::into_bytes),
+    ]
+}
+
+fn head() -> impl Strategy<Value = Text> {
+    let method =
+        select(&["GET", "GET", "POST", "POST", "HEAD", "OPTIONS", "CONNECT", "PUT", "M\x01", "", "\r\nPUT"][..]);
+    let fields =
+        proptest::collection::vec((piece(NAMES), select(&[":", ": ", ":\t ", ":", ""][..]), piece(VALUES)), 0..8);
+    let end = select(&["\r\n", "\r\n", "\r\n", "\n", "\r", "\r\nGET / HTTP/1.1\r\n\r\n"][..]);
+    let host = prop_oneof![4 => Just("Host: c.example\r\n"), 1 => Just("")];
+    (method, piece(TARGETS), select(VERSIONS), host, fields, end).prop_map(
+        |(method, target, version, host, fields, end)| {
+            let mut head = format!("{method} ").into_bytes();
+            head.extend_from_slice(&target);
+            head.extend_from_slice(version.as_bytes());
+            head.extend_from_slice(b"\r\n");
+            head.extend_from_slice(host.as_bytes());
+            for (name, colon, value) in fields {
+                head.extend_from_slice(&name);
+                head.extend_from_slice(colon.as_bytes());
+                head.extend_from_slice(&value);
+                head.extend_from_slice(b"\r\n");
+            }
+            head.extend_from_slice(end.as_bytes());
+            Text(head)
+        },
+    )
+}
+
+fn answer() -> impl Strategy<Value = Text> {
+    let line = select(
+        &[
+            "HTTP/1.1 200 OK",
+            "HTTP/1.1 204",
+            "HTTP/1.0 404 \t",
+            "HTTP/1.1 101 S",
+            "HTTP/1.1 100 Continue",
+            "HTTP/1.1 304 ",
+            "HTTP/1.1 99 x",
+            "HTTP/1.1 1000",
+            "HTTP/2 200",
+            "HTTP/1.9 599 \u{e9}",
+        ][..],
+    );
+    let fields = proptest::collection::vec((piece(NAMES), piece(VALUES)), 0..6);
+    (line, fields).prop_map(|(line, fields)| {
+        let mut head = format!("{line}\r\n").into_bytes();
+        for (name, value) in fields {
+            head.extend_from_slice(&[&name, &b": "[..], &value, b"\r\n"].concat());
+        }
+        head.extend_from_slice(b"\r\n");
+        Text(head)
+    })
+}
+
+fn body() -> impl Strategy<Value = Text> {
+    let piece = prop_oneof![
+        6 => select(&["5\r\nhello\r\n", "0\r\n\r\n", "0\r\n", "a;x=y\r\n0123456789\r\n", "A\r\n\r\n\r\n\r\n\r\n\r\n\r\n", "3 ;a\r\nabc\r\n",
+            "X: y\r\n", "\r\n", "1\r\n", "fffffffffffffffff\r\n", "0;\n", "00000\r\n", " ", "\n", "ffffffffffffffff\r\n"][..]).prop_map(|s| s.as_bytes().to_vec()),
+        1 => proptest::collection::vec(any::<u8>(), 0..8),
+    ];
+    proptest::collection::vec(piece, 0..8).prop_map(|pieces| Text(pieces.concat()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn request_reads_the_same_in_any_pieces(bytes in head()) {
+        invariants::request(&bytes);
+    }
+
+    #[test]
+    fn what_is_accepted_is_sent_on_clean(bytes in head()) {
+        invariants::resend(&bytes);
+    }
+
+    #[test]
+    fn another_parser_agrees(bytes in head()) {
+        invariants::differential(&bytes);
+    }
+
+    #[test]
+    fn response_reads_the_same_in_any_pieces(bytes in answer()) {
+        invariants::response(&bytes);
+    }
+
+    #[test]
+    fn chunked_body_ends_where_it_ends(bytes in body()) {
+        invariants::chunked(&bytes);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        invariants::request(&bytes);
+        invariants::response(&bytes);
+        invariants::chunked(&bytes);
+        invariants::resend(&bytes);
+        invariants::differential(&bytes);
+    }
+}

@@ -1,0 +1,293 @@
+//! Texts that are right, and what they say.
+
+use std::time::Duration;
+
+use headworks_model::action::Action;
+use headworks_model::primitive::{Address, Bind, Name, Pattern, PatternError, PatternToken, TextMatch};
+use headworks_model::target_group::{Fallback, HealthCheck, HealthProtocol, Stickiness, TargetGroup};
+use headworks_model::{Config, redact};
+use serde_json::{Value, json};
+
+use crate::common::accept;
+
+/// The text is right, says the same once written and read again, and has `value` at each `path` of its canonical form.
+fn check(text: &str, expected: &[(&str, Value)]) {
+    let config = accept(text).config;
+    let json = config.to_json();
+    let again = Config::from_json(&json).unwrap_or_else(|faults| panic!("{text}\n{json:#}\n{faults}"));
+    assert_eq!(again.config, config, "{text}");
+    for (path, value) in expected {
+        assert_eq!(json.pointer(path).unwrap_or(&Value::Null), value, "{text}\n{path}\n{json:#}");
+    }
+}
+
+/// One rule on an HTTP listener.
+fn check_rule(rule: &str, expected: &[(&str, Value)]) {
+    let text = format!(
+        "load_balancers: {{ s: {{ listeners: {{ l: {{ port: 0, rules: [ {rule} ], default: {{ forward: w }} }} }} }} }}\n\
+         target_groups: {{ w: {{}}, v: {{}} }}"
+    );
+    let prefix = "/load_balancers/s/listeners/l/rules/0";
+    let expected: Vec<(String, Value)> =
+        expected.iter().map(|(path, value)| (format!("{prefix}{path}"), value.clone())).collect();
+    let expected: Vec<(&str, Value)> = expected.iter().map(|(path, value)| (path.as_str(), value.clone())).collect();
+    check(&text, &expected);
+}
+
+/// One target group called `w`.
+fn group(text: &str) -> TargetGroup {
+    let text = format!("target_groups: {{ w: {text}, v: {{ protocol: tcp }} }}");
+    check(&text, &[]);
+    accept(&text).config.target_groups["w"].clone()
+}
+
+#[test]
+fn nothing_is_enough() {
+    for text in ["", "# nothing\n", "{}", "---\n", "admin:\nload_balancers:\n"] {
+        check(
+            text,
+            &[
+                ("/workers", json!("auto")),
+                ("/admin", json!({ "address": "127.0.0.1:9080", "auth": "none", "data": "state/" })),
+                ("/shutdown", json!({ "readiness_delay": "0s", "deadline": "1m" })),
+                ("/load_balancers", json!({})),
+            ],
+        );
+    }
+}
+
+#[test]
+fn the_admin_may_be_reached_from_elsewhere_with_auth() {
+    check("admin: { address: 0.0.0.0:0, auth: required }", &[("/admin/address", json!("0.0.0.0:0"))]);
+    check("admin: { address: \"[::1]:0\" }", &[]);
+}
+
+#[test]
+fn listeners_take_a_port_or_an_address() {
+    let text = "load_balancers: { s: { listeners: {
+        a: { port: 0, default: { fixed_response: { status: 200 } } },
+        b: { address: 127.0.0.1:0, default: { fixed_response: { status: 200, body: hi } } } } } }";
+    check(
+        text,
+        &[
+            ("/load_balancers/s/type", json!("application")),
+            ("/load_balancers/s/idle_timeout", json!("1m")),
+            ("/load_balancers/s/listeners/a/port", json!(0)),
+            ("/load_balancers/s/listeners/a/default", json!({ "fixed_response": { "status": 200, "body": "" } })),
+            ("/load_balancers/s/listeners/b/address", json!("127.0.0.1:0")),
+            ("/load_balancers/s/listeners/b/default/fixed_response/content_type", json!("text/plain")),
+        ],
+    );
+    let config = accept(text).config;
+    assert_eq!(config.load_balancers["s"].listeners["a"].bind, Bind::Any(0));
+}
+
+#[test]
+fn rules_of_every_shape() {
+    let then = "then: { forward: w }";
+    let cases = [
+        ("path: /blog/*", "/path", json!(["/blog/*"])),
+        ("path: [{ regex: \"^/v[0-9]+/\" }, \"/a\\\\*b\"]", "/path", json!([{ "regex": "^/v[0-9]+/" }, "/a\\*b"])),
+        ("host: [localhost, 127.0.0.1, \"[::1]\", \"*\", api, \"*.example.com\"]", "/host/1", json!("127.0.0.1")),
+        ("host: \"*.xn--p1ai\"", "/host", json!(["*.xn--p1ai"])),
+        ("method: GET", "/method", json!(["GET"])),
+        (
+            "source_ip: [10.1.2.3, \"fd00::1\", 10.1.2.3/8]",
+            "/source_ip",
+            json!(["10.1.2.3/32", "fd00::1/128", "10.0.0.0/8"]),
+        ),
+        (
+            "header: { X-Version: [v2, \"v2.*\"], X-On: yes }",
+            "/header",
+            json!({ "x-version": ["v2", "v2.*"], "x-on": ["yes"] }),
+        ),
+        ("query: { env: dev }", "/query", json!([{ "key": "env", "value": "dev" }])),
+        ("query: [{ key: debug }, { value: \"b*\" }]", "/query", json!([{ "key": "debug" }, { "value": "b*" }])),
+        ("not: { path: /a }, all: [{ query: { a: b } }, { query: { c: d } }]", "/not", json!({ "path": ["/a"] })),
+        ("path: []", "/path", Value::Null),
+    ];
+    for (conditions, path, value) in cases {
+        check_rule(&format!("{{ if: {{ {conditions} }}, {then} }}"), &[(&format!("/if{path}"), value)]);
+    }
+}
+
+#[test]
+fn actions_of_every_shape() {
+    check_rule(
+        "{ then: { forward: w } }",
+        &[("/then", json!({ "forward": { "groups": { "w": 1 } } })), ("/if", Value::Null)],
+    );
+    check_rule(
+        "{ name: r1, then: { forward: { groups: { w: 0, v: 0 }, stickiness: 90m } } }",
+        &[
+            ("/then/forward/stickiness", json!({ "duration": "90m", "cookie_name": "AWSALBTG" })),
+            ("/name", json!("r1")),
+        ],
+    );
+    check_rule(
+        "{ then: { forward: { groups: { w: 999, v: 1 }, stickiness: { duration: 7d, cookie_name: mine } } } }",
+        &[("/then/forward/stickiness/cookie_name", json!("mine"))],
+    );
+    check_rule(
+        "{ then: { redirect: { protocol: HTTPS, port: 8443 } } }",
+        &[(
+            "/then/redirect",
+            json!({
+                "protocol": "HTTPS", "host": "#{host}", "port": "8443", "path": "/#{path}", "query": "#{query}", "status": 302
+            }),
+        )],
+    );
+    check_rule("{ then: { redirect: { query: \"\", status: 308 } } }", &[("/then/redirect/query", json!(""))]);
+    check_rule("{ then: { redirect: { port: \"#{port}\", host: \"[::1]\" } } }", &[]);
+    check_rule(
+        "{ then: { fixed_response: { status: 503, content_type: \"text/html; charset=utf-8\", body: \"é\" } } }",
+        &[("/then/fixed_response/body", json!("é"))],
+    );
+    check_rule(
+        "{ transforms: { url: { regex: \"^/v1/(.*)\", replace: \"/${1}\" } }, then: { forward: w } }",
+        &[("/transforms", json!({ "url": { "regex": "^/v1/(.*)", "replace": "/${1}" } }))],
+    );
+}
+
+#[test]
+fn health_checks_follow_the_protocol() {
+    let check = |text, protocol, path, timeout, matcher| {
+        let HealthCheck { protocol: p, path: q, timeout: t, matcher: m, interval, .. } = group(text).health_check;
+        assert_eq!((p, &*q, t, m), (protocol, path, Duration::from_secs(timeout), vec![matcher]), "{text}");
+        assert_eq!(interval, Duration::from_secs(30));
+    };
+    check("{}", HealthProtocol::Http, "/", 5, (200, 200));
+    check("{ protocol: https }", HealthProtocol::Https, "/", 5, (200, 200));
+    check("{ protocol: grpc }", HealthProtocol::Grpc, "/AWS.ALB/healthcheck", 5, (12, 12));
+    check(
+        "{ protocol: grpc, health_check: { matcher: \"0\" } }",
+        HealthProtocol::Grpc,
+        "/AWS.ALB/healthcheck",
+        5,
+        (0, 0),
+    );
+    check("{ protocol: tcp }", HealthProtocol::Tcp, "/", 10, (200, 200));
+    check("{ protocol: udp }", HealthProtocol::Tcp, "/", 10, (200, 200));
+    check(
+        "{ protocol: tcp, health_check: { protocol: http, matcher: 204 } }",
+        HealthProtocol::Http,
+        "/",
+        5,
+        (204, 204),
+    );
+    let matcher =
+        group("{ health_check: { matcher: \"200-299, 301\", timeout: 100ms, port: 81 } }").health_check.matcher;
+    assert_eq!(matcher, [(200, 299), (301, 301)]);
+}
+
+#[test]
+fn target_groups_of_every_shape() {
+    let addresses = group(
+        "{ targets: [127.0.0.1:1, \"[::1]:2\", Backend.Internal:3, { address: \"unix:/run/a.sock\", weight: 0 }] }",
+    );
+    let addresses: Vec<String> = addresses.targets.iter().map(|target| target.address.to_string()).collect();
+    assert_eq!(addresses, ["127.0.0.1:1", "[::1]:2", "backend.internal:3", "unix:/run/a.sock"]);
+    assert_eq!(group("{ stickiness: { type: source_ip } }").stickiness, Some(Stickiness::SourceIp));
+    let sticky = group("{ stickiness: { type: lb_cookie } }").stickiness;
+    assert_eq!(
+        sticky,
+        Some(Stickiness::LbCookie { duration: Duration::from_secs(86_400), cookie_name: "AWSALB".into() })
+    );
+    let fallback = group("{ fallback: { fixed_response: { status: 503 } } }").fallback;
+    assert!(matches!(fallback, Fallback::FixedResponse(response) if response.content_type.is_none()));
+    group("{ algorithm: consistent_hash, hash_on: { cookie: sid }, proxy_protocol: v2 }");
+    group("{ algorithm: weighted_random, anomaly_mitigation: true, retry: {}, circuit_breaker: {} }");
+    group("{ retry: { when: [status_503, timeout], budget: 0 }, limits: { max_connections: 10 } }");
+}
+
+#[test]
+fn aliases_and_references_to_the_environment() {
+    let text = "
+load_balancers:
+  s:
+    listeners:
+      l:
+        port: ${env:PORT}
+        rules:
+          - { if: &same { path: /a }, then: &page { fixed_response: { status: 200, body: \"${file:/run/body}, $${env:PORT}, ${x}\" } } }
+          - { if: *same, then: *page }
+        default: { forward: w }
+target_groups: { w: { targets: [\"${env:TARGET}\"] } }
+";
+    check(text, &[("/load_balancers/s/listeners/l/port", json!(8080))]);
+    let parsed = accept(text);
+    let listener = &parsed.config.load_balancers["s"].listeners["l"];
+    for rule in &listener.rules {
+        let Action::FixedResponse(response) = &rule.action else { panic!("{rule:?}") };
+        assert_eq!(&*response.body, "from a file, ${env:PORT}, ${x}");
+    }
+    assert_eq!(parsed.secrets.len(), 4, "{:?}", parsed.secrets);
+    let mut json = parsed.config.to_json();
+    redact(&mut json, &parsed.secrets);
+    let expected = [
+        ("/load_balancers/s/listeners/l/port", json!("***")),
+        ("/load_balancers/s/listeners/l/rules/1/then/fixed_response/body", json!("***")),
+        ("/target_groups/w/targets", json!(["***"])),
+    ];
+    for (path, value) in expected {
+        assert_eq!(json.pointer(path), Some(&value), "{json:#}");
+    }
+}
+
+#[test]
+fn what_is_right_but_odd_is_warned_of() {
+    let text = "
+load_balancers:
+  s:
+    listeners:
+      l: { port: 0, rules: [ { if: { path: img/* }, then: { forward: w } } ], default: { forward: { groups: { w: 0 } } } }
+target_groups: { w: {}, unused: {} }
+";
+    let warnings: Vec<String> = accept(text).warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "t:5:44: load_balancers.s.listeners.l.rules[0].if.path: can never match: every path begins with /",
+            "t:5:109: load_balancers.s.listeners.l.default.forward: all weights are 0: every request is answered 503",
+            "t:6:25: target_groups.unused: no listener uses this target group",
+        ]
+    );
+}
+
+#[test]
+fn patterns_come_apart() {
+    let literal = |text: &str| PatternToken::Literal(text.into());
+    let cases = [
+        ("", vec![]),
+        ("/a", vec![literal("/a")]),
+        ("/**/?", vec![literal("/"), PatternToken::Any, literal("/"), PatternToken::One]),
+        (r"a\*b\?c\\d*", vec![literal(r"a*b?c\d"), PatternToken::Any]),
+    ];
+    for (text, tokens) in cases {
+        let pattern = Pattern::new(text).expect("a pattern");
+        assert_eq!(
+            pattern.is_literal(),
+            tokens.iter().all(|token| matches!(token, PatternToken::Literal(_))),
+            "{text}"
+        );
+        assert_eq!(pattern.tokens(), tokens, "{text}");
+    }
+    assert!(Pattern::new(r"\*").expect("a pattern").is_literal());
+    assert_eq!(Pattern::new("a\\"), Err(PatternError::BadEscape));
+    assert_eq!(Pattern::new("a\tb"), Err(PatternError::NotVisibleAscii));
+    assert_eq!(Pattern::new(&"a".repeat(1025)), Err(PatternError::TooLong));
+    assert!(matches!(TextMatch::Wildcard(Pattern::new("x").expect("a pattern")), TextMatch::Wildcard(_)));
+}
+
+#[test]
+fn names_and_addresses() {
+    for (text, fine) in
+        [("a", true), ("a.b_c-d", true), ("_", true), ("", false), ("-a", false), ("a.", false), ("a b", false)]
+    {
+        assert_eq!(Name::new(text).is_ok(), fine, "{text}");
+    }
+    assert!(Name::new(&"a".repeat(64)).is_ok() && Name::new(&"a".repeat(65)).is_err());
+    for text in ["h", "h:", "h:0", "h:65536", "h:+1", ":1", "1.2.3:1", "a..b:1", "-a:1", "unix:", "unix:a", "::1:80"] {
+        assert!(text.parse::<Address>().is_err(), "{text}");
+    }
+}

@@ -1,0 +1,10 @@
+//! The model from outside: texts in, resources or faults out.
+
+mod accepted;
+mod arbitrary;
+mod changes;
+mod common;
+mod contract;
+mod faults;
+mod scale;
+mod schema;

@@ -1,0 +1,148 @@
+//! The admin address: health, readiness, metrics, status, reload.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use headworks_edge::metrics::{self, Process};
+use headworks_edge::status::View;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::{mpsc, oneshot};
+
+/// What came of the last attempt to apply a configuration.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Applied {
+    /// Seconds since 1970.
+    pub(crate) at: u64,
+    /// `applied` or `refused`.
+    pub(crate) result: &'static str,
+    /// What was wrong, with places.
+    pub(crate) errors: Vec<String>,
+    /// What changed.
+    pub(crate) changes: Vec<String>,
+}
+
+/// What the admin address shows; written by the control loop.
+#[derive(Clone, Default)]
+pub(crate) struct Shown {
+    pub(crate) view: View,
+    pub(crate) config: Arc<Value>,
+    pub(crate) last: Option<Applied>,
+    pub(crate) process: Process,
+    pub(crate) file: String,
+}
+
+/// The answer to a reload.
+pub(crate) type ReloadAnswer = oneshot::Sender<Applied>;
+
+/// Shared between the control loop and the admin address.
+pub(crate) struct Admin {
+    pub(crate) shown: Mutex<Shown>,
+    pub(crate) ready: AtomicBool,
+    pub(crate) reloads: mpsc::Sender<ReloadAnswer>,
+}
+
+impl Admin {
+    fn shown(&self) -> Shown {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes what is shown.
+    pub(crate) fn show(&self, change: impl FnOnce(&mut Shown)) {
+        change(&mut self.shown.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+/// Serves the admin address until the process ends.
+pub(crate) async fn serve(listener: tokio::net::TcpListener, admin: Arc<Admin>) {
+    let app = axum::Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(exposition))
+        .route("/v1/status", get(status))
+        .route("/v1/config", get(config))
+        .route("/v1/reload", post(reload))
+        .layer(middleware::from_fn(same_machine))
+        .with_state(admin);
+    if let Err(error) = axum::serve(listener, app).await {
+        tracing::error!(%error, "admin address failed");
+    }
+}
+
+/// A page in the operator's browser must not reach this address through a name that points at loopback, nor by a request
+/// from another origin.
+async fn same_machine(request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, port)| if port.ends_with(']') { host } else { name });
+    let is_address = name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+    let foreign = request.headers().get(header::ORIGIN).is_some_and(|o| o != format!("http://{host}").as_str());
+    if foreign || !(is_address || name.is_empty() || name == "localhost" || name.ends_with(".localhost")) {
+        return (StatusCode::FORBIDDEN, "this address is for this machine: use http://127.0.0.1 and its port\n")
+            .into_response();
+    }
+    next.run(request).await
+}
+
+async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
+    if admin.ready.load(Ordering::Acquire) {
+        "ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
+    }
+}
+
+async fn exposition(State(admin): State<Arc<Admin>>) -> Response {
+    let shown = admin.shown();
+    match metrics::exposition(&shown.view, shown.process) {
+        Ok(text) => ([(header::CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE))], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn status(State(admin): State<Arc<Admin>>) -> Json<Value> {
+    let shown = admin.shown();
+    let mut out = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "pid": std::process::id(),
+        "state": if admin.ready.load(Ordering::Acquire) { "serving" } else { "draining" },
+        "started": shown.process.started,
+        "uptime_seconds": unix_now().saturating_sub(shown.process.started),
+        "workers": shown.process.workers,
+        "configuration": {
+            "file": shown.file,
+            "reloads": { "applied": shown.process.reloads_applied, "refused": shown.process.reloads_refused },
+            "last_reload": shown.last,
+        },
+    });
+    if let (Value::Object(out), Value::Object(view)) = (&mut out, shown.view.to_json()) {
+        out.extend(view);
+    }
+    Json(out)
+}
+
+async fn config(State(admin): State<Arc<Admin>>) -> Json<Value> {
+    Json((*admin.shown().config).clone())
+}
+
+async fn reload(State(admin): State<Arc<Admin>>) -> Response {
+    let (answer, applied) = oneshot::channel();
+    let asked = admin.reloads.send_timeout(answer, Duration::from_secs(60)).await;
+    match (asked, applied.await) {
+        (Ok(()), Ok(applied)) if applied.errors.is_empty() => Json(applied).into_response(),
+        (Ok(()), Ok(applied)) => (StatusCode::UNPROCESSABLE_ENTITY, Json(applied)).into_response(),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "errors": ["the program is stopping"] }))).into_response(),
+    }
+}

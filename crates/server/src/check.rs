@@ -1,0 +1,86 @@
+//! `headworks check`: is the file right, and what would it change? And `headworks schema`.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use headworks_model::{Change, difference_of_json};
+use hyper::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::cli::File;
+use crate::client;
+use crate::file::{self, Loaded, Refused};
+
+/// Exit status for a file that is refused.
+pub(crate) const REFUSED: u8 = 2;
+
+/// Prints a line; a reader that went away is no error.
+pub(crate) fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Prints a line to standard error.
+pub(crate) fn complain(line: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Loads a file and makes sure that this version can run it.
+///
+/// # Errors
+/// With all that is wrong.
+pub(crate) fn validated(path: &std::path::Path) -> Result<Loaded, Refused> {
+    let loaded = file::load(path)?;
+    let errors = headworks_edge::validate(&loaded.config);
+    if errors.is_empty() { Ok(loaded) } else { Err(loaded.placed(&errors)) }
+}
+
+pub(crate) fn main(args: &File) -> ExitCode {
+    let loaded = match validated(&args.config) {
+        Ok(loaded) => loaded,
+        Err(refused) => {
+            complain(refused);
+            return ExitCode::from(REFUSED);
+        }
+    };
+    loaded.warnings.iter().for_each(|warning| complain(format_args!("warning: {warning}")));
+    say(format_args!("{} is valid", args.config.display()));
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return ExitCode::SUCCESS;
+    };
+    let running = runtime.block_on(client::ask(
+        loaded.config.admin.address,
+        Method::GET,
+        "/v1/config",
+        Duration::from_secs(5),
+    ));
+    match running {
+        Ok((StatusCode::OK, running)) => print_difference(&running, &loaded.shown()),
+        Ok((status, _)) => say(format_args!("the running instance at {} answers {status}", loaded.config.admin.address)),
+        Err(error) => say(format_args!("{}: {error}; nothing to compare with", loaded.config.admin.address)),
+    }
+    ExitCode::SUCCESS
+}
+
+fn print_difference(running: &Value, file: &Value) {
+    let changes: Vec<Change> = difference_of_json(running, file);
+    if changes.is_empty() {
+        say("the running instance has this configuration");
+        return;
+    }
+    say(format_args!("the running instance would change ({}):", changes.len()));
+    changes.iter().for_each(say);
+}
+
+pub(crate) fn schema() -> ExitCode {
+    match serde_json::to_string_pretty(&headworks_model::schema()) {
+        Ok(text) => {
+            say(text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            complain(error);
+            ExitCode::FAILURE
+        }
+    }
+}

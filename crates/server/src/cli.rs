@@ -1,0 +1,90 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Headworks: everything between a browser and a web application's own processes.
+#[derive(Debug, Parser)]
+#[command(name = "headworks", version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run in the foreground; SIGHUP applies the file again, SIGTERM drains and stops
+    Run(Run),
+    /// Validate a configuration and say what would change; exit 0 or 2
+    Check(File),
+    /// Have the running instance apply its file again; exit 0, or 2 when the file is refused
+    Reload(File),
+    /// A load balancer without a file
+    Proxy(Proxy),
+    /// A small shop behind a load balancer on loopback
+    Demo(Demo),
+    /// One instance of the demo's shop
+    #[command(hide = true)]
+    DemoShop(DemoShop),
+    /// Print the JSON Schema of the configuration file, for editors
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct File {
+    /// The configuration file
+    #[arg(short, long = "config", default_value = "headworks.yaml")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) file: File,
+    /// Apply the file again whenever it is saved
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Proxy {
+    /// Where to listen: `:8080`, `8080` or `127.0.0.1:8080`
+    #[arg(long)]
+    pub(crate) from: String,
+    /// A target, `ip:port`, `host:port` or `unix:/path`; give several to balance
+    #[arg(long, required = true)]
+    pub(crate) to: Vec<String>,
+    /// The admin address; absent: a free port of loopback
+    #[arg(long)]
+    pub(crate) admin: Option<SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Port of the shop, on loopback; 0: a free one
+    #[arg(long, default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// Port of the admin address, on loopback; 0: a free one
+    #[arg(long, default_value_t = 9080)]
+    pub(crate) admin_port: u16,
+    /// Where the demo keeps its file, log and database; absent: a temporary folder
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoShop {
+    #[arg(long)]
+    pub(crate) address: SocketAddr,
+    #[arg(long)]
+    pub(crate) instance: String,
+    #[arg(long)]
+    pub(crate) version: String,
+    #[arg(long)]
+    pub(crate) data: PathBuf,
+    /// Go on without the process that started this one
+    #[arg(long)]
+    pub(crate) detached: bool,
+}

@@ -1,0 +1,67 @@
+//! Asking a running instance on its admin address.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+/// An answer is never longer than the configuration of a hundred thousand rules.
+const LONGEST: usize = 256 * 1024 * 1024;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum NoAnswer {
+    /// Nobody listens there.
+    NotRunning,
+    /// Somebody does, but does not answer like an instance of this program.
+    Strange(String),
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoAnswer::NotRunning => f.write_str("no instance is running there"),
+            NoAnswer::Strange(what) => write!(f, "what is running there does not answer ({what})"),
+        }
+    }
+}
+
+impl std::error::Error for NoAnswer {}
+
+/// One request, one JSON answer.
+///
+/// # Errors
+/// When there is none within `patience`.
+pub(crate) async fn ask(
+    admin: SocketAddr,
+    method: Method,
+    path: &str,
+    patience: Duration,
+) -> Result<(StatusCode, Value), NoAnswer> {
+    let asked = async {
+        let stream = TcpStream::connect(admin).await.map_err(|_| NoAnswer::NotRunning)?;
+        let strange = |e: &dyn fmt::Display| NoAnswer::Strange(e.to_string());
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| strange(&e))?;
+        let driver = tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", admin.to_string())
+            .body(Empty::<Bytes>::new())
+            .map_err(|e| strange(&e))?;
+        let answer = sender.send_request(request).await.map_err(|e| strange(&e))?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), LONGEST).collect().await.map_err(|e| strange(&e))?.to_bytes();
+        driver.abort();
+        let value = serde_json::from_slice(&body).map_err(|e| strange(&e))?;
+        Ok((status, value))
+    };
+    tokio::time::timeout(patience, asked).await.unwrap_or(Err(NoAnswer::Strange("no answer in time".to_owned())))
+}

@@ -1,0 +1,117 @@
+//! `headworks demo`: three instances of the shop, and a load balancer before them.
+
+use std::io::{self, BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+
+use crate::check::{complain, say};
+use crate::cli::{Demo, DemoShop};
+use crate::run::{self, Source};
+use crate::shop::{self, Instance, Layout, Parent};
+
+pub(crate) fn main(args: &Demo) -> ExitCode {
+    match start(args) {
+        Ok(status) => status,
+        Err(error) => {
+            complain(format_args!("the demo cannot start: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One instance: the process that `demo` starts three times.
+pub(crate) fn shop_main(args: DemoShop) -> ExitCode {
+    let version = match args.version.parse() {
+        Ok(version) => version,
+        Err(error) => {
+            complain(error);
+            return ExitCode::FAILURE;
+        }
+    };
+    let parent = if args.detached { Parent::Ignored } else { Parent::Watched };
+    let instance = Instance { address: args.address, name: args.instance, version, data: args.data, parent };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(error);
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(shop::run(instance)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A running instance; its end is the end of its standard input.
+struct Shop {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+fn start(args: &Demo) -> io::Result<ExitCode> {
+    let temporary = args.data.is_none().then(|| std::env::temp_dir().join(format!("headworks-demo-{}", std::process::id())));
+    let folder: PathBuf = args.data.clone().or(temporary.clone()).unwrap_or_default();
+    std::fs::create_dir_all(&folder)?;
+    let a = instance("a", "v1", &folder)?;
+    let b = instance("b", "v1", &folder)?;
+    let c = instance("c", "v2", &folder)?;
+    let layout = Layout {
+        listener: free(args.port)?,
+        admin: free(args.admin_port)?,
+        v1: [a.address, b.address],
+        v2: c.address,
+    };
+    let file = folder.join("headworks.yaml");
+    std::fs::write(&file, shop::configuration(&layout))?;
+    let status = run::run(Source::File(file.clone()), true, |_| {
+        say(shop::what_to_try(&layout));
+        say(format_args!("The configuration is {}; save it, and it is applied. Ctrl-C stops everything.", file.display()));
+    });
+    drop((a, b, c));
+    if let Some(temporary) = temporary {
+        let _ = std::fs::remove_dir_all(temporary);
+    }
+    Ok(status)
+}
+
+/// The port on loopback, or a free one when it is taken or 0.
+fn free(port: u16) -> io::Result<SocketAddr> {
+    let try_port = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|l| l.local_addr());
+    try_port(port).or_else(|_| try_port(0))
+}
+
+fn instance(name: &str, version: &str, data: &Path) -> io::Result<Shop> {
+    let mut process = Command::new(std::env::current_exe()?)
+        .args(["demo-shop", "--address", "127.0.0.1:0", "--instance", name, "--version", version, "--data"])
+        .arg(data)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        // Ctrl-C is for the load balancer, which drains first; the instances end with it
+        .process_group(0)
+        .spawn()?;
+    let mut line = String::new();
+    if let Some(out) = process.stdout.take() {
+        BufReader::new(out).read_line(&mut line)?;
+    }
+    match line.trim().parse() {
+        Ok(address) => Ok(Shop { process, address }),
+        Err(_) => {
+            drop(process.stdin.take());
+            let _ = process.wait();
+            Err(io::Error::other(format!("instance {name} did not say where it listens")))
+        }
+    }
+}

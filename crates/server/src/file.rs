@@ -1,0 +1,114 @@
+//! The configuration file: read, parsed, its relative paths made whole.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use headworks_edge::CannotRun;
+use headworks_model::Config;
+use headworks_model::Faults;
+use headworks_model::{Parsed, place, redact};
+use headworks_model::Resolve;
+
+/// Why a file is refused.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// It cannot be read.
+    Unreadable(PathBuf, io::Error),
+    /// It is wrong.
+    Faults(Faults),
+    /// It is right, but cannot be run here.
+    CannotRun(Vec<String>),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refused::Unreadable(path, error) => {
+                write!(f, "{}:1:1: cannot be read ({error}), expected a configuration file", path.display())
+            }
+            Refused::Faults(faults) => faults.fmt(f),
+            Refused::CannotRun(faults) => f.write_str(&faults.join("\n")),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// A configuration and where it came from.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    pub(crate) secrets: Vec<String>,
+    pub(crate) warnings: Vec<String>,
+    text: String,
+    label: String,
+}
+
+/// `${env:...}` from this process, `${file:...}` from the file's folder.
+struct Surroundings<'a>(&'a Path);
+
+impl Resolve for Surroundings<'_> {
+    fn env(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn file(&self, path: &str) -> io::Result<String> {
+        std::fs::read_to_string(self.0.join(path))
+    }
+}
+
+/// The folder that a file's relative paths start at.
+fn folder(path: &Path) -> PathBuf {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    parent.canonicalize().unwrap_or_else(|_| parent.to_owned())
+}
+
+/// Reads and validates a file.
+///
+/// # Errors
+/// With all that is wrong.
+pub(crate) fn load(path: &Path) -> Result<Loaded, Refused> {
+    let text = std::fs::read_to_string(path).map_err(|e| Refused::Unreadable(path.to_owned(), e))?;
+    let folder = folder(path);
+    parse(&path.display().to_string(), text, &folder)
+}
+
+/// Validates a text whose relative paths start at `folder`.
+///
+/// # Errors
+/// With all that is wrong.
+pub(crate) fn parse(label: &str, text: String, folder: &Path) -> Result<Loaded, Refused> {
+    let Parsed { mut config, warnings, secrets } =
+        Config::parse(label, &text, &Surroundings(folder)).map_err(Refused::Faults)?;
+    config.admin.data = folder.join(&config.admin.data);
+    for balancer in config.load_balancers.values_mut() {
+        if let Some(log) = &mut balancer.access_log {
+            log.path = folder.join(&log.path);
+        }
+    }
+    let warnings = warnings.iter().map(ToString::to_string).collect();
+    Ok(Loaded { config, secrets, warnings, text, label: label.to_owned() })
+}
+
+impl Loaded {
+    /// What stands in the way of running it, with its places in the file.
+    pub(crate) fn placed(&self, errors: &[CannotRun]) -> Refused {
+        Refused::CannotRun(
+            errors
+                .iter()
+                .map(|error| match place(&self.text, &error.path) {
+                    Some((line, column)) => format!("{}:{line}:{column}: {error}", self.label),
+                    None => format!("{}: {error}", self.label),
+                })
+                .collect(),
+        )
+    }
+
+    /// The configuration as JSON, without secrets.
+    pub(crate) fn shown(&self) -> serde_json::Value {
+        let mut json = self.config.to_json();
+        redact(&mut json, &self.secrets);
+        json
+    }
+}

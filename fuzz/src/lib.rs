@@ -1,0 +1,81 @@
+//! The fuzz targets: plain functions over bytes, that panic when an invariant does not hold.
+//!
+//! The invariants are those of the message crate's property tests, the same file. Deliberately absent: nightly Rust.
+
+use headworks_message::{Parsed, RequestHead, ResponseHead, request, response};
+
+#[path = "../../crates/message/tests/codec/invariants.rs"]
+mod invariants;
+pub mod mutate;
+
+/// A target.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// Panics when the bytes show a fault.
+    pub run: fn(&[u8]),
+    /// What the bytes made the codec do, coarsely: an input with a new answer is worth keeping.
+    pub shape: fn(&[u8]) -> String,
+    /// Inputs to begin with.
+    pub seeds: &'static [&'static [u8]],
+}
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    Target { name: "request", run: invariants::request, shape: request_shape, seeds: REQUESTS },
+    Target { name: "response", run: invariants::response, shape: response_shape, seeds: RESPONSES },
+    Target { name: "chunked", run: invariants::chunked, shape: chunked_shape, seeds: BODIES },
+    Target { name: "resend", run: invariants::resend, shape: request_shape, seeds: REQUESTS },
+    Target { name: "differential", run: invariants::differential, shape: request_shape, seeds: REQUESTS },
+];
+
+fn request_shape(bytes: &[u8]) -> String {
+    let mut head = RequestHead::default();
+    match request::parse(bytes, &mut head) {
+        Ok(Parsed::Complete) => {
+            let kinds: Vec<_> = head.fields.iter().map(|f| (f.known, f.fitness)).take(6).collect();
+            format!("{:?} {:?} {:?} {:?} {kinds:?}", head.reason, head.framing, head.connection, head.version)
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+fn response_shape(bytes: &[u8]) -> String {
+    let mut head = ResponseHead::default();
+    let parsed = response::parse(bytes, &mut head);
+    let kinds: Vec<_> = head.fields.iter().map(|f| f.known).take(6).collect();
+    format!("{parsed:?} {} {:?} {:?} {kinds:?}", head.status / 100, head.framing(false), head.connection)
+}
+
+fn chunked_shape(bytes: &[u8]) -> String {
+    let mut body = headworks_message::Body::new(headworks_message::Framing::Chunked);
+    let good = bytes.iter().take_while(|b| body.take(std::slice::from_ref(b)).is_ok_and(|n| n > 0)).count();
+    format!("{} {body:?}", good.min(64))
+}
+
+const REQUESTS: &[&[u8]] = &[
+    b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n",
+    b"GET /a/b?c=d#e HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    b"POST /a HTTP/1.1\r\nHost: a:80\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+    b"POST http://b.example?x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked;q=1\r\nContent-Length: 3\r\n\r\n",
+    b"GET /ws HTTP/1.1\r\nHost: [::1]:80\r\nConnection: Upgrade, X-A\r\nUpgrade: websocket\r\nX-A: 1\r\nX_B: 2\r\n\r\n",
+    b"OPTIONS * HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.2.3.4, ::1\r\nX-Amzn-Trace-Id: Root=1-a-b;Self=c;d=e\r\n\r\n",
+    b"\r\nPUT /a b HTTP/1.2\r\nHost: a\r\nExpect: 100-continue\r\nX: \x01a\x7f\r\nTransfer-Encoding : chunked\r\n\r\n",
+    b"HEAD  HTTP/1.1 \r\nHost:\r\n: x\r\n Content-Length: 5\r\nTransfer_Encoding:\tchunked\r\n\r\n",
+    b"CONNECT a.example:443 HTTP/1.1\r\nHost: a.example\r\nCookie: a=b; c=d\r\nTE: trailers\r\nTrailer: X\r\n\r\n",
+];
+
+const RESPONSES: &[&[u8]] = &[
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive, X-A\r\nX-A: 1\r\n\r\nhello",
+    b"HTTP/1.0 404\r\nTransfer-Encoding: identity, chunked\r\nServer: s\r\n\r\n0\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    b"HTTP/1.1 204 \r\nContent-Length: 0\r\nContent-Length: 0\r\nSet-Cookie: a=b\r\n\r\n",
+];
+
+const BODIES: &[&[u8]] = &[
+    b"5\r\nhello\r\n0\r\n\r\n",
+    b"00a;x=y\r\n0123456789\r\n0;z\r\nX: y\r\nZ:\r\n\r\nGET",
+    b"fffffffffffffff\r\nabc",
+    b"1 ;\ta=\"b\"\r\n\r\r\nF\r\n012345678901234\r\n",
+];
