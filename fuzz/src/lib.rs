@@ -63,6 +63,7 @@ const REQUESTS: &[&[u8]] = &[
     b"OPTIONS * HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.2.3.4, ::1\r\nX-Amzn-Trace-Id: Root=1-a-b;Self=c;d=e\r\n\r\n",
     b"\r\nPUT /a b HTTP/1.2\r\nHost: a\r\nExpect: 100-continue\r\nX: \x01a\x7f\r\nTransfer-Encoding : chunked\r\n\r\n",
     b"HEAD  HTTP/1.1 \r\nHost:\r\n: x\r\n Content-Length: 5\r\nTransfer_Encoding:\tchunked\r\n\r\n",
+    b"HEAD / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\nContent-Length: 0\r\n\r\n",
     b"CONNECT a.example:443 HTTP/1.1\r\nHost: a.example\r\nCookie: a=b; c=d\r\nTE: trailers\r\nTrailer: X\r\n\r\n",
 ];
 

@@ -104,13 +104,13 @@ impl Word {
     /// Bytes that are `b`, give or take their high bit.
     #[inline(always)]
     fn is(self, b: u8) -> u64 {
-        !(self.0 & !HIGH ^ ONES * u64::from(b)).wrapping_add(HIGH - ONES)
+        !((self.0 & !HIGH) ^ (ONES * u64::from(b))).wrapping_add(HIGH - ONES)
     }
 
     /// See [`is_plain_name`].
     #[inline(always)]
     fn plain_name(self) -> u64 {
-        let lower = Word(self.0 | ONES * 0x20);
+        let lower = Word(self.0 | (ONES * 0x20));
         let letter = lower.from(b'a') & !lower.from(b'z' + 1);
         let digit = self.from(b'0') & !self.from(b'9' + 1);
         (letter | digit | self.is(b'-')) & !self.0

@@ -133,3 +133,6 @@ impl Chunked {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -397,7 +397,7 @@ impl FramingFields {
         match (self.chunked, self.extra, self.length) {
             (true, _, _) => Ok(Framing::Chunked),
             // said without need, and readers that take every GET for bodiless are none the wiser without it
-            (false, false, Some(0)) if bodiless => Ok(Framing::None),
+            (false, _, Some(0)) if bodiless => Ok(Framing::None),
             // a coding that does not delimit itself: without a length there is no end (RFC 9112 section 6.3, H9)
             (false, true, None) => Err(Refusal { status: 501, reason: Reason::BadTransferEncoding }),
             (false, _, Some(length)) => Ok(Framing::Length(length)),
@@ -431,3 +431,6 @@ impl Coding {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -170,3 +170,6 @@ impl ResponseHead {
         self.status < 200 && self.status != 101
     }
 }
+
+#[cfg(test)]
+mod tests;

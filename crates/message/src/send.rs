@@ -89,6 +89,18 @@ pub fn put_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Appends the values as one field.
+fn put_joined<'a>(out: &mut Vec<u8>, start: &[u8], values: impl Iterator<Item = &'a [u8]>, between: &[u8]) {
+    out.extend_from_slice(start);
+    for (i, value) in values.enumerate() {
+        if i > 0 {
+            out.extend_from_slice(between);
+        }
+        out.extend_from_slice(value);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Appends the head that a target is sent: HTTP/1.1, with its empty line.
 pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
     let RequestView { bytes, head } = view;
@@ -101,7 +113,7 @@ pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
 
     let mut lines = Lines { bytes, out, run: None, is_text: head.is_text };
     let length = if let Framing::Length(n) = head.framing { Some(n) } else { None };
-    let (mut length_sent, mut forwarded, mut traced) = (false, false, false);
+    let (mut length_sent, mut forwarded, mut traced, mut cookies) = (false, false, false, false);
     for (i, field) in head.fields.iter().enumerate() {
         let keeps = match field.known {
             Known::Other => !head.connection.lists_fields || !is_listed(view, field.name.of(bytes)),
@@ -118,6 +130,11 @@ pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
             }
             Known::XAmznTraceId => {
                 traced = true;
+                false
+            }
+            // RFC 9113 section 8.2.3: one field again
+            Known::Cookie if !head.is_text => {
+                cookies = true;
                 false
             }
             known => !is_hop_by_hop(known) && !matches!(known, Known::XForwardedProto | Known::XForwardedPort),
@@ -153,16 +170,12 @@ pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"Connection: Upgrade\r\n");
         put_field(out, b"Upgrade", values(view, Known::Upgrade).next().unwrap_or(b"websocket"));
     }
+    if cookies {
+        put_joined(out, b"Cookie: ", values(view, Known::Cookie), b"; ");
+    }
     if let ForwardedFor::Append(client) = plan.forwarded_for {
-        out.extend_from_slice(b"X-Forwarded-For: ");
-        if forwarded {
-            for value in values(view, Known::XForwardedFor).filter(|v| !v.is_empty()) {
-                out.extend_from_slice(value);
-                out.extend_from_slice(b", ");
-            }
-        }
-        out.extend_from_slice(client);
-        out.extend_from_slice(b"\r\n");
+        let received = values(view, Known::XForwardedFor).filter(|v| forwarded && !v.is_empty());
+        put_joined(out, b"X-Forwarded-For: ", received.chain([client]), b", ");
     }
     out.extend_from_slice(plan.forwarded_lines);
     let trace = if traced && head.len <= TRACE_LIMIT { values(view, Known::XAmznTraceId).next() } else { None };
@@ -392,3 +405,6 @@ pub fn put_decimal(out: &mut Vec<u8>, mut n: u64) {
     }
     out.extend_from_slice(&digits[at..]);
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,2 +1,40 @@
-//! The binary.
-fn main() {}
+//! What a developer of this repository runs: `cargo run -p xtask -- tidy` and `cargo run -p xtask -- bench`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to whoever started it")]
+
+mod bench;
+mod tidy;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo run -p xtask -- tidy | bench [--help]";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    match args.next().as_deref() {
+        Some("bench") => bench::main(args),
+        Some("tidy") => tidy(),
+        Some("--help" | "-h") => {
+            println!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn tidy() -> ExitCode {
+    match tidy::check(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").as_path()) {
+        Ok(findings) if findings.is_empty() => ExitCode::SUCCESS,
+        Ok(findings) => {
+            findings.iter().for_each(|finding| eprintln!("{finding}"));
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("tidy: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

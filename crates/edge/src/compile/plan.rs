@@ -104,6 +104,14 @@ pub(crate) enum FallbackPlan {
 }
 
 impl ListenerPlan {
+    /// `http` or `https`.
+    pub(crate) fn scheme_text(&self) -> &'static str {
+        match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
     /// The rule at `index`, or the default.
     pub(crate) fn rule(&self, index: Option<usize>) -> &RulePlan {
         index.and_then(|i| self.rules.get(i)).unwrap_or(&self.default)

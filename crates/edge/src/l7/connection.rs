@@ -62,12 +62,14 @@ pub(crate) struct Connection<C> {
 }
 
 impl<C: Client> Connection<C> {
-    pub(crate) fn open(stream: C, peer: SocketAddr, slot: Rc<ListenerSlot>, worker: Rc<Worker>) -> Connection<C> {
+    /// Takes a connection in. It counts as open from here on, so that a worker that drains waits for it. In a box: a task's
+    /// arguments would be kept twice.
+    pub(crate) fn open(stream: C, peer: SocketAddr, slot: Rc<ListenerSlot>, worker: Rc<Worker>) -> Box<Connection<C>> {
+        worker.connections.set(worker.connections.get() + 1);
         let table = slot.table();
         slot.counters().new_connections.add(1);
         slot.counters().active_connections.add(1);
-        worker.connections.set(worker.connections.get() + 1);
-        Connection {
+        Box::new(Connection {
             client: Link::new(stream),
             timer: Timer::new(&worker),
             peer_text: peer_text(peer, table.plan.xff_client_port),
@@ -77,7 +79,7 @@ impl<C: Client> Connection<C> {
             expires: worker.clock.tick().saturating_add(ticks(table.plan.client_keep_alive)),
             slot,
             worker,
-        }
+        })
     }
 
     /// Waits, without holding a buffer, for the first byte of a request. False when the connection is over.
@@ -196,8 +198,9 @@ impl<C: Client> Connection<C> {
         record.peer = Some(self.peer);
         let context = Context {
             load_balancer: &table.plan.label,
+            name: &table.plan.key.load_balancer,
             listener: &table.plan.key.listener,
-            scheme: "http",
+            scheme: table.plan.scheme_text(),
             port: table.plan.port,
             rule: if record.routed { &table.plan.rule(record.rule).label } else { "-" },
             ended,
@@ -208,7 +211,7 @@ impl<C: Client> Connection<C> {
     }
 
     /// Ends the connection as [`Connection::ending`] says.
-    pub(crate) async fn close(mut self) {
+    pub(crate) async fn close(mut self: Box<Self>) {
         match self.ending {
             Ending::Plain => {}
             Ending::Reset => self.client.stream.reset_on_close(),

@@ -8,20 +8,14 @@ pub(crate) mod guard;
 pub(crate) mod respond;
 mod read;
 
-use std::net::SocketAddr;
-use std::rc::Rc;
-
 use self::codec::link::Client;
 use self::connection::{After, Connection};
 use crate::compile::plan::ActionPlan;
 use crate::error::ProxyError;
-use crate::listen::slot::ListenerSlot;
 use crate::runtime::pool::Scratch;
-use crate::runtime::worker::Worker;
 
 /// Serves one client connection until it ends.
-pub(crate) async fn serve<C: Client>(stream: C, peer: SocketAddr, slot: Rc<ListenerSlot>, worker: Rc<Worker>) {
-    let mut connection = Connection::open(stream, peer, slot, worker);
+pub(crate) async fn serve<C: Client>(mut connection: Box<Connection<C>>) {
     while connection.request_begins().await {
         let mut scratch = connection.worker.pool.scratch();
         scratch.record.clear();

@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::slot::ListenerSlot;
 use crate::l7;
+use crate::l7::connection::Connection;
 use crate::runtime::worker::Worker;
 
 /// Pause after an accept that failed for want of descriptors or memory: trying at once would only burn the processor.
@@ -44,7 +45,8 @@ pub(crate) async fn run(listener: TcpListener, slot: Rc<ListenerSlot>, worker: R
 
 fn spawn(stream: TcpStream, peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) {
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    tokio::task::spawn_local(l7::serve(stream, peer, slot.clone(), worker.clone()));
+    let connection = Connection::open(stream, peer, slot.clone(), worker.clone());
+    tokio::task::spawn_local(l7::serve(connection));
 }
 
 /// Out of descriptors or memory; other errors of `accept` concern one connection that is gone already.

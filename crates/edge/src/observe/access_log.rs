@@ -107,6 +107,8 @@ pub(crate) struct LogTarget {
 pub(crate) struct Context<'a> {
     /// `app/<load balancer>/<16 hex>`
     pub(crate) load_balancer: &'a str,
+    /// The load balancer's name alone.
+    pub(crate) name: &'a str,
     pub(crate) listener: &'a str,
     pub(crate) scheme: &'a str,
     pub(crate) port: u16,
@@ -433,7 +435,7 @@ impl Line<'_> {
         let at = self.anchor.unix(self.started());
         self.stamps.iso(at, self.out);
         self.text("\",\"load_balancer\":\"");
-        self.text(context.load_balancer);
+        self.text(context.name);
         self.text("\",\"listener\":\"");
         self.text(context.listener);
         self.text("\",\"client\":\"");

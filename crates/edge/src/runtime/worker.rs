@@ -129,11 +129,15 @@ impl Worker {
             .collect();
         let tables = Rc::new(Tables { plan: plan.clone(), groups });
         let mut slots = self.slots.borrow_mut();
+        let mut closes = false;
         slots.retain(|slot| {
             let kept = plan.listeners.iter().find(|l| l.key == slot.key && !sockets.iter().any(|s| s.key == l.key));
             match kept {
                 Some(listener) => slot.exchange(self.table(listener, &tables)),
-                None => slot.close(),
+                None => {
+                    slot.close();
+                    closes = true;
+                }
             }
             kept.is_some()
         });
@@ -151,7 +155,9 @@ impl Worker {
         drop(slots);
         *self.tables.borrow_mut() = Some(tables);
         old.iter().for_each(|group| group.retire());
-        self.deadlines.wake_all();
+        if closes {
+            self.deadlines.wake_all();
+        }
     }
 
     fn table(&self, listener: &Arc<crate::compile::plan::ListenerPlan>, tables: &Rc<Tables>) -> Rc<ListenerTable> {
@@ -198,7 +204,11 @@ async fn run(index: usize, log: LogWriter, mut inbox: mpsc::UnboundedReceiver<Co
     loop {
         let command = tokio::select! {
             biased;
-            command = inbox.recv() => command.unwrap_or(Command::Stop),
+            command = inbox.recv() => match command {
+                Some(command) => command,
+                // the control thread is gone
+                None => break,
+            },
             _ = ticks.tick() => {
                 worker.tick();
                 if worker.is_done() {
@@ -221,10 +231,6 @@ async fn run(index: usize, log: LogWriter, mut inbox: mpsc::UnboundedReceiver<Co
             }
             Command::Stop => {
                 worker.enter(Phase::Stopping);
-                tokio::task::yield_now().await;
-                if inbox.is_closed() && inbox.is_empty() && worker.connections.get() == 0 {
-                    break;
-                }
                 ticks = tokio::time::interval(Duration::from_millis(20));
             }
         }

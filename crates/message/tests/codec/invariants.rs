@@ -25,6 +25,7 @@ pub(crate) fn request(bytes: &[u8]) {
             assert!((span.start + span.len) as usize <= whole.len);
         }
         assert!(request::may_be_whole(&bytes[..whole.len], whole.len - 1));
+        said(RequestView { bytes, head: &whole });
     }
     let mut part = RequestHead::default();
     let mut scanned = 0;
@@ -42,6 +43,31 @@ pub(crate) fn request(bytes: &[u8]) {
                 return;
             }
             Ok(Parsed::Incomplete) => scanned = end,
+        }
+    }
+}
+
+/// The framing is what the framing fields say, read by the letter.
+fn said(view: RequestView<'_>) {
+    let of = |known| {
+        let fields = view.head.fields.iter().filter(move |f| f.known == known);
+        fields.map(|f| String::from_utf8_lossy(f.value.of(view.bytes)).into_owned()).collect::<Vec<_>>()
+    };
+    let ows = [' ', '\t'];
+    let codings = of(Known::TransferEncoding).join(",").to_ascii_lowercase();
+    let codings: Vec<_> = codings.split(',').map(|c| c.split(';').next().unwrap().trim_matches(ows)).collect();
+    let lengths = of(Known::ContentLength);
+    let chunked = codings.iter().filter(|c| **c == "chunked").count();
+    match view.head.framing {
+        Framing::Chunked => assert_eq!((codings.last(), chunked), (Some(&"chunked"), 1)),
+        Framing::Length(n) => {
+            assert_eq!(chunked, 0);
+            assert!(!lengths.is_empty() && lengths.iter().all(|l| l.parse() == Ok(n) && !l.starts_with('+')));
+        }
+        _ => {
+            assert_eq!(chunked, 0);
+            assert!(!lengths.is_empty() || codings.iter().all(|c| matches!(*c, "" | "identity")), "{codings:?}");
+            assert!(lengths.iter().all(|l| l.parse() == Ok(0)), "{lengths:?}");
         }
     }
 }
@@ -101,6 +127,37 @@ pub(crate) fn chunked(bytes: &[u8]) {
     let whole = walk(bytes, bytes.len().max(1));
     for size in [1, 2, 3, 7, 64] {
         assert_eq!(walk(bytes, size), whole, "in pieces of {size}");
+    }
+    if let Ok((taken, content, true)) = whole {
+        assert_eq!(by_the_letter(bytes), Some((taken, content)));
+    }
+}
+
+/// Length and content of the chunked body that `bytes` begin with.
+fn by_the_letter(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
+    let line = |at: usize| {
+        let length = bytes.get(at..)?.windows(2).position(|w| w == b"\r\n")?;
+        Some((&bytes[at..at + length], at + length + 2))
+    };
+    let (mut at, mut content) = (0, Vec::new());
+    loop {
+        let (size, start) = line(at)?;
+        let size = std::str::from_utf8(size.split(|b| *b == b';').next()?).ok()?;
+        let size = usize::from_str_radix(size.trim_end_matches([' ', '\t']), 16).ok()?;
+        at = start;
+        if size == 0 {
+            break;
+        }
+        content.extend_from_slice(bytes.get(at..at.checked_add(size)?)?);
+        at += size;
+        at = bytes.get(at..)?.starts_with(b"\r\n").then_some(at + 2)?;
+    }
+    loop {
+        let (trailer, next) = line(at)?;
+        at = next;
+        if trailer.is_empty() {
+            return Some((at, content));
+        }
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct Flow {
     done: bool,
     /// Bytes sent so far, heads and framing included.
     pub(crate) sent: u64,
+    /// Bytes of the body taken from the source so far, framing included.
+    pub(crate) taken: u64,
     /// Something moved in the last poll.
     pub(crate) moved: bool,
     /// The source is what the last poll waited for.
@@ -57,6 +59,7 @@ impl Flow {
             reframe,
             done: false,
             sent: 0,
+            taken: 0,
             moved: false,
             waits_for_source: false,
         }
@@ -129,6 +132,7 @@ impl Flow {
         match self.reframe {
             Reframe::Keep => {
                 self.approved = self.body.take(data).map_err(|_| Broken::Malformed)?;
+                self.taken += self.approved as u64;
                 if self.head_sent < head.len() && self.approved <= COPY {
                     head.extend_from_slice(data.get(..self.approved).unwrap_or(&[]));
                     from.buffer.consume(std::mem::take(&mut self.approved), pool);
@@ -137,6 +141,7 @@ impl Flow {
             Reframe::Chunk => {
                 self.start_piece(head);
                 let taken = self.body.take(data).map_err(|_| Broken::Malformed)?;
+                self.taken += taken as u64;
                 let mut size = [b'0'; 8];
                 crate::runtime::clock::hex(taken as u64, &mut size);
                 head.extend_from_slice(&size);
@@ -148,6 +153,7 @@ impl Flow {
             Reframe::Unchunk => {
                 self.start_piece(head);
                 let taken = self.body.take_decoded(data, head).map_err(|_| Broken::Malformed)?;
+                self.taken += taken as u64;
                 from.buffer.consume(taken, pool);
             }
         }

@@ -168,11 +168,13 @@ impl Attempt {
         let head_length = scratch.to_target.len();
         let mut request = Flow::new(framing, Reframe::Keep);
         let mut watch = Watch::Quiet;
+        // one deadline for the whole head: one that drips in is no answer
+        connection.timer.arm(prepared.plan.settings.response_timeout);
         loop {
             match self.await_bytes(connection, prepared, &mut request, &mut watch, scratch).await {
                 Waited::Filled => {}
                 Waited::Failed(kind) => {
-                    scratch.record.received_bytes += request.sent.saturating_sub(head_length as u64);
+                    scratch.record.received_bytes += request.taken;
                     scratch.to_target.truncate(head_length);
                     return Err(kind);
                 }
@@ -182,6 +184,7 @@ impl Attempt {
                     Ok(Parsed::Incomplete) => break,
                     Ok(Parsed::Complete) if scratch.response.is_interim() => {
                         self.pass_interim(connection, scratch).await?;
+                        connection.timer.arm(prepared.plan.settings.response_timeout);
                         if self.upstream.buffer.is_empty() {
                             break;
                         }
@@ -215,7 +218,6 @@ impl Attempt {
         let pool = &worker.pool;
         let idle_timeout = connection.slot.table().plan.idle_timeout;
         let settings = &prepared.plan.settings;
-        connection.timer.arm(settings.response_timeout);
         let mut in_head = !self.upstream.buffer.is_empty();
         poll_fn(|cx| {
             if !request.is_done() {
@@ -343,10 +345,8 @@ impl Attempt {
         let mut reply = Flow::new(framing, reframe);
         let moved = self.move_reply(connection, prepared, &mut request, &mut reply, scratch).await;
         scratch.record.sent_bytes += reply.sent;
+        scratch.record.received_bytes += request.taken;
         moved?;
-        if scratch.record.body_begun {
-            scratch.record.received_bytes += request.sent.saturating_sub(scratch.to_target.len() as u64);
-        }
         if keep_open && request.is_done() {
             return Ok((After::KeepOpen, reusable && self.upstream.buffer.is_empty()));
         }

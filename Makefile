@@ -1,0 +1,55 @@
+# Headworks: everything a newcomer or a machine types. Each target sets up what it needs; as root on Debian, missing
+# packages are installed without questions.
+
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/headworks/target
+export DEBIAN_FRONTEND = noninteractive
+
+CARGO ?= cargo
+DEMO_ARGS ?=
+
+.PHONY: run test lint unit fuzz bench bench-quick build release packages clean
+
+# The demo: a real shop, three instances, one load balancer.
+run: toolchain
+	$(CARGO) run --quiet --locked -p headworks-server -- demo $(DEMO_ARGS)
+
+# Everything that must hold before a change lands.
+test: packages lint unit fuzz
+
+build: toolchain
+	$(CARGO) build --locked --workspace --all-targets
+
+release: toolchain
+	$(CARGO) build --locked --release -p headworks-server
+	@echo "$(CARGO_TARGET_DIR)/release/headworks"
+
+lint: toolchain
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) run --quiet --locked -p xtask -- tidy
+
+unit: packages
+	$(CARGO) nextest run --locked --workspace --no-fail-fast
+
+# Short, seeded, on stable Rust; FUZZ_SECONDS for longer runs.
+fuzz: toolchain
+	CARGO_TARGET_DIR=$(CARGO_TARGET_DIR) $(CARGO) run --locked --quiet --release --manifest-path fuzz/Cargo.toml
+
+bench: packages release
+	$(CARGO) run --quiet --locked -p xtask -- bench --binary $(CARGO_TARGET_DIR)/release/headworks $(BENCH_ARGS)
+
+bench-quick:
+	$(MAKE) bench BENCH_ARGS=--quick
+
+# A C compiler and linker for the crates that bring C (TLS primitives, SQLite), and the test runner.
+toolchain:
+	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: https://rustup.rs"; exit 1; }
+	@command -v cc >/dev/null || ./.ci/packages gcc libc6-dev
+
+packages: toolchain
+	@$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
+
+clean:
+	$(CARGO) clean
+
+.PHONY: toolchain

@@ -1,0 +1,59 @@
+//! The cases. To add one: a file here that returns an `Outcome`, and a line in [`CASES`].
+
+mod idle;
+mod reload;
+mod rules;
+mod throughput;
+
+use super::fleet::Fleet;
+use super::options::Options;
+use super::origin::Body;
+use super::outcome::Outcome;
+use super::trouble::Trouble;
+
+/// Whether `--quick` runs a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum In {
+    Both,
+    FullOnly,
+}
+
+/// A case by name.
+pub(crate) struct Case {
+    /// As `--only` takes it.
+    pub(crate) name: &'static str,
+    modes: In,
+    run: fn(&'static str, &Fleet, &Options) -> Result<Outcome, Trouble>,
+}
+
+/// All cases, in the order they run.
+const CASES: &[Case] = &[
+    Case { name: "128b-64", modes: In::Both, run: |n, f, o| throughput::run(n, Body::Tiny, 64, f, o) },
+    Case { name: "rules", modes: In::Both, run: rules::run },
+    Case { name: "reload", modes: In::Both, run: reload::run },
+    Case { name: "128b-1", modes: In::FullOnly, run: |n, f, o| throughput::run(n, Body::Tiny, 1, f, o) },
+    Case { name: "128b-512", modes: In::FullOnly, run: |n, f, o| throughput::run(n, Body::Tiny, 512, f, o) },
+    Case { name: "10k-64", modes: In::FullOnly, run: |n, f, o| throughput::run(n, Body::Page, 64, f, o) },
+    Case { name: "1m-64", modes: In::FullOnly, run: |n, f, o| throughput::run(n, Body::Bulk, 64, f, o) },
+    Case { name: "idle", modes: In::FullOnly, run: idle::run },
+];
+
+/// The cases that were asked for.
+pub(crate) fn chosen(options: &Options) -> Result<Vec<&'static Case>, Trouble> {
+    if let Some(unknown) = options.only.iter().find(|only| CASES.iter().all(|case| case.name != *only)) {
+        let names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
+        return Err(Trouble::Usage(format!("{unknown} is not a case; there are {}", names.join(" "))));
+    }
+    let wanted = |case: &&Case| match options.only.is_empty() {
+        true => case.modes == In::Both || !options.quick,
+        false => options.only.iter().any(|only| only == case.name),
+    };
+    Ok(CASES.iter().filter(wanted).collect())
+}
+
+impl Case {
+    /// Runs it.
+    pub(crate) fn run(&self, fleet: &Fleet, options: &Options) -> Result<Outcome, Trouble> {
+        (self.run)(self.name, fleet, options)
+    }
+}

@@ -1,0 +1,119 @@
+//! A file of 10,000 rules applied again and again, one of them changed each time, while requests go through.
+
+use std::net::SocketAddr;
+use std::thread::{self, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::bench::fleet::{Contender, Fleet};
+use crate::bench::http::exchange;
+use crate::bench::options::Options;
+use crate::bench::origin::Body;
+use crate::bench::outcome::{Finding, Measure, Outcome, P99, Row};
+use crate::bench::proxy::headworks::{Headworks, Rules};
+use crate::bench::sample::{Sample, Spread};
+use crate::bench::trouble::{Trouble, io};
+
+const CONNECTIONS: u32 = 64;
+const BETWEEN: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What was done to one instance so far.
+struct Reloads<'a> {
+    headworks: &'a Headworks,
+    generation: u32,
+    /// Milliseconds from request to answer of each that was asked for through the API.
+    applied: Vec<f64>,
+}
+
+/// Ours, with reloads and without, in turns.
+pub(crate) fn run(name: &'static str, fleet: &Fleet, options: &Options) -> Result<Outcome, Trouble> {
+    let Some((_, binary)) = fleet.binaries.first() else { return Err(Trouble::Invalid("no binary".to_owned())) };
+    let headworks = Headworks::start(&fleet.folder, binary, "reloaded", Rules::Many, fleet.origin.address)?;
+    let Some(contender) = Contender::of(&headworks) else { return Err(Trouble::Invalid("no door".to_owned())) };
+    let (rounds, length) = if options.quick { (2, Duration::from_secs(2)) } else { (options.runs(), options.length()) };
+    let mut reloads = Reloads { headworks: &headworks, generation: 0, applied: Vec::new() };
+    let (mut calm, mut busy) = (Vec::new(), Vec::new());
+    fleet.measure(&contender, Body::Tiny, CONNECTIONS, Duration::from_secs(1))?;
+    for _ in 0..rounds {
+        calm.push(fleet.measure(&contender, Body::Tiny, CONNECTIONS, length)?);
+        busy.push(thread::scope(|scope| {
+            let load = scope.spawn(|| fleet.measure(&contender, Body::Tiny, CONNECTIONS, length));
+            reloads.while_runs(load)
+        })?);
+    }
+    reloads.check()?;
+    let times = Measure { label: "apply", unit: "ms", values: reloads.applied };
+    let slowest = times.spread();
+    let mut rows = vec![Row::of("no reload".to_owned(), &calm), Row::of("a reload each second".to_owned(), &busy)];
+    if let Some(row) = rows.last_mut() {
+        row.measures.push(times);
+    }
+    let title = format!("10,000 rules applied again each second ({} times); 128 B, 64 connections", reloads.generation);
+    let mut outcome = Outcome { name, title, pictured: P99, rows, findings: Vec::new() };
+    outcome.compare(P99, 1, 0, Some(1.1));
+    let value = Spread { median: slowest.max, ..slowest };
+    outcome.findings.push(Finding { what: "slowest reload".to_owned(), unit: "ms", value, bar: Some(1000.0) });
+    outcome.demand_no_failures();
+    Ok(outcome)
+}
+
+impl Reloads<'_> {
+    /// Applies a new file each second for as long as the load lasts, by signal and by API in turns.
+    fn while_runs(&mut self, load: ScopedJoinHandle<'_, Result<Sample, Trouble>>) -> Result<Sample, Trouble> {
+        let mut next = Instant::now() + BETWEEN / 2;
+        while !load.is_finished() {
+            if Instant::now() < next {
+                thread::sleep(Duration::from_millis(5));
+                continue;
+            }
+            next += BETWEEN;
+            self.apply()?;
+        }
+        load.join().map_err(|_| Trouble::Invalid("the load generator's thread died".to_owned()))?
+    }
+
+    fn apply(&mut self) -> Result<(), Trouble> {
+        self.generation += 1;
+        self.headworks.rewrite(self.generation)?;
+        if self.generation % 2 == 1 {
+            return self.headworks.proxy.process.signal(Signal::HUP);
+        }
+        let asked = Instant::now();
+        let (status, answer) = ask(self.headworks.admin, "POST", "/v1/reload")?;
+        self.applied.push(asked.elapsed().as_secs_f64() * 1e3);
+        match status {
+            200 => Ok(()),
+            _ => Err(Trouble::Invalid(format!("a reload is refused ({status}): {}", String::from_utf8_lossy(&answer)))),
+        }
+    }
+
+    /// Every reload was applied, none refused.
+    fn check(&self) -> Result<(), Trouble> {
+        let deadline = Instant::now() + PATIENCE;
+        // the configuration at the start counts as one
+        let expected = u64::from(self.generation) + 1;
+        loop {
+            let (_, answer) = ask(self.headworks.admin, "GET", "/v1/status")?;
+            let status: Value = serde_json::from_slice(&answer).unwrap_or_default();
+            let count =
+                |which: &str| status.pointer(&format!("/configuration/reloads/{which}")).and_then(Value::as_u64);
+            match (count("applied"), count("refused")) {
+                (Some(applied), Some(0)) if applied == expected => return Ok(()),
+                (Some(applied), Some(0)) if applied < expected && Instant::now() < deadline => {
+                    thread::sleep(Duration::from_millis(50));
+                }
+                (applied, refused) => {
+                    let what = format!("of {expected} reloads {applied:?} were applied and {refused:?} refused");
+                    return Err(Trouble::Invalid(what));
+                }
+            }
+        }
+    }
+}
+
+fn ask(admin: SocketAddr, method: &str, path: &str) -> Result<(u16, Vec<u8>), Trouble> {
+    exchange(admin, method, "localhost", path, PATIENCE).map_err(io(format!("{method} {path}")))
+}

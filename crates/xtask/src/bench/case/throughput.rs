@@ -1,0 +1,94 @@
+//! The same requests through every proxy, in turns.
+
+use std::time::Duration;
+
+use crate::bench::fleet::{Contender, Fleet};
+use crate::bench::options::Options;
+use crate::bench::origin::Body;
+use crate::bench::outcome::{CPU, Outcome, Row};
+use crate::bench::sample::{Sample, Spread};
+use crate::bench::trouble::Trouble;
+
+/// Long enough for connections, pools and caches to be there.
+const WARM_UP: Duration = Duration::from_secs(1);
+/// Runs of each door before one is chosen.
+const TRIALS: u32 = 3;
+
+/// All proxies, one body, one number of connections.
+pub(crate) fn run(
+    name: &'static str,
+    body: Body,
+    connections: u32,
+    fleet: &Fleet,
+    options: &Options,
+) -> Result<Outcome, Trouble> {
+    let contenders: Vec<Contender<'_>> = match body {
+        Body::Bulk => fleet.everybody().into_iter().map(|c| cheapest(c, fleet, body)).collect::<Result<_, _>>()?,
+        _ => fleet.everybody(),
+    };
+    let rows = interleaved(&contenders, body, connections, fleet, options)?;
+    let title = format!("{} bodies, {connections} {}", body.title(), plural(connections));
+    let mut outcome = Outcome { name, title, pictured: CPU, rows, findings: Vec::new() };
+    let peers = contenders.len().saturating_sub(2);
+    if peers > 1 {
+        outcome.compare(CPU, 0, 1, None);
+    }
+    let (haproxy, nginx) = match (body, connections) {
+        (Body::Tiny, 64) => (Some(0.75), Some(0.85)),
+        (Body::Bulk, _) => (Some(0.70), None),
+        _ => (None, None),
+    };
+    outcome.compare(CPU, 0, peers, haproxy);
+    outcome.compare(CPU, 0, peers + 1, nginx);
+    outcome.demand_no_failures();
+    Ok(outcome)
+}
+
+/// Measures all contenders `runs` times, in turns; who begins changes with each round.
+pub(crate) fn interleaved(
+    contenders: &[Contender<'_>],
+    body: Body,
+    connections: u32,
+    fleet: &Fleet,
+    options: &Options,
+) -> Result<Vec<Row>, Trouble> {
+    for contender in contenders {
+        fleet.measure(contender, body, connections, WARM_UP)?;
+    }
+    let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); contenders.len()];
+    for round in 0..options.runs() as usize {
+        for turn in 0..contenders.len() {
+            let at = (round + turn) % contenders.len();
+            let (Some(contender), Some(own)) = (contenders.get(at), samples.get_mut(at)) else { continue };
+            own.push(fleet.measure(contender, body, connections, options.length())?);
+        }
+    }
+    Ok(contenders.iter().zip(&samples).map(|(contender, own)| Row::of(contender.name(), own)).collect())
+}
+
+/// The door by which a proxy needs the least for this body: a peer is given its better setting.
+fn cheapest<'a>(contender: Contender<'a>, fleet: &Fleet, body: Body) -> Result<Contender<'a>, Trouble> {
+    let doors: Vec<Contender<'a>> = contender.doors().collect();
+    if doors.len() < 2 {
+        return Ok(contender);
+    }
+    let mut best = (f64::INFINITY, contender);
+    let mut costs = vec![Vec::new(); doors.len()];
+    for _ in 0..TRIALS {
+        for (door, costs) in doors.iter().zip(&mut costs) {
+            costs.push(fleet.measure(door, body, 64, WARM_UP)?.cpu_micros);
+        }
+    }
+    for (door, costs) in doors.iter().zip(costs) {
+        let cost = Spread::of(costs).median;
+        println!("  {}: {cost:.0} µs/request on trial", door.name());
+        if cost < best.0 {
+            best = (cost, *door);
+        }
+    }
+    Ok(best.1)
+}
+
+fn plural(connections: u32) -> &'static str {
+    if connections == 1 { "connection" } else { "connections" }
+}

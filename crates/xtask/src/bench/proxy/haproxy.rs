@@ -1,0 +1,58 @@
+//! HAProxy with the settings that its documentation recommends for speed, and nothing on that it need not do.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Door, Proxy};
+use crate::bench::folder::{Folder, free_addresses};
+use crate::bench::http::answers;
+use crate::bench::origin::{Body, HOST};
+use crate::bench::process::{PROXY_CORE, Process, pinned};
+use crate::bench::trouble::Trouble;
+
+/// Starts HAProxy and waits until it serves.
+pub(crate) fn start(folder: &Folder, program: &Path, origin: SocketAddr) -> Result<Proxy, Trouble> {
+    let [plain, spliced] = free_addresses()?;
+    let settings = settings(plain, spliced, origin);
+    let file = folder.write("haproxy.cfg", &settings)?;
+    let mut command = pinned(PROXY_CORE, program);
+    command.arg("-db").arg("-f").arg(file);
+    let mut process = Process::start("haproxy", command, folder.at("haproxy.log"))?;
+    process.wait_until(Duration::from_secs(5), || answers(plain, HOST, &Body::Tiny.path()))?;
+    let doors = vec![Door { setting: "", address: plain }, Door { setting: "splice-auto", address: spliced }];
+    Ok(Proxy { name: "haproxy".to_owned(), doors, settings, process })
+}
+
+fn settings(plain: SocketAddr, spliced: SocketAddr, origin: SocketAddr) -> String {
+    format!(
+        "global
+  nbthread 1
+  maxconn 12000
+  no strict-limits                 # half of the connections have no partner: descriptors suffice
+defaults
+  mode http
+  option http-keep-alive
+  http-reuse always
+  no log
+  timeout connect 5s
+  timeout client 10m
+  timeout server 1m
+  timeout http-keep-alive 10m
+  maxconn 12000
+# tune.bufsize is the default, 16384
+frontend plain
+  bind {plain} backlog 4096
+  default_backend origin
+frontend spliced
+  bind {spliced} backlog 4096
+  option splice-auto
+  default_backend origin-spliced
+backend origin
+  server one {origin} pool-max-conn -1
+backend origin-spliced
+  option splice-auto
+  server one {origin} pool-max-conn -1
+"
+    )
+}

@@ -1,0 +1,80 @@
+//! nginx with the settings that its documentation recommends for a proxy: upstream keep-alive, no log, one worker.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Door, Proxy};
+use crate::bench::folder::{Folder, free_addresses};
+use crate::bench::http::answers;
+use crate::bench::origin::{Body, HOST};
+use crate::bench::process::{PROXY_CORE, Process, pinned};
+use crate::bench::trouble::Trouble;
+
+/// Started by root, the worker must stay root to reach the temporary folder; started by another, nginx warns of `user`.
+pub(crate) fn user_line() -> &'static str {
+    if rustix::process::geteuid().is_root() { "user root;\n" } else { "" }
+}
+
+/// Starts nginx and waits until it serves.
+pub(crate) fn start(folder: &Folder, program: &Path, origin: SocketAddr) -> Result<Proxy, Trouble> {
+    let [buffered, direct] = free_addresses()?;
+    let settings = settings(folder, buffered, direct, origin);
+    let file = folder.write("nginx.conf", &settings)?;
+    let mut command = pinned(PROXY_CORE, program);
+    command.args(["-e", "stderr", "-p"]).arg(folder.path()).arg("-c").arg(file);
+    let mut process = Process::start("nginx", command, folder.at("nginx.log"))?;
+    process.wait_until(Duration::from_secs(5), || answers(buffered, HOST, &Body::Tiny.path()))?;
+    let doors = vec![Door { setting: "", address: buffered }, Door { setting: "proxy_buffering off", address: direct }];
+    Ok(Proxy { name: "nginx".to_owned(), doors, settings, process })
+}
+
+fn settings(folder: &Folder, buffered: SocketAddr, direct: SocketAddr, origin: SocketAddr) -> String {
+    let dir = folder.path().display();
+    format!(
+        "{user}daemon off;
+worker_processes 1;
+worker_rlimit_nofile 20000;
+pid {dir}/nginx.pid;
+error_log stderr crit;
+events {{ worker_connections 16384; }}
+http {{
+  access_log off;
+  server_tokens off;
+  tcp_nodelay on;
+  keepalive_timeout 10m;
+  keepalive_requests 1000000000;
+  proxy_http_version 1.1;
+  proxy_set_header Connection \"\";
+  proxy_set_header Host $host;
+  proxy_max_temp_file_size 0;
+  client_body_temp_path {dir}/nginx-body;
+  proxy_temp_path {dir}/nginx-proxy;
+  fastcgi_temp_path {dir}/nginx-fastcgi;
+  uwsgi_temp_path {dir}/nginx-uwsgi;
+  scgi_temp_path {dir}/nginx-scgi;
+  upstream origin {{
+    server {origin};
+    keepalive 1024;
+    keepalive_requests 1000000000;
+    keepalive_timeout 10m;
+  }}
+  server {{
+    listen {buffered} backlog=4096 reuseport;
+    proxy_buffers 16 32k;
+    proxy_busy_buffers_size 64k;
+    location / {{ proxy_pass http://origin; }}
+  }}
+  server {{
+    listen {direct} backlog=4096 reuseport;
+    proxy_buffering off;
+    proxy_buffer_size 64k;
+    proxy_buffers 4 64k;
+    proxy_busy_buffers_size 64k;
+    location / {{ proxy_pass http://origin; }}
+  }}
+}}
+",
+        user = user_line(),
+    )
+}
