@@ -69,11 +69,11 @@ impl Bench {
             }
             Expected::ForwardOrRefuse => {}
         }
-        if refused { self.refused(&mut client) } else { self.forwarded(&mut client, case, expected) }
+        if refused { self.refused(&mut client, case) } else { self.forwarded(&mut client, case, expected) }
     }
 
-    fn refused(&self, client: &mut Client) -> usize {
-        let response = client.response();
+    fn refused(&self, client: &mut Client, case: &Case) -> usize {
+        let response = client.response_to(&case.method);
         assert_eq!(response.status, 400, "{response}");
         assert_eq!(response.field("Connection"), Some("close"), "{response}");
         client.expect_ended();

@@ -303,3 +303,20 @@ fn an_address_that_is_taken() {
     assert!(said.contains(&headworks.address().to_string()), "{said}");
     assert_eq!(headworks.ask(&ask("GET", "/")).echo().origin, "web");
 }
+
+/// `headworks demo`: a shop behind a load balancer, up within moments, and gone with the program.
+#[test]
+fn the_demo() {
+    let mut headworks = HEADWORKS.start_bare(&["demo", "--port", "0", "--admin-port", "0"]);
+    let shop = headworks.address();
+    let page = wait::until("the shop's front page", || {
+        let page = Client::connect(shop).exchange(&ask("GET", "/").with(&format!("Host: {shop}")));
+        (page.status == 200).then_some(page)
+    });
+    assert!(page.text().contains("<html"), "{page}");
+    let status = headworks.status();
+    let groups = status["target_groups"].as_object().map(|groups| groups.len()).unwrap_or_default();
+    assert!(groups >= 2, "{status:#}");
+    headworks.signal(Signal::INT);
+    assert_eq!(headworks.wait_exit().code(), Some(0), "{}", headworks.said());
+}

@@ -88,7 +88,7 @@ pub(crate) enum Encoding {
 pub(crate) struct Case {
     pub(crate) file: String,
     pub(crate) name: String,
-    method: String,
+    pub(crate) method: String,
     uri: String,
     version: String,
     headers: Vec<(String, String)>,
