@@ -87,6 +87,7 @@ impl Fleet {
         }
         Ok(Sample {
             cpu_micros: (after.cpu.saturating_sub(before.cpu)).as_secs_f64() * 1e6 / counted.requests as f64,
+            waited: after.waited.saturating_sub(before.waited).as_secs_f64() / counted.duration.as_secs_f64(),
             rate: counted.requests as f64 / counted.duration.as_secs_f64(),
             p50: counted.p50,
             p99: counted.p99,

@@ -84,12 +84,14 @@ pub(crate) fn describe() -> Value {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let congestion = fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap_or_default();
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     json!({
         "cpu": model.trim_start_matches([' ', '\t', ':']),
         "cores": cores(),
         "memory": memory.lines().next().and_then(|l| l.strip_prefix("MemTotal:")).map(str::trim),
         "kernel": kernel.trim(),
+        "congestion_control": congestion.trim(),
         "descriptors": getrlimit(Resource::Nofile).current,
     })
 }

@@ -16,6 +16,7 @@ mod proxy;
 mod report;
 mod sample;
 mod trouble;
+mod urgency;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ use machine::Programs;
 use options::Options;
 use report::Report;
 use trouble::Trouble;
+use urgency::Urgency;
 
 /// Runs the bench with the arguments after `bench`. 0: measured, whatever the numbers say; 1: not measured; 2: usage.
 pub(crate) fn main(args: impl Iterator<Item = String>) -> ExitCode {
@@ -53,6 +55,7 @@ fn run(options: &Options) -> Result<(), Trouble> {
         Some(path) => (path.clone(), path.display().to_string()),
         None => (machine::build()?, machine::commit()),
     };
+    let _urgency = options.urgent.then(Urgency::raise).transpose()?;
     let began = Instant::now();
     let mut report = Report::begin(options, programs.versions(&binary, &source))?;
     let fleet = Fleet::start(options, binary, programs)?;

@@ -16,6 +16,7 @@ usage: cargo run -p xtask -- bench [options]
   --seconds N      length of one measured run (quick 2, full 4)
   --binary PATH    the headworks to measure; absent: cargo build --release -p headworks-server
   --before PATH    another headworks, measured beside the first: did this change pay?
+  --urgent         before everything else on the machine, which hardly gets on meanwhile (root; restored at the end)
   --keep           leave the configurations and logs of all processes in the temporary folder";
 
 /// What was asked for.
@@ -31,6 +32,8 @@ pub(crate) struct Options {
     pub(crate) binary: Option<PathBuf>,
     /// The program to compare with.
     pub(crate) before: Option<PathBuf>,
+    /// Take the cores from other programs.
+    pub(crate) urgent: bool,
     /// Leave the temporary folder.
     pub(crate) keep: bool,
     /// Print the help and stop.
@@ -49,6 +52,7 @@ impl Options {
             let mut value = || inline.clone().or_else(|| args.next()).ok_or_else(|| usage(&name, "needs a value"));
             match name.as_str() {
                 "--quick" => options.quick = true,
+                "--urgent" => options.urgent = true,
                 "--keep" => options.keep = true,
                 "--help" | "-h" => options.help = true,
                 "--only" => options.only.push(value()?),

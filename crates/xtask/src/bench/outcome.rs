@@ -60,6 +60,8 @@ impl Finding {
 
 /// Label of the measure that is compared most.
 pub(crate) const CPU: &str = "CPU";
+/// Label of the share of time that a proxy waited for its core; the sign of other programs at work.
+pub(crate) const WAITED: &str = "waited";
 /// Label of the 99th percentile.
 pub(crate) const P99: &str = "p99";
 
@@ -75,6 +77,7 @@ impl Row {
             measure(CPU, "µs/request", |s| s.cpu_micros),
             measure("rate", "requests/s", |s| s.rate),
             measure("busy", "% of a core", |s| s.cpu_micros * s.rate / 1e4),
+            measure(WAITED, "% of time", |s| s.waited * 1e2),
             measure("p50", "ms", |s| s.p50.as_secs_f64() * 1e3),
             measure(P99, "ms", |s| s.p99.as_secs_f64() * 1e3),
             measure("RSS", "MiB", |s| s.resident as f64 / f64::from(1 << 20)),

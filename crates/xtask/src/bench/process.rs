@@ -38,6 +38,8 @@ pub(crate) struct Process {
 pub(crate) struct Usage {
     /// Time on a core, of all threads.
     pub(crate) cpu: Duration,
+    /// Time that threads were ready for their core while something else had it.
+    pub(crate) waited: Duration,
     /// Resident memory in bytes.
     pub(crate) resident: u64,
 }
@@ -78,11 +80,13 @@ impl Process {
     ///
     /// Time is from the scheduler's own account in nanoseconds: ticks of 10 ms would drown a run of two seconds.
     pub(crate) fn usage(&self) -> Result<Usage, Trouble> {
-        let mut total = Usage { cpu: Duration::ZERO, resident: 0 };
+        let mut total = Usage { cpu: Duration::ZERO, waited: Duration::ZERO, resident: 0 };
         for pid in self.family() {
             let folder = PathBuf::from(format!("/proc/{pid}"));
             let what = || format!("{}: {}", self.name, folder.display());
-            total.cpu += cpu(&folder).map_err(trouble::io(what()))?;
+            let (cpu, waited) = scheduled(&folder).map_err(trouble::io(what()))?;
+            total.cpu += cpu;
+            total.waited += waited;
             total.resident += resident(&folder).map_err(trouble::io(what()))?;
         }
         Ok(total)
@@ -124,14 +128,16 @@ pub(crate) fn wait(child: &mut Child, patience: Duration) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Sum of the first field of `task/*/schedstat`. A thread that ends between two readings takes its share with it.
-fn cpu(process: &Path) -> io::Result<Duration> {
-    let mut nanos = 0;
+/// Sums of the first two fields of `task/*/schedstat`: time on a core, time of waiting for one. A thread that ends between
+/// two readings takes its share with it.
+fn scheduled(process: &Path) -> io::Result<(Duration, Duration)> {
+    let mut sums = [Duration::ZERO; 2];
     for task in fs::read_dir(process.join("task"))? {
         let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
-        nanos += text.split_whitespace().next().and_then(|n| n.parse::<u64>().ok()).unwrap_or_default();
+        let fields = text.split_whitespace().map(|n| Duration::from_nanos(n.parse().unwrap_or_default()));
+        sums.iter_mut().zip(fields).for_each(|(sum, field)| *sum += field);
     }
-    Ok(Duration::from_nanos(nanos))
+    Ok(sums.into())
 }
 
 fn resident(process: &Path) -> io::Result<u64> {
@@ -147,10 +153,10 @@ mod tests {
     #[test]
     fn this_process_uses_time_and_memory() {
         let own = Path::new("/proc/self");
-        let before = cpu(own).unwrap();
+        let (before, _) = scheduled(own).unwrap();
         let until = Instant::now() + Duration::from_millis(30);
         while Instant::now() < until {}
-        assert!(cpu(own).unwrap() > before);
+        assert!(scheduled(own).unwrap().0 > before);
         assert!(resident(own).unwrap() > 64 * 1024);
     }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub(crate) struct Sample {
     /// Microseconds on a core for each request.
     pub(crate) cpu_micros: f64,
+    /// Share of the run that the proxy spent ready, waiting for its core.
+    pub(crate) waited: f64,
     /// Requests a second.
     pub(crate) rate: f64,
     /// Median latency.

@@ -12,8 +12,11 @@ use serde_json::{Map, Value, json};
 use super::fleet::Fleet;
 use super::machine;
 use super::options::Options;
-use super::outcome::{Finding, Measure, Outcome};
+use super::outcome::{Finding, Measure, Outcome, WAITED};
 use super::trouble::{Trouble, io};
+
+/// Percent of a run that proxies may wait for their core on a quiet machine; the threads of ours wait for each other for five.
+const QUIET: f64 = 10.0;
 
 /// A bench as it is told.
 pub(crate) struct Report {
@@ -30,7 +33,13 @@ impl Report {
     pub(crate) fn begin(options: &Options, versions: Vec<(&'static str, String)>) -> Result<Report, Trouble> {
         let (date, machine, load_before) = (machine::now()?, machine::describe(), machine::load_average());
         let text = |key: &str| machine.get(key).map(|v| v.to_string().replace('"', "")).unwrap_or_default();
-        println!("{date}  {}, {} cores, Linux {}", text("cpu"), text("cores"), text("kernel"));
+        println!(
+            "{date}  {}, {} cores, Linux {}, TCP {}",
+            text("cpu"),
+            text("cores"),
+            text("kernel"),
+            text("congestion_control")
+        );
         versions.iter().for_each(|(_, version)| println!("  {version}"));
         println!(
             "  proxy on core 0, origin and wrk on core 1; ours with rules, JSON access log and metrics, theirs without"
@@ -61,6 +70,11 @@ impl Report {
     pub(crate) fn finish(&self, options: &Options, took: Duration, folder: &Path) -> Result<(), Trouble> {
         let load_after = machine::load_average();
         println!("\n{} s; load average before {}, after {load_after}", took.as_secs(), self.load_before);
+        if !self.is_quiet() {
+            println!(
+                "NOT QUIET: other programs kept the proxies waiting for their core, which does not harm all alike; try --urgent"
+            );
+        }
         fs::create_dir_all(folder).map_err(io(folder.display()))?;
         let day = self.date.split('T').next().unwrap_or_default();
         let name = if options.is_official() { day } else { "latest" };
@@ -74,6 +88,16 @@ impl Report {
         Ok(())
     }
 
+    /// Whether the proxies had their core to themselves. A reload makes its own process wait, so each case is judged by
+    /// the contender that waited least.
+    fn is_quiet(&self) -> bool {
+        let least = |outcome: &Outcome| {
+            let measures = outcome.rows.iter().flat_map(|row| &row.measures).filter(|m| m.label == WAITED);
+            measures.map(|measure| measure.spread().median).fold(f64::INFINITY, f64::min)
+        };
+        self.outcomes.iter().map(least).all(|waited| !waited.is_finite() || waited < QUIET)
+    }
+
     fn caption(&self) -> String {
         let day = self.date.split('T').next().unwrap_or_default();
         let text = |key: &str| self.machine.get(key).map(|v| v.to_string().replace('"', "")).unwrap_or_default();
@@ -84,12 +108,14 @@ impl Report {
         json!({
             "date": self.date,
             "seconds": took.as_secs(),
+            "quiet": self.is_quiet(),
             "machine": self.machine,
             "load_average": { "before": self.load_before, "after": load_after },
             "method": {
                 "runs": options.runs(),
                 "seconds_each": options.length().as_secs(),
                 "quick": options.quick,
+                "urgent": options.urgent,
                 "cores": "proxy on core 0; origin and wrk on core 1",
                 "cpu": "sum over /proc/PID/task/*/schedstat, first field, divided by the answers that wrk counted",
             },
