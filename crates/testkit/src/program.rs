@@ -15,7 +15,6 @@ use tempfile::TempDir;
 
 use crate::client::{Ask, Client, ask};
 use crate::metrics::Metrics;
-use crate::stream::End;
 use crate::wait::{self, PATIENCE};
 use crate::wire::Response;
 
@@ -286,7 +285,6 @@ impl Headworks {
     ///
     /// # Panics
     /// When it does not get them.
-    #[must_use]
     pub fn log_lines(&self, name: &str, count: usize) -> Vec<String> {
         let path = self.path(name);
         let mut text = String::new();
@@ -355,12 +353,12 @@ impl Headworks {
         status
     }
 
-    /// That the program still answers: a connection to the only listener is taken and a request on it answered.
+    /// That the program still answers for itself.
     ///
     /// # Panics
-    /// When it is not.
+    /// When it does not.
     pub fn expect_alive(&self) {
-        let response = Client::connect(self.admin()).exchange(&ask("GET", "/readyz").with("Connection: close"));
+        let response = self.admin_get("/readyz");
         assert!(response.status == 200, "{response}");
     }
 }
@@ -393,21 +391,6 @@ impl Drop for Headworks {
             let tail = said.get(from..).unwrap_or(&said);
             let _ =
                 std::io::Write::write_all(&mut std::io::stderr(), format!("--- the program said\n{tail}\n").as_bytes());
-        }
-    }
-}
-
-/// Whether a connection attempt or a request on it is refused: nobody listens there any more.
-#[must_use]
-pub fn is_gone(address: SocketAddr) -> bool {
-    match std::net::TcpStream::connect(address) {
-        Err(_) => true,
-        Ok(stream) => {
-            drop(stream);
-            matches!(
-                Client::connect(address).ask(&ask("GET", "/")).try_response_to("GET"),
-                Err(End::Closed | End::Reset)
-            )
         }
     }
 }

@@ -21,7 +21,10 @@ fn request_bodies() {
     for length in [0, 1, 1000, 32 * 1024 - 1, 32 * 1024, 32 * 1024 + 1, 300_000, 5_000_000] {
         let body = pattern(length);
         let sized = client.exchange(&ask("POST", "/sized").body(&body)).echo();
-        assert_eq!((sized.framing.as_str(), sized.body_length as usize, sized.body_hash), ("length", length, hash(&body)));
+        assert_eq!(
+            (sized.framing.as_str(), sized.body_length as usize, sized.body_hash),
+            ("length", length, hash(&body))
+        );
         client.ask(&ask("POST", "/chunked").with("Transfer-Encoding: chunked"));
         for chunk in body.chunks(length / 3 + 1) {
             client.send(format!("{:x}\r\n", chunk.len())).send(chunk).send("\r\n");
@@ -73,7 +76,7 @@ fn response_bodies() {
 /// RFC 9112 section 7.1: extensions and trailers go through in both directions.
 #[test]
 fn chunk_extensions_and_trailers() {
-    let answer = "5;a=b\r\nhello\r\n6 ;c=\"d e\"\r\n there\r\n0;last\r\nX-Sum: 11\r\nX-More: yes\r\n\r\n";
+    let answer = "5;a=b\r\nhello\r\n6;c=\"d e\"\r\n there\r\n0;last\r\nX-Sum: 11\r\nX-More: yes\r\n\r\n";
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n";
     let web = Origin::new("web").on("/answer", [Step::send(format!("{head}{answer}"))]).start();
     let headworks = start(&proxy("", ""), &[("web", &web)]);
@@ -126,7 +129,10 @@ fn early_answers() {
     let (seen, gate) = (Gate::new(), Gate::new());
     let web = Origin::new("web")
         .on("/early", [Step::answer(200, "early"), Step::Body, Step::Open(seen.clone())])
-        .on("/refuse", [Step::answer_with(413, &["Connection: close"], "too much"), Step::Wait(gate.clone()), Step::Reset])
+        .on(
+            "/refuse",
+            [Step::answer_with(413, &["Connection: close"], "too much"), Step::Wait(gate.clone()), Step::Reset],
+        )
         .start();
     let headworks = start(&proxy("", ""), &[("web", &web)]);
     let mut client = headworks.client();
@@ -246,7 +252,8 @@ fn responses_that_break_off() {
                 Ok(response) => assert_eq!(response.status, 502, "{response}"),
                 Err(end) => assert!(matches!(end, End::Reset | End::Malformed(_)), "{end}"),
             }
-            client.expect_ended();
+            let (_, end) = client.rest();
+            assert!(matches!(end, End::Closed | End::Reset), "{end}");
         },
     );
     headworks.expect_alive();

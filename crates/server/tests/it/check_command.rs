@@ -54,7 +54,7 @@ fn faults_and_their_places() {
             &[
                 ("headworks.yaml:3:21: target_groups.web.algorithm: ", "fastest"),
                 ("headworks.yaml:3:55: target_groups.web.health_check.matcher: ", "2xx"),
-                ("headworks.yaml:3:82: target_groups.web.retry.attempts: ", "0"),
+                ("headworks.yaml:3:83: target_groups.web.retry.attempts: ", "0"),
             ],
         ),
         (
@@ -71,7 +71,7 @@ fn faults_and_their_places() {
         ),
         (
             "load_balancers:\n  shop: { listeners: { http: { port: 0, default: { redirect: { path: \"/#{pth}\" } } } } }\n",
-            &[("headworks.yaml:3:69: load_balancers.shop.listeners.http.default.redirect.path: ", "pth")],
+            &[("headworks.yaml:3:70: load_balancers.shop.listeners.http.default.redirect.path: ", "pth")],
         ),
         ("load_balancers: [\n", &[("headworks.yaml:", "")]),
     ];

@@ -69,11 +69,11 @@ impl Bench {
             }
             Expected::ForwardOrRefuse => {}
         }
-        if refused { self.refused(&mut client) } else { self.forwarded(&mut client, case, expected) }
+        if refused { self.refused(&mut client, case) } else { self.forwarded(&mut client, case, expected) }
     }
 
-    fn refused(&self, client: &mut Client) -> usize {
-        let response = client.response();
+    fn refused(&self, client: &mut Client, case: &Case) -> usize {
+        let response = client.response_to(&case.method);
         assert_eq!(response.status, 400, "{response}");
         assert_eq!(response.field("Connection"), Some("close"), "{response}");
         client.expect_ended();
@@ -179,10 +179,18 @@ fn smuggled_requests_stay_bodies() {
     let length = smuggled.len();
     let rows = [
         format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{smuggled}"),
-        format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\nTransfer-Encoding : chunked\r\n\r\n{smuggled}"),
-        format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}"),
-        format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n{smuggled}"),
-        format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\x0bchunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n{smuggled}"),
+        format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\nTransfer-Encoding : chunked\r\n\r\n{smuggled}"
+        ),
+        format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}"
+        ),
+        format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n{smuggled}"
+        ),
+        format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\x0bchunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n{smuggled}"
+        ),
         format!("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{smuggled}"),
         format!("POST / HTTP/1.1\r\nHost: a\r\nX: y\rContent-Length: 0\r\n\r\n{smuggled}"),
         format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: {length}\r\n\r\n{smuggled}"),

@@ -1,8 +1,9 @@
 //! The statuses that the load balancer makes itself (BEHAVIOUR 1.2): when, with which page, and what becomes of the
 //! connection.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 
+use headworks_testkit::stream::End;
 use headworks_testkit::{Ask, Client, Gate, Headworks, Origin, Response, Step, ask, check};
 use socket2::{Domain, Socket, Type};
 
@@ -68,14 +69,32 @@ fn targets_that_answer_nothing_of_use() {
         ("/status-0", vec![Step::send("HTTP/1.1 000 OK\r\nContent-Length: 0\r\n\r\n"), Step::ReadToEnd]),
         ("/length-garbage", vec![Step::send(format!("{head}Content-Length: abc\r\n\r\n")), Step::ReadToEnd]),
         ("/length-negative", vec![Step::send(format!("{head}Content-Length: -1\r\n\r\n")), Step::ReadToEnd]),
-        ("/length-two", vec![Step::send(format!("{head}Content-Length: 1\r\nContent-Length: 2\r\n\r\nab")), Step::ReadToEnd]),
+        (
+            "/length-two",
+            vec![Step::send(format!("{head}Content-Length: 1\r\nContent-Length: 2\r\n\r\nab")), Step::ReadToEnd],
+        ),
         ("/no-colon", vec![Step::send(format!("{head}Content-Length: 0\r\nnonsense\r\n\r\n")), Step::ReadToEnd]),
         ("/nul", vec![Step::send(format!("{head}Content-Length: 0\r\nX-Nul: a\0b\r\n\r\n")), Step::ReadToEnd]),
         ("/space-before-colon", vec![Step::send(format!("{head}Content-Length : 0\r\n\r\n")), Step::ReadToEnd]),
         ("/endless-head", vec![Step::send(format!("{head}X: {}", "x".repeat(200_000))), Step::ReadToEnd]),
-        ("/unasked-101", vec![Step::send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"), Step::ReadToEnd]),
-        ("/chunked-not-last", vec![Step::send(format!("{head}Transfer-Encoding: chunked, gzip\r\n\r\n")), Step::ReadToEnd]),
-        ("/chunked-and-length", vec![Step::send(format!("{head}Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n")), Step::ReadToEnd]),
+        (
+            "/unasked-101",
+            vec![
+                Step::send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"),
+                Step::ReadToEnd,
+            ],
+        ),
+        (
+            "/chunked-not-last",
+            vec![Step::send(format!("{head}Transfer-Encoding: chunked, gzip\r\n\r\n")), Step::ReadToEnd],
+        ),
+        (
+            "/chunked-and-length",
+            vec![
+                Step::send(format!("{head}Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n")),
+                Step::ReadToEnd,
+            ],
+        ),
     ];
     let web = rows.iter().fold(Origin::new("web"), |web, (path, steps)| web.on(path, steps.clone())).start();
     let headworks = start(&proxy("", ""), &[("web", &web)]);
@@ -85,7 +104,8 @@ fn targets_that_answer_nothing_of_use() {
         |(path, _)| {
             let mut client = headworks.client();
             let mut response = client.exchange(&ask("GET", path));
-            if *path == "/close-after-100" && response.status == 100 {
+            // a request that may be repeated may be sent again on another connection, and be told to go on again
+            while *path == "/close-after-100" && response.status == 100 {
                 response = client.response();
             }
             if *path == "/chunked-and-length" && response.status == 200 {
@@ -186,7 +206,7 @@ fn targets_that_stall() {
     let mut client = headworks.client();
     let broken = client.ask(&ask("GET", "/body")).try_response_to("GET");
     assert!(broken.is_err(), "a stalled body passed for a whole one: {broken:?}");
-    client.expect_ended();
+    assert_ne!(client.rest().1, End::TimedOut, "the connection stays open");
 }
 
 /// Requests that are answered before a rule is asked.
@@ -202,7 +222,13 @@ fn requests_that_cannot_be_served() {
         (ask("POST", "/").with("Transfer-Encoding: gzip"), 501, true),
         (ask("POST", "/").with("Transfer-Encoding: gzip, deflate"), 501, true),
         (ask("GET", "/").with(&format!("X-Forwarded-For: {}", addresses(31))), 463, false),
-        (ask("GET", "/").with(&format!("X-Forwarded-For: {}", addresses(20))).with(&format!("X-Forwarded-For: {}", addresses(11))), 463, false),
+        (
+            ask("GET", "/")
+                .with(&format!("X-Forwarded-For: {}", addresses(20)))
+                .with(&format!("X-Forwarded-For: {}", addresses(11))),
+            463,
+            false,
+        ),
         (ask("GET", &format!("/{}", "x".repeat(20_000))), 414, true),
         (ask("GET", "nowhere"), 400, true),
         (ask("GET", "ftp://shop.example.com/"), 400, true),
@@ -273,6 +299,18 @@ fn clients_that_stall() {
             expect_own(&mut client, &response, 408);
         },
     );
+}
+
+/// A client that asks and does not read holds its target for the idle timeout, and no longer.
+#[test]
+fn clients_that_do_not_read() {
+    let answer = [b"HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n".to_vec(), vec![b'x'; 50_000_000]].concat();
+    let web = Origin::new("web").on("/much", [Step::Send(answer)]).start();
+    let headworks = start(&proxy(", idle_timeout: 300ms", ""), &[("web", &web)]);
+    let mut client = headworks.client();
+    client.ask(&ask("GET", "/much"));
+    web.wait_end(1);
+    assert!(client.try_response_to("GET").is_err(), "it was read after all");
 }
 
 /// CONFIG: `limits.header_timeout` bounds a head that drips in, byte by byte.

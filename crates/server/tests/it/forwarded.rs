@@ -52,7 +52,8 @@ fn x_forwarded_for() {
             let expected: Vec<String> = expected.iter().map(|value| value.replace("<port>", &port)).collect();
             assert_eq!(echo.fields.all("X-Forwarded-For"), expected);
             // always set, whatever the client says and the mode is
-            let lie = ask("GET", "/").with_all(&["X-Forwarded-Proto: https", "X-Forwarded-Port: 443", "x-forwarded-port: 1"]);
+            let lie =
+                ask("GET", "/").with_all(&["X-Forwarded-Proto: https", "X-Forwarded-Port: 443", "x-forwarded-port: 1"]);
             for echo in [echo, client.exchange(&lie).echo()] {
                 assert_eq!(echo.fields.all("X-Forwarded-Proto"), ["http"]);
                 assert_eq!(echo.fields.all("X-Forwarded-Port"), [to.port().to_string()]);
@@ -178,7 +179,11 @@ fn targets() {
         ("OPTIONS *", "*"),
         ("OPTIONS /x", "/x"),
     ];
-    check(rows, |row| row.0, |(request, target)| assert_eq!(headworks.ask(&Ask::parse(request)).echo().target, *target));
+    check(
+        rows,
+        |row| row.0,
+        |(request, target)| assert_eq!(headworks.ask(&Ask::parse(request)).echo().target, *target),
+    );
 }
 
 /// RFC 9110 section 7.6.1: what is for the next hop only stays there, and nothing else can be listed away.
@@ -204,9 +209,9 @@ fn hop_by_hop_fields_of_requests() {
         "X-Keep: 1",
     ];
     let echo = headworks.ask(&ask("GET", "/").with_all(&sent)).echo();
-    for gone in [
-        "X-Hop", "X-Hop-2", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "TE", "Upgrade", "HTTP2-Settings",
-    ] {
+    for gone in
+        ["X-Hop", "X-Hop-2", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "TE", "Upgrade", "HTTP2-Settings"]
+    {
         assert!(echo.fields.all(gone).is_empty(), "{gone} went through: {echo:?}");
     }
     assert!(!echo.fields.lists("Connection", "x-hop"), "{echo:?}");
@@ -215,7 +220,9 @@ fn hop_by_hop_fields_of_requests() {
     }
     assert_eq!(echo.fields.all("Cookie"), ["a=b", "c=d"]);
     let attack = ask("POST", "/")
-        .with("Connection: Host, Content-Length, X-Forwarded-For, X-Forwarded-Proto, X-Amzn-Trace-Id, Transfer-Encoding")
+        .with(
+            "Connection: Host, Content-Length, X-Forwarded-For, X-Forwarded-Proto, X-Amzn-Trace-Id, Transfer-Encoding",
+        )
         .body("four");
     let echo = headworks.ask(&attack).echo();
     assert_eq!((echo.framing.as_str(), echo.body_length), ("length", 4));
@@ -248,7 +255,8 @@ fn fields_of_answers() {
     }
     assert_eq!(response.reason, "Status");
     let names: Vec<_> = response.fields.0.iter().map(|(name, _)| name.as_str()).collect();
-    let expected = ["Content-Length", "Server", "Date", "Set-Cookie", "x-lower", "Set-Cookie", "X-Spaces", "X-Empty", "X-Latin"];
+    let expected =
+        ["Content-Length", "Server", "Date", "Set-Cookie", "x-lower", "Set-Cookie", "X-Spaces", "X-Empty", "X-Latin"];
     assert_eq!(names, expected, "order, case and number are the target's");
     assert_eq!(response.field("Server"), Some("shop/1.0"));
     assert_eq!(response.field("Date"), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
@@ -260,7 +268,16 @@ fn fields_of_answers() {
 fn fields_of_requests() {
     let web = Origin::echo("web");
     let headworks = start(&proxy("", ""), &[("web", &web)]);
-    let sent = ["x-lower: 1", "X-Upper: 2", "X-Many: a", "Accept: */*", "X-Many: b", "X-Empty:", "User-Agent: t", "x-tab: a\tb"];
+    let sent = [
+        "x-lower: 1",
+        "X-Upper: 2",
+        "X-Many: a",
+        "Accept: */*",
+        "X-Many: b",
+        "X-Empty:",
+        "User-Agent: t",
+        "x-tab: a\tb",
+    ];
     let echo = headworks.ask(&ask("GET", "/").with_all(&sent)).echo();
     let own: Vec<String> = echo
         .fields

@@ -61,23 +61,50 @@ fn states_and_reasons() {
     const CODES: &str = "Health checks failed with these codes";
     let rows = [
         ("matcher: \"200\"", Health::Status(200), "healthy", None, None),
-        ("matcher: \"200\"", Health::Status(500), "unhealthy", Some("Target.ResponseCodeMismatch"), Some(format!("{CODES}: [500]"))),
-        ("matcher: \"200\"", Health::Status(204), "unhealthy", Some("Target.ResponseCodeMismatch"), Some(format!("{CODES}: [204]"))),
+        (
+            "matcher: \"200\"",
+            Health::Status(500),
+            "unhealthy",
+            Some("Target.ResponseCodeMismatch"),
+            Some(format!("{CODES}: [500]")),
+        ),
+        (
+            "matcher: \"200\"",
+            Health::Status(204),
+            "unhealthy",
+            Some("Target.ResponseCodeMismatch"),
+            Some(format!("{CODES}: [204]")),
+        ),
         ("matcher: \"200-299\"", Health::Status(204), "healthy", None, None),
         ("matcher: \"200,301-302,404\"", Health::Status(404), "healthy", None, None),
         ("matcher: \"200,301-302,404\"", Health::Status(302), "healthy", None, None),
-        ("matcher: \"200,301-302,404\"", Health::Status(303), "unhealthy", Some("Target.ResponseCodeMismatch"), Some(format!("{CODES}: [303]"))),
+        (
+            "matcher: \"200,301-302,404\"",
+            Health::Status(303),
+            "unhealthy",
+            Some("Target.ResponseCodeMismatch"),
+            Some(format!("{CODES}: [303]")),
+        ),
         ("path: /x", Health::Silent, "unhealthy", Some("Target.Timeout"), Some("Request timed out".to_owned())),
-        ("path: /x", Health::Reset, "unhealthy", Some("Target.FailedHealthChecks"), Some("Health checks failed".to_owned())),
+        (
+            "path: /x",
+            Health::Reset,
+            "unhealthy",
+            Some("Target.FailedHealthChecks"),
+            Some("Health checks failed".to_owned()),
+        ),
         ("protocol: tcp", Health::Silent, "healthy", None, None),
     ];
     let mut groups = String::new();
     let mut names = String::new();
-    let origins: Vec<Origin> = rows.iter().map(|(_, health, ..)| {
-        let origin = Origin::echo("web");
-        origin.set_health(*health);
-        origin
-    }).collect();
+    let origins: Vec<Origin> = rows
+        .iter()
+        .map(|(_, health, ..)| {
+            let origin = Origin::echo("web");
+            origin.set_health(*health);
+            origin
+        })
+        .collect();
     for (number, ((settings, ..), origin)) in rows.iter().zip(&origins).enumerate() {
         groups.push_str(&format!("  g{number}: {{ targets: [{origin}], health_check: {{ {settings}, {QUICK} }} }}\n"));
         names.push_str(&format!("g{number}: 1, "));
@@ -194,7 +221,12 @@ fn draining() {
     let held = |name: &str| Origin::new(name).on("/held", [Step::Wait(gate.clone()), Step::answer(200, name)]).start();
     let (a, b) = (held("a"), Origin::echo("b"));
     let groups = |targets: &str, delay: &str| {
-        forward("web", &format!("  web: {{ targets: {targets}, deregistration_delay: {delay}, health_check: {{ protocol: none }} }}\n"))
+        forward(
+            "web",
+            &format!(
+                "  web: {{ targets: {targets}, deregistration_delay: {delay}, health_check: {{ protocol: none }} }}\n"
+            ),
+        )
     };
     let mut headworks = start(&groups("[<a>]", "1h"), &[("a", &a)]);
     let mut client = headworks.client();
@@ -223,7 +255,12 @@ fn drained() {
     let a = Origin::new("a").on("/held", [Step::Wait(gate.clone()), Step::answer(200, "late")]).start();
     let b = Origin::echo("b");
     let groups = |targets: &str| {
-        forward("web", &format!("  web: {{ targets: {targets}, deregistration_delay: 500ms, health_check: {{ protocol: none }} }}\n"))
+        forward(
+            "web",
+            &format!(
+                "  web: {{ targets: {targets}, deregistration_delay: 500ms, health_check: {{ protocol: none }} }}\n"
+            ),
+        )
     };
     let mut headworks = start(&groups("[<a>]"), &[("a", &a)]);
     let mut client = headworks.client();

@@ -68,7 +68,12 @@ impl Load {
             .flat_map(|thread| thread.join().unwrap_or_else(|_| vec!["a client could not go on".to_owned()]))
             .collect();
         let first = failures.first().cloned().unwrap_or_default();
-        assert!(failures.is_empty(), "{} of {} requests failed, such as\n{first}", failures.len(), asked.load(Ordering::Relaxed));
+        assert!(
+            failures.is_empty(),
+            "{} of {} requests failed, such as\n{first}",
+            failures.len(),
+            asked.load(Ordering::Relaxed)
+        );
     }
 }
 
@@ -159,7 +164,8 @@ fn a_broken_file_changes_nothing() {
         headworks.signal(Signal::HUP);
         let last = headworks.wait_status("a refused reload", |status| {
             let configuration = &status["configuration"];
-            (configuration["reloads"]["refused"].as_u64() > Some(2 * number as u64)).then(|| configuration["last_reload"].clone())
+            (configuration["reloads"]["refused"].as_u64() > Some(2 * number as u64))
+                .then(|| configuration["last_reload"].clone())
         });
         assert_eq!(last["result"], "refused", "{what}: {last:#}");
         assert!(last["errors"].as_array().is_some_and(|errors| !errors.is_empty()), "{what}: {last:#}");
@@ -209,7 +215,8 @@ fn the_end_in_good_order() {
     assert_eq!(idle.exchange(&ask("GET", "/")).status, 200);
     headworks.signal(Signal::TERM);
     wait::until("readyz to say no", || {
-        let response = Client::connect(admin).exchange(&ask("GET", "/readyz").with(&format!("Host: {admin}")).with("Connection: close"));
+        let response = Client::connect(admin)
+            .exchange(&ask("GET", "/readyz").with(&format!("Host: {admin}")).with("Connection: close"));
         (response.status == 503).then_some(())
     });
     wait::until("no new connections", || std::net::TcpStream::connect(address).is_err().then_some(()));
@@ -295,4 +302,21 @@ fn an_address_that_is_taken() {
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(said.contains(&headworks.address().to_string()), "{said}");
     assert_eq!(headworks.ask(&ask("GET", "/")).echo().origin, "web");
+}
+
+/// `headworks demo`: a shop behind a load balancer, up within moments, and gone with the program.
+#[test]
+fn the_demo() {
+    let mut headworks = HEADWORKS.start_bare(&["demo", "--port", "0", "--admin-port", "0"]);
+    let shop = headworks.address();
+    let page = wait::until("the shop's front page", || {
+        let page = Client::connect(shop).exchange(&ask("GET", "/").with(&format!("Host: {shop}")));
+        (page.status == 200).then_some(page)
+    });
+    assert!(page.text().contains("<html"), "{page}");
+    let status = headworks.status();
+    let groups = status["target_groups"].as_object().map(|groups| groups.len()).unwrap_or_default();
+    assert!(groups >= 2, "{status:#}");
+    headworks.signal(Signal::INT);
+    assert_eq!(headworks.wait_exit().code(), Some(0), "{}", headworks.said());
 }

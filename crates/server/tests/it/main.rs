@@ -12,6 +12,7 @@ mod forwarded;
 mod health;
 mod http;
 mod life;
+mod mixing;
 mod observability;
 mod rules;
 mod stickiness;

@@ -22,7 +22,11 @@ fn the_json_log() {
     let mut client = headworks.client();
     let agent = "a \"quoted\" \\ agent \u{e9}";
     let first = client.exchange(
-        &ask("POST", "/a?b=\"c").with("Host: Shop.example.com").with(&format!("User-Agent: {agent}")).with("Referer: http://r/").body("body"),
+        &ask("POST", "/a?b=\"c")
+            .with("Host: Shop.example.com")
+            .with(&format!("User-Agent: {agent}"))
+            .with("Referer: http://r/")
+            .body("body"),
     );
     let trace = first.echo().fields.one("X-Amzn-Trace-Id").unwrap_or_default().to_owned();
     assert_eq!(client.exchange(&ask("GET", "/503")).status, 503);
@@ -54,7 +58,12 @@ fn the_json_log() {
     assert_eq!(line["trace"], trace.as_str(), "{line:#}");
     assert!(line["time"].as_str().is_some_and(is_recent_iso), "{line:#}");
     assert_eq!(line["error"], Value::Null);
-    assert_eq!((lines[1]["status"].as_u64(), lines[1]["target_status"].as_u64()), (Some(503), Some(503)), "{:#}", lines[1]);
+    assert_eq!(
+        (lines[1]["status"].as_u64(), lines[1]["target_status"].as_u64()),
+        (Some(503), Some(503)),
+        "{:#}",
+        lines[1]
+    );
     assert_eq!((lines[2]["status"].as_u64(), &lines[2]["target_status"]), (Some(502), &Value::Null), "{:#}", lines[2]);
     assert_eq!(lines[2]["error"], "TargetReset", "{:#}", lines[2]);
     assert_eq!((lines[3]["status"].as_u64(), &lines[3]["target_address"]), (Some(405), &Value::Null), "{:#}", lines[3]);
@@ -62,10 +71,12 @@ fn the_json_log() {
 
 /// `2026-11-21T16:00:00.123456Z`, of this day or its neighbours.
 fn is_recent_iso(text: &str) -> bool {
-    let shape = text.bytes().zip(b"0000-00-00T00:00:00".iter()).all(|(byte, like)| {
-        if *like == b'0' { byte.is_ascii_digit() } else { byte == *like }
-    });
-    let year = 1970 + std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs() / 31_556_952;
+    let shape = text
+        .bytes()
+        .zip(b"0000-00-00T00:00:00".iter())
+        .all(|(byte, like)| if *like == b'0' { byte.is_ascii_digit() } else { byte == *like });
+    let year = 1970
+        + std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs() / 31_556_952;
     let recent = (year - 1..=year + 1).any(|year| text.starts_with(&year.to_string()));
     shape && recent && text.ends_with('Z') && text.len() > 20
 }
@@ -104,7 +115,8 @@ fn the_alb_log() {
     // suspicious in the eyes of H8, and forwarded
     client.send("GET /t HTTP/1.1\r\nHost: a.example.com\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(client.response().status, 200);
-    let lines: Vec<Vec<String>> = headworks.log_lines("logs/access.log", 5).iter().map(|line| alb_fields(line)).collect();
+    let lines: Vec<Vec<String>> =
+        headworks.log_lines("logs/access.log", 5).iter().map(|line| alb_fields(line)).collect();
     let port = headworks.address().port();
     let (origin, local) = (web.address().to_string(), client.local().to_string());
     let line = &lines[0];
@@ -150,7 +162,18 @@ fn the_combined_log() {
     let (start, rest) = lines[0].split_once(" [").unwrap_or_else(|| panic!("{lines:?}"));
     let (time, rest) = rest.split_once("] ").unwrap_or_else(|| panic!("{lines:?}"));
     assert_eq!(start, "127.0.0.1 - -");
-    let shape: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else if c.is_alphabetic() { 'a' } else { c }).collect();
+    let shape: String = time
+        .chars()
+        .map(|c| {
+            if c.is_ascii_digit() {
+                '0'
+            } else if c.is_alphabetic() {
+                'a'
+            } else {
+                c
+            }
+        })
+        .collect();
     assert!(shape == "00/aaa/0000:00:00:00 +0000", "{time}");
     assert!(rest.starts_with("\"GET /a?b HTTP/1.1\" 200 "), "{rest}");
     assert!(rest.ends_with(" \"http://r/\" \"test/1\""), "{rest}");
@@ -271,7 +294,9 @@ fn metrics() {
     gate.open();
     held.response();
     drop((client, held));
-    wait::until("no open connections", || (headworks.metrics().sum("headworks_active_connections", &http) == 0.0).then_some(()));
+    wait::until("no open connections", || {
+        (headworks.metrics().sum("headworks_active_connections", &http) == 0.0).then_some(())
+    });
     assert_eq!(headworks.metrics().sum("headworks_target_in_flight_requests", &[("target_group", "web")]), 0.0);
 }
 
@@ -308,7 +333,10 @@ fn the_admin_address() {
     assert_eq!(headworks.admin_get("/nonsense").status, 404);
     let metrics = headworks.admin_get("/metrics");
     let kind = metrics.field("Content-Type").unwrap_or_default();
-    assert!(kind.starts_with("text/plain; version=0.0.4") || kind.starts_with("application/openmetrics-text"), "{kind}");
+    assert!(
+        kind.starts_with("text/plain; version=0.0.4") || kind.starts_with("application/openmetrics-text"),
+        "{kind}"
+    );
     // a name that someone has pointed at loopback is not this machine
     let mut client = headworks_testkit::Client::connect(headworks.admin());
     let foreign = client.exchange(&ask("GET", "/v1/status").with("Host: evil.example.com").with("Connection: close"));

@@ -57,19 +57,30 @@ const ROWS: &[Row] = &[
         yes: &["GET /abc", "GET /aXbYc", "GET /abcbc"],
         no: &["GET /ab", "GET /acb", "GET /abcd"],
     },
+    Row { when: "{ path: ['/_-.$/~\"''@:+&'] }", yes: &["GET /_-.$/~\"'@:+&"], no: &["GET /_-.$/~\"'@:+"] },
     Row {
-        when: "{ path: ['/_-.$/~\"''@:+&'] }",
-        yes: &["GET /_-.$/~\"'@:+&"],
-        no: &["GET /_-.$/~\"'@:+"],
+        when: "{ path: [/package.service/method, /package] }",
+        yes: &["POST /package.service/method", "POST /package"],
+        no: &["POST /package.service"],
     },
-    Row { when: "{ path: [/package.service/method, /package] }", yes: &["POST /package.service/method", "POST /package"], no: &["POST /package.service"] },
     // R5: methods exactly
     Row { when: "{ method: [GET, PURGE] }", yes: &["GET /", "PURGE /"], no: &["POST /", "HEADX /", "get /", "GETX /"] },
     // R5: names and values of headers without case
     Row {
         when: "{ header: { X-Version: [v2, \"v2.*\"] } }",
-        yes: &["GET / | X-Version: v2", "GET / | x-version: V2", "GET / | X-VERSION: v2.17", "GET / | X-Version:   v2  "],
-        no: &["GET /", "GET / | X-Version: v20", "GET / | X-Version: v1", "GET / | X-Versions: v2", "GET /?X-Version=v2"],
+        yes: &[
+            "GET / | X-Version: v2",
+            "GET / | x-version: V2",
+            "GET / | X-VERSION: v2.17",
+            "GET / | X-Version:   v2  ",
+        ],
+        no: &[
+            "GET /",
+            "GET / | X-Version: v20",
+            "GET / | X-Version: v1",
+            "GET / | X-Versions: v2",
+            "GET /?X-Version=v2",
+        ],
     },
     Row {
         when: "{ header: { X-A: [\"1\"], X-B: [\"2\"] } }",
@@ -87,13 +98,21 @@ const ROWS: &[Row] = &[
         yes: &["GET /?env=dev", "GET /?ENV=Dev", "GET /?a=1&env=dev&b", "GET /x?env=prod&env=dev"],
         no: &["GET /?env=prod", "GET /?envx=dev", "GET /?xenv=dev", "GET /?env=devx", "GET /", "GET /env=dev"],
     },
-    Row { when: "{ query: [{ key: debug, value: \"*\" }] }", yes: &["GET /?debug=", "GET /?a&DEBUG=1"], no: &["GET /?debugs=1", "GET /"] },
+    Row {
+        when: "{ query: [{ key: debug, value: \"*\" }] }",
+        yes: &["GET /?debug=", "GET /?a&DEBUG=1"],
+        no: &["GET /?debugs=1", "GET /"],
+    },
     Row {
         when: "{ query: [{ value: \"beta*\" }] }",
         yes: &["GET /?x=beta1", "GET /?a=1&b=BETA"],
         no: &["GET /?beta=1", "GET /?x=abeta"],
     },
-    Row { when: "{ query: [{ a: \"1\" }, { b: \"2\" }] }", yes: &["GET /?a=1", "GET /?b=2", "GET /?a=0&b=2"], no: &["GET /?a=2", "GET /?b=1"] },
+    Row {
+        when: "{ query: [{ a: \"1\" }, { b: \"2\" }] }",
+        yes: &["GET /?a=1", "GET /?b=2", "GET /?a=0&b=2"],
+        no: &["GET /?a=2", "GET /?b=1"],
+    },
     Row { when: "{ query: [{ q: 'a\\*b' }] }", yes: &["GET /?q=a*b"], no: &["GET /?q=axb", "GET /?q=ab"] },
     Row { when: "{ query: [{ q: 'what\\?' }] }", yes: &["GET /?q=what?"], no: &["GET /?q=whatx", "GET /?q=what"] },
     Row { when: "{ query: [{ \"v?r\": \"x?\" }] }", yes: &["GET /?var=x1"], no: &["GET /?vr=x1", "GET /?var=x"] },
@@ -138,7 +157,11 @@ const ROWS: &[Row] = &[
         yes: &["127.0.0.2> GET /"],
         no: &["GET /", "127.0.0.3> GET /", "GET / | X-Forwarded-For: 127.0.0.2"],
     },
-    Row { when: "{ source_ip: [127.8.0.0/13] }", yes: &["127.15.255.254> GET /"], no: &["127.16.0.1> GET /", "127.7.0.1> GET /"] },
+    Row {
+        when: "{ source_ip: [127.8.0.0/13] }",
+        yes: &["127.15.255.254> GET /"],
+        no: &["127.16.0.1> GET /", "127.7.0.1> GET /"],
+    },
 ];
 
 #[test]
@@ -220,7 +243,8 @@ load_balancers:
     // /v1/status counts the hits of each, in their order
     let status = headworks.status();
     let rules = &status["load_balancers"]["shop"]["listeners"]["http"]["rules"];
-    let hits: Vec<_> = rules.as_array().into_iter().flatten().map(|rule| (&rule["rule"], rule["hits"].as_u64())).collect();
+    let hits: Vec<_> =
+        rules.as_array().into_iter().flatten().map(|rule| (&rule["rule"], rule["hits"].as_u64())).collect();
     let labels: Vec<_> = hits.iter().filter_map(|(label, _)| label.as_str()).collect();
     assert_eq!(labels, ["1", "2", "third", "4", "5", "6", "default"], "{rules:#}");
     let counts: Vec<_> = hits.iter().map(|(_, hits)| hits.unwrap_or(99)).collect();
@@ -231,7 +255,8 @@ load_balancers:
 #[test]
 fn many_rules() {
     let mut yaml =
-        "load_balancers:\n  shop:\n    listeners:\n      http:\n        address: 127.0.0.1:0\n        rules:\n".to_owned();
+        "load_balancers:\n  shop:\n    listeners:\n      http:\n        address: 127.0.0.1:0\n        rules:\n"
+            .to_owned();
     for number in 0..10_000 {
         yaml.push_str(&format!(
             "          - {{ if: {{ host: [h{number}.example.com], path: [/p{number}/*] }}, then: {{ fixed_response: {{ status: 200, body: \"{number}\" }} }} }}\n"

@@ -76,7 +76,12 @@ fn cookies_that_do_not_bind() {
     let yaml = two("stickiness: { type: lb_cookie }");
     let headworks = start(&yaml, &[("a", &a), ("b", &b)]);
     let good = expect_cookie(&headworks.ask(&ask("GET", "/")), "AWSALB");
-    let flipped: String = good.chars().rev().enumerate().map(|(i, c)| if i == 5 { if c == 'A' { 'B' } else { 'A' } } else { c }).collect();
+    let flipped: String = good
+        .chars()
+        .rev()
+        .enumerate()
+        .map(|(i, c)| if i == 5 { if c == 'A' { 'B' } else { 'A' } } else { c })
+        .collect();
     let flipped: String = flipped.chars().rev().collect();
     let rows = [
         ("empty", String::new()),
@@ -115,6 +120,38 @@ fn cookies_outlive_a_reload() {
     let now = moved.echo().origin;
     let rebound = with_cookies(&[("AWSALB", &expect_cookie(&moved, "AWSALB"))]);
     assert_eq!(answered(&headworks, &rebound), BTreeSet::from([now]));
+}
+
+/// T10: a target that has become unhealthy loses its clients, to a target that then keeps them.
+#[test]
+fn cookies_of_unhealthy_targets() {
+    let (a, b) = (Origin::echo("a"), Origin::echo("b"));
+    let check = "{ interval: 100ms, timeout: 100ms, healthy_threshold: 2, unhealthy_threshold: 2 }";
+    let yaml = two("stickiness: { type: lb_cookie }").replace("{ protocol: none }", check);
+    let headworks = start(&yaml, &[("a", &a), ("b", &b)]);
+    let wait_for = |state: &str, origin: &Origin| {
+        headworks.wait_status(state, |status| {
+            let targets = status["target_groups"]["web"]["targets"].as_array()?;
+            let address = origin.address().to_string();
+            targets.iter().find(|t| t["address"] == address.as_str() && t["state"] == state).map(|_| ())
+        });
+    };
+    wait_for("healthy", &a);
+    wait_for("healthy", &b);
+    let first = headworks.ask(&ask("GET", "/"));
+    let (origin, value) = (first.echo().origin, expect_cookie(&first, "AWSALB"));
+    let (down, up) = if origin == "a" { (&a, "b") } else { (&b, "a") };
+    down.set_health(headworks_testkit::origin::Health::Status(500));
+    wait_for("unhealthy", down);
+    let bound = with_cookies(&[("AWSALB", &value)]);
+    let moved = headworks.ask(&bound);
+    assert_eq!(moved.echo().origin, up);
+    assert!(headworks.metrics().sum("headworks_target_group_non_sticky_requests_total", &[]) >= 1.0);
+    // back again, the old target does not get back who was moved
+    let rebound = with_cookies(&[("AWSALB", &expect_cookie(&moved, "AWSALB"))]);
+    down.set_health(headworks_testkit::origin::Health::Status(200));
+    wait_for("healthy", down);
+    assert_eq!(answered(&headworks, &rebound), BTreeSet::from([up.to_owned()]));
 }
 
 /// CONFIG: `cookie_name`.
@@ -215,9 +252,10 @@ fn group_stickiness() {
 fn group_and_target_stickiness() {
     let origins = [Origin::echo("a"), Origin::echo("b"), Origin::echo("c"), Origin::echo("d")];
     let sticky = "health_check: { protocol: none }, stickiness: { type: lb_cookie }";
-    let yaml = GROUPS
-        .replace("[<a>], health_check: { protocol: none }", &format!("[<a>, <b>], {sticky}"))
-        .replace("two: { targets: [<b>], health_check: { protocol: none }", &format!("two: {{ targets: [<c>, <d>], {sticky}"));
+    let yaml = GROUPS.replace("[<a>], health_check: { protocol: none }", &format!("[<a>, <b>], {sticky}")).replace(
+        "two: { targets: [<b>], health_check: { protocol: none }",
+        &format!("two: {{ targets: [<c>, <d>], {sticky}"),
+    );
     let [a, b, c, d] = &origins;
     let headworks = start(&yaml, &[("a", a), ("b", b), ("c", c), ("d", d)]);
     assert_eq!(answered(&headworks, &ask("GET", "/")).len(), 4);

@@ -88,7 +88,7 @@ pub(crate) enum Encoding {
 pub(crate) struct Case {
     pub(crate) file: String,
     pub(crate) name: String,
-    method: String,
+    pub(crate) method: String,
     uri: String,
     version: String,
     headers: Vec<(String, String)>,
@@ -148,12 +148,13 @@ impl Case {
 /// All cases that are not skipped, and how many are.
 pub(crate) fn cases() -> (Vec<Case>, usize) {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../conformance");
-    let read = |path: &str| {
-        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"))
-    };
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"));
     let folder = std::fs::read_dir(format!("{root}/desync")).unwrap_or_else(|error| panic!("no cases: {error}"));
-    let mut files: Vec<String> =
-        folder.flatten().filter_map(|entry| entry.file_name().into_string().ok()).filter(|n| n.ends_with(".yaml")).collect();
+    let mut files: Vec<String> = folder
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|n| n.ends_with(".yaml"))
+        .collect();
     files.sort();
     let mut all = Vec::new();
     for file in &files {
