@@ -84,6 +84,9 @@ pub(crate) fn request_line(
         return Err(Refusal::bad(Reason::BadVersion));
     }
     if target.is_empty() {
+        if version.is_none() {
+            return Err(Refusal::bad(Reason::MissingUri));
+        }
         verdict.raise(Tier::Ambiguous, Reason::MissingUri);
     }
     if target.iter().any(|b| is_control(*b) || *b == b'\t') {

@@ -106,13 +106,19 @@ pub fn parse(bytes: &[u8], head: &mut RequestHead) -> Result<Parsed, Refusal> {
     Ok(Parsed::Complete)
 }
 
-/// Whether `bytes`, whose first `scanned` bytes held no end of a head, holds one now: a cheap look before parsing anew, so
-/// that a head that comes byte by byte costs no square.
+/// Whether parsing `bytes` anew is worth it, whose first `scanned` bytes were an incomplete head: they hold the end of a
+/// head now, or something that no head may hold. A cheap look, so that a head that comes byte by byte costs no square, and
+/// is refused as soon as one that comes at once.
 pub fn may_be_whole(bytes: &[u8], scanned: usize) -> bool {
     let from = scanned.saturating_sub(3);
     let tail = bytes.get(from..).unwrap_or(&[]);
-    bytes.len() > HEAD_LIMIT
-        || memchr::memchr_iter(b'\n', tail).any(|i| matches!(tail.get(i + 1..), Some([b'\n', ..] | [b'\r', b'\n', ..])))
+    let decides = |i: usize| match tail.get(i..) {
+        Some([b'\n', b'\n', ..] | [b'\n', b'\r', b'\n', ..] | [0, ..]) => true,
+        Some([b'\n', ..]) => i > 0 && tail.get(i - 1) != Some(&b'\r'),
+        Some([b'\r', next, ..]) => *next != b'\n',
+        _ => false,
+    };
+    bytes.len() > HEAD_LIMIT || memchr::memchr3_iter(b'\n', b'\r', 0, tail).any(decides)
 }
 
 fn incomplete(bytes: &[u8], at: usize, limit: usize, reason: Reason) -> Result<Parsed, Refusal> {
