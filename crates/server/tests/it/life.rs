@@ -31,7 +31,8 @@ impl Load {
                     if number % 2 == 1 {
                         client = Client::connect(to);
                     }
-                    let request = if number % 3 == 0 { ask("POST", "/").body("body") } else { ask("GET", "/") };
+                    let request =
+                        if number.is_multiple_of(3) { ask("POST", "/").body("body") } else { ask("GET", "/") };
                     match client.ask(&request).try_response_to("GET") {
                         Ok(response) if response.status == 200 => {
                             if response.field("Connection") == Some("close") {
@@ -128,6 +129,12 @@ fn reloads_do_not_touch_what_is_in_flight() {
     assert_eq!(idle.exchange(&ask("GET", "/")).status, 200);
     let left = "load_balancers:\n  shop: { listeners: { one: { address: 127.0.0.1:0, default: { fixed_response: { status: 200, body: new } } } } }\n";
     headworks.reload(left, &[]);
+    let more = left.replace("listeners: {", "listeners: { new: { address: 127.0.0.1:0, default: { fixed_response: { status: 200, body: more } } },");
+        " } } }",
+        " }, new: { address: 127.0.0.1:0, default: { fixed_response: { status: 200, body: more } } } } }",
+    );
+    headworks.reload(&more, &[]);
+    assert_eq!(Client::connect(headworks.listener("shop/new")).exchange(&ask("GET", "/")).text(), "more");
     assert_eq!(headworks.listener("shop/one"), one);
     assert_eq!(Client::connect(one).exchange(&ask("GET", "/")).text(), "new");
     wait::until("a listener that is gone", || std::net::TcpStream::connect(gone).is_err().then_some(()));
