@@ -1,5 +1,5 @@
 //! What can go wrong with a request, whose fault it is, whether it may be sent again, and, in one place, which status the
-//! client gets (BEHAVIOUR 1.2).
+//! client gets (`docs/behaviour.md`).
 
 use std::fmt;
 use std::io;
@@ -69,7 +69,7 @@ pub(crate) enum Kind {
 pub(crate) struct ErrorReason(Kind);
 
 impl Kind {
-    /// The status the client gets: the one match of DESIGN's `ProxyError -> status`.
+    /// The status the client gets: the one match from error to status.
     pub(crate) fn status(self) -> u16 {
         match self {
             Kind::Refused(refusal) => refusal.status,

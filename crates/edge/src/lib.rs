@@ -71,7 +71,7 @@ impl Edge {
     /// # Errors
     /// All that cannot be run; what ran before goes on.
     pub async fn apply(&mut self, config: &Config, keyring: Arc<Keyring>) -> Result<(), Vec<CannotRun>> {
-        let mut errors = validate(config);
+        let mut errors = build::unserved(config);
         let mut fresh = self.bind_new(config, &mut errors);
         if !errors.is_empty() {
             return Err(errors);

@@ -82,14 +82,14 @@ pub(crate) async fn serve(listener: tokio::net::TcpListener, admin: Arc<Admin>) 
     }
 }
 
-/// A page in the operator's browser must not reach this address through a name that points at loopback, nor by a request
-/// from another origin.
+/// A page in the operator's browser must not reach this address through a public name that points at loopback, nor by a
+/// request from another origin. Names without a dot are nobody's to publish.
 async fn same_machine(request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, port)| if port.ends_with(']') { host } else { name });
     let is_address = name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
     let foreign = request.headers().get(header::ORIGIN).is_some_and(|o| o != format!("http://{host}").as_str());
-    if foreign || !(is_address || name.is_empty() || name == "localhost" || name.ends_with(".localhost")) {
+    if foreign || !(is_address || !name.contains('.') || name.ends_with(".localhost")) {
         return (StatusCode::FORBIDDEN, "this address is for this machine: use http://127.0.0.1 and its port\n")
             .into_response();
     }

@@ -55,7 +55,7 @@ pub(crate) fn main(args: &File) -> ExitCode {
         Duration::from_secs(5),
     ));
     match running {
-        Ok((StatusCode::OK, running)) => print_difference(&running, &loaded.shown()),
+        Ok((StatusCode::OK, running)) => print_difference(&running, &loaded.shown),
         Ok((status, _)) => say(format_args!("the running instance at {} answers {status}", loaded.config.admin.address)),
         Err(error) => say(format_args!("{}: {error}; nothing to compare with", loaded.config.admin.address)),
     }

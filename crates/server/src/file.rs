@@ -3,11 +3,13 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use headworks_edge::CannotRun;
 use headworks_model::Config;
 use headworks_model::Faults;
 use headworks_model::{Parsed, place, redact};
+use serde_json::Value;
 use headworks_model::Resolve;
 
 /// Why a file is refused.
@@ -39,7 +41,8 @@ impl std::error::Error for Refused {}
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
     pub(crate) config: Config,
-    pub(crate) secrets: Vec<String>,
+    /// The canonical form, without secrets: what is shown, and what differences are made of.
+    pub(crate) shown: Arc<Value>,
     pub(crate) warnings: Vec<String>,
     text: String,
     label: String,
@@ -88,7 +91,9 @@ pub(crate) fn parse(label: &str, text: String, folder: &Path) -> Result<Loaded, 
         }
     }
     let warnings = warnings.iter().map(ToString::to_string).collect();
-    Ok(Loaded { config, secrets, warnings, text, label: label.to_owned() })
+    let mut shown = config.to_json();
+    redact(&mut shown, &secrets);
+    Ok(Loaded { config, shown: Arc::new(shown), warnings, text, label: label.to_owned() })
 }
 
 impl Loaded {
@@ -103,12 +108,5 @@ impl Loaded {
                 })
                 .collect(),
         )
-    }
-
-    /// The configuration as JSON, without secrets.
-    pub(crate) fn shown(&self) -> serde_json::Value {
-        let mut json = self.config.to_json();
-        redact(&mut json, &self.secrets);
-        json
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use headworks_balance::Keyring;
 use headworks_edge::Edge;
 use headworks_edge::metrics::Process;
-use headworks_model::{Change, difference};
+use headworks_model::{Change, difference_of_json};
 use notify::Watcher;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -104,6 +104,15 @@ pub(crate) fn run(source: Source, watch: bool, ready: impl FnOnce(&Listening)) -
     })
 }
 
+/// Gives this thread less of a processor that it has to share: reading a long configuration must not make requests wait.
+/// Workers, which are started by now, keep theirs.
+fn yield_to_workers() {
+    const NICENESS: i32 = 5;
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        tracing::debug!(%error, "the control thread keeps its priority");
+    }
+}
+
 struct Control {
     source: Source,
     loaded: Loaded,
@@ -131,6 +140,7 @@ impl Control {
         })?;
         let admin_address = listener.local_addr().unwrap_or(wanted);
         let mut edge = Edge::start(workers).map_err(|e| StartError::Io("workers".into(), e))?;
+        yield_to_workers();
         edge.apply(config, keyring.clone()).await.map_err(|e| StartError::Refused(loaded.placed(&e)))?;
         let (reloads, inbox) = mpsc::channel(16);
         let process = Process { reloads_applied: 1, started: unix_now(), workers, ..Process::default() };
@@ -149,7 +159,7 @@ impl Control {
     }
 
     fn show(&self) {
-        let (view, config) = (self.edge.view(), Arc::new(self.loaded.shown()));
+        let (view, config) = (self.edge.view(), self.loaded.shown.clone());
         self.admin.show(|shown| (shown.view, shown.config) = (view, config));
     }
 
@@ -254,7 +264,7 @@ impl Control {
         }
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         self.edge.apply(new, self.keyring.clone()).await.map_err(|e| loaded.placed(&e))?;
-        let changes = difference(old, new);
+        let changes = difference_of_json(&self.loaded.shown, &loaded.shown);
         self.loaded = loaded;
         self.show();
         self.announce();

@@ -49,7 +49,7 @@ pub(crate) fn algorithm(settings: &TargetGroup) -> Algorithm {
 }
 
 /// What of a valid configuration this version does not serve. Saying so beats listening without it.
-fn unserved(config: &Config) -> Vec<CannotRun> {
+pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
     let mut found = Vec::new();
     let mut no = |path: String, what: &str| {
         found.push(CannotRun { path, what: format!("{what} is not served by this version") });
@@ -264,6 +264,10 @@ impl ListenerPart<'_> {
         let hash = hash64(0x6170_70, key.load_balancer.as_bytes());
         Ok(ListenerPlan {
             label: format!("app/{}/{hash:016x}", key.load_balancer),
+            json_names: format!(
+                "\",\"load_balancer\":\"{}\",\"listener\":\"{}\",\"client\":\"",
+                key.load_balancer, key.listener
+            ),
             scheme,
             port,
             idle_timeout: balancer.idle_timeout,

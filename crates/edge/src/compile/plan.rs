@@ -32,6 +32,8 @@ pub(crate) struct ListenerPlan {
     pub(crate) key: ListenerKey,
     /// `app/<load balancer>/<16 hex>`, as logs name it.
     pub(crate) label: String,
+    /// What a JSON line of the access log says of load balancer and listener.
+    pub(crate) json_names: String,
     pub(crate) scheme: Scheme,
     /// The port it is bound to, also when 0 was asked for.
     pub(crate) port: u16,

@@ -54,6 +54,8 @@ pub(crate) struct Connection<C> {
     pub(crate) peer: SocketAddr,
     /// The peer's address as X-Forwarded-For says it.
     pub(crate) peer_text: Box<str>,
+    /// The peer's address with its port, as logs say it.
+    client_text: Box<str>,
     pub(crate) ending: Ending,
     /// Distinguishes it in logs.
     id: u64,
@@ -73,6 +75,7 @@ impl<C: Client> Connection<C> {
             client: Link::new(stream),
             timer: Timer::new(&worker),
             peer_text: peer_text(peer, table.plan.xff_client_port),
+            client_text: peer.to_string().into(),
             peer,
             ending: Ending::Plain,
             id: worker.random.next(),
@@ -173,7 +176,8 @@ impl<C: Client> Connection<C> {
         if record.status == 0 && record.error.is_none() {
             return;
         }
-        let ended = Instant::now();
+        // an answer that went out as soon as it was there ended then: one look at the clock less
+        let ended = if record.sent_at_once { record.answered.unwrap_or_else(Instant::now) } else { Instant::now() };
         let counters = self.slot.counters();
         counters.requests.add(1);
         counters.received_bytes.add(record.received_bytes);
@@ -195,11 +199,10 @@ impl<C: Client> Connection<C> {
         if log.sample.is_some_and(|below| self.worker.random.next() >= below) {
             return;
         }
-        record.peer = Some(self.peer);
         let context = Context {
             load_balancer: &table.plan.label,
-            name: &table.plan.key.load_balancer,
-            listener: &table.plan.key.listener,
+            json_names: &table.plan.json_names,
+            client: &self.client_text,
             scheme: table.plan.scheme_text(),
             port: table.plan.port,
             rule: if record.routed { &table.plan.rule(record.rule).label } else { "-" },

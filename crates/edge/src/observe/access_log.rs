@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
@@ -107,9 +106,10 @@ pub(crate) struct LogTarget {
 pub(crate) struct Context<'a> {
     /// `app/<load balancer>/<16 hex>`
     pub(crate) load_balancer: &'a str,
-    /// The load balancer's name alone.
-    pub(crate) name: &'a str,
-    pub(crate) listener: &'a str,
+    /// The part of a JSON line that names load balancer and listener, up to the client's address.
+    pub(crate) json_names: &'a str,
+    /// The client's address with its port.
+    pub(crate) client: &'a str,
     pub(crate) scheme: &'a str,
     pub(crate) port: u16,
     pub(crate) rule: &'a str,
@@ -173,6 +173,29 @@ fn hand_over(writer: &LogWriter, path: &Path, buffer: &mut Vec<u8>) -> u64 {
     }
 }
 
+/// Offset of the first byte that cannot stand in a quoted text as it is. Eight at a time: almost every text is clean.
+fn find_escaped(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let equals = |word: u64, byte: u8| {
+        let differs = word ^ (ONES * u64::from(byte));
+        differs.wrapping_sub(ONES) & !differs
+    };
+    let is_escaped = |b: &u8| !(0x20..0x7f).contains(b) || matches!(b, b'"' | b'\\');
+    let (words, _) = text.as_chunks::<8>();
+    for (i, chunk) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*chunk);
+        let low = word.wrapping_sub(ONES * 0x20) & !word;
+        let found = (low | word | equals(word, 0x7f) | equals(word, b'"') | equals(word, b'\\')) & HIGH;
+        if found != 0 {
+            // the sum may borrow into bytes behind the first that counts, so that one is looked for
+            return text.iter().skip(i * 8).position(is_escaped).map(|at| i * 8 + at);
+        }
+    }
+    let at = words.len() * 8;
+    text.iter().skip(at).position(is_escaped).map(|i| at + i)
+}
+
 /// A line in the making.
 struct Line<'a> {
     out: &'a mut Vec<u8>,
@@ -189,15 +212,6 @@ impl Line<'_> {
 
     fn number(&mut self, n: u64) {
         put_decimal(self.out, n);
-    }
-
-    fn address(&mut self, address: Option<SocketAddr>) {
-        match address {
-            Some(address) => {
-                let _ = write!(self.out, "{address}");
-            }
-            None => self.out.push(b'-'),
-        }
     }
 
     /// Seconds with microseconds; -1 when one of the ends never came, as documented.
@@ -231,7 +245,7 @@ impl Line<'_> {
 
     fn escaped(&mut self, text: &[u8]) {
         let mut rest = text;
-        while let Some(i) = rest.iter().position(|b| !(0x20..0x7f).contains(b) || matches!(b, b'"' | b'\\')) {
+        while let Some(i) = find_escaped(rest) {
             let (clean, odd) = rest.split_at(i);
             self.out.extend_from_slice(clean);
             let byte = odd.first().copied().unwrap_or_default();
@@ -300,7 +314,7 @@ impl Line<'_> {
         self.out.push(b' ');
         self.text(context.load_balancer);
         self.out.push(b' ');
-        self.address(record.peer);
+        self.text(context.client);
         self.out.push(b' ');
         self.text(target.map_or("-", |t| t.display()));
         self.out.push(b' ');
@@ -374,12 +388,8 @@ impl Line<'_> {
     /// Apache's combined format.
     fn combined(&mut self) {
         let record = self.record;
-        match record.peer {
-            Some(peer) => {
-                let _ = write!(self.out, "{}", peer.ip());
-            }
-            None => self.out.push(b'-'),
-        }
+        let client = self.context.client;
+        self.text(client.rsplit_once(':').map_or(client, |(ip, _)| ip).trim_matches(['[', ']']));
         self.text(" - - ");
         let at = self.anchor.unix(self.started());
         self.stamps.apache(at, self.out);
@@ -408,7 +418,7 @@ impl Line<'_> {
         self.text(key);
         self.out.push(b'"');
         let mut rest = value;
-        while let Some(i) = rest.iter().position(|b| !(0x20..0x7f).contains(b) || matches!(b, b'"' | b'\\')) {
+        while let Some(i) = find_escaped(rest) {
             let (clean, odd) = rest.split_at(i);
             self.out.extend_from_slice(clean);
             let byte = odd.first().copied().unwrap_or_default();
@@ -434,12 +444,8 @@ impl Line<'_> {
         self.text("{\"time\":\"");
         let at = self.anchor.unix(self.started());
         self.stamps.iso(at, self.out);
-        self.text("\",\"load_balancer\":\"");
-        self.text(context.name);
-        self.text("\",\"listener\":\"");
-        self.text(context.listener);
-        self.text("\",\"client\":\"");
-        self.address(record.peer);
+        self.text(context.json_names);
+        self.text(context.client);
         self.out.push(b'"');
         self.json_optional(",\"method\":", record.method());
         self.json_optional(",\"host\":", record.host());

@@ -1,6 +1,5 @@
 //! What is remembered of one request until it ends: the one event that the access log and the counters are written from.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -24,7 +23,6 @@ pub(crate) struct Record {
     referer: Span,
     trace: Span,
     pub(crate) version_text: &'static str,
-    pub(crate) peer: Option<SocketAddr>,
     /// When the whole head was there.
     pub(crate) started: Option<Instant>,
     /// When the request had been sent to the target.
@@ -53,6 +51,8 @@ pub(crate) struct Record {
     /// Bytes of the request's body have been taken from the client.
     pub(crate) body_begun: bool,
     pub(crate) is_head_request: bool,
+    /// The whole response went out in the moment its head was there.
+    pub(crate) sent_at_once: bool,
     pub(crate) transformed: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The statuses that the load balancer makes itself (BEHAVIOUR 1.2): when, with which page, and what becomes of the
+//! The statuses that the load balancer makes itself (`docs/behaviour.md`): when, with which page, and what becomes of the
 //! connection.
 
 use std::net::{SocketAddr, TcpStream};

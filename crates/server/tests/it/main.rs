@@ -1,5 +1,5 @@
 //! Whole-product tests: the binary as its users run it, real sockets on both sides, one file per theme. What a table here
-//! expects is BEHAVIOUR's, CONFIG's or an RFC's word, not the code's.
+//! expects is the documentation's or an RFC's word, not the code's.
 
 mod actions;
 mod bad_input;

@@ -96,7 +96,7 @@ fn alb_fields(line: &str) -> Vec<String> {
     fields
 }
 
-/// BEHAVIOUR 1.14: the documented fields of an Application Load Balancer, in the documented order.
+/// The documented fields of an Application Load Balancer, in the documented order.
 #[test]
 fn the_alb_log() {
     let web = Origin::new("web").on("/502", [Step::Close]).start();

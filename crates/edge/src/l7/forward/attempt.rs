@@ -223,7 +223,11 @@ impl Attempt {
             if !request.is_done() {
                 match request.poll(&mut scratch.to_target, &mut connection.client, &mut self.upstream.stream, pool, cx) {
                     Poll::Ready(Ok(())) => {
-                        scratch.record.sent = Some(Instant::now());
+                        // without a body or a new connection, no time has passed that is worth a look at the clock
+                        scratch.record.sent = match scratch.record.started {
+                            Some(started) if self.which == Which::Idle && request.taken == 0 => Some(started),
+                            _ => Some(Instant::now()),
+                        };
                         connection.timer.arm(settings.response_timeout);
                     }
                     Poll::Ready(Err(Broken::Ended | Broken::Source)) => {
@@ -368,7 +372,8 @@ impl Attempt {
         let idle_timeout = connection.slot.table().plan.idle_timeout;
         let response_timeout = prepared.plan.settings.response_timeout;
         connection.timer.arm(response_timeout);
-        poll_fn(|cx| {
+        let mut waited = false;
+        let result = poll_fn(|cx| {
             let mut moved = false;
             if !request.is_done() {
                 match request.poll(&mut scratch.to_target, &mut connection.client, &mut self.upstream.stream, pool, cx) {
@@ -398,9 +403,12 @@ impl Attempt {
                 let kind = if reply.waits_for_source { Kind::TargetTimeout } else { Kind::ClientTimeout };
                 return Poll::Ready(Err(kind));
             }
+            waited = true;
             Poll::Pending
         })
-        .await
+        .await;
+        scratch.record.sent_at_once = !waited;
+        result
     }
 }
 
