@@ -129,9 +129,9 @@ fn reloads_do_not_touch_what_is_in_flight() {
     assert_eq!(idle.exchange(&ask("GET", "/")).status, 200);
     let left = "load_balancers:\n  shop: { listeners: { one: { address: 127.0.0.1:0, default: { fixed_response: { status: 200, body: new } } } } }\n";
     headworks.reload(left, &[]);
-    let more = left.replace("listeners: {", "listeners: { new: { address: 127.0.0.1:0, default: { fixed_response: { status: 200, body: more } } },");
-        " } } }",
-        " }, new: { address: 127.0.0.1:0, default: { fixed_response: { status: 200, body: more } } } } }",
+    let more = left.replace(
+        "listeners: {",
+        "listeners: { new: { address: 127.0.0.1:0, default: { fixed_response: { status: 200, body: more } } },",
     );
     headworks.reload(&more, &[]);
     assert_eq!(Client::connect(headworks.listener("shop/new")).exchange(&ask("GET", "/")).text(), "more");
