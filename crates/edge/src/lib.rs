@@ -55,7 +55,8 @@ impl Edge {
     pub fn start(workers: usize) -> io::Result<Edge> {
         let log = LogWriter::start()?;
         let resolver = Resolver::new().map_err(io::Error::other)?;
-        let workers = (0..workers.max(1)).map(|i| WorkerHandle::start(i, log.clone())).collect::<io::Result<Vec<_>>>()?;
+        let workers =
+            (0..workers.max(1)).map(|i| WorkerHandle::start(i, log.clone())).collect::<io::Result<Vec<_>>>()?;
         Ok(Edge {
             workers: Arc::new(workers),
             log,
@@ -150,8 +151,7 @@ impl Edge {
         started: &BTreeMap<Name, Supervisor>,
         keyring: Arc<Keyring>,
     ) -> Result<Plan, Vec<CannotRun>> {
-        let groups =
-            self.supervisors.iter().chain(started).map(|(name, s)| (name.clone(), s.shared.clone())).collect();
+        let groups = self.supervisors.iter().chain(started).map(|(name, s)| (name.clone(), s.shared.clone())).collect();
         let mut ports: HashMap<ListenerKey, u16> =
             self.bound.iter().map(|(key, b)| (key.clone(), b.address.port())).collect();
         ports.extend(fresh.iter().map(|(key, (b, _))| (key.clone(), b.address.port())));

@@ -48,15 +48,13 @@ pub(crate) fn main(args: &File) -> ExitCode {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return ExitCode::SUCCESS;
     };
-    let running = runtime.block_on(client::ask(
-        loaded.config.admin.address,
-        Method::GET,
-        "/v1/config",
-        Duration::from_secs(5),
-    ));
+    let running =
+        runtime.block_on(client::ask(loaded.config.admin.address, Method::GET, "/v1/config", Duration::from_secs(5)));
     match running {
         Ok((StatusCode::OK, running)) => print_difference(&running, &loaded.shown),
-        Ok((status, _)) => say(format_args!("the running instance at {} answers {status}", loaded.config.admin.address)),
+        Ok((status, _)) => {
+            say(format_args!("the running instance at {} answers {status}", loaded.config.admin.address));
+        }
         Err(error) => say(format_args!("{}: {error}; nothing to compare with", loaded.config.admin.address)),
     }
     ExitCode::SUCCESS

@@ -26,7 +26,7 @@ pub(crate) enum Command {
     /// A small shop behind a load balancer on loopback
     Demo(Demo),
     /// One instance of the demo's shop
-    #[command(hide = true)]
+    #[command(hide = true, disable_version_flag = true)]
     DemoShop(DemoShop),
     /// Print the JSON Schema of the configuration file, for editors
     Schema,
@@ -87,4 +87,15 @@ pub(crate) struct DemoShop {
     /// Go on without the process that started this one
     #[arg(long)]
     pub(crate) detached: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    /// Names that clash are found by clap only when a command is used.
+    #[test]
+    fn every_command_can_be_parsed() {
+        super::Cli::command().debug_assert();
+    }
 }

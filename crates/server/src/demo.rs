@@ -62,23 +62,23 @@ impl Drop for Shop {
 }
 
 fn start(args: &Demo) -> io::Result<ExitCode> {
-    let temporary = args.data.is_none().then(|| std::env::temp_dir().join(format!("headworks-demo-{}", std::process::id())));
+    let temporary =
+        args.data.is_none().then(|| std::env::temp_dir().join(format!("headworks-demo-{}", std::process::id())));
     let folder: PathBuf = args.data.clone().or(temporary.clone()).unwrap_or_default();
     std::fs::create_dir_all(&folder)?;
     let a = instance("a", "v1", &folder)?;
     let b = instance("b", "v1", &folder)?;
     let c = instance("c", "v2", &folder)?;
-    let layout = Layout {
-        listener: free(args.port)?,
-        admin: free(args.admin_port)?,
-        v1: [a.address, b.address],
-        v2: c.address,
-    };
+    let layout =
+        Layout { listener: free(args.port)?, admin: free(args.admin_port)?, v1: [a.address, b.address], v2: c.address };
     let file = folder.join("headworks.yaml");
     std::fs::write(&file, shop::configuration(&layout))?;
     let status = run::run(Source::File(file.clone()), true, |_| {
         say(shop::what_to_try(&layout));
-        say(format_args!("The configuration is {}; save it, and it is applied. Ctrl-C stops everything.", file.display()));
+        say(format_args!(
+            "The configuration is {}; save it, and it is applied. Ctrl-C stops everything.",
+            file.display()
+        ));
     });
     drop((a, b, c));
     if let Some(temporary) = temporary {

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use headworks_edge::CannotRun;
 use headworks_model::Config;
 use headworks_model::Faults;
+use headworks_model::Resolve;
 use headworks_model::{Parsed, place, redact};
 use serde_json::Value;
-use headworks_model::Resolve;
 
 /// Why a file is refused.
 #[derive(Debug)]

@@ -52,7 +52,8 @@ fn architecture(root: &Path, findings: &mut Vec<String>) -> io::Result<()> {
         let text = fs::read_to_string(root.join(page))?;
         for (number, line) in text.lines().enumerate() {
             let quoted = line.split('`').skip(1).step_by(2);
-            let paths = quoted.filter(|q| ["crates/", "bench/", "docs/", "conformance/", "fuzz/"].iter().any(|p| q.starts_with(p)));
+            let paths = quoted
+                .filter(|q| ["crates/", "bench/", "docs/", "conformance/", "fuzz/"].iter().any(|p| q.starts_with(p)));
             for path in paths.filter(|path| !root.join(path).exists()) {
                 findings.push(format!("{page}:{}: names `{path}`, which does not exist", number + 1));
             }

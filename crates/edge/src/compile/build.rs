@@ -132,9 +132,11 @@ pub(crate) fn groups_in_use(config: &Config) -> Vec<Name> {
             used.push(name.clone());
         }
     };
-    let actions = config.load_balancers.values().flat_map(|b| b.listeners.values()).flat_map(|l| {
-        l.rules.iter().map(|r| &r.action).chain([&l.default])
-    });
+    let actions = config
+        .load_balancers
+        .values()
+        .flat_map(|b| b.listeners.values())
+        .flat_map(|l| l.rules.iter().map(|r| &r.action).chain([&l.default]));
     for action in actions {
         if let Action::Forward(forward) = action {
             forward.groups.iter().for_each(|g| add(&g.name));
@@ -151,6 +153,9 @@ pub(crate) fn groups_in_use(config: &Config) -> Vec<Name> {
     }
     used
 }
+
+/// Hash seed of the identifier in a load balancer's label.
+const LABEL_SEED: u64 = 0x6170_7070;
 
 /// What building needs besides the configuration.
 pub(crate) struct Context<'a> {
@@ -179,7 +184,9 @@ pub(crate) fn plan(config: &Config, context: &Context<'_>) -> Result<Plan, Vec<C
             }
             let fallback = match &settings.fallback {
                 Fallback::FailOpen => FallbackPlan::FailOpen,
-                Fallback::Forward(other) => places.get(other).map_or(FallbackPlan::FailOpen, |i| FallbackPlan::Group(*i)),
+                Fallback::Forward(other) => {
+                    places.get(other).map_or(FallbackPlan::FailOpen, |i| FallbackPlan::Group(*i))
+                }
                 Fallback::FixedResponse(fixed) => FallbackPlan::Fixed(fixed.clone()),
             };
             Some(Arc::new(GroupPlan { algorithm: algorithm(&settings), fallback, shared, settings }))
@@ -246,11 +253,8 @@ impl ListenerPart<'_> {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let default = RulePlan {
-            label: "default".to_owned(),
-            action: action_plan(&listener.default, places),
-            transforms: None,
-        };
+        let default =
+            RulePlan { label: "default".to_owned(), action: action_plan(&listener.default, places), transforms: None };
         let scheme = if listener.protocol == ListenerProtocol::Https { Scheme::Https } else { Scheme::Http };
         let (scheme_text, default_port) = match scheme {
             Scheme::Http => ("http", 80),
@@ -261,7 +265,7 @@ impl ListenerPart<'_> {
             || Arc::new((0..context.workers).map(|_| ListenerCounters::default()).collect()),
             |before| before.counters.clone(),
         );
-        let hash = hash64(0x6170_70, key.load_balancer.as_bytes());
+        let hash = hash64(LABEL_SEED, key.load_balancer.as_bytes());
         Ok(ListenerPlan {
             label: format!("app/{}/{hash:016x}", key.load_balancer),
             json_names: format!(
@@ -296,13 +300,8 @@ impl ListenerPart<'_> {
 fn earlier_hits(before: Option<&Arc<ListenerPlan>>, rules: &[RulePlan]) -> Vec<u64> {
     let Some(before) = before else { return vec![0; rules.len() + 1] };
     let hits = before.total_hits();
-    let known: HashMap<&str, u64> = before
-        .rules
-        .iter()
-        .chain([&before.default])
-        .map(|rule| rule.label.as_str())
-        .zip(hits)
-        .collect();
+    let known: HashMap<&str, u64> =
+        before.rules.iter().chain([&before.default]).map(|rule| rule.label.as_str()).zip(hits).collect();
     let label = |rule: &RulePlan| known.get(rule.label.as_str()).copied().unwrap_or(0);
     rules.iter().map(label).chain([known.get("default").copied().unwrap_or(0)]).collect()
 }

@@ -5,8 +5,8 @@ pub(crate) mod codec;
 pub(crate) mod connection;
 pub(crate) mod forward;
 pub(crate) mod guard;
-pub(crate) mod respond;
 mod read;
+pub(crate) mod respond;
 
 use self::codec::link::Client;
 use self::connection::{After, Connection};

@@ -24,7 +24,9 @@ pub(crate) fn bind(bind: Bind, workers: usize) -> io::Result<Bound> {
         Bind::Address(address) => bind_at(address, workers),
         Bind::Any(port) => match bind_at((Ipv6Addr::UNSPECIFIED, port).into(), workers) {
             // a machine without IPv6
-            Err(error) if error.raw_os_error() == Some(EAFNOSUPPORT) || error.kind() == io::ErrorKind::AddrNotAvailable => {
+            Err(error)
+                if error.raw_os_error() == Some(EAFNOSUPPORT) || error.kind() == io::ErrorKind::AddrNotAvailable =>
+            {
                 bind_at((Ipv4Addr::UNSPECIFIED, port).into(), workers)
             }
             result => result,

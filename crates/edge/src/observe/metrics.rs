@@ -85,7 +85,7 @@ fn listener_labels(plan: &ListenerPlan) -> Labels<'static> {
     vec![("load_balancer", plan.key.load_balancer.to_string()), ("listener", plan.key.listener.to_string())]
 }
 
-fn with(labels: &Labels<'static>, key: &'static str, value: impl ToString) -> Labels<'static> {
+fn with(labels: &Labels<'static>, key: &'static str, value: &dyn fmt::Display) -> Labels<'static> {
     let mut labels = labels.clone();
     labels.push((key, value.to_string()));
     labels
@@ -128,7 +128,8 @@ impl Exposed {
         for plan in listeners() {
             active.gauge(&listener_labels(plan), total(&plan.counters, |c| &c.active_connections) as f64)?;
         }
-        let mut dropped = begin(encoder, "access_log_dropped_lines", "Lines the disk was too slow for", MetricType::Counter)?;
+        let mut dropped =
+            begin(encoder, "access_log_dropped_lines", "Lines the disk was too slow for", MetricType::Counter)?;
         for plan in listeners() {
             dropped.counter(&listener_labels(plan), total(&plan.counters, |c| &c.access_log_dropped))?;
         }
@@ -142,7 +143,7 @@ impl Exposed {
             ];
             for (origin, seen) in origins {
                 for (status, count) in seen {
-                    responses.counter(&with(&with(&labels, "origin", origin), "status", status), count)?;
+                    responses.counter(&with(&with(&labels, "origin", &origin), "status", &status), count)?;
                 }
             }
         }
@@ -150,7 +151,7 @@ impl Exposed {
         for plan in listeners() {
             for (i, tier) in ["compliant", "acceptable", "ambiguous", "severe"].into_iter().enumerate() {
                 let count = plan.counters.iter().filter_map(|c| c.tiers.get(i)).map(Count::read).sum();
-                tiers.counter(&with(&listener_labels(plan), "tier", tier), count)?;
+                tiers.counter(&with(&listener_labels(plan), "tier", &tier), count)?;
             }
         }
         let mut hits = begin(encoder, "rule_hits", "Requests by the rule that matched", MetricType::Counter)?;
@@ -174,10 +175,14 @@ impl Exposed {
         let counters: [(&str, &str, Get); 7] = [
             ("target_group_requests", "Requests sent to a group", |c| &c.requests),
             ("target_group_retries", "Further attempts", |c| &c.retries),
-            ("target_group_retries_over_budget", "Further attempts that the budget forbade", |c| &c.retries_over_budget),
+            ("target_group_retries_over_budget", "Further attempts that the budget forbade", |c| {
+                &c.retries_over_budget
+            }),
             ("target_group_no_target", "Requests without a target to choose", |c| &c.no_target),
             ("target_group_overloaded", "Requests with every target at its limit", |c| &c.overloaded),
-            ("target_group_unhealthy_routing_requests", "Requests while the group failed open", |c| &c.fail_open_requests),
+            ("target_group_unhealthy_routing_requests", "Requests while the group failed open", |c| {
+                &c.fail_open_requests
+            }),
             ("target_group_non_sticky_requests", "Requests whose cookie named a target that could not be used", |c| {
                 &c.non_sticky_requests
             }),
@@ -243,7 +248,7 @@ impl Exposed {
                 }
             }
             for (class, count) in classes.into_iter().enumerate().filter(|(_, count)| *count > 0) {
-                responses.counter(&with(labels, "class", format!("{class}xx")), count)?;
+                responses.counter(&with(labels, "class", &format_args!("{class}xx")), count)?;
             }
         }
         let help = "From the request's last byte to the response head";

@@ -33,7 +33,7 @@ struct Latency {
 fn latency<'a>(histograms: impl IntoIterator<Item = &'a Histogram>) -> Latency {
     let merged = Merged::of(histograms);
     let millis = |share| merged.quantile(share) as f64 / 1e3;
-    let mean = if merged.count == 0 { 0.0 } else { (merged.sum / merged.count) as f64 / 1e3 };
+    let mean = merged.sum.checked_div(merged.count).unwrap_or(0) as f64 / 1e3;
     Latency { p50: millis(0.5), p95: millis(0.95), p99: millis(0.99), mean }
 }
 
@@ -45,8 +45,10 @@ impl View {
             let listeners = balancers.entry(&listener.key.load_balancer).or_default();
             listeners.insert(listener.key.listener.to_string(), self.listener(listener));
         }
-        let balancers: Map<String, Value> =
-            balancers.into_iter().map(|(name, listeners)| (name.to_owned(), json!({ "listeners": listeners }))).collect();
+        let balancers: Map<String, Value> = balancers
+            .into_iter()
+            .map(|(name, listeners)| (name.to_owned(), json!({ "listeners": listeners })))
+            .collect();
         let groups: Map<String, Value> =
             self.groups.iter().map(|(name, group)| (name.to_string(), group_json(group))).collect();
         json!({ "load_balancers": balancers, "target_groups": groups })
@@ -54,7 +56,8 @@ impl View {
 
     fn listener(&self, plan: &ListenerPlan) -> Value {
         let sum = |count: fn(&ListenerCounters) -> &Count| total(&plan.counters, count);
-        let statuses = |own: bool| statuses(plan.counters.iter().map(|c| if own { &c.own_statuses } else { &c.target_statuses }));
+        let statuses =
+            |own: bool| statuses(plan.counters.iter().map(|c| if own { &c.own_statuses } else { &c.target_statuses }));
         let hits = plan.total_hits();
         let rules: Vec<Value> = plan
             .rules
@@ -145,11 +148,14 @@ fn target_json(target: &TargetState) -> Value {
         put("in_flight", shared.in_flight().into());
         put("requests", total(counters, |c| &c.requests).into());
         put("statuses", json!(statuses(counters.iter().map(|c| &c.statuses))));
-        put("connections", json!({
-            "idle": total(counters, |c| &c.idle_connections),
-            "total": total(counters, |c| &c.new_connections),
-            "failed": total(counters, |c| &c.connect_failures),
-        }));
+        put(
+            "connections",
+            json!({
+                "idle": total(counters, |c| &c.idle_connections),
+                "total": total(counters, |c| &c.new_connections),
+                "failed": total(counters, |c| &c.connect_failures),
+            }),
+        );
         put("latency_ms", json!(latency(counters.iter().map(|c| &c.latency))));
     }
     out.into()

@@ -19,6 +19,7 @@ const KEPT_BYTES: usize = 64 * 1024;
 #[derive(Default)]
 pub(crate) struct Pool {
     blocks: RefCell<Vec<Box<[u8]>>>,
+    #[expect(clippy::vec_box, reason = "a scratch is handed out and taken back as the box it is")]
     scratches: RefCell<Vec<Box<Scratch>>>,
 }
 

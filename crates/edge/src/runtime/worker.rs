@@ -121,8 +121,7 @@ impl Worker {
             .iter()
             .map(|group| {
                 let kept = old.iter().position(|g| Arc::ptr_eq(&g.shared, &group.shared)).map(|i| old.swap_remove(i));
-                let local =
-                    kept.unwrap_or_else(|| GroupLocal::new(group.shared.clone(), group.algorithm, self.index));
+                let local = kept.unwrap_or_else(|| GroupLocal::new(group.shared.clone(), group.algorithm, self.index));
                 local.configure(group.algorithm, &group.settings);
                 local
             })
@@ -172,7 +171,7 @@ impl Worker {
         if dropped > 0 {
             tracing::warn!(lines = dropped, "access log is behind, lines were dropped");
         }
-        if now % POOL_SWEEP == 0
+        if now.is_multiple_of(POOL_SWEEP)
             && let Some(tables) = self.tables.borrow().as_ref()
         {
             tables.groups.iter().for_each(|group| group.sweep(now));

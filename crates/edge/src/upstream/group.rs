@@ -226,8 +226,7 @@ impl GroupLocal {
         self.refresh();
         let view = self.view.borrow();
         let limit = settings.limits.max_connections;
-        let has_room =
-            |i: usize| limit == 0 || view.targets.get(i).is_some_and(|t| t.shared.in_flight() < limit);
+        let has_room = |i: usize| limit == 0 || view.targets.get(i).is_some_and(|t| t.shared.in_flight() < limit);
         if let Some(key) = wish.sticky {
             let found = view.published.roster.find_eligible(key).filter(|i| !tried.contains(i) && has_room(*i));
             if let Some((i, target)) = found.and_then(|i| Some((i, view.targets.get(i)?.clone()))) {

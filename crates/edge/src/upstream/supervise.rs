@@ -26,7 +26,11 @@ const FIRST_RESOLUTION: Duration = Duration::from_secs(2);
 /// What a supervisor is told.
 pub(crate) enum Notice {
     /// Settings and targets as now declared, and whether a rule forwards to the group.
-    Configure { settings: Box<TargetGroup>, in_use: bool, done: oneshot::Sender<()> },
+    Configure {
+        settings: Box<TargetGroup>,
+        in_use: bool,
+        done: oneshot::Sender<()>,
+    },
     Probed(TargetKey, u64, Outcome),
     Resolved(Arc<str>, Resolved),
 }
@@ -131,9 +135,9 @@ impl State {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut waiting: Option<(oneshot::Sender<()>, Instant)> = None;
         loop {
-            let patience = waiting.as_ref().map_or(Duration::from_secs(3600), |(_, until)| {
-                until.saturating_duration_since(Instant::now())
-            });
+            let patience = waiting
+                .as_ref()
+                .map_or(Duration::from_secs(3600), |(_, until)| until.saturating_duration_since(Instant::now()));
             tokio::select! {
                 notice = inbox.recv() => match notice {
                     None => return,
@@ -144,7 +148,7 @@ impl State {
                     Some(Notice::Probed(key, round, outcome)) => {
                         if round == self.probe_round {
                             let changes = self.group.probe_result(key, outcome, self.now());
-                            self.follow(changes);
+                            self.follow(&changes);
                         }
                     }
                     Some(Notice::Resolved(host, resolved)) => self.resolved(&host, resolved),
@@ -171,7 +175,7 @@ impl State {
         self.settings = settings;
         let mut changes = self.group.configure(group_settings(&self.settings));
         merge(&mut changes, self.group.set_in_use(in_use));
-        self.follow(changes);
+        self.follow(&changes);
         if !same_check {
             self.probes.drain().for_each(|(_, probe)| probe.abort());
             self.probe_round += 1;
@@ -266,7 +270,7 @@ impl State {
             self.targets.keys().filter(|key| !wanted.iter().any(|(k, ..)| k == *key)).copied().collect();
         for key in gone {
             let changes = self.group.deregister(key, now);
-            self.follow(changes);
+            self.follow(&changes);
         }
         for (key, display, endpoint, weight) in wanted {
             let workers = self.workers;
@@ -275,7 +279,7 @@ impl State {
                 counted: vec![(0, 0); workers],
             });
             let changes = self.group.register(key, u32::from(weight), now);
-            self.follow(changes);
+            self.follow(&changes);
         }
         self.follow_probes();
     }
@@ -319,14 +323,14 @@ impl State {
             let Some(target) = self.targets.get_mut(&key) else { continue };
             let tally = target.tally();
             let changes = self.group.observe(key, tally, now);
-            self.follow(changes);
+            self.follow(&changes);
         }
         let changes = self.group.tick(now);
-        self.follow(changes);
+        self.follow(&changes);
     }
 
     /// Does what a change of the group asks for.
-    fn follow(&mut self, changes: Changes) {
+    fn follow(&mut self, changes: &Changes) {
         for transition in &changes.transitions {
             self.log(transition);
         }

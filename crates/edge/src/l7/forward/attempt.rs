@@ -221,7 +221,8 @@ impl Attempt {
         let mut in_head = !self.upstream.buffer.is_empty();
         poll_fn(|cx| {
             if !request.is_done() {
-                match request.poll(&mut scratch.to_target, &mut connection.client, &mut self.upstream.stream, pool, cx) {
+                match request.poll(&mut scratch.to_target, &mut connection.client, &mut self.upstream.stream, pool, cx)
+                {
                     Poll::Ready(Ok(())) => {
                         // without a body or a new connection, no time has passed that is worth a look at the clock
                         scratch.record.sent = match scratch.record.started {
@@ -327,12 +328,7 @@ impl Attempt {
             request.is_done() && delimited && watch != Watch::HalfClosed && connection.may_stay_open(scratch);
         sticky::write(connection, prepared, &self.target, self.upstream.buffer.data(), scratch);
         let head = &scratch.response;
-        let answer = Answer {
-            version: scratch.request.version,
-            keep_alive: keep_open,
-            reframe,
-            lines: &scratch.lines,
-        };
+        let answer = Answer { version: scratch.request.version, keep_alive: keep_open, reframe, lines: &scratch.lines };
         scratch.to_client.clear();
         send::response(self.upstream.buffer.data(), head, &answer, &mut scratch.to_client);
         self.upstream.buffer.consume(head.len, &connection.worker.pool);
@@ -376,7 +372,8 @@ impl Attempt {
         let result = poll_fn(|cx| {
             let mut moved = false;
             if !request.is_done() {
-                match request.poll(&mut scratch.to_target, &mut connection.client, &mut self.upstream.stream, pool, cx) {
+                match request.poll(&mut scratch.to_target, &mut connection.client, &mut self.upstream.stream, pool, cx)
+                {
                     // the answer is on its way: a broken request no longer changes it
                     Poll::Ready(Err(_)) => request.abandon(),
                     _ => moved |= request.moved,

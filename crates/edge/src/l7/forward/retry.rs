@@ -39,9 +39,10 @@ pub(super) fn allowed<C: Client>(
     };
     let allowed = free || {
         let attempts = scratch.record.retries + 1;
-        let asked = settings.retry.as_ref().is_some_and(|retry| {
-            attempts < retry.attempts && retry.when.iter().any(|when| applies(*when, error.kind))
-        });
+        let asked = settings
+            .retry
+            .as_ref()
+            .is_some_and(|retry| attempts < retry.attempts && retry.when.iter().any(|when| applies(*when, error.kind)));
         asked && others && prepared.is_replayable(scratch) && within_budget(connection, prepared)
     };
     if allowed {
@@ -60,9 +61,12 @@ pub(super) fn of_status<C: Client>(
 ) -> bool {
     let status = scratch.response.status;
     let attempts = scratch.record.retries + 1;
-    let asked = prepared.plan.settings.retry.as_ref().is_some_and(|retry| {
-        attempts < retry.attempts && retry.when.contains(&RetryWhen::Status(status))
-    });
+    let asked = prepared
+        .plan
+        .settings
+        .retry
+        .as_ref()
+        .is_some_and(|retry| attempts < retry.attempts && retry.when.contains(&RetryWhen::Status(status)));
     let others = || prepared.group.published().roster.eligible() > tried + 1;
     let allowed = asked && others() && prepared.is_replayable(scratch) && within_budget(connection, prepared);
     if allowed {

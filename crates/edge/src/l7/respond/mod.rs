@@ -98,11 +98,8 @@ pub(crate) async fn fixed<C: Client>(
 ) -> Result<After, ProxyError> {
     scratch.record.actions = "fixed-response";
     scratch.record.status = fixed.status;
-    let answer = Own {
-        content_type: fixed.content_type.as_deref(),
-        body: fixed.body.as_bytes(),
-        ..Own::new(fixed.status)
-    };
+    let answer =
+        Own { content_type: fixed.content_type.as_deref(), body: fixed.body.as_bytes(), ..Own::new(fixed.status) };
     Ok(send(connection, scratch, &answer).await)
 }
 
@@ -114,7 +111,9 @@ async fn send<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch, 
         connection.client.buffer.consume(head.len, &connection.worker.pool);
     }
     let body_is_small = head.framing == Framing::None
-        || !head.expects_continue && !scratch.record.body_begun && matches!(head.framing, Framing::Length(n) if n <= 65_536);
+        || !head.expects_continue
+            && !scratch.record.body_begun
+            && matches!(head.framing, Framing::Length(n) if n <= 65_536);
     let keep_open = connection.may_stay_open(scratch) && body_is_small && !scratch.record.body_begun;
     let out = &mut scratch.to_client;
     out.clear();

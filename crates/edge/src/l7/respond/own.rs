@@ -16,7 +16,14 @@ impl Own<'_> {
     }
 
     /// Appends the whole response.
-    pub(super) fn write(&self, date: [u8; 29], keep_open: bool, is_http10: bool, to_head_request: bool, out: &mut Vec<u8>) {
+    pub(super) fn write(
+        &self,
+        date: [u8; 29],
+        keep_open: bool,
+        is_http10: bool,
+        to_head_request: bool,
+        out: &mut Vec<u8>,
+    ) {
         out.extend_from_slice(b"HTTP/1.1 ");
         put_decimal(out, u64::from(self.status));
         out.push(b' ');
