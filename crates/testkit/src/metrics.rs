@@ -34,7 +34,7 @@ impl Metrics {
         let fits = |sample: &&Sample| {
             sample.name == name && labels.iter().all(|(key, value)| sample.labels.get(*key).is_some_and(|v| v == value))
         };
-        self.0.iter().filter(fits).map(|sample| sample.value).sum()
+        self.0.iter().filter(fits).fold(0.0, |sum, sample| sum + sample.value)
     }
 
     /// Whether there is any sample of this name.

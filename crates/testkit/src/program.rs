@@ -281,6 +281,22 @@ impl Headworks {
         Metrics::parse(&response.text())
     }
 
+    /// `GET /metrics`, once a sum of samples is what it is to be: a request is counted when all of it is over, which is a
+    /// little after its client has read the answer.
+    ///
+    /// # Panics
+    /// When it does not get there.
+    #[must_use]
+    pub fn wait_metrics(&self, name: &str, labels: &[(&str, &str)], value: f64) -> Metrics {
+        let mut last = 0.0;
+        let found = wait::within(PATIENCE, || {
+            let metrics = self.metrics();
+            last = metrics.sum(name, labels);
+            (last == value).then_some(metrics)
+        });
+        found.unwrap_or_else(|| panic!("waited {PATIENCE:?} in vain for {name}{labels:?} of {value}, it is {last}"))
+    }
+
     /// Waits until this file, in the program's folder, has at least so many whole lines; all of them.
     ///
     /// # Panics

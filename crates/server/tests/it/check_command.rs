@@ -103,6 +103,63 @@ fn what_does_not_go_together() {
             "load_balancers:\n  shop: { listeners: { http: { port: 0, default: { forward: { groups: { a: 1, b: 1 }, stickiness: 1h } } } } }\ntarget_groups:\n  a: { stickiness: { type: app_cookie, name: S } }\n  b: {}\n",
             "app_cookie",
         ),
+        (
+            // R15
+            "load_balancers:\n  shop: { listeners: { http: { port: 0, protocol: https, certificates: [c], default: { redirect: { protocol: HTTP } } } } }\ncertificates:\n  c: { certificate: c.pem, key: c.key }\n",
+            "HTTPS to HTTP",
+        ),
+        (
+            // R12
+            "load_balancers:\n  shop: { listeners: { http: { port: 0, rules: [{ if: {}, then: { fixed_response: { status: 200 }, redirect: { host: a.example.com } } }], default: { fixed_response: { status: 200 } } } } }\n",
+            "redirect",
+        ),
+        (
+            // R5
+            "load_balancers:\n  shop: { listeners: { http: { port: 0, rules: [{ if: { header: { Host: [a.example.com] } }, then: { fixed_response: { status: 200 } } }], default: { fixed_response: { status: 200 } } } } }\n",
+            "host",
+        ),
+        (
+            "load_balancers:\n  shop: { listeners: { http: { port: 0, rules: [{ if: { header: { \"X-*\": [a] } }, then: { fixed_response: { status: 200 } } }], default: { fixed_response: { status: 200 } } } } }\n",
+            "X-*",
+        ),
+        (
+            "load_balancers:\n  shop: { listeners: { http: { port: 0, rules: [{ if: { method: [get] }, then: { fixed_response: { status: 200 } } }], default: { fixed_response: { status: 200 } } } } }\n",
+            "get",
+        ),
+        (
+            // R6
+            "load_balancers:\n  shop: { listeners: { http: { port: 0, rules: [{ if: { host: [\"a.example.c0m\"] }, then: { fixed_response: { status: 200 } } }], default: { fixed_response: { status: 200 } } } } }\n",
+            "c0m",
+        ),
+        (
+            "load_balancers:\n  shop: { listeners: { http: { port: 0, rules: [{ if: { host: [\"a.example.com:80\"] }, then: { fixed_response: { status: 200 } } }], default: { fixed_response: { status: 200 } } } } }\n",
+            "port",
+        ),
+        (
+            // R7
+            "load_balancers:\n  shop: { listeners: { http: { port: 0, rules: [{ if: { path: [\"/a b\"] }, then: { fixed_response: { status: 200 } } }], default: { fixed_response: { status: 200 } } } } }\n",
+            "/a b",
+        ),
+        (
+            // R9
+            "load_balancers:\n  shop: { listeners: { http: { port: 0, rules: [{ if: { source_ip: [10.0.0.0/33] }, then: { fixed_response: { status: 200 } } }], default: { fixed_response: { status: 200 } } } } }\n",
+            "10.0.0.0/33",
+        ),
+        (
+            // R13
+            "load_balancers:\n  shop: { listeners: { http: { port: 0, default: { forward: { groups: { a: 1000 } } } } } }\ntarget_groups:\n  a: {}\n",
+            "1000",
+        ),
+        (
+            // R14
+            "load_balancers:\n  shop: { listeners: { http: { port: 0, default: { forward: { groups: { a: 1 }, stickiness: 8d } } } } }\ntarget_groups:\n  a: {}\n",
+            "8d",
+        ),
+        (
+            // R16
+            "load_balancers:\n  shop: { listeners: { http: { port: 0, rules: [{ if: {}, then: { fixed_response: { status: 302 } } }], default: { fixed_response: { status: 200 } } } } }\n",
+            "302",
+        ),
         ("target_groups:\n  a: { stickiness: { type: app_cookie, name: AWSALBX } }\n", "AWSALB"),
         ("target_groups:\n  a: { fallback: { forward: b } }\n  b: { fallback: { forward: a } }\n", "fallback"),
         (

@@ -365,12 +365,11 @@ fn statuses_are_counted_by_who_made_them() {
     assert_eq!((theirs.status, theirs.text().as_str(), theirs.field("Server")), (503, "theirs", None));
     assert_eq!(headworks.ask(&ask("GET", "/502")).status, 502);
     assert_eq!(headworks.ask(&ask("TRACE", "/")).status, 405);
-    let metrics = headworks.metrics();
+    let metrics = headworks.wait_metrics("headworks_requests_total", &[], 3.0);
     let count = |origin, status| metrics.sum("headworks_responses_total", &[("origin", origin), ("status", status)]);
     assert_eq!((count("target", "503"), count("headworks", "503")), (1.0, 0.0));
     assert_eq!((count("target", "502"), count("headworks", "502")), (0.0, 1.0));
     assert_eq!(count("headworks", "405"), 1.0);
     // H13: a request for which no target was chosen is no routed request
-    assert_eq!(metrics.sum("headworks_requests_total", &[]), 3.0);
     assert_eq!(metrics.sum("headworks_routed_requests_total", &[]), 2.0);
 }

@@ -62,6 +62,38 @@ fn x_forwarded_for() {
     );
 }
 
+/// CONFIG: `port` listens on all addresses of both families, and an IPv4 client is one to rules, fields and logs.
+#[test]
+fn a_port_on_all_addresses() {
+    let web = Origin::echo("web");
+    let headworks = start(
+        r#"
+load_balancers:
+  shop:
+    access_log: access.log
+    listeners:
+      http:
+        port: 0
+        rules:
+          - { if: { path: [/four], source_ip: [127.0.0.0/8] }, then: { forward: web } }
+          - { if: { path: [/six], source_ip: ["::1/128"] }, then: { forward: web } }
+        default: { fixed_response: { status: 404 } }
+target_groups:
+  web: { targets: [<web>], health_check: { protocol: none } }
+"#,
+        &[("web", &web)],
+    );
+    let port = headworks.address().port();
+    for (address, path) in [("127.0.0.1", "/four"), ("::1", "/six")] {
+        let to = std::net::SocketAddr::new(address.parse().unwrap_or(headworks.address().ip()), port);
+        let response = Client::connect(to).exchange(&ask("GET", path));
+        assert_eq!(response.status, 200, "{path} is not matched by the address\n{response}");
+        assert_eq!(response.echo().fields.one("X-Forwarded-For"), Some(address));
+    }
+    let lines = headworks.log_lines("access.log", 2);
+    assert!(lines[0].contains("\"client\":\"127.0.0.1:") && lines[1].contains("\"client\":\"[::1]:"), "{lines:?}");
+}
+
 fn trace(echo: &Echo) -> String {
     echo.fields.one("X-Amzn-Trace-Id").unwrap_or_else(|| panic!("no trace: {echo:?}")).to_owned()
 }

@@ -31,7 +31,8 @@ impl Load {
                     if number % 2 == 1 {
                         client = Client::connect(to);
                     }
-                    let request = if number % 3 == 0 { ask("POST", "/").body("body") } else { ask("GET", "/") };
+                    let request =
+                        if number.is_multiple_of(3) { ask("POST", "/").body("body") } else { ask("GET", "/") };
                     match client.ask(&request).try_response_to("GET") {
                         Ok(response) if response.status == 200 => {
                             if response.field("Connection") == Some("close") {
@@ -128,6 +129,12 @@ fn reloads_do_not_touch_what_is_in_flight() {
     assert_eq!(idle.exchange(&ask("GET", "/")).status, 200);
     let left = "load_balancers:\n  shop: { listeners: { one: { address: 127.0.0.1:0, default: { fixed_response: { status: 200, body: new } } } } }\n";
     headworks.reload(left, &[]);
+    let more = left.replace(
+        "listeners: {",
+        "listeners: { new: { address: 127.0.0.1:0, default: { fixed_response: { status: 200, body: more } } },",
+    );
+    headworks.reload(&more, &[]);
+    assert_eq!(Client::connect(headworks.listener("shop/new")).exchange(&ask("GET", "/")).text(), "more");
     assert_eq!(headworks.listener("shop/one"), one);
     assert_eq!(Client::connect(one).exchange(&ask("GET", "/")).text(), "new");
     wait::until("a listener that is gone", || std::net::TcpStream::connect(gone).is_err().then_some(()));
@@ -180,6 +187,32 @@ fn a_broken_file_changes_nothing() {
     let reload = headworks.beside(&["reload", "-c", "aside.yaml"]);
     assert_eq!(reload.status.code(), Some(0), "{reload:?}");
     assert_eq!(headworks.ask(&ask("GET", "/")).echo().origin, "web");
+}
+
+/// What a reload cannot do, it does not half do: an address that is taken leaves even the rest of the file unapplied.
+#[test]
+fn a_reload_is_all_or_nothing() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap_or_else(|error| panic!("cannot listen: {error}"));
+    let taken = (taken.local_addr().unwrap_or_else(|error| panic!("no address: {error}")), taken);
+    let listener = |name: &str, address: &str, body: &str| {
+        format!("{name}: {{ address: {address}, default: {{ fixed_response: {{ status: 200, body: {body} }} }} }}")
+    };
+    let file = |listeners: &str| format!("load_balancers:\n  shop: {{ listeners: {{ {listeners} }} }}\n");
+    let mut headworks = start(&file(&listener("one", "127.0.0.1:0", "old")), &[]);
+    let one = headworks.address();
+    let both = [listener("one", "127.0.0.1:0", "new"), listener("two", &taken.0.to_string(), "new")].join(", ");
+    headworks.save(&file(&both), &[]);
+    headworks.signal(Signal::HUP);
+    let errors = headworks.wait_status("a refused reload", |status| {
+        let last = &status["configuration"]["last_reload"];
+        (last["result"] == "refused").then(|| last["errors"].to_string())
+    });
+    assert!(errors.contains("load_balancers.shop.listeners.two") && errors.contains(&taken.0.to_string()), "{errors}");
+    assert_eq!(Client::connect(one).exchange(&ask("GET", "/")).text(), "old");
+    drop(taken);
+    headworks.reload(&file(&both), &[]);
+    assert_eq!(Client::connect(one).exchange(&ask("GET", "/")).text(), "new");
+    assert_eq!(Client::connect(headworks.listener("shop/two")).exchange(&ask("GET", "/")).text(), "new");
 }
 
 /// `--watch`: a saved file is applied, a broken one is not.
@@ -249,6 +282,20 @@ fn keep_alive_ends_with_the_program() {
     });
     assert_eq!(end, End::Closed);
     assert_eq!(headworks.wait_exit().code(), Some(0), "{}", headworks.said());
+}
+
+/// What was answered is logged, also when the program ends right behind it.
+#[test]
+fn the_last_lines_of_the_log() {
+    let web = Origin::echo("web");
+    let mut headworks = start(&proxy(", access_log: access.log", ""), &[("web", &web)]);
+    for number in 0..50 {
+        assert_eq!(headworks.ask(&ask("GET", &format!("/{number}"))).status, 200);
+    }
+    headworks.signal(Signal::TERM);
+    assert_eq!(headworks.wait_exit().code(), Some(0), "{}", headworks.said());
+    let log = std::fs::read_to_string(headworks.path("access.log")).unwrap_or_default();
+    assert_eq!(log.lines().count(), 50, "{log}");
 }
 
 #[test]

@@ -16,6 +16,25 @@ fn cookie(response: &Response, name: &str) -> Option<(String, Vec<String>)> {
     Some((parts.next().unwrap_or_default(), parts.collect()))
 }
 
+/// Seconds since 1970.
+fn now() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(0))
+}
+
+/// Seconds since 1970 of `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn unix(date: &str) -> i64 {
+    let words: Vec<&str> = date.split([' ', ':']).collect();
+    let [_, day, month, year, hour, minute, second, "GMT"] = words[..] else { panic!("no date: {date}") };
+    let number = |text: &str| text.parse::<i64>().unwrap_or_else(|_| panic!("no date: {date}"));
+    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    let month = MONTHS.find(month).unwrap_or_else(|| panic!("no month: {date}")) as i64 / 3 + 1;
+    // days since 1970 of a civil date, with years that begin in March
+    let (year, month) = if month > 2 { (number(year), month - 3) } else { (number(year) - 1, month + 9) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + number(day) - 1 - 719_468;
+    ((days * 24 + number(hour)) * 60 + number(minute)) * 60 + number(second)
+}
+
 fn expect_cookie(response: &Response, name: &str) -> String {
     cookie(response, name).unwrap_or_else(|| panic!("{name} is not set:\n{response}")).0
 }
@@ -52,7 +71,9 @@ fn lb_cookie() {
     let has = |attributes: &[String], what: &str| attributes.iter().any(|attribute| attribute == what);
     for attributes in [&attributes, &twin_attributes] {
         assert!(has(attributes, "Path=/"), "{first}");
-        assert!(attributes.iter().any(|attribute| attribute.starts_with("Expires=")), "{first}");
+        let expires = attributes.iter().find_map(|attribute| attribute.strip_prefix("Expires="));
+        let days = expires.map(|date| (unix(date) - now()) as f64 / 86_400.0);
+        assert!(days.is_some_and(|days| (6.9..7.1).contains(&days)), "in {days:?} days, not in 7\n{first}");
         assert!(!attributes.iter().any(|attribute| attribute.starts_with("Max-Age")), "{first}");
     }
     assert!(has(&twin_attributes, "SameSite=None") && has(&twin_attributes, "Secure"), "{first}");
@@ -177,8 +198,8 @@ fn app_cookie() {
         Origin::new(name).on("/login", [Step::answer_with(200, &[&line, &origin], "in")]).start()
     };
     let (a, b) = (script("a"), script("b"));
-    let yaml = two("stickiness: { type: app_cookie, name: SESSION }");
-    let headworks = start(&yaml, &[("a", &a), ("b", &b)]);
+    let yaml = two("stickiness: { type: app_cookie, name: SESSION }, deregistration_delay: 0s");
+    let mut headworks = start(&yaml, &[("a", &a), ("b", &b)]);
     let plain = headworks.ask(&ask("GET", "/"));
     assert!(plain.fields.all("Set-Cookie").is_empty(), "nothing to bind yet:\n{plain}");
     let login = headworks.ask(&ask("GET", "/login"));
@@ -190,11 +211,18 @@ fn app_cookie() {
         assert!(cookie(&login, shard).is_some(), "{login}");
     }
     let both = with_cookies(&[("SESSION", &session), ("AWSALBAPP-0", &value)]);
-    assert_eq!(answered(&headworks, &both), BTreeSet::from([origin]));
+    assert_eq!(answered(&headworks, &both), BTreeSet::from([origin.clone()]));
     assert_eq!(answered(&headworks, &with_cookies(&[("AWSALBAPP-0", &value)])).len(), 2, "ours alone binds");
     assert_eq!(answered(&headworks, &with_cookies(&[("SESSION", &session)])).len(), 2, "theirs alone binds");
     let others = with_cookies(&[("SESSION", "other"), ("AWSALBAPP-0", &value)]);
     assert_eq!(answered(&headworks, &others).len(), 2, "ours binds with another session");
+    // a session whose target is gone moves, and then stays where it has moved to
+    let (c, stays) = (Origin::echo("c"), if origin == "a" { &b } else { &a });
+    headworks.reload(&yaml, &[("a", stays), ("b", &c)]);
+    let moved = headworks.ask(&both);
+    let (now_at, value) = (moved.echo().origin, expect_cookie(&moved, "AWSALBAPP-0"));
+    let both = with_cookies(&[("SESSION", &session), ("AWSALBAPP-0", &value)]);
+    assert_eq!(answered(&headworks, &both), BTreeSet::from([now_at]));
 }
 
 /// CONFIG: `source_ip` stickiness: one client, one target; many clients, all targets.
