@@ -12,7 +12,7 @@ use headworks_model::load_balancer::DesyncMitigation;
 use super::codec::link::{Client, Link, Stopped};
 use crate::compile::plan::RulePlan;
 use crate::listen::slot::{ListenerSlot, ListenerTable};
-use crate::observe::access_log::Context;
+use crate::observe::log_line::Context;
 use crate::runtime::clock::ticks;
 use crate::runtime::deadline::Timer;
 use crate::runtime::pool::Scratch;

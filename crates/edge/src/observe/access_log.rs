@@ -5,22 +5,27 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use headworks_message::send::put_decimal;
-use headworks_message::{Reason, Tier};
 use headworks_model::load_balancer::AccessLogFormat;
 
+use super::log_line::{Context, Line};
 use super::record::Record;
 use super::time::{Anchor, Stamps};
 
-/// A worker's buffer is handed over when it has grown to this, and at every tick.
-const HAND_OVER: usize = 48 * 1024;
+/// A worker's buffer is handed over when it has grown to this, and at every tick: large enough that waking the writer
+/// costs nothing a line, small enough to stay in the cache until it is written.
+const HAND_OVER: usize = 120 * 1024;
+/// Room for the line that goes over it.
+const BUFFER: usize = HAND_OVER + 8 * 1024;
+/// Written buffers that wait to be used again, for each worker.
+const SPARES: usize = 8;
 /// Buffers that may wait for the disk; with these full, lines are dropped.
 const QUEUE: usize = 256;
 
 enum Job {
-    Lines(PathBuf, Vec<u8>),
+    /// Lines for a file, and where their buffer goes back to: fresh memory for each would cost more than the lines.
+    Lines(PathBuf, Vec<u8>, SyncSender<Vec<u8>>),
     Reopen,
     Flush(SyncSender<()>),
 }
@@ -72,7 +77,7 @@ fn write(jobs: &Receiver<Job>) {
     let mut files: HashMap<PathBuf, File> = HashMap::new();
     while let Ok(job) = jobs.recv() {
         match job {
-            Job::Lines(path, lines) => {
+            Job::Lines(path, mut lines, back) => {
                 let file = match files.get_mut(&path) {
                     Some(file) => file,
                     None => match open(&path) {
@@ -86,6 +91,8 @@ fn write(jobs: &Receiver<Job>) {
                 if let Err(error) = file.write_all(&lines) {
                     tracing::error!(%error, "cannot write access log");
                 }
+                lines.clear();
+                let _ = back.try_send(lines);
             }
             Job::Reopen => files.clear(),
             Job::Flush(done) => drop(done.send(())),
@@ -102,24 +109,9 @@ pub(crate) struct LogTarget {
     pub(crate) sample: Option<u64>,
 }
 
-/// What a line says besides the record.
-pub(crate) struct Context<'a> {
-    /// `app/<load balancer>/<16 hex>`
-    pub(crate) load_balancer: &'a str,
-    /// The part of a JSON line that names load balancer and listener, up to the client's address.
-    pub(crate) json_names: &'a str,
-    /// The client's address with its port.
-    pub(crate) client: &'a str,
-    pub(crate) scheme: &'a str,
-    pub(crate) port: u16,
-    pub(crate) rule: &'a str,
-    pub(crate) ended: Instant,
-    pub(crate) connection: u64,
-}
-
 /// One worker's side of the log.
 pub(crate) struct Lines {
-    writer: LogWriter,
+    door: Door,
     buffers: Vec<(PathBuf, Vec<u8>)>,
     stamps: Stamps,
     anchor: Anchor,
@@ -127,7 +119,9 @@ pub(crate) struct Lines {
 
 impl Lines {
     pub(crate) fn new(writer: LogWriter) -> Lines {
-        Lines { writer, buffers: Vec::new(), stamps: Stamps::default(), anchor: Anchor::now() }
+        let (back, spares) = sync_channel(SPARES);
+        let door = Door { writer, back, spares };
+        Lines { door, buffers: Vec::new(), stamps: Stamps::default(), anchor: Anchor::now() }
     }
 
     /// Hands over what there is. The number of lines that had to be dropped.
@@ -136,7 +130,7 @@ impl Lines {
         let mut dropped = 0;
         for (path, buffer) in &mut self.buffers {
             if !buffer.is_empty() {
-                dropped += hand_over(&self.writer, path, buffer);
+                dropped += self.door.hand_over(path, buffer);
             }
         }
         dropped
@@ -147,7 +141,7 @@ impl Lines {
         let slot = match self.buffers.iter().position(|(path, _)| *path == target.path) {
             Some(slot) => slot,
             None => {
-                self.buffers.push((target.path.clone(), Vec::with_capacity(HAND_OVER + 4096)));
+                self.buffers.push((target.path.clone(), Vec::with_capacity(BUFFER)));
                 self.buffers.len() - 1
             }
         };
@@ -158,345 +152,27 @@ impl Lines {
             AccessLogFormat::Alb => line.alb(),
             AccessLogFormat::Combined => line.combined(),
         }
-        if out.len() >= HAND_OVER { hand_over(&self.writer, path, out) } else { 0 }
+        if out.len() >= HAND_OVER { self.door.hand_over(path, out) } else { 0 }
     }
 }
 
-fn hand_over(writer: &LogWriter, path: &Path, buffer: &mut Vec<u8>) -> u64 {
-    let lines = std::mem::replace(buffer, Vec::with_capacity(HAND_OVER + 4096));
-    match writer.0.try_send(Job::Lines(path.to_owned(), lines)) {
-        Ok(()) => 0,
-        Err(TrySendError::Full(Job::Lines(_, lines)) | TrySendError::Disconnected(Job::Lines(_, lines))) => {
-            lines.iter().filter(|b| **b == b'\n').count() as u64
-        }
-        Err(_) => 0,
-    }
+/// A worker's way to the writer, and its buffers' way back.
+struct Door {
+    writer: LogWriter,
+    back: SyncSender<Vec<u8>>,
+    spares: Receiver<Vec<u8>>,
 }
 
-/// Offset of the first byte that cannot stand in a quoted text as it is. Eight at a time: almost every text is clean.
-fn find_escaped(text: &[u8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let equals = |word: u64, byte: u8| {
-        let differs = word ^ (ONES * u64::from(byte));
-        differs.wrapping_sub(ONES) & !differs
-    };
-    let is_escaped = |b: &u8| !(0x20..0x7f).contains(b) || matches!(b, b'"' | b'\\');
-    let (words, _) = text.as_chunks::<8>();
-    for (i, chunk) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*chunk);
-        let low = word.wrapping_sub(ONES * 0x20) & !word;
-        let found = (low | word | equals(word, 0x7f) | equals(word, b'"') | equals(word, b'\\')) & HIGH;
-        if found != 0 {
-            // the sum may borrow into bytes behind the first that counts, so that one is looked for
-            return text.iter().skip(i * 8).position(is_escaped).map(|at| i * 8 + at);
-        }
-    }
-    let at = words.len() * 8;
-    text.iter().skip(at).position(is_escaped).map(|i| at + i)
-}
-
-/// A line in the making.
-struct Line<'a> {
-    out: &'a mut Vec<u8>,
-    stamps: &'a mut Stamps,
-    anchor: Anchor,
-    record: &'a Record,
-    context: &'a Context<'a>,
-}
-
-impl Line<'_> {
-    fn text(&mut self, text: &str) {
-        self.out.extend_from_slice(text.as_bytes());
-    }
-
-    fn number(&mut self, n: u64) {
-        put_decimal(self.out, n);
-    }
-
-    /// Seconds with microseconds; -1 when one of the ends never came, as documented.
-    fn seconds(&mut self, from: Option<Instant>, to: Option<Instant>) {
-        match (from, to) {
-            (Some(from), Some(to)) => {
-                let micros = to.saturating_duration_since(from).as_micros() as u64;
-                self.number(micros / 1_000_000);
-                self.out.push(b'.');
-                for place in [100_000, 10_000, 1_000, 100, 10, 1] {
-                    self.out.push(b'0' + (micros / place % 10) as u8);
-                }
+impl Door {
+    /// Hands the buffer over and puts an empty one in its place. The number of lines that had to be dropped.
+    fn hand_over(&self, path: &Path, buffer: &mut Vec<u8>) -> u64 {
+        let empty = self.spares.try_recv().unwrap_or_else(|_| Vec::with_capacity(BUFFER));
+        let lines = std::mem::replace(buffer, empty);
+        match self.writer.0.try_send(Job::Lines(path.to_owned(), lines, self.back.clone())) {
+            Err(TrySendError::Full(Job::Lines(_, lines, _)) | TrySendError::Disconnected(Job::Lines(_, lines, _))) => {
+                lines.iter().filter(|b| **b == b'\n').count() as u64
             }
-            _ => self.text("-1"),
+            _ => 0,
         }
-    }
-
-    fn started(&self) -> Instant {
-        self.record.started.unwrap_or(self.context.ended)
-    }
-
-    /// In quotes, with quotes, backslashes and everything outside of printable ASCII escaped as `\xHH`.
-    fn quoted(&mut self, text: &[u8], otherwise: &str) {
-        self.out.push(b'"');
-        if text.is_empty() {
-            self.text(otherwise);
-        }
-        self.escaped(text);
-        self.out.push(b'"');
-    }
-
-    fn escaped(&mut self, text: &[u8]) {
-        let mut rest = text;
-        while let Some(i) = find_escaped(rest) {
-            let (clean, odd) = rest.split_at(i);
-            self.out.extend_from_slice(clean);
-            let byte = odd.first().copied().unwrap_or_default();
-            let mut digits = [0; 2];
-            crate::runtime::clock::hex(u64::from(byte), &mut digits);
-            self.out.extend_from_slice(b"\\x");
-            self.out.extend_from_slice(&digits);
-            rest = odd.get(1..).unwrap_or(&[]);
-        }
-        self.out.extend_from_slice(rest);
-    }
-
-    fn status(&mut self) {
-        match self.record.status {
-            0 => self.out.push(b'-'),
-            status => self.number(u64::from(status)),
-        }
-    }
-
-    /// `GET http://host:port/path HTTP/1.1`, as an Application Load Balancer writes it.
-    fn request_line(&mut self) {
-        let record = self.record;
-        if record.method().is_empty() {
-            self.text("- ");
-            self.text(self.context.scheme);
-            self.text("://-:");
-            self.number(u64::from(self.context.port));
-            self.text("- -");
-            return;
-        }
-        self.escaped(record.method());
-        self.out.push(b' ');
-        self.text(self.context.scheme);
-        self.text("://");
-        self.escaped(record.host());
-        if !record.host().rsplit(|b| *b == b']').next().is_some_and(|tail| tail.contains(&b':')) {
-            self.out.push(b':');
-            self.number(u64::from(self.context.port));
-        }
-        self.escaped(record.target());
-        self.out.push(b' ');
-        self.text(record.version_text);
-    }
-
-    fn classification(&self) -> (&'static str, &'static str) {
-        let reason = match self.record.reason {
-            Reason::Compliant => "-",
-            reason => reason.as_str(),
-        };
-        match self.record.tier {
-            Tier::Compliant => ("-", "-"),
-            Tier::Acceptable => ("Acceptable", reason),
-            Tier::Ambiguous => ("Ambiguous", reason),
-            Tier::Severe => ("Severe", reason),
-        }
-    }
-
-    /// The documented fields of an Application Load Balancer's access log, in order.
-    fn alb(&mut self) {
-        let (record, context) = (self.record, self.context);
-        let ended = Some(context.ended);
-        let target = record.chosen.as_ref();
-        self.text(if record.upgraded { "ws " } else { "http " });
-        let at = self.anchor.unix(context.ended);
-        self.stamps.iso(at, self.out);
-        self.out.push(b' ');
-        self.text(context.load_balancer);
-        self.out.push(b' ');
-        self.text(context.client);
-        self.out.push(b' ');
-        self.text(target.map_or("-", |t| t.display()));
-        self.out.push(b' ');
-        self.seconds(record.started, record.sent);
-        self.out.push(b' ');
-        self.seconds(record.sent, record.answered);
-        self.out.push(b' ');
-        self.seconds(record.answered, ended.filter(|_| record.answered.is_some()));
-        self.out.push(b' ');
-        self.status();
-        self.out.push(b' ');
-        match record.target_status {
-            Some(status) => self.number(u64::from(status)),
-            None => self.out.push(b'-'),
-        }
-        self.out.push(b' ');
-        self.number(record.received_bytes);
-        self.out.push(b' ');
-        self.number(record.sent_bytes);
-        self.text(" \"");
-        self.request_line();
-        self.text("\" ");
-        self.quoted(record.agent(), "-");
-        self.text(" - - ");
-        match &record.group {
-            Some(group) => {
-                self.text("targetgroup/");
-                self.text(group);
-            }
-            None => self.out.push(b'-'),
-        }
-        self.out.push(b' ');
-        self.quoted(record.trace(), "-");
-        self.out.push(b' ');
-        let host = record.host();
-        let domain = host.get(..headworks_message::request::host_length(host)).unwrap_or(host);
-        self.quoted(domain, "-");
-        self.text(" \"-\" ");
-        match record.rule {
-            Some(rule) => self.number(rule as u64 + 1),
-            None => self.text(if record.started.is_some() && record.routed_or_answered() { "0" } else { "-1" }),
-        }
-        self.out.push(b' ');
-        let created = self.anchor.unix(self.started());
-        self.stamps.iso(created, self.out);
-        self.text(" \"");
-        self.text(record.actions);
-        self.text("\" ");
-        self.quoted(&record.redirect, "-");
-        self.out.push(b' ');
-        self.quoted(record.error.map_or("", |e| e.as_str()).as_bytes(), "-");
-        self.out.push(b' ');
-        self.quoted(target.map_or("", |t| t.display()).as_bytes(), "-");
-        self.text(" \"");
-        match record.target_status {
-            Some(status) => self.number(u64::from(status)),
-            None => self.out.push(b'-'),
-        }
-        let (tier, reason) = self.classification();
-        self.text("\" \"");
-        self.text(tier);
-        self.text("\" \"");
-        self.text(reason);
-        self.text("\" TID_");
-        let mut connection = [0; 16];
-        crate::runtime::clock::hex(context.connection, &mut connection);
-        self.out.extend_from_slice(&connection);
-        self.text(if record.transformed { " \"-\" \"-\" \"TransformSuccess\"\n" } else { " \"-\" \"-\" \"-\"\n" });
-    }
-
-    /// Apache's combined format.
-    fn combined(&mut self) {
-        let record = self.record;
-        let client = self.context.client;
-        self.text(client.rsplit_once(':').map_or(client, |(ip, _)| ip).trim_matches(['[', ']']));
-        self.text(" - - ");
-        let at = self.anchor.unix(self.started());
-        self.stamps.apache(at, self.out);
-        self.text(" \"");
-        if record.method().is_empty() {
-            self.out.push(b'-');
-        } else {
-            self.escaped(record.method());
-            self.out.push(b' ');
-            self.escaped(record.target());
-            self.out.push(b' ');
-            self.text(record.version_text);
-        }
-        self.text("\" ");
-        self.status();
-        self.out.push(b' ');
-        self.number(record.sent_bytes);
-        self.out.push(b' ');
-        self.quoted(record.referer(), "-");
-        self.out.push(b' ');
-        self.quoted(record.agent(), "-");
-        self.out.push(b'\n');
-    }
-
-    fn json_text(&mut self, key: &str, value: &[u8]) {
-        self.text(key);
-        self.out.push(b'"');
-        let mut rest = value;
-        while let Some(i) = find_escaped(rest) {
-            let (clean, odd) = rest.split_at(i);
-            self.out.extend_from_slice(clean);
-            let byte = odd.first().copied().unwrap_or_default();
-            let mut digits = [0; 2];
-            crate::runtime::clock::hex(u64::from(byte), &mut digits);
-            self.out.extend_from_slice(b"\\u00");
-            self.out.extend_from_slice(&digits);
-            rest = odd.get(1..).unwrap_or(&[]);
-        }
-        self.out.extend_from_slice(rest);
-        self.out.push(b'"');
-    }
-
-    fn json_optional(&mut self, key: &str, value: &[u8]) {
-        if !value.is_empty() {
-            self.json_text(key, value);
-        }
-    }
-
-    /// One JSON object; keys that have nothing to say are absent.
-    fn json(&mut self) {
-        let (record, context) = (self.record, self.context);
-        self.text("{\"time\":\"");
-        let at = self.anchor.unix(self.started());
-        self.stamps.iso(at, self.out);
-        self.text(context.json_names);
-        self.text(context.client);
-        self.out.push(b'"');
-        self.json_optional(",\"method\":", record.method());
-        self.json_optional(",\"host\":", record.host());
-        self.json_optional(",\"target\":", record.target());
-        self.json_optional(",\"version\":", record.version_text.as_bytes());
-        self.text(",\"rule\":\"");
-        self.text(context.rule);
-        self.text("\",\"action\":\"");
-        self.text(record.actions);
-        self.text("\",\"status\":");
-        self.number(u64::from(record.status));
-        if let Some(group) = &record.group {
-            self.text(",\"target_group\":\"");
-            self.text(group);
-            self.out.push(b'"');
-        }
-        if let Some(target) = &record.chosen {
-            self.text(",\"target_address\":\"");
-            self.text(target.display());
-            self.out.push(b'"');
-        }
-        if let Some(status) = record.target_status {
-            self.text(",\"target_status\":");
-            self.number(u64::from(status));
-        }
-        self.text(",\"received_bytes\":");
-        self.number(record.received_bytes);
-        self.text(",\"sent_bytes\":");
-        self.number(record.sent_bytes);
-        self.text(",\"duration\":");
-        self.seconds(Some(self.started()), Some(context.ended));
-        if record.answered.is_some() {
-            self.text(",\"target_duration\":");
-            self.seconds(record.sent, record.answered);
-        }
-        if record.retries > 0 {
-            self.text(",\"retries\":");
-            self.number(u64::from(record.retries));
-        }
-        self.json_optional(",\"trace\":", record.trace());
-        self.json_optional(",\"user_agent\":", record.agent());
-        self.json_optional(",\"referer\":", record.referer());
-        self.json_optional(",\"redirect\":", &record.redirect);
-        if let Some(error) = record.error {
-            self.json_text(",\"error\":", error.as_str().as_bytes());
-        }
-        let (tier, reason) = self.classification();
-        if record.tier != Tier::Compliant {
-            self.json_text(",\"classification\":", tier.as_bytes());
-            self.json_text(",\"classification_reason\":", reason.as_bytes());
-        }
-        self.text("}\n");
     }
 }

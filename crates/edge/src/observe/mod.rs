@@ -3,6 +3,7 @@
 pub(crate) mod access_log;
 pub(crate) mod counters;
 pub(crate) mod histogram;
+pub(crate) mod log_line;
 pub mod metrics;
 pub(crate) mod record;
 pub mod status;
