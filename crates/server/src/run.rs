@@ -104,15 +104,6 @@ pub(crate) fn run(source: Source, watch: bool, ready: impl FnOnce(&Listening)) -
     })
 }
 
-/// Gives this thread less of a processor that it has to share: reading a long configuration must not make requests wait.
-/// Workers, which are started by now, keep theirs.
-fn yield_to_workers() {
-    const NICENESS: i32 = 5;
-    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
-        tracing::debug!(%error, "the control thread keeps its priority");
-    }
-}
-
 struct Control {
     source: Source,
     loaded: Loaded,
@@ -140,7 +131,6 @@ impl Control {
         })?;
         let admin_address = listener.local_addr().unwrap_or(wanted);
         let mut edge = Edge::start(workers).map_err(|e| StartError::Io("workers".into(), e))?;
-        yield_to_workers();
         edge.apply(config, keyring.clone()).await.map_err(|e| StartError::Refused(loaded.placed(&e)))?;
         let (reloads, inbox) = mpsc::channel(16);
         let process = Process { reloads_applied: 1, started: unix_now(), workers, ..Process::default() };

@@ -4,7 +4,7 @@
 mod bench;
 mod tidy;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo run -p xtask -- tidy | bench [--help]";
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 }
 
 fn tidy() -> ExitCode {
-    match tidy::check(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").as_path()) {
+    match tidy::check(&root()) {
         Ok(findings) if findings.is_empty() => ExitCode::SUCCESS,
         Ok(findings) => {
             findings.iter().for_each(|finding| eprintln!("{finding}"));
@@ -37,4 +37,10 @@ fn tidy() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The tree that cargo was asked to work on. Asked for at run time: clones may share a target folder, and so this program.
+pub(crate) fn root() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from("."), |crate_| PathBuf::from(crate_).join("../.."))
 }

@@ -70,5 +70,5 @@ fn run(options: &Options) -> Result<(), Trouble> {
 
 /// Where results go, whatever folder the bench is started in.
 fn results() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../bench/results")
+    crate::root().join("bench/results")
 }

@@ -31,7 +31,7 @@ pub(crate) async fn run<C: Client>(
 ) -> Result<After, ProxyError> {
     scratch.record.actions = "forward";
     let prepared = prepare::request(connection, table, rule, forward, scratch)?;
-    if let Some(FallbackPlan::Fixed(fixed)) = prepared.fallback(table) {
+    if let Some(FallbackPlan::Fixed(fixed)) = prepared.fallback() {
         return respond::fixed(connection, fixed, scratch).await;
     }
     let mut tried: Vec<usize> = Vec::new();
@@ -55,7 +55,8 @@ pub(crate) async fn run<C: Client>(
 }
 
 impl Prepared<'_> {
-    /// Whether a byte of the request could have changed something at a target that was asked before.
+    /// Whether the request may be sent again: nothing of it is gone, and a target that acted on it already is asked for no
+    /// more than it did (RFC 9110 section 9.2.2).
     fn is_replayable(&self, scratch: &Scratch) -> bool {
         !scratch.record.body_begun && scratch.request.framing == Framing::None && self.idempotent
     }

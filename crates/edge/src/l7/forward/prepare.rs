@@ -79,7 +79,7 @@ pub(super) fn request<'t, C: Client>(
 
 impl<'t> Prepared<'t> {
     /// What the group wants done when nothing is healthy, if nothing is.
-    pub(super) fn fallback(&self, _table: &ListenerTable) -> Option<&'t FallbackPlan> {
+    pub(super) fn fallback(&self) -> Option<&'t FallbackPlan> {
         self.group.published().roster.fail_open.then_some(&self.plan.fallback)
     }
 }
