@@ -8,7 +8,7 @@ pub(crate) fn what_to_try(layout: &Layout) -> String {
     let port = listener.port();
     format!(
         r#"  The shop       http://{listener}/
-  The console    http://{admin}/
+  Its state      http://{admin}/v1/status   and /metrics
 
 What to try:
 
@@ -42,7 +42,7 @@ What to try:
   curl -s 'http://{listener}/slow?ms=3000'
   curl -si 'http://{listener}/fail?status=503'
 
-  # stop an instance in the middle of it all: nothing fails, and its health shows in the console
+  # stop an instance in the middle of it all: nothing fails, and its state shows in /v1/status
   kill $(curl -s http://{listener}/whoami | sed 's/.*"pid":\([0-9]*\).*/\1/')
 
   # a WebSocket, in a browser: http://{listener}/live
