@@ -21,7 +21,7 @@ pub fn imf_date(time: UnixSeconds) -> String {
 
 /// Year, month from 0 and day from 1 of a day since 1970-01-01 in the Gregorian calendar. Years are counted from March, so
 /// that the leap day comes last (Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-fn civil(days: u64) -> (u64, u64, u64) {
+pub fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

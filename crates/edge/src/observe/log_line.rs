@@ -96,6 +96,11 @@ impl Line<'_> {
     }
 
     fn escaped(&mut self, text: &[u8]) {
+        self.escaped_as(b"\\x", text);
+    }
+
+    /// With two hexadecimal digits behind `mark` for each byte that cannot stand as it is.
+    fn escaped_as(&mut self, mark: &[u8], text: &[u8]) {
         let mut rest = text;
         while let Some(i) = find_escaped(rest) {
             let (clean, odd) = rest.split_at(i);
@@ -103,7 +108,7 @@ impl Line<'_> {
             let byte = odd.first().copied().unwrap_or_default();
             let mut digits = [0; 2];
             crate::runtime::clock::hex(u64::from(byte), &mut digits);
-            self.out.extend_from_slice(b"\\x");
+            self.out.extend_from_slice(mark);
             self.out.extend_from_slice(&digits);
             rest = odd.get(1..).unwrap_or(&[]);
         }
@@ -269,18 +274,7 @@ impl Line<'_> {
     fn json_text(&mut self, key: &str, value: &[u8]) {
         self.text(key);
         self.out.push(b'"');
-        let mut rest = value;
-        while let Some(i) = find_escaped(rest) {
-            let (clean, odd) = rest.split_at(i);
-            self.out.extend_from_slice(clean);
-            let byte = odd.first().copied().unwrap_or_default();
-            let mut digits = [0; 2];
-            crate::runtime::clock::hex(u64::from(byte), &mut digits);
-            self.out.extend_from_slice(b"\\u00");
-            self.out.extend_from_slice(&digits);
-            rest = odd.get(1..).unwrap_or(&[]);
-        }
-        self.out.extend_from_slice(rest);
+        self.escaped_as(b"\\u00", value);
         self.out.push(b'"');
     }
 

@@ -31,21 +31,10 @@ pub(super) struct Civil {
     pub(super) second_of_day: u64,
 }
 
-/// From seconds since 1970 (Howard Hinnant's days-to-civil algorithm, for dates from 1970 on).
+/// From seconds since 1970.
 pub(super) fn civil(unix: u64) -> Civil {
-    let days = unix / 86_400 + 719_468;
-    let era = days / 146_097;
-    let day_of_era = days % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_index = (5 * day_of_year + 2) / 153;
-    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
-    Civil {
-        year: year_of_era + era * 400 + u64::from(month <= 2),
-        month,
-        day: day_of_year - (153 * month_index + 2) / 5 + 1,
-        second_of_day: unix % 86_400,
-    }
+    let (year, month_from_zero, day) = headworks_balance::imf_date::civil(unix / 86_400);
+    Civil { year, month: month_from_zero + 1, day, second_of_day: unix % 86_400 }
 }
 
 fn padded(out: &mut Vec<u8>, n: u64, width: u32) {

@@ -46,8 +46,7 @@ pub(super) fn allowed<C: Client>(
         asked && others && prepared.is_replayable(scratch) && within_budget(connection, prepared)
     };
     if allowed {
-        scratch.record.retries += 1;
-        prepared.group.counters().retries.add(1);
+        count(prepared, scratch);
     }
     allowed
 }
@@ -70,10 +69,15 @@ pub(super) fn of_status<C: Client>(
     let others = || prepared.group.published().roster.eligible() > tried + 1;
     let allowed = asked && others() && prepared.is_replayable(scratch) && within_budget(connection, prepared);
     if allowed {
-        scratch.record.retries += 1;
-        prepared.group.counters().retries.add(1);
+        count(prepared, scratch);
     }
     allowed
+}
+
+/// Counts an attempt that follows a failed one.
+fn count(prepared: &Prepared<'_>, scratch: &mut Scratch) {
+    scratch.record.retries += 1;
+    prepared.group.counters().retries.add(1);
 }
 
 fn applies(when: RetryWhen, kind: Kind) -> bool {
