@@ -9,13 +9,13 @@ mod replacement;
 use std::error::Error;
 use std::fmt;
 
+use headworks_message::send::put_percent;
 use headworks_model::rule::{Rewrite, Transforms};
 use regex::bytes::Regex;
 
 use crate::error::Fault;
 use crate::matcher::regex_of;
 use crate::transform::replacement::Replacement;
-use crate::uri;
 use crate::wildcard::Case;
 
 /// The transforms of one rule, compiled.
@@ -154,9 +154,9 @@ fn sanitise(raw: &[u8], out: &mut Vec<u8>) {
     }
     for byte in raw {
         match byte {
-            b'#' => uri::escape(b'#', out),
+            b'#' => put_percent(out, b'#'),
             b if b.is_ascii_graphic() => out.push(*b),
-            b => uri::escape(*b, out),
+            b => put_percent(out, *b),
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Text that is encoded already stays as it is, so that a redirect does not encode twice. Nothing is decoded.
 
+use headworks_message::send::put_percent;
+
 /// A part of a URI, each with its own alphabet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -38,16 +40,10 @@ pub(crate) fn encode(part: Part, text: &[u8], out: &mut Vec<u8>) {
         if encoded || part.allows(*byte) {
             out.push(*byte);
         } else {
-            escape(*byte, out);
+            put_percent(out, *byte);
         }
         rest = after;
     }
-}
-
-/// Appends `byte` as `%XX`.
-pub(crate) fn escape(byte: u8, out: &mut Vec<u8>) {
-    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'A' + nibble - 10 };
-    out.extend([b'%', digit(byte >> 4), digit(byte & 15)]);
 }
 
 #[cfg(test)]
