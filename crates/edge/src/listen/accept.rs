@@ -5,11 +5,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
-
 use super::slot::ListenerSlot;
 use crate::l7;
 use crate::l7::connection::Connection;
+use crate::runtime::socket::{Acceptor, Socket};
 use crate::runtime::worker::Worker;
 
 /// Pause after an accept that failed for want of descriptors or memory: trying at once would only burn the processor.
@@ -17,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts until the listener closes. Connections that the kernel had queued by then are served all the same: closing the
 /// socket would reset them.
-pub(crate) async fn run(listener: TcpListener, slot: Rc<ListenerSlot>, worker: Rc<Worker>) {
+pub(crate) async fn run(listener: Acceptor, slot: Rc<ListenerSlot>, worker: Rc<Worker>) {
     loop {
         let accepted = tokio::select! {
             biased;
@@ -34,16 +33,12 @@ pub(crate) async fn run(listener: TcpListener, slot: Rc<ListenerSlot>, worker: R
             }
         }
     }
-    let Ok(listener) = listener.into_std() else { return };
-    while let Ok((stream, peer)) = listener.accept() {
-        let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-        if let Ok(stream) = stream {
-            spawn(stream, peer, &slot, &worker);
-        }
+    while let Some((stream, peer)) = listener.accept_queued() {
+        spawn(stream, peer, &slot, &worker);
     }
 }
 
-fn spawn(stream: TcpStream, peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) {
+fn spawn(stream: Socket, peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) {
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let connection = Connection::open(stream, peer, slot.clone(), worker.clone());
     tokio::task::spawn_local(l7::serve(connection));

@@ -4,4 +4,5 @@ pub(crate) mod clock;
 pub(crate) mod deadline;
 pub(crate) mod pool;
 pub(crate) mod random;
+pub(crate) mod socket;
 pub(crate) mod worker;

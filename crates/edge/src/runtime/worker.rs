@@ -14,6 +14,7 @@ use super::clock::{Clock, TICK};
 use super::deadline::Deadlines;
 use super::pool::Pool;
 use super::random::Random;
+use super::socket::Acceptor;
 use crate::compile::plan::{ListenerKey, Plan};
 use crate::listen::accept;
 use crate::listen::slot::{ListenerSlot, ListenerTable, Tables};
@@ -142,7 +143,7 @@ impl Worker {
         });
         for Handover { key, socket } in sockets {
             let Some(listener) = plan.listeners.iter().find(|l| l.key == key) else { continue };
-            match socket.local_addr().and_then(|address| Ok((address, tokio::net::TcpListener::from_std(socket)?))) {
+            match socket.local_addr().and_then(|address| Ok((address, Acceptor::new(socket)?))) {
                 Ok((address, socket)) => {
                     let slot = ListenerSlot::new(address, self.index, self.table(listener, &tables));
                     slots.push(slot.clone());

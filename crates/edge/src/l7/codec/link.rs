@@ -6,12 +6,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::buffer::Buffer;
 use crate::runtime::deadline::Timer;
 use crate::runtime::pool::Pool;
+use crate::runtime::socket::Socket;
 
 /// A client's connection: TCP, or whatever is terminated on top of it.
 pub(crate) trait Client: AsyncRead + AsyncWrite + Unpin {
@@ -22,14 +22,13 @@ pub(crate) trait Client: AsyncRead + AsyncWrite + Unpin {
     fn reset_on_close(&self);
 }
 
-impl Client for TcpStream {
+impl Client for Socket {
     fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut byte = [0; 1];
-        TcpStream::poll_peek(self, cx, &mut ReadBuf::new(&mut byte))
+        Socket::poll_peek(self, cx)
     }
 
     fn reset_on_close(&self) {
-        let _ = socket2::SockRef::from(self).set_linger(Some(Duration::ZERO));
+        Socket::reset_on_close(self);
     }
 }
 

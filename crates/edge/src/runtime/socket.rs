@@ -1,0 +1,231 @@
+//! A stream socket on the runtime, whatever its family.
+//!
+//! The system calls are made directly: in a program with threads, the C library wraps each of them in the bookkeeping of
+//! thread cancellation, which came to 3 % of a small request.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::sockopt::{set_socket_linger, set_tcp_nodelay, socket_error};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType,
+};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+
+/// New sockets do not block, and are not inherited by programs that are started.
+const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
+
+const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
+/// Has the runtime watch a descriptor.
+#[expect(
+    unsafe_code,
+    reason = "the safe constructors are deprecated, because they take what may change its descriptor"
+)]
+fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is one open descriptor, the same in each call of `as_raw_fd`, until it is dropped; it is owned by
+    // the `AsyncFd` from here on and never handed out but by shared reference.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, interest) }?)
+}
+
+/// A connected stream socket. Reading clears the runtime's readiness after a short read, so that no speculative read
+/// follows a whole message.
+pub(crate) struct Socket(AsyncFd<OwnedFd>);
+
+impl Socket {
+    /// Connects over TCP. The caller bounds its time.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub(crate) async fn connect_tcp(address: SocketAddr) -> io::Result<Socket> {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let fd = rustix::net::socket_with(family, SocketType::STREAM, FLAGS, None)?;
+        set_tcp_nodelay(&fd, true)?;
+        let begun = rustix::net::connect(&fd, &address);
+        Self::connected(fd, begun).await
+    }
+
+    /// Connects to a socket in the file system.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub(crate) async fn connect_unix(path: &Path) -> io::Result<Socket> {
+        let address = SocketAddrUnix::new(path)?;
+        let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?;
+        let begun = rustix::net::connect(&fd, &address);
+        Self::connected(fd, begun).await
+    }
+
+    /// Waits until a connection that has been begun is there.
+    async fn connected(fd: OwnedFd, begun: Result<(), Errno>) -> io::Result<Socket> {
+        // registered only now: a socket that has not begun to connect would be reported as hung up
+        match begun {
+            Ok(()) => Ok(Socket(watch(fd, BOTH)?)),
+            Err(Errno::INPROGRESS | Errno::INTR) => {
+                let socket = Socket(watch(fd, BOTH)?);
+                socket.0.writable().await?.retain_ready();
+                socket_error(socket.0.get_ref())??;
+                Ok(socket)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether an idle connection still waits: the other side has neither spoken nor hung up. Costs no system call while
+    /// the runtime knows the socket to be drained.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let mut byte = [0; 1];
+        let read = self.0.try_io(Interest::READABLE, |fd| {
+            rustix::net::recv(fd, &mut byte, RecvFlags::PEEK).map_err(io::Error::from)
+        });
+        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Looks at what can be read without taking it: 0 at the end of the stream.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub(crate) fn poll_peek(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut byte = [0; 1];
+        loop {
+            let mut ready = ready!(self.0.poll_read_ready(cx))?;
+            match rustix::net::recv(ready.get_inner(), &mut byte, RecvFlags::PEEK) {
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(Errno::INTR) => {}
+                peeked => return Poll::Ready(peeked.map(|(_, n)| n).map_err(io::Error::from)),
+            }
+        }
+    }
+
+    /// Makes the coming close a reset.
+    pub(crate) fn reset_on_close(&self) {
+        let _ = set_socket_linger(self.0.get_ref(), Some(Duration::ZERO));
+    }
+
+    /// Sends by `call`, which is asked for at most `wanted` bytes, as soon as the socket takes any.
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        wanted: usize,
+        mut call: impl FnMut(&OwnedFd) -> Result<usize, Errno>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let mut ready = ready!(self.0.poll_write_ready(cx))?;
+            match call(ready.get_inner()) {
+                Ok(sent) => {
+                    if sent < wanted {
+                        ready.clear_ready();
+                    }
+                    return Poll::Ready(Ok(sent));
+                }
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    #[inline]
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let mut ready = ready!(self.0.poll_read_ready(cx))?;
+            let free = buf.initialize_unfilled();
+            let wanted = free.len();
+            match rustix::net::recv(ready.get_inner(), free, RecvFlags::empty()) {
+                Ok((_, read)) => {
+                    // edge-triggered: what comes later is announced anew. The stream's end stays announced.
+                    if read > 0 && read < wanted {
+                        ready.clear_ready();
+                    }
+                    buf.advance(read);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    #[inline]
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, bytes.len(), |fd| rustix::net::send(fd, bytes, SendFlags::NOSIGNAL))
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let wanted = slices.iter().map(|s| s.len()).sum();
+        self.poll_send(cx, wanted, |fd| {
+            rustix::net::sendmsg(fd, slices, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
+        })
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(rustix::net::shutdown(self.0.get_ref(), Shutdown::Write).map_err(io::Error::from))
+    }
+}
+
+/// A listening socket on the runtime.
+pub(crate) struct Acceptor(AsyncFd<OwnedFd>);
+
+impl Acceptor {
+    /// Takes in a socket that listens and does not block.
+    ///
+    /// # Errors
+    /// When the runtime cannot watch it.
+    pub(crate) fn new(listener: TcpListener) -> io::Result<Acceptor> {
+        Ok(Acceptor(watch(listener.into(), Interest::READABLE)?))
+    }
+
+    /// Waits for the next connection, and for where it comes from.
+    ///
+    /// # Errors
+    /// Those of the call, which may concern one connection only.
+    pub(crate) async fn accept(&self) -> io::Result<(Socket, SocketAddr)> {
+        poll_fn(|cx| {
+            loop {
+                let mut ready = ready!(self.0.poll_read_ready(cx))?;
+                match accept(ready.get_inner()) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+                    accepted => return Poll::Ready(accepted),
+                }
+            }
+        })
+        .await
+    }
+
+    /// The next connection that the kernel has queued already.
+    pub(crate) fn accept_queued(&self) -> Option<(Socket, SocketAddr)> {
+        accept(self.0.get_ref()).ok()
+    }
+}
+
+fn accept(listener: &OwnedFd) -> io::Result<(Socket, SocketAddr)> {
+    let (fd, peer) = rustix::net::acceptfrom_with(listener, FLAGS)?;
+    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok()).ok_or(io::ErrorKind::NotConnected)?;
+    Ok((Socket(watch(fd, BOTH)?), peer))
+}
