@@ -5,6 +5,7 @@
 use crate::bytes::{decimal, is_control, is_target, list, trimmed};
 use crate::framing::Framing;
 use crate::head::{Field, Fitness, Known, RequestView, ResponseHead, Version};
+use crate::number::put_decimal;
 
 /// How a request head is changed on its way to a target.
 #[derive(Clone, Copy, Debug)]
@@ -389,21 +390,6 @@ pub fn response(bytes: &[u8], head: &ResponseHead, plan: &Answer<'_>, out: &mut 
         }
     }
     out.extend_from_slice(b"\r\n");
-}
-
-/// Appends `n` in decimal.
-pub fn put_decimal(out: &mut Vec<u8>, mut n: u64) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 #[cfg(test)]

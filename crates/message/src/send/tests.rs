@@ -327,12 +327,3 @@ fn interim_answers_and_switches() {
     let expected = "HTTP/1.1 101 Switching Protocols|Upgrade: websocket|Sec-WebSocket-Accept: x|Connection: Upgrade";
     answer(switch, &to(Version::Http11, false, Reframe::Keep), expected);
 }
-
-#[test]
-fn decimals() {
-    for n in [0, 7, 10, 200, 18_446_744_073_709_551_615] {
-        let mut out = Vec::new();
-        put_decimal(&mut out, n);
-        assert_eq!(String::from_utf8_lossy(&out), n.to_string());
-    }
-}

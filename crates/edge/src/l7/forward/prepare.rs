@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use headworks_balance::hash64;
+use headworks_message::number::hex;
 use headworks_message::send::{self, ForwardedFor, Host, Outgoing};
 use headworks_message::{RequestView, Version};
 use headworks_model::load_balancer::XffHeaderProcessing;
@@ -15,7 +16,6 @@ use crate::error::{Kind, ProxyError};
 use crate::l7::codec::link::Client;
 use crate::l7::connection::Connection;
 use crate::listen::slot::ListenerTable;
-use crate::runtime::clock::hex;
 use crate::runtime::pool::Scratch;
 use crate::runtime::random::Random;
 use crate::upstream::group::{GroupLocal, Wish};
@@ -132,8 +132,8 @@ fn trace(root: [u8; 8], random: &Random) -> [u8; 35] {
         place.copy_from_slice(&root);
     }
     if let Some((high, low)) = trace.get_mut(11..).and_then(|t| t.split_at_mut_checked(8)) {
-        hex(random.next(), high);
-        hex(random.next(), low);
+        high.copy_from_slice(&hex::<8>(random.next()));
+        low.copy_from_slice(&hex::<16>(random.next()));
     }
     trace
 }
