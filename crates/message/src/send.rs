@@ -165,6 +165,8 @@ pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(b"\r\n");
         }
         None if head.framing == Framing::Chunked => put_codings(view, out),
+        // of a stream of HTTP/2 or 3
+        None if head.framing == Framing::UntilClose => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         _ => {}
     }
     if plan.upgrade && head.connection.upgrade {
@@ -384,6 +386,7 @@ pub fn response(bytes: &[u8], head: &ResponseHead, plan: &Answer<'_>, out: &mut 
         out.extend_from_slice(b"Connection: Upgrade\r\n");
     } else if head.status >= 200 {
         match (plan.keep_alive, plan.version) {
+            (_, Version::Http2 | Version::Http3) => {}
             (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
             (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
             (true, _) => {}

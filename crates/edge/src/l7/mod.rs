@@ -5,6 +5,7 @@ pub(crate) mod codec;
 pub(crate) mod connection;
 pub(crate) mod forward;
 pub(crate) mod guard;
+pub(crate) mod h2;
 mod read;
 pub(crate) mod respond;
 
@@ -17,6 +18,10 @@ use crate::runtime::pool::Scratch;
 /// Serves one client connection until it ends.
 pub(crate) async fn serve<C: Client>(mut connection: Box<Connection<C>>) {
     while connection.request_begins().await {
+        if h2::is_spoken(&mut connection).await {
+            h2::serve(&mut connection).await;
+            break;
+        }
         let mut scratch = connection.worker.pool.scratch();
         scratch.record.clear();
         let after = match handle(&mut connection, &mut scratch).await {
@@ -34,8 +39,13 @@ pub(crate) async fn serve<C: Client>(mut connection: Box<Connection<C>>) {
 
 /// One request, stage by stage.
 async fn handle<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch) -> Result<After, ProxyError> {
-    let table = connection.slot.table();
     read::head(connection, scratch).await?;
+    answer(connection, scratch).await
+}
+
+/// The stages behind a request's head.
+async fn answer<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch) -> Result<After, ProxyError> {
+    let table = connection.slot.table();
     guard::admit(connection, &table, scratch)?;
     let rule = connection.route(&table, scratch);
     match &rule.action {

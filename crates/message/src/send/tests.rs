@@ -240,7 +240,8 @@ fn heads_that_did_not_come_as_text() {
         (b"x_y", b"1"),
     ];
     let mut bytes = Vec::new();
-    let mut head = RequestHead::lay_out(&mut bytes, b"POST", b"/a b?c\r\n", b"h.example:443", fields);
+    let mut head = RequestHead::default();
+    head.lay_out(&mut bytes, b"POST", b"/a b?c\r\n", b"h.example:443", fields);
     let view = RequestView { bytes: &bytes, head: &head };
     assert_eq!((view.path(), view.query(), view.host()), (&b"/a b"[..], Some(&b"c\r\n"[..]), &b"h.example"[..]));
     let start = "POST /a%20b?c%0D%0A HTTP/1.1|Host: h.example:443|accept: */*|\

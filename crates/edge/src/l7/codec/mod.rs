@@ -3,3 +3,4 @@
 pub(crate) mod buffer;
 pub(crate) mod flow;
 pub(crate) mod link;
+pub(crate) mod translate;

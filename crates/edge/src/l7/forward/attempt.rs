@@ -166,7 +166,8 @@ impl Attempt {
         let framing = scratch.request.framing;
         scratch.record.body_begun |= framing != Framing::None;
         let head_length = scratch.to_target.len();
-        let mut request = Flow::new(framing, Reframe::Keep);
+        let reframe = if framing == Framing::UntilClose { Reframe::Chunk } else { Reframe::Keep };
+        let mut request = Flow::new(framing, reframe);
         let mut watch = Watch::Quiet;
         // one deadline for the whole head: one that drips in is no answer
         connection.timer.arm(prepared.plan.settings.response_timeout);
@@ -291,6 +292,7 @@ impl Attempt {
             send::response(data, head, &answer, &mut scratch.to_client);
         }
         self.upstream.buffer.consume(head.len, &connection.worker.pool);
+        connection.client.stream.begin(&mut scratch.to_client, false).map_err(|_| Kind::ClientClosed)?;
         let patience = connection.slot.table().plan.idle_timeout;
         let sent = connection.client.send(&scratch.to_client, &mut connection.timer, patience).await;
         sent.map_err(|_| Kind::ClientClosed)
@@ -318,8 +320,8 @@ impl Attempt {
         let framing = head.framing(scratch.record.is_head_request);
         let is_http10 = scratch.request.version == Version::Http10;
         let reframe = match framing {
-            Framing::UntilClose if !is_http10 => Reframe::Chunk,
-            Framing::Chunked if is_http10 => Reframe::Unchunk,
+            Framing::Chunked if is_http10 || C::IS_STREAM => Reframe::Unchunk,
+            Framing::UntilClose if !is_http10 && !C::IS_STREAM => Reframe::Chunk,
             _ => Reframe::Keep,
         };
         // the end of the body is visible to the client without the end of the connection
@@ -333,6 +335,8 @@ impl Attempt {
         send::response(self.upstream.buffer.data(), head, &answer, &mut scratch.to_client);
         self.upstream.buffer.consume(head.len, &connection.worker.pool);
         scratch.record.status = head.status;
+        let bodiless = matches!(framing, Framing::None | Framing::Length(0));
+        connection.client.stream.begin(&mut scratch.to_client, bodiless).map_err(|_| Kind::ClientClosed)?;
         if head.status == 101 {
             scratch.record.upgraded = true;
             tunnel::run(connection, &mut self.upstream, &self.target, scratch).await;
@@ -347,6 +351,7 @@ impl Attempt {
         scratch.record.sent_bytes += reply.sent;
         scratch.record.received_bytes += request.taken;
         moved?;
+        connection.client.stream.finish().map_err(|_| Kind::ClientClosed)?;
         if keep_open && request.is_done() {
             return Ok((After::KeepOpen, reusable && self.upstream.buffer.is_empty()));
         }

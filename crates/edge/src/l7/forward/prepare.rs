@@ -110,7 +110,7 @@ fn choose_group<C: Client>(
 
 fn hash_of<C: Client>(connection: &Connection<C>, on: &HashOn, view: RequestView<'_>) -> u64 {
     let of = |bytes: &[u8]| hash64(HASH_SEED, bytes);
-    let peer = || match connection.peer.ip() {
+    let peer = || match connection.peer.address.ip() {
         std::net::IpAddr::V4(ip) => of(&ip.octets()),
         std::net::IpAddr::V6(ip) => of(&ip.octets()),
     };
@@ -169,7 +169,7 @@ fn write_head<C: Client>(
         host,
         drop_unusual_names: plan.drop_invalid_header_fields,
         forwarded_for: match plan.xff {
-            XffHeaderProcessing::Append => ForwardedFor::Append(connection.peer_text.as_bytes()),
+            XffHeaderProcessing::Append => ForwardedFor::Append(connection.peer.forwarded.as_bytes()),
             XffHeaderProcessing::Preserve => ForwardedFor::Preserve,
             XffHeaderProcessing::Remove => ForwardedFor::Remove,
         },
