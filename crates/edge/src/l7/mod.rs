@@ -19,7 +19,8 @@ use crate::runtime::pool::Scratch;
 pub(crate) async fn serve<C: Client>(mut connection: Box<Connection<C>>) {
     while connection.request_begins().await {
         if h2::is_spoken(&mut connection).await {
-            h2::serve(&mut connection).await;
+            // in a box: connections of HTTP/1.1 need no room for it
+            Box::pin(h2::serve(&mut connection)).await;
             break;
         }
         let mut scratch = connection.worker.pool.scratch();
