@@ -72,6 +72,7 @@ fn main() {
             forwarded_lines: b"X-Forwarded-Proto: http\r\nX-Forwarded-Port: 8080\r\n",
             trace: b"1-67891233-abcdef012345678912345678",
             upgrade: true,
+            trailers: false,
         };
         let mut out = Vec::new();
         let view = RequestView { bytes, head: &head };

@@ -24,6 +24,8 @@ pub struct Outgoing<'a> {
     pub trace: &'a [u8],
     /// The upgrade that the client asks for is passed on.
     pub upgrade: bool,
+    /// The target may answer with trailers, if the client takes them: it is spoken to in HTTP/2.
+    pub trailers: bool,
 }
 
 /// What Host becomes.
@@ -133,6 +135,7 @@ pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
                 traced = true;
                 false
             }
+            Known::Te => plan.trailers && field.value.of(bytes).eq_ignore_ascii_case(b"trailers"),
             // RFC 9113 section 8.2.3: one field again
             Known::Cookie if !head.is_text => {
                 cookies = true;

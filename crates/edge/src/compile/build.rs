@@ -82,15 +82,13 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
     }
     for (name, group) in &config.target_groups {
         let at = format!("target_groups.{name}");
-        if group.protocol != TargetProtocol::Http {
-            no(format!("{at}.protocol"), "a target protocol other than http");
+        let is_served = matches!(group.protocol, TargetProtocol::Http | TargetProtocol::Grpc);
+        if !is_served {
+            no(format!("{at}.protocol"), "a target protocol other than http and grpc");
         }
-        if group.version != target_group::HttpVersion::Http1 {
-            no(format!("{at}.version"), "a version other than http1");
-        }
-        use target_group::HealthProtocol::{Http, None, Tcp};
-        if !matches!(group.health_check.protocol, Http | Tcp | None) && group.protocol == TargetProtocol::Http {
-            no(format!("{at}.health_check.protocol"), "a health check other than http, tcp or none");
+        use target_group::HealthProtocol::{Grpc, Http, None, Tcp};
+        if !matches!(group.health_check.protocol, Http | Grpc | Tcp | None) && is_served {
+            no(format!("{at}.health_check.protocol"), "a health check other than http, grpc, tcp or none");
         }
         if group.proxy_protocol != target_group::ProxyProtocolVersion::None {
             no(format!("{at}.proxy_protocol"), "PROXY protocol");

@@ -296,6 +296,10 @@ impl Line<'_> {
             self.text(",\"target_status\":");
             self.number(u64::from(status));
         }
+        if let Some(status) = record.grpc_status {
+            self.text(",\"grpc_status\":");
+            self.number(u64::from(status));
+        }
         self.text(",\"received_bytes\":");
         self.number(record.received_bytes);
         self.text(",\"sent_bytes\":");

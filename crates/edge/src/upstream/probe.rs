@@ -1,21 +1,27 @@
 //! Health checks: one connection, one question, one answer in time (T2, T3).
 
+mod http2;
+
 use std::io;
 use std::time::Duration;
 
 use headworks_balance::Outcome;
 use headworks_message::{Parsed, ResponseHead, response};
-use headworks_model::target_group::{HealthCheck, HealthProtocol};
+use headworks_model::target_group::{HealthCheck, HealthProtocol, HttpVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::connect::{Endpoint, connect};
+use super::connect::{Endpoint, connect_socket};
+
+/// As an Application Load Balancer names itself, for what targets make of it.
+const AGENT: &str = "ELB-HealthChecker/2.0";
 
 /// Asks a target how it is. The timeout bounds the whole check, whatever part of it stalls.
-pub(crate) async fn probe(endpoint: &Endpoint, check: &HealthCheck) -> Outcome {
+pub(crate) async fn probe(endpoint: &Endpoint, check: &HealthCheck, version: HttpVersion) -> Outcome {
     let asked = async {
-        match check.protocol {
-            HealthProtocol::Http => http(endpoint, check).await,
-            _ => connect(endpoint).await.map(|_| Outcome::Success),
+        match (check.protocol, version) {
+            (HealthProtocol::Http, HttpVersion::Http1) => http(endpoint, check).await,
+            (HealthProtocol::Http | HealthProtocol::Grpc, _) => http2::ask(endpoint, check).await,
+            _ => connect_socket(endpoint).await.map(|_| Outcome::Success),
         }
     };
     match tokio::time::timeout(check.timeout, asked).await {
@@ -36,13 +42,10 @@ pub(crate) fn endpoint(target: &Endpoint, check: &HealthCheck) -> Endpoint {
 
 /// GET, with `Host: ip:port`, on a connection of its own (T3).
 async fn http(endpoint: &Endpoint, check: &HealthCheck) -> io::Result<Outcome> {
-    let mut stream = connect(endpoint).await?;
-    let host = match endpoint {
-        Endpoint::Ip(address) => address.to_string(),
-        Endpoint::Unix(_) => "localhost".to_owned(),
-    };
+    let mut stream = connect_socket(endpoint).await?;
+    let host = host(endpoint);
     let request = format!(
-        "GET {} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: ELB-HealthChecker/2.0\r\nAccept-Encoding: gzip, compressed\r\n\
+        "GET {} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {AGENT}\r\nAccept-Encoding: gzip, compressed\r\n\
          Connection: close\r\n\r\n",
         check.path
     );
@@ -57,14 +60,27 @@ async fn http(endpoint: &Endpoint, check: &HealthCheck) -> io::Result<Outcome> {
             match response::parse(&bytes, &mut head) {
                 Ok(Parsed::Complete) if head.is_interim() => drop(bytes.drain(..head.len)),
                 Ok(Parsed::Complete) => {
-                    let fits = check.matcher.iter().any(|(low, high)| (*low..=*high).contains(&head.status));
-                    return Ok(if fits { Outcome::Success } else { Outcome::CodeMismatch(head.status) });
+                    return Ok(judge(check, head.status));
                 }
                 Ok(Parsed::Incomplete) => break,
                 Err(_) => return Ok(Outcome::Failed),
             }
         }
     }
+}
+
+/// What a check's Host says.
+fn host(endpoint: &Endpoint) -> String {
+    match endpoint {
+        Endpoint::Ip(address) => address.to_string(),
+        Endpoint::Unix(_) => "localhost".to_owned(),
+    }
+}
+
+/// What the matcher says of a status or a gRPC code.
+fn judge(check: &HealthCheck, code: u16) -> Outcome {
+    let fits = check.matcher.iter().any(|(low, high)| (*low..=*high).contains(&code));
+    if fits { Outcome::Success } else { Outcome::CodeMismatch(code) }
 }
 
 /// Spreads the checks of many targets over the interval; the first is at once.

@@ -171,7 +171,8 @@ impl State {
     }
 
     fn configure(&mut self, settings: TargetGroup, in_use: bool) {
-        let same_check = self.settings.health_check == settings.health_check;
+        let same_check =
+            self.settings.health_check == settings.health_check && self.settings.version == settings.version;
         self.settings = settings;
         let mut changes = self.group.configure(group_settings(&self.settings));
         merge(&mut changes, self.group.set_in_use(in_use));
@@ -296,14 +297,14 @@ impl State {
         });
         for key in probed {
             let Some(target) = self.targets.get(&key).filter(|_| !self.probes.contains_key(&key)) else { continue };
-            let check = self.settings.health_check.clone();
+            let (check, version) = (self.settings.health_check.clone(), self.settings.version);
             let endpoint = probe::endpoint(&target.shared.endpoint, &check);
             let (notices, round) = (self.notices.clone(), self.probe_round);
             let task = tokio::spawn(async move {
                 let mut next = tokio::time::Instant::now();
                 let mut gap = probe::offset(key.0, check.interval).max(check.interval / 2);
                 loop {
-                    let outcome = probe::probe(&endpoint, &check).await;
+                    let outcome = probe::probe(&endpoint, &check, version).await;
                     if notices.send(Notice::Probed(key, round, outcome)).is_err() {
                         return;
                     }

@@ -14,6 +14,7 @@ fn bare() -> Outgoing<'static> {
         forwarded_lines: b"",
         trace: FRESH,
         upgrade: false,
+        trailers: false,
     }
 }
 

@@ -187,6 +187,7 @@ const PLANS: [Outgoing<'static>; 3] = [
         forwarded_lines: b"X-Forwarded-Proto: http\r\nX-Forwarded-Port: 80\r\n",
         trace: b"1-00000000-000000000000000000000000",
         upgrade: true,
+        trailers: false,
     },
     Outgoing {
         target: None,
@@ -196,6 +197,7 @@ const PLANS: [Outgoing<'static>; 3] = [
         forwarded_lines: b"",
         trace: b"1-00000000-000000000000000000000000",
         upgrade: false,
+        trailers: false,
     },
     Outgoing {
         target: Some(b"/re written?\r\n"),
@@ -205,6 +207,7 @@ const PLANS: [Outgoing<'static>; 3] = [
         forwarded_lines: b"X-Forwarded-Proto: http\r\n",
         trace: b"1-00000000-000000000000000000000000",
         upgrade: true,
+        trailers: false,
     },
 ];
 

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::buffer::Buffer;
@@ -33,11 +34,11 @@ pub(crate) trait Client: AsyncRead + AsyncWrite + Unpin {
         Ok(())
     }
 
-    /// The answer has been given whole.
+    /// The answer has been given whole. `trailers` follow it where there is a way to say them.
     ///
     /// # Errors
     /// When its end cannot be sent.
-    fn finish(&mut self) -> io::Result<()> {
+    fn finish(&mut self, _trailers: Option<HeaderMap>) -> io::Result<()> {
         Ok(())
     }
 }

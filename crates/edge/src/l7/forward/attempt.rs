@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 
 use headworks_message::send::{self, Answer, Reframe};
 use headworks_message::{Framing, Parsed, Version, response};
+use headworks_model::target_group::{HttpVersion, TargetGroup, TargetProtocol};
 
 use super::prepare::Prepared;
 use super::{retry, sticky, tunnel};
 use crate::error::{Kind, ProxyError};
 use crate::l7::codec::flow::{Broken, Flow};
 use crate::l7::codec::link::{Client, Link};
+use crate::l7::codec::translate;
 use crate::l7::connection::{After, Connection, Ending};
 use crate::runtime::pool::Scratch;
 use crate::upstream::connect::{Connection as TargetConnection, connect};
@@ -95,11 +97,13 @@ impl Attempt {
             let upstream = Link::new(idle);
             return Ok(Attempt { place, target, upstream, which: Which::Idle, _in_flight: in_flight });
         }
-        match Self::connect(connection, &target, settings.connect_timeout).await {
-            Ok(stream) => {
-                target.counters().new_connections.add(1);
+        match Self::connect(connection, &target, settings).await {
+            Ok((stream, which)) => {
+                if which == Which::New {
+                    target.counters().new_connections.add(1);
+                }
                 let upstream = Link::new(stream);
-                Ok(Attempt { place, target, upstream, which: Which::New, _in_flight: in_flight })
+                Ok(Attempt { place, target, upstream, which, _in_flight: in_flight })
             }
             Err(error) => {
                 target.counters().connect_failures.add(1);
@@ -114,10 +118,18 @@ impl Attempt {
     async fn connect<C: Client>(
         connection: &mut Connection<C>,
         target: &TargetLocal,
-        patience: Duration,
-    ) -> Result<TargetConnection, ProxyError> {
-        let mut connecting = std::pin::pin!(connect(&target.shared.endpoint));
-        connection.timer.arm(patience);
+        settings: &TargetGroup,
+    ) -> Result<(TargetConnection, Which), ProxyError> {
+        let mut connecting = std::pin::pin!(async {
+            match settings.version {
+                HttpVersion::Http1 => Ok((connect(&target.shared.endpoint).await?, Which::New)),
+                HttpVersion::Http2 => {
+                    let (stream, is_new) = target.multiplexed.open(&target.shared.endpoint).await?;
+                    Ok((TargetConnection::Stream(Box::new(stream)), if is_new { Which::New } else { Which::Idle }))
+                }
+            }
+        });
+        connection.timer.arm(settings.connect_timeout);
         poll_fn(|cx| match connecting.as_mut().poll(cx) {
             Poll::Ready(result) => Poll::Ready(result.map_err(|e| ProxyError::new(Kind::ConnectFailed, e))),
             Poll::Pending if connection.worker.is_stopping() => Poll::Ready(Err(Kind::Stopping.into())),
@@ -166,11 +178,15 @@ impl Attempt {
         let framing = scratch.request.framing;
         scratch.record.body_begun |= framing != Framing::None;
         let head_length = scratch.to_target.len();
-        let reframe = if framing == Framing::UntilClose { Reframe::Chunk } else { Reframe::Keep };
+        let reframe = match (framing, self.upstream.stream.is_stream()) {
+            (Framing::UntilClose, false) => Reframe::Chunk,
+            (Framing::Chunked, true) => Reframe::Unchunk,
+            _ => Reframe::Keep,
+        };
         let mut request = Flow::new(framing, reframe);
         let mut watch = Watch::Quiet;
         // one deadline for the whole head: one that drips in is no answer
-        connection.timer.arm(prepared.plan.settings.response_timeout);
+        connection.timer.arm(prepared.response_timeout);
         loop {
             match self.await_bytes(connection, prepared, &mut request, &mut watch, scratch).await {
                 Waited::Filled => {}
@@ -185,7 +201,7 @@ impl Attempt {
                     Ok(Parsed::Incomplete) => break,
                     Ok(Parsed::Complete) if scratch.response.is_interim() => {
                         self.pass_interim(connection, scratch).await?;
-                        connection.timer.arm(prepared.plan.settings.response_timeout);
+                        connection.timer.arm(prepared.response_timeout);
                         if self.upstream.buffer.is_empty() {
                             break;
                         }
@@ -218,19 +234,21 @@ impl Attempt {
         let worker = connection.worker.clone();
         let pool = &worker.pool;
         let idle_timeout = connection.slot.table().plan.idle_timeout;
-        let settings = &prepared.plan.settings;
         let mut in_head = !self.upstream.buffer.is_empty();
         poll_fn(|cx| {
             if !request.is_done() {
                 match request.poll(&mut scratch.to_target, &mut connection.client, &mut self.upstream.stream, pool, cx)
                 {
                     Poll::Ready(Ok(())) => {
+                        if self.upstream.stream.finish().is_err() {
+                            return Poll::Ready(Waited::Failed(Kind::ResetBeforeResponse));
+                        }
                         // without a body or a new connection, no time has passed that is worth a look at the clock
                         scratch.record.sent = match scratch.record.started {
                             Some(started) if self.which == Which::Idle && request.taken == 0 => Some(started),
                             _ => Some(Instant::now()),
                         };
-                        connection.timer.arm(settings.response_timeout);
+                        connection.timer.arm(prepared.response_timeout);
                     }
                     Poll::Ready(Err(Broken::Ended | Broken::Source)) => {
                         return Poll::Ready(Waited::Failed(Kind::BodyTruncated));
@@ -239,7 +257,7 @@ impl Attempt {
                     // the target may have answered before it hung up: its answer is still worth reading
                     Poll::Ready(Err(Broken::Destination)) => request.abandon(),
                     Poll::Pending if request.moved => {
-                        let wait = if request.waits_for_source { idle_timeout } else { settings.response_timeout };
+                        let wait = if request.waits_for_source { idle_timeout } else { prepared.response_timeout };
                         connection.timer.arm(wait);
                     }
                     Poll::Pending => {}
@@ -330,6 +348,11 @@ impl Attempt {
             request.is_done() && delimited && watch != Watch::HalfClosed && connection.may_stay_open(scratch);
         sticky::write(connection, prepared, &self.target, self.upstream.buffer.data(), scratch);
         let head = &scratch.response;
+        // a call that ends before it begins says so in its head
+        let grpc_status = match prepared.plan.settings.protocol {
+            TargetProtocol::Grpc => translate::grpc_status_of(head, self.upstream.buffer.data()),
+            _ => None,
+        };
         let answer = Answer { version: scratch.request.version, keep_alive: keep_open, reframe, lines: &scratch.lines };
         scratch.to_client.clear();
         send::response(self.upstream.buffer.data(), head, &answer, &mut scratch.to_client);
@@ -343,6 +366,7 @@ impl Attempt {
             return Ok((After::Close, false));
         }
         let reusable = head.connection.keep_alive
+            && !self.upstream.stream.is_stream()
             && framing != Framing::UntilClose
             && request.is_done()
             && !connection.closes_target_after(scratch);
@@ -351,7 +375,13 @@ impl Attempt {
         scratch.record.sent_bytes += reply.sent;
         scratch.record.received_bytes += request.taken;
         moved?;
-        connection.client.stream.finish().map_err(|_| Kind::ClientClosed)?;
+        let trailers = self.upstream.stream.take_trailers();
+        if prepared.plan.settings.protocol == TargetProtocol::Grpc {
+            let status = trailers.as_ref().and_then(translate::grpc_status).or(grpc_status);
+            scratch.record.grpc_status = status;
+            status.inspect(|status| prepared.group.counters().grpc(*status));
+        }
+        connection.client.stream.finish(trailers).map_err(|_| Kind::ClientClosed)?;
         if keep_open && request.is_done() {
             return Ok((After::KeepOpen, reusable && self.upstream.buffer.is_empty()));
         }
@@ -371,7 +401,7 @@ impl Attempt {
         let worker = connection.worker.clone();
         let pool = &worker.pool;
         let idle_timeout = connection.slot.table().plan.idle_timeout;
-        let response_timeout = prepared.plan.settings.response_timeout;
+        let response_timeout = prepared.response_timeout;
         connection.timer.arm(response_timeout);
         let mut waited = false;
         let result = poll_fn(|cx| {
@@ -381,6 +411,7 @@ impl Attempt {
                 {
                     // the answer is on its way: a broken request no longer changes it
                     Poll::Ready(Err(_)) => request.abandon(),
+                    Poll::Ready(Ok(())) if self.upstream.stream.finish().is_err() => request.abandon(),
                     _ => moved |= request.moved,
                 }
             }

@@ -130,7 +130,7 @@ async fn send<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch, 
         return After::Close;
     }
     if C::IS_STREAM {
-        if connection.client.stream.finish().is_err() {
+        if connection.client.stream.finish(None).is_err() {
             connection.ending = Ending::Reset;
         }
         return After::Close;
