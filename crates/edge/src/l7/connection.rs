@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use headworks_message::{Framing, RequestView, Tier};
 use headworks_model::load_balancer::DesyncMitigation;
 
-use super::codec::link::{Client, Link, Stopped};
+use super::codec::link::{Client, Goodbye, Link, Stopped};
 use crate::compile::plan::RulePlan;
 use crate::listen::slot::{ListenerSlot, ListenerTable};
 use crate::observe::log_line::Context;
@@ -17,6 +17,7 @@ use crate::runtime::clock::ticks;
 use crate::runtime::deadline::Timer;
 use crate::runtime::pool::Scratch;
 use crate::runtime::worker::Worker;
+use crate::tls::session::Session;
 
 /// What becomes of the connection after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub(crate) struct Connection<C> {
     pub(crate) peer_text: Box<str>,
     /// The peer's address with its port, as logs say it.
     client_text: Box<str>,
+    /// What its TLS handshake agreed on, if it had one.
+    pub(crate) session: Option<Box<Session>>,
     pub(crate) ending: Ending,
     /// Distinguishes it in logs.
     id: u64,
@@ -66,7 +69,13 @@ pub(crate) struct Connection<C> {
 impl<C: Client> Connection<C> {
     /// Takes a connection in. It counts as open from here on, so that a worker that drains waits for it. In a box: a task's
     /// arguments would be kept twice.
-    pub(crate) fn open(stream: C, peer: SocketAddr, slot: Rc<ListenerSlot>, worker: Rc<Worker>) -> Box<Connection<C>> {
+    pub(crate) fn open(
+        stream: C,
+        peer: SocketAddr,
+        slot: Rc<ListenerSlot>,
+        worker: Rc<Worker>,
+        session: Option<Box<Session>>,
+    ) -> Box<Connection<C>> {
         worker.connections.set(worker.connections.get() + 1);
         let table = slot.table();
         slot.counters().new_connections.add(1);
@@ -77,6 +86,7 @@ impl<C: Client> Connection<C> {
             peer_text: peer_text(peer, table.plan.xff_client_port),
             client_text: peer.to_string().into(),
             peer,
+            session,
             ending: Ending::Plain,
             id: worker.random.next(),
             expires: worker.clock.tick().saturating_add(ticks(table.plan.client_keep_alive)),
@@ -204,6 +214,7 @@ impl<C: Client> Connection<C> {
             json_names: &table.plan.json_names,
             client: &self.client_text,
             scheme: table.plan.scheme_text(),
+            session: self.session.as_deref(),
             port: table.plan.port,
             rule: if record.routed { &table.plan.rule(record.rule).label } else { "-" },
             ended,
@@ -216,6 +227,7 @@ impl<C: Client> Connection<C> {
     /// Ends the connection as [`Connection::ending`] says.
     pub(crate) async fn close(mut self: Box<Self>) {
         match self.ending {
+            Ending::Plain if C::GOODBYE == Goodbye::Said => self.client.shutdown(&mut self.timer, LINGER).await,
             Ending::Plain => {}
             Ending::Reset => self.client.stream.reset_on_close(),
             Ending::Lingering => {

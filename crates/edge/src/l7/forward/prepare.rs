@@ -174,6 +174,8 @@ fn write_head<C: Client>(
             XffHeaderProcessing::Remove => ForwardedFor::Remove,
         },
         forwarded_lines: &plan.forwarded_lines,
+        certificate_lines: connection.session.as_ref().map_or(&[], |session| &session.certificate_lines),
+        cipher_lines: plan.tells_cipher.then(|| connection.session.as_ref().map_or(&[][..], |s| &s.cipher_lines)),
         trace: &trace,
         upgrade: view.head.version == Version::Http11,
     };
