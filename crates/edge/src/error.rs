@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     Refused(Refusal),
     /// The desync mode does not let its tier through.
     Desync,
+    /// Plain HTTP where TLS is spoken.
+    PlainHttp,
     /// TRACE or CONNECT.
     MethodNotAllowed,
     /// More than 30 addresses in X-Forwarded-For.
@@ -76,7 +78,7 @@ impl Kind {
         match self {
             Kind::Refused(refusal) => refusal.status,
             Kind::RetriedStatus(status) => status,
-            Kind::Desync | Kind::BodyTruncated | Kind::BodyMalformed => 400,
+            Kind::Desync | Kind::BodyTruncated | Kind::BodyMalformed | Kind::PlainHttp => 400,
             Kind::MethodNotAllowed => 405,
             Kind::ClientTimeout => 408,
             Kind::ClientClosed => 460,
@@ -122,6 +124,7 @@ impl ErrorReason {
                 _ => "MalformedRequest",
             },
             Kind::Desync => "DesyncMitigation",
+            Kind::PlainHttp => "PlainHttpOnTlsPort",
             Kind::MethodNotAllowed => "MethodNotAllowed",
             Kind::TooManyForwardedFor => "TooManyForwardedFor",
             Kind::ClientTimeout => "ClientTimeout",

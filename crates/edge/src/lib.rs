@@ -10,6 +10,7 @@ mod l7;
 mod listen;
 mod observe;
 mod runtime;
+mod tls;
 mod upstream;
 
 use std::collections::{BTreeMap, HashMap};
@@ -29,6 +30,8 @@ use self::compile::plan::{ListenerKey, Plan};
 pub use self::observe::access_log::LogWriter;
 pub use self::observe::{metrics, status};
 use self::runtime::worker::{Command, Handover, WorkerHandle};
+use self::tls::ticket::Tickets;
+use self::tls::vault::Vault;
 use self::upstream::resolve::Resolver;
 use self::upstream::supervise::Supervisor;
 
@@ -39,6 +42,8 @@ pub struct Edge {
     resolver: Resolver,
     supervisors: BTreeMap<Name, Supervisor>,
     bound: BTreeMap<ListenerKey, BoundListener>,
+    vault: Vault,
+    tickets: Tickets,
     plan: Option<Arc<Plan>>,
 }
 
@@ -63,6 +68,8 @@ impl Edge {
             resolver,
             supervisors: BTreeMap::new(),
             bound: BTreeMap::new(),
+            vault: Vault::default(),
+            tickets: Tickets::new().map_err(io::Error::other)?,
             plan: None,
         })
     }
@@ -73,16 +80,18 @@ impl Edge {
     /// All that cannot be run; what ran before goes on.
     pub async fn apply(&mut self, config: &Config, keyring: Arc<Keyring>) -> Result<(), Vec<CannotRun>> {
         let mut errors = build::unserved(config);
+        let vault = self.vault.load(config, &mut errors);
         let mut fresh = self.bind_new(config, &mut errors);
         if !errors.is_empty() {
             return Err(errors);
         }
         let started = self.supervise_new(config);
-        let plan = match self.build(config, &fresh, &started, keyring) {
+        let plan = match self.build(config, &fresh, &started, &vault, keyring) {
             Ok(plan) => Arc::new(plan),
             Err(errors) => return Err(errors),
         };
         // from here on nothing can fail
+        self.vault = vault;
         self.supervisors.extend(started);
         let in_use = build::groups_in_use(config);
         for (name, supervisor) in &self.supervisors {
@@ -149,6 +158,7 @@ impl Edge {
         config: &Config,
         fresh: &Fresh,
         started: &BTreeMap<Name, Supervisor>,
+        vault: &Vault,
         keyring: Arc<Keyring>,
     ) -> Result<Plan, Vec<CannotRun>> {
         let groups = self.supervisors.iter().chain(started).map(|(name, s)| (name.clone(), s.shared.clone())).collect();
@@ -160,6 +170,8 @@ impl Edge {
             ports: &ports,
             before: self.plan.as_deref(),
             keyring,
+            vault,
+            tickets: &self.tickets,
             workers: self.workers.len(),
         };
         build::plan(config, &context)
@@ -185,6 +197,23 @@ impl Edge {
     /// Where each listener is bound, by `load balancer/listener`.
     pub fn addresses(&self) -> BTreeMap<String, SocketAddr> {
         self.bound.iter().map(|(key, b)| (format!("{}/{}", key.load_balancer, key.listener), b.address)).collect()
+    }
+
+    /// Looks whether files of certificates have changed, and takes in those that have. Connections that are open keep
+    /// what they began with; a file that is wrong leaves the one before in use.
+    pub fn refresh_certificates(&mut self) {
+        if !self.vault.look() {
+            return;
+        }
+        for listener in self.plan.iter().flat_map(|plan| &plan.listeners) {
+            let (Some(tls), Some(terms)) = (&listener.tls, self.vault.terms(&listener.key, &self.tickets)) else {
+                continue;
+            };
+            match terms {
+                Ok(terms) => tls.exchange(terms),
+                Err(error) => tracing::error!(listener = %listener.key.listener, %error, "certificate cannot be used"),
+            }
+        }
     }
 
     /// Opens the access logs anew, for rotation.

@@ -70,6 +70,8 @@ fn main() {
             drop_unusual_names: false,
             forwarded_for: ForwardedFor::Append(b"192.0.2.17"),
             forwarded_lines: b"X-Forwarded-Proto: http\r\nX-Forwarded-Port: 8080\r\n",
+            certificate_lines: &[],
+            cipher_lines: None,
             trace: b"1-67891233-abcdef012345678912345678",
             upgrade: true,
             trailers: false,

@@ -74,6 +74,23 @@ pub(crate) fn judge(name: &[u8], value: &[u8]) -> (Known, Fitness) {
     (known, fitness)
 }
 
+/// Fields that tell a target of its client's TLS. What a target could read as one of them is one: many fold `_`, some any
+/// sign, to `-`.
+fn of_amazon(name: &[u8]) -> Known {
+    let fold = |byte: &u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
+    let spells =
+        |word: &[u8]| name.len() >= word.len() && name.iter().zip(word).all(|(byte, like)| fold(byte) == *like);
+    if spells(b"x-amzn-mtls-") {
+        Known::XAmznMtls
+    } else if spells(b"x-amzn-tls-version") && name.len() == 18
+        || spells(b"x-amzn-tls-cipher-suite") && name.len() == 23
+    {
+        Known::XAmznTls
+    } else {
+        Known::Other
+    }
+}
+
 /// Which field `name` is, compared without case.
 #[inline]
 pub fn known(name: &[u8]) -> Known {
@@ -96,13 +113,14 @@ pub fn known(name: &[u8]) -> Known {
         (14, b'c') => eq(b"content-length", Known::ContentLength),
         (14, b'h') => eq(b"http2-settings", Known::Http2Settings),
         (15, b'x') if name.eq_ignore_ascii_case(b"x-amzn-trace-id") => Known::XAmznTraceId,
-        (15, b'x') => eq(b"x-forwarded-for", Known::XForwardedFor),
-        (16, b'x') => eq(b"x-forwarded-port", Known::XForwardedPort),
+        (15, b'x') if name.eq_ignore_ascii_case(b"x-forwarded-for") => Known::XForwardedFor,
+        (16, b'x') if name.eq_ignore_ascii_case(b"x-forwarded-port") => Known::XForwardedPort,
         (16, b'p') => eq(b"proxy-connection", Known::ProxyConnection),
-        (17, b'x') => eq(b"x-forwarded-proto", Known::XForwardedProto),
+        (17, b'x') if name.eq_ignore_ascii_case(b"x-forwarded-proto") => Known::XForwardedProto,
         (17, b't') => eq(b"transfer-encoding", Known::TransferEncoding),
         (18, b'p') => eq(b"proxy-authenticate", Known::ProxyAuthenticate),
         (19, b'p') => eq(b"proxy-authorization", Known::ProxyAuthorization),
+        (12.., b'x') => of_amazon(name),
         _ => Known::Other,
     }
 }

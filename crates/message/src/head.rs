@@ -58,6 +58,10 @@ pub enum Known {
     XForwardedProto,
     XForwardedPort,
     XAmznTraceId,
+    /// `X-Amzn-Mtls-...`: what we alone may say of a client's certificate.
+    XAmznMtls,
+    /// `x-amzn-tls-version` and `x-amzn-tls-cipher-suite`.
+    XAmznTls,
     Cookie,
     SetCookie,
     UserAgent,
@@ -187,13 +191,13 @@ impl<'a> RequestView<'a> {
         self.head.query.map(|q| q.of(self.bytes))
     }
 
-    /// Every field that may be seen by rules, as (name, value) in the order received.
+    /// Every field that may be seen by rules, none that only we may set among them, as (name, value) in the order received.
     pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let bytes = self.bytes;
         self.head
             .fields
             .iter()
-            .filter(|f| f.fitness != Fitness::Unfit)
+            .filter(|f| f.fitness != Fitness::Unfit && f.known != Known::XAmznMtls)
             .map(move |f| (f.name.of(bytes), f.value.of(bytes)))
     }
 

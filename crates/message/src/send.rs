@@ -20,6 +20,10 @@ pub struct Outgoing<'a> {
     pub forwarded_for: ForwardedFor<'a>,
     /// Whole lines `X-Forwarded-Proto: ...` and `X-Forwarded-Port: ...`, each with CRLF.
     pub forwarded_lines: &'a [u8],
+    /// Whole lines `X-Amzn-Mtls-...` that tell of the client's certificate (S4). Received ones never go on.
+    pub certificate_lines: &'a [u8],
+    /// Whole lines `x-amzn-tls-...` that tell of the client's TLS (H6); received ones go on only when this is none.
+    pub cipher_lines: Option<&'a [u8]>,
     /// A fresh `1-{8 hex}-{24 hex}` for X-Amzn-Trace-Id (H5).
     pub trace: &'a [u8],
     /// The upgrade that the client asks for is passed on.
@@ -127,6 +131,8 @@ pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
                 length_sent |= keeps;
                 keeps
             }
+            Known::XAmznMtls => false,
+            Known::XAmznTls => plan.cipher_lines.is_none(),
             Known::XForwardedFor => {
                 forwarded = true;
                 plan.forwarded_for == ForwardedFor::Preserve
@@ -184,6 +190,8 @@ pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
         put_joined(out, b"X-Forwarded-For: ", received.chain([client]), b", ");
     }
     out.extend_from_slice(plan.forwarded_lines);
+    out.extend_from_slice(plan.certificate_lines);
+    out.extend_from_slice(plan.cipher_lines.unwrap_or_default());
     let trace = if traced && head.len <= TRACE_LIMIT { values(view, Known::XAmznTraceId).next() } else { None };
     put_trace(trace.unwrap_or(b""), plan.trace, out);
     out.extend_from_slice(b"\r\n\r\n");

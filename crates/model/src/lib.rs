@@ -27,6 +27,7 @@ pub mod rule;
 mod stickiness;
 pub mod target_group;
 pub mod template;
+pub mod tls_policy;
 mod yaml;
 
 pub use self::config::Config;

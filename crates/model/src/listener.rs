@@ -1,5 +1,6 @@
 //! A listener: an address, a protocol, rules.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -15,6 +16,7 @@ use crate::guard::NetworkAcl;
 use crate::load_balancer::LoadBalancerKind;
 use crate::primitive::{Bind, Name};
 use crate::rule::Rule;
+use crate::tls_policy::TlsPolicy;
 use crate::yaml::{Node, NodeValue, Scalar};
 
 declared! {
@@ -35,9 +37,9 @@ declared! {
         /// Certificates, the default one first, the rest by SNI.
         #[via = OneOrMore]
         pub certificates: Vec<CertificateRef> = Vec::new(),
-        /// TLS versions and ciphers offered: `modern` (TLS 1.3) or `intermediate` (1.2 and up, the default).
-        #[via = TlsPolicyWord]
-        pub tls_policy: String = "intermediate".to_owned(),
+        /// TLS versions and ciphers offered: `modern` (TLS 1.3), `intermediate` (1.2 and up, the default), or the name of a
+        /// policy of Elastic Load Balancing.
+        pub tls_policy: TlsPolicy = TlsPolicy::intermediate(),
         /// Client certificates.
         pub mutual_authentication: Option<MutualAuthentication> = None,
         /// Numbered allow and deny list.
@@ -109,10 +111,26 @@ declared! {
     #[check = check_mutual]
     pub struct MutualAuthentication {
         /// `none`, `passthrough` or `verify`.
-        #[via = ModeWord]
-        pub mode: String,
-        /// PEM file; required by `verify`.
-        pub trust_store: Option<String> = None,
+        pub mode: MutualMode,
+        /// PEM file of the authorities that `verify` trusts; required by it.
+        pub trust_store: Option<PathBuf> = None,
+        /// PEM file of revocation lists; with `verify`.
+        pub crl: Option<PathBuf> = None,
+        /// Let certificates pass that have expired; with `verify`.
+        pub ignore_expiry: bool = false,
+    }
+}
+
+choice! {
+    /// What is done about client certificates (S4).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum MutualMode {
+        /// None is asked for.
+        None = "none",
+        /// One is asked for and handed to the target, whoever issued it.
+        Passthrough = "passthrough",
+        /// One of a trusted issuer is required.
+        Verify = "verify",
     }
 }
 
@@ -139,7 +157,12 @@ fn note_protocol(protocol: Option<&ListenerProtocol>, cx: &mut Cx<'_>) {
 }
 
 fn check_mutual<'a>(mutual: &MutualAuthentication, fields: &Fields<'a>, cx: &mut Cx<'a>) {
-    if mutual.mode == Mode::Verify.word() && mutual.trust_store.is_none() && !fields.has("trust_store") {
+    if mutual.mode != MutualMode::Verify {
+        fields.only_with("crl", "it with mode: verify only", cx);
+        if mutual.ignore_expiry {
+            fields.only_with("ignore_expiry", "it with mode: verify only", cx);
+        }
+    } else if mutual.trust_store.is_none() && !fields.has("trust_store") {
         fields.missing("trust_store", "a PEM file of the authorities that verify trusts", cx);
     }
 }
@@ -168,7 +191,7 @@ fn inspect_listener<'a>(fields: &Fields<'a>, cx: &mut Cx<'a>) {
         if has_items(fields.get("certificates")) {
             fields.only_with("certificates", "certificates on https and tls listeners only", cx);
         }
-        if fields.get("tls_policy").and_then(Node::as_text) != Some(TlsPolicy::Intermediate.word()) {
+        if fields.get("tls_policy").and_then(Node::as_text) != Some(TlsPolicy::intermediate().name()) {
             fields.only_with("tls_policy", "it on https and tls listeners only", cx);
         }
         fields.only_with("mutual_authentication", "it on https and tls listeners only", cx);
@@ -306,55 +329,6 @@ impl Declared for CertificateRef {
         ] })
     }
 }
-
-choice! {
-    /// TLS versions and ciphers.
-    enum TlsPolicy {
-        /// TLS 1.3.
-        Modern = "modern",
-        /// TLS 1.2 and 1.3.
-        Intermediate = "intermediate",
-    }
-}
-
-choice! {
-    /// What is done about client certificates.
-    enum Mode {
-        /// None is asked for.
-        None = "none",
-        /// One is asked for and handed to the target, whoever issued it.
-        Passthrough = "passthrough",
-        /// One of a trusted issuer is required.
-        Verify = "verify",
-    }
-}
-
-/// Codecs of words that the public types keep as text.
-macro_rules! kept_as_text {
-    ($($codec:ident: $words:ident),*) => {$(
-        struct $codec;
-
-        impl Codec<String> for $codec {
-            fn expected() -> String {
-                $words::expected()
-            }
-
-            fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<String> {
-                $words::read(node, cx).map(|word| word.word().to_owned())
-            }
-
-            fn write(value: &String) -> Value {
-                value.as_str().into()
-            }
-
-            fn schema(defs: &mut Defs) -> Value {
-                $words::schema(defs)
-            }
-        }
-    )*};
-}
-
-kept_as_text!(TlsPolicyWord: TlsPolicy, ModeWord: Mode);
 
 declared! {
     /// Peers that speak the PROXY protocol.

@@ -33,6 +33,9 @@ declared! {
         pub xff_header_processing: XffHeaderProcessing = XffHeaderProcessing::Append,
         /// Add the client's port to `X-Forwarded-For` (H4); default false.
         pub xff_client_port: bool = false,
+        /// Tell targets the TLS version and cipher of the client's connection (H6): `x-amzn-tls-version` and
+        /// `x-amzn-tls-cipher-suite`; default false.
+        pub tls_version_and_cipher_headers: bool = false,
         /// Where answered requests are written.
         pub access_log: Option<AccessLog> = None,
         /// Allow-lists at the door.

@@ -1,15 +1,17 @@
 //! A target group: targets and how one is chosen, checked, waited for (T1 to T13).
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::action::FixedResponse;
+use crate::certificate::Certificate;
 use crate::declared::{
-    Codec, Cx, Declared, Defs, Fields, Lasts, OneOrMore, Ratio, Referable, Section, Step, To, Token, Within, choice,
-    declared, parsed,
+    Codec, Cx, Declared, Defs, Fields, Host, Lasts, OneOrMore, Optional, Ratio, Referable, Section, Step, To, Token,
+    Within, choice, declared, parsed,
 };
 pub use crate::health_check::{HealthCheck, HealthProtocol};
 use crate::primitive::{Address, Name};
@@ -24,6 +26,8 @@ declared! {
         /// What its targets speak; default `http`.
         #[note = note_protocol]
         pub protocol: TargetProtocol = TargetProtocol::Http,
+        /// How TLS to the targets is spoken; without it, unverified.
+        pub tls: Option<TargetTls> = None,
         /// HTTP version to the targets; default `http1`, with `grpc` always `http2`.
         pub version: HttpVersion => default_version(protocol),
         /// Its targets, no address twice.
@@ -80,6 +84,24 @@ declared! {
     }
 }
 
+declared! {
+    /// TLS to targets (S5).
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[check = check_tls]
+    pub struct TargetTls {
+        /// A target must show a certificate for its name; default false, as an Application Load Balancer has it.
+        pub verify: bool = false,
+        /// PEM file of the authorities that are trusted; without it, those of the system.
+        pub ca: Option<PathBuf> = None,
+        /// The name that targets are asked for, and must show; default the name they are declared by.
+        #[via = Optional<Host>]
+        pub server_name: Option<String> = None,
+        /// One of `certificates:`, shown to targets that ask for one.
+        #[via = Optional<To<Certificate>>]
+        pub certificate: Option<Name> = None,
+    }
+}
+
 choice! {
     /// What targets speak.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,6 +122,11 @@ choice! {
 }
 
 impl TargetProtocol {
+    /// Whether it is spoken over TLS.
+    pub fn is_tls(self) -> bool {
+        matches!(self, Self::Https | Self::Tls)
+    }
+
     /// Whether requests are forwarded, not bytes.
     pub fn is_http(self) -> bool {
         matches!(self, Self::Http | Self::Https | Self::Grpc)
@@ -249,8 +276,18 @@ fn default_version(protocol: Option<TargetProtocol>) -> HttpVersion {
     if protocol == Some(TargetProtocol::Grpc) { HttpVersion::Http2 } else { HttpVersion::Http1 }
 }
 
+fn check_tls<'a>(tls: &TargetTls, fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    if !tls.verify {
+        fields.only_with("ca", "it with verify: true only", cx);
+    }
+}
+
 fn check_group<'a>(group: &TargetGroup, fields: &Fields<'a>, cx: &mut Cx<'a>) {
     cx.note_group(group.stickiness.clone());
+    let check_is_tls = matches!(group.health_check.protocol, HealthProtocol::Https | HealthProtocol::Tls);
+    if !group.protocol.is_tls() && !check_is_tls {
+        fields.only_with("tls", "it with protocol https or tls only", cx);
+    }
     if group.protocol == TargetProtocol::Grpc && group.version == HttpVersion::Http1 {
         fields.wrong("version", "http1 cannot carry gRPC", "http2", cx);
     }

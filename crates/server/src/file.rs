@@ -90,10 +90,26 @@ pub(crate) fn parse(label: &str, text: String, folder: &Path) -> Result<Loaded, 
             log.path = folder.join(&log.path);
         }
     }
+    absolute_files(&mut config, folder);
     let warnings = warnings.iter().map(ToString::to_string).collect();
     let mut shown = config.to_json();
     redact(&mut shown, &secrets);
     Ok(Loaded { config, shown: Arc::new(shown), warnings, text, label: label.to_owned() })
+}
+
+/// Makes the paths of certificates and the like whole.
+fn absolute_files(config: &mut Config, folder: &Path) {
+    let certificates = config.certificates.values_mut();
+    let certificates =
+        certificates.flat_map(|c| [Some(&mut c.certificate), Some(&mut c.key), c.ocsp.as_mut()]).flatten();
+    let listeners = config.load_balancers.values_mut().flat_map(|balancer| balancer.listeners.values_mut());
+    let clients = listeners.filter_map(|listener| listener.mutual_authentication.as_mut());
+    let clients = clients.flat_map(|mutual| [mutual.trust_store.as_mut(), mutual.crl.as_mut()]).flatten();
+    let groups = config.target_groups.values_mut();
+    let targets = groups.filter_map(|group| group.tls.as_mut().and_then(|tls| tls.ca.as_mut()));
+    for path in certificates.chain(clients).chain(targets) {
+        *path = folder.join(&*path);
+    }
 }
 
 impl Loaded {

@@ -178,6 +178,8 @@ impl Control {
         let (saved, mut saves) = mpsc::channel(1);
         let _watcher = watch.then(|| self.watch(saved)).flatten();
         let mut rotation = tokio::time::interval(Duration::from_secs(600));
+        let mut files = tokio::time::interval(Duration::from_secs(1));
+        files.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = signals.hangup.recv() => drop(self.reload().await),
@@ -198,6 +200,7 @@ impl Control {
                     self.edge.reopen_logs();
                 }
                 _ = rotation.tick() => self.rotate_keys().await,
+                _ = files.tick() => self.edge.refresh_certificates(),
                 _ = signals.terminate.recv() => break,
                 _ = signals.interrupt.recv() => break,
             }

@@ -6,6 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use socket2::{Domain, Socket, Type};
 
 use crate::stream::{Buffered, End, Stream};
+use crate::tls::{Agreed, Secured};
 use crate::wait::PATIENCE;
 use crate::wire::{Framing, Response, latin1};
 
@@ -139,8 +140,17 @@ impl Client {
     }
 
     fn new(stream: TcpStream) -> Client {
-        let local = stream.local_addr().unwrap_or_else(|error| panic!("no local address: {error}"));
-        let stream = Stream::from(stream);
+        let local = stream.local_addr();
+        Client::over(Stream::from(stream), local)
+    }
+
+    pub(crate) fn secured(secured: Secured) -> Client {
+        let local = secured.socket.local_addr();
+        Client::over(Stream::Tls(Box::new(secured)), local)
+    }
+
+    fn over(stream: Stream, local: std::io::Result<SocketAddr>) -> Client {
+        let local = local.unwrap_or_else(|error| panic!("no local address: {error}"));
         stream.prepare(PATIENCE).unwrap_or_else(|error| panic!("cannot set up a client: {error}"));
         Client { wire: Buffered::new(stream), local }
     }
@@ -149,6 +159,18 @@ impl Client {
     #[must_use]
     pub fn local(&self) -> SocketAddr {
         self.local
+    }
+
+    /// What its TLS handshake agreed on.
+    ///
+    /// # Panics
+    /// When it had none.
+    #[must_use]
+    pub fn agreed(&self) -> Agreed {
+        match &self.wire.stream {
+            Stream::Tls(secured) => secured.agreed(),
+            other => panic!("{other:?} is not TLS"),
+        }
     }
 
     /// Writes bytes.

@@ -4,6 +4,7 @@
 //! Everything blocks, and everything has a deadline that fails with what it was waiting for. Nothing here knows how the
 //! product is built inside; for tests only, so a broken expectation panics.
 
+pub mod authority;
 pub mod client;
 pub mod echo;
 pub mod gate;
@@ -14,9 +15,11 @@ pub mod script;
 mod serving;
 pub mod stream;
 pub mod table;
+pub mod tls;
 pub mod wait;
 pub mod wire;
 
+pub use authority::{Authority, Issued};
 pub use client::{Ask, Client, ask};
 pub use echo::Echo;
 pub use gate::Gate;
@@ -24,4 +27,5 @@ pub use origin::{Origin, Received};
 pub use program::{Headworks, Program};
 pub use script::Step;
 pub use table::check;
+pub use tls::Caller;
 pub use wire::{Fields, Request, Response};

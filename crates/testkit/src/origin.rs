@@ -11,7 +11,8 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use crate::script::Step;
 use crate::serving::{Log, Serving, Shared};
-use crate::stream::{Buffered, End, Stream};
+use crate::stream::{End, Stream};
+use crate::tls::{Agreed, Serves};
 use crate::wait::PATIENCE;
 use crate::wire::{Body, Request};
 
@@ -33,6 +34,7 @@ pub struct OriginBuilder {
     scripts: HashMap<String, Vec<Step>>,
     at_accept: Vec<Step>,
     lenient: bool,
+    tls: Option<Serves>,
 }
 
 /// A request as it arrived.
@@ -102,6 +104,13 @@ impl OriginBuilder {
         self
     }
 
+    /// Speak TLS.
+    #[must_use]
+    pub fn tls(mut self, serves: Serves) -> OriginBuilder {
+        self.tls = Some(serves);
+        self
+    }
+
     /// Do not fail the test for malformed requests; [`Origin::malformed`] has them.
     #[must_use]
     pub fn lenient(mut self) -> OriginBuilder {
@@ -115,7 +124,7 @@ impl OriginBuilder {
     /// When its address cannot be listened on.
     #[must_use]
     pub fn start(self) -> Origin {
-        let OriginBuilder { name, place, scripts, at_accept, lenient } = self;
+        let OriginBuilder { name, place, scripts, at_accept, lenient, tls } = self;
         let (listening, place) =
             listen(&place).unwrap_or_else(|error| panic!("origin {name} cannot listen on {place:?}: {error}"));
         let log = Log {
@@ -124,6 +133,7 @@ impl OriginBuilder {
             probes: Vec::new(),
             ends: Vec::new(),
             twins: Vec::new(),
+            handshakes: Vec::new(),
             malformed: Vec::new(),
         };
         let shared = Arc::new(Shared {
@@ -131,6 +141,7 @@ impl OriginBuilder {
             scripts,
             at_accept,
             lenient,
+            tls,
             stopped: AtomicBool::new(false),
             log: Mutex::new(log),
             changed: Condvar::new(),
@@ -172,7 +183,7 @@ fn accept(shared: &Arc<Shared>, listening: &Listening) {
         let connection = log.ends.len();
         drop(log);
         let shared = shared.clone();
-        std::thread::spawn(move || Serving { shared, connection, wire: Buffered::new(stream) }.run());
+        std::thread::spawn(move || Serving::begin(shared, connection, stream));
     }
 }
 
@@ -187,6 +198,7 @@ impl Origin {
             scripts: HashMap::new(),
             at_accept: Vec::new(),
             lenient: false,
+            tls: None,
         }
     }
 
@@ -237,6 +249,12 @@ impl Origin {
         self.shared.wait(&format!("{count} request heads"), enough)
     }
 
+    /// The TLS handshakes so far: what each agreed on, or how it failed.
+    #[must_use]
+    pub fn handshakes(&self) -> Vec<Result<Agreed, String>> {
+        self.shared.log().handshakes.clone()
+    }
+
     /// The number of connections so far.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -271,7 +289,7 @@ impl Origin {
     /// Ends all connections with a reset, and keeps listening.
     pub fn reset_connections(&self) {
         for twin in &mut self.shared.log().twins {
-            if let Some(stream) = twin.take() {
+            if let Some(mut stream) = twin.take() {
                 stream.shutdown(Shutdown::Both);
             }
         }

@@ -10,6 +10,7 @@ use crate::echo;
 use crate::origin::{Health, PROBE, Received};
 use crate::script::Step;
 use crate::stream::{Buffered, End, Stream};
+use crate::tls::{Agreed, Serves};
 use crate::wait::PATIENCE;
 use crate::wire::{Body, Request};
 
@@ -19,6 +20,7 @@ pub(crate) struct Shared {
     pub(crate) scripts: HashMap<String, Vec<Step>>,
     pub(crate) at_accept: Vec<Step>,
     pub(crate) lenient: bool,
+    pub(crate) tls: Option<Serves>,
     pub(crate) stopped: AtomicBool,
     pub(crate) log: Mutex<Log>,
     pub(crate) changed: Condvar,
@@ -32,6 +34,8 @@ pub(crate) struct Log {
     /// How each connection ended, in the order they were accepted.
     pub(crate) ends: Vec<Option<End>>,
     pub(crate) twins: Vec<Option<Stream>>,
+    /// What each handshake agreed on, or how it failed.
+    pub(crate) handshakes: Vec<Result<Agreed, String>>,
     pub(crate) malformed: Vec<String>,
 }
 
@@ -90,7 +94,34 @@ enum Left {
 }
 
 impl Serving {
-    pub(crate) fn run(mut self) {
+    /// Serves a connection that was just accepted.
+    pub(crate) fn begin(shared: Arc<Shared>, connection: usize, stream: Stream) {
+        let (stream, agreed) = match (&shared.tls, stream) {
+            (Some(tls), Stream::Tcp(socket)) => match tls.accept(socket) {
+                Ok(secured) => {
+                    let agreed = secured.agreed();
+                    (Stream::Tls(Box::new(secured)), Some(agreed))
+                }
+                Err(error) => {
+                    shared.change(|log| {
+                        log.handshakes.push(Err(error.to_string()));
+                        log.twins.get_mut(connection - 1).and_then(Option::take);
+                        if let Some(slot) = log.ends.get_mut(connection - 1) {
+                            *slot = Some(End::Malformed(format!("no handshake: {error}")));
+                        }
+                    });
+                    return;
+                }
+            },
+            (_, stream) => (stream, None),
+        };
+        if let Some(agreed) = agreed {
+            shared.change(|log| log.handshakes.push(Ok(agreed)));
+        }
+        Serving { shared, connection, wire: Buffered::new(stream) }.run();
+    }
+
+    fn run(mut self) {
         let at_accept = self.shared.at_accept.clone();
         let mut left = self.steps(&at_accept, None);
         let mut number = 0;

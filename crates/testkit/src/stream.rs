@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
+use crate::tls::Secured;
 use crate::wait::PATIENCE;
 
 /// A connected socket.
@@ -17,6 +18,8 @@ pub enum Stream {
     Tcp(TcpStream),
     /// On this machine.
     Unix(UnixStream),
+    /// TLS over IP.
+    Tls(Box<Secured>),
 }
 
 /// How reading came to an end.
@@ -72,6 +75,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => SockRef::from(stream),
             Stream::Unix(stream) => SockRef::from(stream),
+            Stream::Tls(secured) => SockRef::from(&secured.socket),
         }
     }
 
@@ -80,12 +84,16 @@ impl Stream {
         Ok(match self {
             Stream::Tcp(stream) => Stream::Tcp(stream.try_clone()?),
             Stream::Unix(stream) => Stream::Unix(stream.try_clone()?),
+            Stream::Tls(secured) => Stream::Tcp(secured.socket.try_clone()?),
         })
     }
 
     /// Ends one or both directions.
-    pub(crate) fn shutdown(&self, how: Shutdown) {
-        let _ = self.socket().shutdown(how);
+    pub(crate) fn shutdown(&mut self, how: Shutdown) {
+        match self {
+            Stream::Tls(secured) if how == Shutdown::Write => secured.finish(),
+            _ => drop(self.socket().shutdown(how)),
+        }
     }
 
     /// Closes it with a reset in place of an orderly end.
@@ -108,6 +116,7 @@ impl Stream {
         let read = match self {
             Stream::Tcp(stream) => stream.read(into),
             Stream::Unix(stream) => stream.read(into),
+            Stream::Tls(secured) => secured.read(into),
         };
         match read {
             Ok(0) => Err(End::Closed),
@@ -121,6 +130,7 @@ impl Stream {
         let written = match self {
             Stream::Tcp(stream) => stream.write_all(bytes),
             Stream::Unix(stream) => stream.write_all(bytes),
+            Stream::Tls(secured) => secured.write_all(bytes),
         };
         written.map_err(|error| end_of(&error))
     }
@@ -129,6 +139,8 @@ impl Stream {
 fn end_of(error: &io::Error) -> End {
     match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => End::TimedOut,
+        // RFC 8446 section 6.1
+        ErrorKind::UnexpectedEof => End::Malformed("closed without a close_notify".to_owned()),
         _ => End::Reset,
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use headworks_balance::{Algorithm, Keyring, hash64};
 use headworks_model::action::{Action, Forward, Scheme};
 use headworks_model::config::Config;
-use headworks_model::listener::{Listener, ListenerProtocol};
+use headworks_model::listener::{CertificateRef, Listener, ListenerProtocol};
 use headworks_model::load_balancer::{LoadBalancer, LoadBalancerKind};
 use headworks_model::primitive::Name;
 use headworks_model::rule::Rule;
@@ -19,6 +19,9 @@ use super::plan::{
 };
 use crate::observe::access_log::{self, LogTarget};
 use crate::observe::counters::{Count, ListenerCounters};
+use crate::tls::listener::TlsListener;
+use crate::tls::ticket::Tickets;
+use crate::tls::vault::Vault;
 use crate::upstream::group::GroupShared;
 
 /// Something in a valid configuration that cannot be run.
@@ -64,8 +67,13 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
         }
         for (name, listener) in &balancer.listeners {
             let at = format!("{at}.listeners.{name}");
-            if listener.protocol != ListenerProtocol::Http && balancer.kind == LoadBalancerKind::Application {
-                no(format!("{at}.protocol"), "a protocol other than http");
+            if listener.http3 {
+                no(format!("{at}.http3"), "HTTP/3");
+            }
+            for (i, certificate) in listener.certificates.iter().enumerate() {
+                if let CertificateRef::Acme(_) = certificate {
+                    no(format!("{at}.certificates[{i}]"), "a certificate issued by ACME");
+                }
             }
             if listener.network_acl.is_some() {
                 no(format!("{at}.network_acl"), "a network ACL");
@@ -106,6 +114,7 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
 /// What stands in the way of running a configuration, as far as that can be told without touching the machine.
 pub fn validate(config: &Config) -> Vec<CannotRun> {
     let mut found = unserved(config);
+    Vault::default().load(config, &mut found);
     for (balancer, name, listener) in
         config.load_balancers.iter().flat_map(|(b, lb)| lb.listeners.iter().map(move |(n, l)| (b, n, l)))
     {
@@ -161,6 +170,8 @@ pub(crate) struct Context<'a> {
     pub(crate) ports: &'a HashMap<ListenerKey, u16>,
     pub(crate) before: Option<&'a Plan>,
     pub(crate) keyring: Arc<Keyring>,
+    pub(crate) vault: &'a Vault,
+    pub(crate) tickets: &'a Tickets,
     pub(crate) workers: usize,
 }
 
@@ -263,6 +274,10 @@ impl ListenerPart<'_> {
             || Arc::new((0..context.workers).map(|_| ListenerCounters::default()).collect()),
             |before| before.counters.clone(),
         );
+        let terms = context.vault.terms(&key, context.tickets).transpose();
+        let terms = terms.map_err(|error| {
+            vec![CannotRun { path: format!("{at}.certificates"), what: format!("cannot be used ({error})") }]
+        })?;
         let hash = hash64(LABEL_SEED, key.load_balancer.as_bytes());
         Ok(ListenerPlan {
             label: format!("app/{}/{hash:016x}", key.load_balancer),
@@ -282,6 +297,8 @@ impl ListenerPart<'_> {
             host_port: (!balancer.preserve_host_header && port != default_port)
                 .then(|| format!(":{port}").into_bytes()),
             forwarded_lines: format!("X-Forwarded-Proto: {scheme_text}\r\nX-Forwarded-Port: {port}\r\n").into_bytes(),
+            tls: terms.map(|terms| Arc::new(TlsListener::new(terms))),
+            tells_cipher: balancer.tls_version_and_cipher_headers,
             log,
             table,
             earlier_hits: earlier_hits(before, &rules),

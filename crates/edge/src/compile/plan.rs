@@ -11,6 +11,7 @@ use headworks_route::{CompiledTransforms, Table};
 
 use crate::observe::access_log::LogTarget;
 use crate::observe::counters::{Count, ListenerCounters};
+use crate::tls::listener::TlsListener;
 use crate::upstream::group::GroupShared;
 
 /// Everything that workers run, swapped as one.
@@ -48,6 +49,10 @@ pub(crate) struct ListenerPlan {
     pub(crate) host_port: Option<Vec<u8>>,
     /// `X-Forwarded-Proto` and `X-Forwarded-Port` as whole lines.
     pub(crate) forwarded_lines: Vec<u8>,
+    /// What clients are met with, where TLS is spoken.
+    pub(crate) tls: Option<Arc<TlsListener>>,
+    /// Targets are told version and cipher of the client's connection (H6).
+    pub(crate) tells_cipher: bool,
     pub(crate) log: Option<LogTarget>,
     pub(crate) table: Table,
     pub(crate) rules: Vec<RulePlan>,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use headworks_message::{Framing, RequestView, Tier};
 use headworks_model::load_balancer::DesyncMitigation;
 
-use super::codec::link::{Client, Link, Stopped};
+use super::codec::link::{Client, Goodbye, Link, Stopped};
 use crate::compile::plan::RulePlan;
 use crate::listen::slot::{ListenerSlot, ListenerTable};
 use crate::observe::log_line::Context;
@@ -17,6 +17,7 @@ use crate::runtime::clock::ticks;
 use crate::runtime::deadline::Timer;
 use crate::runtime::pool::Scratch;
 use crate::runtime::worker::Worker;
+use crate::tls::session::Session;
 
 /// What becomes of the connection after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,8 @@ pub(crate) struct Peer {
     id: u64,
     /// Tick after which the connection is not kept open any more (H1).
     pub(crate) expires: u32,
+    /// What the TLS handshake agreed on, if there was one.
+    pub(crate) session: Option<Box<Session>>,
 }
 
 /// Counts a connection as open while it lives, so that a worker that drains waits for it.
@@ -94,7 +97,13 @@ impl Drop for Open {
 
 impl<C: Client> Connection<C> {
     /// Takes a connection in. In a box: a task's arguments would be kept twice.
-    pub(crate) fn open(stream: C, peer: SocketAddr, slot: Rc<ListenerSlot>, worker: Rc<Worker>) -> Box<Connection<C>> {
+    pub(crate) fn open(
+        stream: C,
+        peer: SocketAddr,
+        slot: Rc<ListenerSlot>,
+        worker: Rc<Worker>,
+        session: Option<Box<Session>>,
+    ) -> Box<Connection<C>> {
         let plan = &slot.table().plan;
         let peer = Peer {
             address: peer,
@@ -102,6 +111,7 @@ impl<C: Client> Connection<C> {
             logged: peer.to_string().into(),
             id: worker.random.next(),
             expires: worker.clock.tick().saturating_add(ticks(plan.client_keep_alive)),
+            session,
         };
         let open = Some(Open::new(&slot, &worker));
         Connection::assemble(stream, Rc::new(peer), slot, worker, open)
@@ -250,6 +260,7 @@ impl<C: Client> Connection<C> {
             json_names: &table.plan.json_names,
             client: &self.peer.logged,
             scheme: table.plan.scheme_text(),
+            session: self.peer.session.as_deref(),
             port: table.plan.port,
             rule: if record.routed { &table.plan.rule(record.rule).label } else { "-" },
             ended,
@@ -262,6 +273,7 @@ impl<C: Client> Connection<C> {
     /// Ends the connection as [`Connection::ending`] says.
     pub(crate) async fn close(mut self: Box<Self>) {
         match self.ending {
+            Ending::Plain if C::GOODBYE == Goodbye::Said => self.client.shutdown(&mut self.timer, LINGER).await,
             Ending::Plain => {}
             Ending::Reset => self.client.stream.reset_on_close(),
             Ending::Lingering => {

@@ -12,8 +12,9 @@ pub(crate) mod respond;
 use self::codec::link::Client;
 use self::connection::{After, Connection};
 use crate::compile::plan::ActionPlan;
-use crate::error::ProxyError;
+use crate::error::{Kind, ProxyError};
 use crate::runtime::pool::Scratch;
+use crate::runtime::socket::Socket;
 
 /// Serves one client connection until it ends.
 pub(crate) async fn serve<C: Client>(mut connection: Box<Connection<C>>) {
@@ -35,6 +36,22 @@ pub(crate) async fn serve<C: Client>(mut connection: Box<Connection<C>>) {
             break;
         }
     }
+    connection.close().await;
+}
+
+/// Answers a client that speaks plain HTTP where TLS is spoken.
+pub(crate) async fn refuse_plain(mut connection: Box<Connection<Socket>>) {
+    let mut scratch = connection.worker.pool.scratch();
+    scratch.record.clear();
+    respond::error(&mut connection, &mut scratch, Kind::PlainHttp.into()).await;
+    connection.finish_record(&mut scratch);
+    connection.worker.pool.give_scratch(scratch);
+    connection.close().await;
+}
+
+/// Serves a client that has agreed on HTTP/2 in its handshake.
+pub(crate) async fn serve_http2<C: Client>(mut connection: Box<Connection<C>>) {
+    h2::serve(&mut connection).await;
     connection.close().await;
 }
 

@@ -10,6 +10,7 @@ use crate::l7;
 use crate::l7::connection::Connection;
 use crate::runtime::socket::{Acceptor, Socket};
 use crate::runtime::worker::Worker;
+use crate::tls;
 
 /// Pause after an accept that failed for want of descriptors or memory: trying at once would only burn the processor.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -40,7 +41,12 @@ pub(crate) async fn run(listener: Acceptor, slot: Rc<ListenerSlot>, worker: Rc<W
 
 fn spawn(stream: Socket, peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) {
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let connection = Connection::open(stream, peer, slot.clone(), worker.clone());
+    let tls = slot.table().plan.tls.clone();
+    if let Some(tls) = tls {
+        tokio::task::spawn_local(tls::accept::serve(stream, peer, slot.clone(), worker.clone(), tls));
+        return;
+    }
+    let connection = Connection::open(stream, peer, slot.clone(), worker.clone(), None);
     tokio::task::spawn_local(l7::serve(connection));
 }
 

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::histogram::Histogram;
+use crate::tls::failure::Failure;
+use crate::tls::session::Session;
 
 /// A counter or gauge that exactly one thread writes: an addition is a load and a store, no locked instruction.
 #[derive(Default)]
@@ -71,6 +73,50 @@ pub(crate) struct ListenerCounters {
     pub(crate) redirect_too_long: Count,
     pub(crate) upgrades: Count,
     pub(crate) access_log_dropped: Count,
+    pub(crate) tls: TlsCounters,
+}
+
+/// One worker's counters of one listener's handshakes.
+#[derive(Default)]
+pub(crate) struct TlsCounters {
+    pub(crate) under_way: Count,
+    full: [Count; 2],
+    resumed: [Count; 2],
+    /// In the order of [`Failure::ALL`].
+    failures: [Count; Failure::ALL.len()],
+}
+
+impl TlsCounters {
+    const VERSIONS: [&'static str; 2] = ["TLSv1.2", "TLSv1.3"];
+
+    pub(crate) fn succeeded(&self, session: &Session) {
+        let counts = if session.resumed { &self.resumed } else { &self.full };
+        let count = counts.iter().zip(Self::VERSIONS).find(|(_, version)| *version == session.version);
+        if let Some((count, _)) = count {
+            count.add(1);
+        }
+    }
+
+    pub(crate) fn failed(&self, failure: Failure) {
+        if let Some(count) = self.failures.get(failure as usize) {
+            count.add(1);
+        }
+    }
+
+    /// (version, whether resumed, count)
+    pub(crate) fn successes(&self) -> impl Iterator<Item = (&'static str, bool, u64)> {
+        let of = |counts: &[Count; 2], resumed| {
+            std::array::from_fn::<_, 2, _>(|i| {
+                (Self::VERSIONS.get(i).copied().unwrap_or("-"), resumed, counts.get(i).map_or(0, Count::read))
+            })
+        };
+        of(&self.full, false).into_iter().chain(of(&self.resumed, true))
+    }
+
+    /// (reason, count)
+    pub(crate) fn failures(&self) -> impl Iterator<Item = (Failure, u64)> {
+        Failure::ALL.into_iter().zip(&self.failures).map(|(failure, count)| (failure, count.read()))
+    }
 }
 
 /// One worker's counters of one target.

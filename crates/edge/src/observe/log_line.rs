@@ -9,6 +9,7 @@ use headworks_message::{Reason, Tier, find_unquotable};
 
 use super::record::Record;
 use super::time::{Anchor, Stamps};
+use crate::tls::session::Session;
 
 /// What a line says besides the record.
 pub(crate) struct Context<'a> {
@@ -19,6 +20,8 @@ pub(crate) struct Context<'a> {
     /// The client's address with its port.
     pub(crate) client: &'a str,
     pub(crate) scheme: &'a str,
+    /// What the client's TLS handshake agreed on.
+    pub(crate) session: Option<&'a Session>,
     pub(crate) port: u16,
     pub(crate) rule: &'a str,
     pub(crate) ended: Instant,
@@ -137,7 +140,12 @@ impl Line<'_> {
         let (record, context) = (self.record, self.context);
         let ended = Some(context.ended);
         let target = record.chosen.as_ref();
-        self.text(if record.upgraded { "ws " } else { "http " });
+        self.text(match (record.upgraded, context.session) {
+            (false, None) => "http ",
+            (false, Some(_)) => "https ",
+            (true, None) => "ws ",
+            (true, Some(_)) => "wss ",
+        });
         let at = self.anchor.unix(context.ended);
         self.stamps.iso(at, self.out);
         self.out.push(b' ');
@@ -167,7 +175,16 @@ impl Line<'_> {
         self.request_line();
         self.text("\" ");
         self.quoted(record.agent(), "-");
-        self.text(" - - ");
+        match context.session {
+            None => self.text(" - - "),
+            Some(session) => {
+                self.out.push(b' ');
+                self.text(session.cipher);
+                self.out.push(b' ');
+                self.text(session.version);
+                self.out.push(b' ');
+            }
+        }
         match &record.group {
             Some(group) => {
                 self.text("targetgroup/");
@@ -178,10 +195,20 @@ impl Line<'_> {
         self.out.push(b' ');
         self.quoted(record.trace(), "-");
         self.out.push(b' ');
-        let host = record.host();
-        let domain = host.get(..headworks_message::request::host_length(host)).unwrap_or(host);
-        self.quoted(domain, "-");
-        self.text(" \"-\" ");
+        match context.session {
+            None => {
+                let host = record.host();
+                let domain = host.get(..headworks_message::request::host_length(host)).unwrap_or(host);
+                self.quoted(domain, "-");
+                self.text(" \"-\" ");
+            }
+            Some(session) => {
+                self.quoted(session.server_name.as_deref().unwrap_or_default().as_bytes(), "-");
+                self.text(" \"");
+                self.text(if session.resumed { "session-reused" } else { &session.certificate });
+                self.text("\" ");
+            }
+        }
         match record.rule {
             Some(rule) => self.number(rule as u64 + 1),
             None => self.text(if record.started.is_some() && record.routed_or_answered() { "0" } else { "-1" }),
@@ -275,6 +302,13 @@ impl Line<'_> {
             self.text(",\"version\":\"");
             self.text(record.version_text);
             self.out.push(b'"');
+        }
+        if let Some(session) = context.session {
+            self.json_text(",\"tls_version\":\"", session.version.as_bytes());
+            self.json_text(",\"tls_cipher\":\"", session.cipher.as_bytes());
+            self.text(if session.resumed { ",\"tls_resumed\":true" } else { ",\"tls_resumed\":false" });
+            self.json_text(",\"certificate\":\"", session.certificate.as_bytes());
+            self.json_optional(",\"server_name\":\"", session.server_name.as_deref().unwrap_or_default().as_bytes());
         }
         self.text(",\"rule\":\"");
         self.text(context.rule);

@@ -1,5 +1,6 @@
 //! The exposition for Prometheus (OpenMetrics text): sums over workers, made when asked for.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use prometheus_client::collector::Collector;
@@ -162,10 +163,43 @@ impl Exposed {
                 hits.counter(&with(&listener_labels(plan), "rule", &rule.label), count)?;
             }
         }
+        self.handshakes(encoder)?;
         let help = "From the whole request head to the last byte of the response";
         let mut latency = begin(encoder, "request_duration_seconds", help, MetricType::Histogram)?;
         for plan in listeners() {
             latency.histogram(&listener_labels(plan), plan.counters.iter().map(|c| &c.latency))?;
+        }
+        Ok(())
+    }
+
+    fn handshakes(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let listeners = || self.view.plan.iter().flat_map(|plan| plan.listeners.iter().filter(|l| l.tls.is_some()));
+        let help = "TLS handshakes by version and by whether a session was resumed";
+        let mut done = begin(encoder, "tls_handshakes", help, MetricType::Counter)?;
+        for plan in listeners() {
+            let mut sums: BTreeMap<(&str, bool), u64> = BTreeMap::new();
+            for (version, resumed, count) in plan.counters.iter().flat_map(|c| c.tls.successes()) {
+                *sums.entry((version, resumed)).or_default() += count;
+            }
+            for ((version, resumed), count) in sums {
+                let labels = with(&with(&listener_labels(plan), "version", &version), "resumed", &resumed);
+                done.counter(&labels, count)?;
+            }
+        }
+        let mut failed = begin(encoder, "tls_handshake_failures", "TLS handshakes that failed", MetricType::Counter)?;
+        for plan in listeners() {
+            let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+            for (failure, count) in plan.counters.iter().flat_map(|c| c.tls.failures()) {
+                *sums.entry(failure.as_str()).or_default() += count;
+            }
+            for (reason, count) in sums {
+                failed.counter(&with(&listener_labels(plan), "reason", &reason), count)?;
+            }
+        }
+        let help = "TLS handshakes under way";
+        let mut under_way = begin(encoder, "tls_handshakes_in_flight", help, MetricType::Gauge)?;
+        for plan in listeners() {
+            under_way.gauge(&listener_labels(plan), total(&plan.counters, |c| &c.tls.under_way) as f64)?;
         }
         Ok(())
     }

@@ -94,10 +94,17 @@ impl Socket {
     /// # Errors
     /// Those of the socket.
     pub(crate) fn poll_peek(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut byte = [0; 1];
+        self.poll_peek_into(&mut [0; 1], cx)
+    }
+
+    /// Copies what can be read, as far as it fits, without taking it: 0 at the end of the stream.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub(crate) fn poll_peek_into(&self, into: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         loop {
             let mut ready = ready!(self.0.poll_read_ready(cx))?;
-            match rustix::net::recv(ready.get_inner(), &mut byte, RecvFlags::PEEK) {
+            match rustix::net::recv(ready.get_inner(), &mut *into, RecvFlags::PEEK) {
                 Err(Errno::AGAIN) => ready.clear_ready(),
                 Err(Errno::INTR) => {}
                 peeked => return Poll::Ready(peeked.map(|(_, n)| n).map_err(io::Error::from)),

@@ -19,6 +19,7 @@ use crate::compile::plan::{ListenerKey, Plan};
 use crate::listen::accept;
 use crate::listen::slot::{ListenerSlot, ListenerTable, Tables};
 use crate::observe::access_log::{Lines, LogWriter};
+use crate::tls::accept::UnderWay;
 use crate::upstream::group::GroupLocal;
 
 /// Idle connections to targets are gone over every so many ticks.
@@ -34,6 +35,7 @@ pub(crate) struct Worker {
     pub(crate) log: RefCell<Lines>,
     /// Client connections open.
     pub(crate) connections: Cell<usize>,
+    pub(crate) handshakes: UnderWay,
     phase: Cell<Phase>,
     tables: RefCell<Option<Rc<Tables>>>,
     slots: RefCell<Vec<Rc<ListenerSlot>>>,
@@ -195,6 +197,7 @@ async fn run(index: usize, log: LogWriter, mut inbox: mpsc::UnboundedReceiver<Co
         random: Random::new(),
         log: RefCell::new(Lines::new(log)),
         connections: Cell::new(0),
+        handshakes: UnderWay::default(),
         phase: Cell::new(Phase::Serving),
         tables: RefCell::new(None),
         slots: RefCell::default(),

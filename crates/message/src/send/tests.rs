@@ -12,6 +12,8 @@ fn bare() -> Outgoing<'static> {
         drop_unusual_names: false,
         forwarded_for: ForwardedFor::Remove,
         forwarded_lines: b"",
+        certificate_lines: &[],
+        cipher_lines: None,
         trace: FRESH,
         upgrade: false,
         trailers: false,
@@ -328,4 +330,42 @@ fn interim_answers_and_switches() {
     let switch = "HTTP/1.1 101 Switching Protocols|Upgrade: websocket|Connection: Upgrade|Sec-WebSocket-Accept: x";
     let expected = "HTTP/1.1 101 Switching Protocols|Upgrade: websocket|Sec-WebSocket-Accept: x|Connection: Upgrade";
     answer(switch, &to(Version::Http11, false, Reframe::Keep), expected);
+}
+
+/// S4: what only we may say of a client's certificate, in any spelling that a target could take for it.
+#[test]
+fn fields_of_client_certificates_never_come_from_clients() {
+    for name in [
+        "X-Amzn-Mtls-Clientcert",
+        "x-amzn-mtls-clientcert",
+        "X-Amzn-Mtls-Clientcert-Leaf",
+        "X-Amzn-Mtls-Clientcert-Serial-Number",
+        "X-AMZN-MTLS-ANYTHING",
+        "X_Amzn_Mtls_Clientcert",
+        "x-amzn_mtls-clientcert_subject",
+        "X.Amzn.Mtls.Clientcert-Issuer",
+    ] {
+        fields(&format!("A: b|{name}: x|C: d"), "A: b|C: d");
+        let named = format!("GET / HTTP/1.1|Host: a|{name}: x");
+        let ours = Outgoing { certificate_lines: b"X-Amzn-Mtls-Clientcert: ours\r\n", ..bare() };
+        check(&named, &ours, "GET / HTTP/1.1|Host: a|X-Amzn-Mtls-Clientcert: ours");
+        // nor do rules see them
+        let bytes = format!("{named}||").replace('|', "\r\n");
+        let mut head = RequestHead::default();
+        assert_eq!(parser::parse(bytes.as_bytes(), &mut head), Ok(parser::Parsed::Complete));
+        let seen = RequestView { bytes: bytes.as_bytes(), head: &head };
+        assert_eq!(seen.fields().map(|(name, _)| name).collect::<Vec<_>>(), [b"Host"], "{name}");
+    }
+    fields("X-Amzn-Mtl: x|X-Amzn-Mtlsclientcert: y", "X-Amzn-Mtl: x|X-Amzn-Mtlsclientcert: y");
+}
+
+/// H6: fields of version and cipher are ours when we tell them, and else the client's.
+#[test]
+fn fields_of_version_and_cipher() {
+    let received = "GET / HTTP/1.1|Host: a|X-Amzn-Tls-Version: x|x_amzn_tls_cipher_suite: y|X-Amzn-Tls-Other: z";
+    check(received, &bare(), received);
+    let none = Outgoing { cipher_lines: Some(b""), ..bare() };
+    check(received, &none, "GET / HTTP/1.1|Host: a|X-Amzn-Tls-Other: z");
+    let told = Outgoing { cipher_lines: Some(b"x-amzn-tls-version: TLSv1.3\r\n"), ..bare() };
+    check(received, &told, "GET / HTTP/1.1|Host: a|X-Amzn-Tls-Other: z|x-amzn-tls-version: TLSv1.3");
 }

@@ -16,6 +16,7 @@ mod mixing;
 mod observability;
 mod rules;
 mod stickiness;
+mod tls;
 mod upgrade;
 mod yaml_cases;
 

@@ -111,7 +111,15 @@ impl Flow {
                 return Poll::Ready(Ok(()));
             } else {
                 self.waits_for_source = true;
-                let n = ready!(from.poll_fill(pool, cx)).map_err(|_| Broken::Source)?;
+                let filled = from.poll_fill(pool, cx);
+                if filled.is_pending() {
+                    // what TLS could not write yet must not wait for what the source says next
+                    let flushed = Pin::new(&mut *to).poll_flush(cx);
+                    if let Poll::Ready(Err(_)) = flushed {
+                        return Poll::Ready(Err(Broken::Destination));
+                    }
+                }
+                let n = ready!(filled).map_err(|_| Broken::Source)?;
                 self.waits_for_source = false;
                 self.moved = true;
                 if n == 0 {

@@ -16,6 +16,9 @@ use crate::runtime::socket::Socket;
 
 /// A client's connection: TCP, or whatever is terminated on top of it.
 pub(crate) trait Client: AsyncRead + AsyncWrite + Unpin {
+    /// Whether an orderly end has to be said.
+    const GOODBYE: Goodbye;
+
     /// Looks at what can be read without taking it: 0 when the client has said its last.
     fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>>;
 
@@ -43,7 +46,18 @@ pub(crate) trait Client: AsyncRead + AsyncWrite + Unpin {
     }
 }
 
+/// How a connection that is over ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goodbye {
+    /// Closing it says it.
+    Closing,
+    /// By words of its own, before it is closed.
+    Said,
+}
+
 impl Client for Socket {
+    const GOODBYE: Goodbye = Goodbye::Closing;
+
     fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         Socket::poll_peek(self, cx)
     }

@@ -222,6 +222,8 @@ fn write_head<C: Client>(
             XffHeaderProcessing::Remove => ForwardedFor::Remove,
         },
         forwarded_lines: &plan.forwarded_lines,
+        certificate_lines: connection.peer.session.as_ref().map_or(&[], |session| &session.certificate_lines),
+        cipher_lines: plan.tells_cipher.then(|| connection.peer.session.as_ref().map_or(&[][..], |s| &s.cipher_lines)),
         trace: &trace,
         upgrade: view.head.version == Version::Http11,
         trailers,

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::l7::codec::frames::{Incoming, Outgoing, closed, failed, reset};
-use crate::l7::codec::link::Client;
+use crate::l7::codec::link::{Client, Goodbye};
 use crate::l7::codec::translate;
 
 /// One stream.
@@ -62,6 +62,8 @@ impl AsyncWrite for Stream {
 
 impl Client for Stream {
     const IS_STREAM: bool = true;
+    /// Its last frame says it.
+    const GOODBYE: Goodbye = Goodbye::Closing;
 
     /// A stream whose request has ended is no client that has gone: only a reset says that.
     fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {

@@ -14,6 +14,9 @@ use crate::error::{Kind, ProxyError};
 use crate::listen::slot::ListenerTable;
 use crate::runtime::pool::Scratch;
 
+/// What a client is told that speaks plain HTTP where TLS is spoken.
+const PLAIN_HTTP: &[u8] = b"A plain HTTP request was sent to a port that speaks HTTPS.\n";
+
 /// Answers a request that no target answered. Where the client already has a part of a response, or is gone, nothing is
 /// sent.
 pub(crate) async fn error<C: Client>(
@@ -37,7 +40,12 @@ pub(crate) async fn error<C: Client>(
             connection.ending = Ending::Reset;
             return After::Close;
         }
-        Kind::ClientTimeout | Kind::BodyTruncated | Kind::BodyMalformed | Kind::Refused(_) | Kind::Desync => {
+        Kind::ClientTimeout
+        | Kind::BodyTruncated
+        | Kind::BodyMalformed
+        | Kind::Refused(_)
+        | Kind::Desync
+        | Kind::PlainHttp => {
             scratch.request.connection.keep_alive = false;
         }
         _ => {}
@@ -45,8 +53,13 @@ pub(crate) async fn error<C: Client>(
     if kind == Kind::RedirectTooLong {
         connection.slot.counters().redirect_too_long.add(1);
     }
-    let page = own::page(scratch.record.status);
-    let answer = Own { content_type: Some("text/html; charset=utf-8"), body: &page, ..Own::new(scratch.record.status) };
+    let status = scratch.record.status;
+    if kind == Kind::PlainHttp {
+        let answer = Own { content_type: Some("text/plain; charset=utf-8"), body: PLAIN_HTTP, ..Own::new(status) };
+        return send(connection, scratch, &answer).await;
+    }
+    let page = own::page(status);
+    let answer = Own { content_type: Some("text/html; charset=utf-8"), body: &page, ..Own::new(status) };
     send(connection, scratch, &answer).await
 }
 

@@ -1,0 +1,145 @@
+//! A certificate with its key, ready to be shown: read from files, checked to fit together.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use headworks_model::certificate as declared;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+
+use super::choice::Rank;
+use super::policy;
+use super::x509::Parsed;
+
+/// A certificate, its chain, its key.
+#[derive(Debug)]
+pub(crate) struct Certificate {
+    /// The name of the resource, as logs say it.
+    pub(crate) name: Arc<str>,
+    pub(crate) key: Arc<CertifiedKey>,
+    /// The DNS names it is for.
+    pub(crate) names: Vec<String>,
+    pub(crate) rank: Rank,
+}
+
+/// The key of a resource whose file is at fault, and what is wrong with it.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(crate) key: &'static str,
+    pub(crate) problem: Problem,
+}
+
+/// What is wrong with a file.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    Unreadable(io::Error),
+    /// Nothing of the kind is in it.
+    Empty(&'static str),
+    NotPem(pem::Error),
+    /// What is in it is not what it says.
+    Malformed(&'static str),
+    Expired(String),
+    /// The key is of a kind that cannot sign here.
+    Unsupported(rustls::Error),
+    /// The key is another certificate's.
+    Mismatch,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Problem::Unreadable(error) => write!(f, "cannot be read ({error})"),
+            Problem::Empty(what) => write!(f, "has no {what} in it"),
+            Problem::NotPem(error) => write!(f, "is not PEM ({error})"),
+            Problem::Malformed(what) => write!(f, "has something in it that is no {what}"),
+            Problem::Expired(when) => write!(f, "has a certificate that expired at {when}"),
+            Problem::Unsupported(error) => write!(f, "has a private key that cannot be used ({error})"),
+            Problem::Mismatch => f.write_str("has a private key that does not fit the certificate"),
+        }
+    }
+}
+
+impl Problem {
+    pub(super) fn at(self, key: &'static str) -> Fault {
+        Fault { key, problem: self }
+    }
+
+    fn of_pem(error: pem::Error, what: &'static str) -> Problem {
+        match error {
+            pem::Error::Io(error) => Problem::Unreadable(error),
+            pem::Error::NoItemsFound => Problem::Empty(what),
+            error => Problem::NotPem(error),
+        }
+    }
+}
+
+/// Reads every item of one kind from a PEM file; there is at least one.
+pub(super) fn read_all<T: PemObject>(path: &Path, what: &'static str) -> Result<Vec<T>, Problem> {
+    let bytes = fs::read(path).map_err(Problem::Unreadable)?;
+    let items: Result<Vec<T>, _> = T::pem_slice_iter(&bytes).collect();
+    let items = items.map_err(|error| Problem::of_pem(error, what))?;
+    if items.is_empty() { Err(Problem::Empty(what)) } else { Ok(items) }
+}
+
+fn unix_now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+}
+
+impl Certificate {
+    /// Reads the files of a declared certificate.
+    ///
+    /// # Errors
+    /// With the key of the resource whose file is at fault.
+    pub(crate) fn read(name: &str, declared: &declared::Certificate) -> Result<Certificate, Fault> {
+        let chain: Vec<CertificateDer<'static>> =
+            read_all(&declared.certificate, "certificate").map_err(|problem| problem.at("certificate"))?;
+        let key = fs::read(&declared.key)
+            .map_err(Problem::Unreadable)
+            .and_then(|pem| PrivateKeyDer::from_pem_slice(&pem).map_err(|error| Problem::of_pem(error, "private key")))
+            .map_err(|problem| problem.at("key"))?;
+        let ocsp = declared.ocsp.as_ref().map(fs::read).transpose();
+        let ocsp = ocsp.map_err(|error| Problem::Unreadable(error).at("ocsp"))?;
+        // DER: a sequence
+        if ocsp.as_ref().is_some_and(|der| der.first() != Some(&0x30)) {
+            return Err(Problem::Malformed("DER of an OCSP response").at("ocsp"));
+        }
+        Certificate::new(name, chain, key, ocsp)
+    }
+
+    /// Of what has been read or issued.
+    ///
+    /// # Errors
+    /// With the key of the resource that is at fault.
+    pub(crate) fn new(
+        name: &str,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        ocsp: Option<Vec<u8>>,
+    ) -> Result<Certificate, Fault> {
+        let parsed: Option<Vec<Parsed<'_>>> = chain.iter().map(|der| Parsed::read(der)).collect();
+        let parsed = parsed.ok_or_else(|| Problem::Malformed("certificate").at("certificate"))?;
+        let Some(leaf) = parsed.first() else { return Err(Problem::Empty("certificate").at("certificate")) };
+        let now = unix_now();
+        if let Some(expired) = parsed.iter().find(|certificate| certificate.not_after() < now) {
+            return Err(Problem::Expired(expired.not_after_text()).at("certificate"));
+        }
+        let (names, rank) = (leaf.names(), leaf.rank());
+        let key = policy::provider().key_provider.load_private_key(key);
+        let key = key.map_err(|error| Problem::Unsupported(error).at("key"))?;
+        drop(parsed);
+        let mut key = CertifiedKey::new(chain, key);
+        match key.keys_match() {
+            // a key that does not tell its public half cannot be compared
+            Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
+            Err(rustls::Error::InconsistentKeys(_)) => return Err(Problem::Mismatch.at("key")),
+            Err(_) => return Err(Problem::Malformed("certificate of version 3").at("certificate")),
+        }
+        key.ocsp = ocsp;
+        Ok(Certificate { name: name.into(), key: Arc::new(key), names, rank })
+    }
+}

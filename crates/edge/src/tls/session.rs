@@ -1,0 +1,63 @@
+//! What a handshake agreed on: all that logs, header fields and counters say of it.
+
+use std::sync::Arc;
+
+use headworks_message::send::put_field;
+use headworks_model::listener::MutualMode;
+use rustls::{HandshakeKind, ServerConnection};
+
+use super::{client, policy};
+
+/// The protocol that ALPN settled on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// HTTP/1.1, also when the client does not know ALPN.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// What a handshake agreed on.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// `TLSv1.3`
+    pub(crate) version: &'static str,
+    /// By OpenSSL's name.
+    pub(crate) cipher: &'static str,
+    pub(crate) resumed: bool,
+    pub(crate) protocol: Protocol,
+    /// The name the client asked for, if the certificate it was shown is for it.
+    pub(crate) server_name: Option<Box<str>>,
+    /// The name of the certificate it was shown.
+    pub(crate) certificate: Arc<str>,
+    /// Header fields that tell of the client's certificate, as whole lines.
+    pub(crate) certificate_lines: Box<[u8]>,
+    /// Header fields that tell of version and cipher (H6), as whole lines.
+    pub(crate) cipher_lines: Box<[u8]>,
+}
+
+impl Session {
+    /// Of a handshake that is over. `server_name` is the name asked for, if the certificate is for it.
+    pub(crate) fn of(
+        connection: &ServerConnection,
+        mode: MutualMode,
+        certificate: &Arc<str>,
+        server_name: Option<Box<str>>,
+    ) -> Session {
+        let version = policy::version_name(connection.protocol_version());
+        let cipher = policy::cipher_name(connection.negotiated_cipher_suite());
+        let mut cipher_lines = Vec::new();
+        put_field(&mut cipher_lines, b"x-amzn-tls-version", version.as_bytes());
+        put_field(&mut cipher_lines, b"x-amzn-tls-cipher-suite", cipher.as_bytes());
+        Session {
+            version,
+            cipher,
+            resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+            protocol: if connection.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 },
+            server_name,
+            certificate: certificate.clone(),
+            certificate_lines: client::lines(mode, connection.peer_certificates()).into(),
+            cipher_lines: cipher_lines.into(),
+        }
+    }
+}

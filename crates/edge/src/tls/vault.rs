@@ -1,0 +1,153 @@
+//! Everything that TLS has of files: read when a configuration is built, looked at again while it runs.
+//!
+//! It lives in the control thread. A configuration that names a file at fault is refused with its place; a file that is
+//! at fault later changes nothing.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use headworks_model::certificate as declared;
+use headworks_model::config::Config;
+use headworks_model::listener::{CertificateRef, Listener, MutualAuthentication};
+use headworks_model::primitive::Name;
+use headworks_model::tls_policy::TlsPolicy;
+
+use super::certificate::{Certificate, Fault};
+use super::client::ClientRule;
+use super::listener::Terms;
+use super::ticket::Tickets;
+use super::watched::{Looked, Watched};
+use crate::compile::build::{self, CannotRun};
+use crate::compile::plan::ListenerKey;
+
+/// What was read, and what it is for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Vault {
+    certificates: BTreeMap<Name, (declared::Certificate, Watched<Certificate>)>,
+    listeners: BTreeMap<ListenerKey, Spec>,
+}
+
+/// What a listener asks for.
+#[derive(Clone, Debug)]
+struct Spec {
+    certificates: Vec<Name>,
+    policy: TlsPolicy,
+    mutual: Option<(MutualAuthentication, Watched<ClientRule>)>,
+}
+
+fn certificate_files(declared: &declared::Certificate) -> Vec<PathBuf> {
+    [Some(&declared.certificate), Some(&declared.key), declared.ocsp.as_ref()].into_iter().flatten().cloned().collect()
+}
+
+fn rule_files(declared: &MutualAuthentication) -> Vec<PathBuf> {
+    [declared.trust_store.as_ref(), declared.crl.as_ref()].into_iter().flatten().cloned().collect()
+}
+
+/// The fault of a file, with its place in the configuration.
+fn placed(at: &str, files: [Option<&PathBuf>; 3], keys: [&str; 3], fault: &Fault) -> CannotRun {
+    let file = keys.iter().position(|key| *key == fault.key).and_then(|i| files.get(i).copied().flatten());
+    let file = file.map(|file| format!("{} ", file.display())).unwrap_or_default();
+    CannotRun { path: format!("{at}.{}", fault.key), what: format!("{file}{}", fault.problem) }
+}
+
+fn certificate_fault(name: &Name, declared: &declared::Certificate, fault: &Fault) -> CannotRun {
+    let files = [Some(&declared.certificate), Some(&declared.key), declared.ocsp.as_ref()];
+    placed(&format!("certificates.{name}"), files, ["certificate", "key", "ocsp"], fault)
+}
+
+fn rule_fault(key: &ListenerKey, declared: &MutualAuthentication, fault: &Fault) -> CannotRun {
+    let at = format!("load_balancers.{}.listeners.{}.mutual_authentication", key.load_balancer, key.listener);
+    placed(&at, [declared.trust_store.as_ref(), declared.crl.as_ref(), None], ["trust_store", "crl", ""], fault)
+}
+
+impl Vault {
+    /// Reads what a configuration names. What is unchanged since is not read again.
+    pub(crate) fn load(&self, config: &Config, errors: &mut Vec<CannotRun>) -> Vault {
+        let mut vault = Vault::default();
+        for (name, declared) in &config.certificates {
+            let kept = self.certificates.get(name).filter(|(before, held)| before == declared && held.is_current());
+            let read = || Watched::new(certificate_files(declared), || Certificate::read(name.as_str(), declared));
+            let held = kept.map_or_else(read, |(_, held)| Ok(held.clone()));
+            match held {
+                Ok(held) => drop(vault.certificates.insert(name.clone(), (declared.clone(), held))),
+                Err(fault) => errors.push(certificate_fault(name, declared, &fault)),
+            }
+        }
+        for (balancer, settings) in &config.load_balancers {
+            for (name, listener) in settings.listeners.iter().filter(|(_, listener)| listener.protocol.is_tls()) {
+                let key = build::key(balancer, name);
+                match self.spec(&key, listener) {
+                    Ok(spec) => drop(vault.listeners.insert(key, spec)),
+                    Err(error) => errors.push(error),
+                }
+            }
+        }
+        vault
+    }
+
+    fn spec(&self, key: &ListenerKey, listener: &Listener) -> Result<Spec, CannotRun> {
+        let certificates = listener.certificates.iter().filter_map(|certificate| match certificate {
+            CertificateRef::Named(name) => Some(name.clone()),
+            CertificateRef::Acme(_) => None,
+        });
+        let mutual = match &listener.mutual_authentication {
+            None => None,
+            Some(declared) => {
+                let before = self.listeners.get(key).and_then(|spec| spec.mutual.as_ref());
+                let kept = before.filter(|(before, held)| before == declared && held.is_current());
+                let read = || Watched::new(rule_files(declared), || ClientRule::read(declared));
+                let held = kept.map_or_else(read, |(_, held)| Ok(held.clone()));
+                let held = held.map_err(|fault| rule_fault(key, declared, &fault))?;
+                Some((declared.clone(), held))
+            }
+        };
+        Ok(Spec { certificates: certificates.collect(), policy: listener.tls_policy, mutual })
+    }
+
+    /// What a listener meets clients with; none when it does not speak TLS.
+    ///
+    /// # Errors
+    /// When what it asks for makes no configuration.
+    pub(crate) fn terms(&self, key: &ListenerKey, tickets: &Tickets) -> Option<Result<Terms, rustls::Error>> {
+        let spec = self.listeners.get(key)?;
+        let certificates = spec.certificates.iter().filter_map(|name| self.certificates.get(name));
+        let certificates = certificates.map(|(_, held)| held.value().clone()).collect();
+        let clients =
+            spec.mutual.as_ref().map_or_else(|| Arc::new(ClientRule::none()), |(_, held)| held.value().clone());
+        Some(Terms::new(key, certificates, spec.policy, clients, tickets))
+    }
+
+    /// Looks whether files have changed, and reads those that have. True when something is new.
+    pub(crate) fn look(&mut self) -> bool {
+        let mut changed = false;
+        for (name, (declared, held)) in &mut self.certificates {
+            match held.look(|| Certificate::read(name.as_str(), declared)) {
+                Looked::Same => {}
+                Looked::Changed => {
+                    tracing::info!(certificate = %name, "certificate read again");
+                    changed = true;
+                }
+                Looked::Broken(fault) => {
+                    let error = certificate_fault(name, declared, &fault);
+                    tracing::error!(certificate = %name, %error, "certificate cannot be read again, the one before goes on");
+                }
+            }
+        }
+        for (key, spec) in &mut self.listeners {
+            let Some((declared, held)) = &mut spec.mutual else { continue };
+            match held.look(|| ClientRule::read(declared)) {
+                Looked::Same => {}
+                Looked::Changed => {
+                    tracing::info!(load_balancer = %key.load_balancer, listener = %key.listener, "trust store read again");
+                    changed = true;
+                }
+                Looked::Broken(fault) => {
+                    let error = rule_fault(key, declared, &fault);
+                    tracing::error!(%error, "trust store cannot be read again, the one before goes on");
+                }
+            }
+        }
+        changed
+    }
+}
