@@ -78,5 +78,7 @@ const BODIES: &[&[u8]] = &[
     b"5\r\nhello\r\n0\r\n\r\n",
     b"00a;x=y\r\n0123456789\r\n0;z\r\nX: y\r\nZ:\r\n\r\nGET",
     b"fffffffffffffff\r\nabc",
+    b"3;a=b;c\r\nabc\r\n0\r\nCookie: a\r\nX-A: b\r\nConnection:\r\nContent-Length: 5\r\n\r\n",
+    b"0\r\nX-Forwarded-For: \t1\r\nTE: x\r\nX: y\r\nAuthorization:\r\n\r\n",
     b"1 ;\ta=\"b\"\r\n\r\r\nF\r\n012345678901234\r\n",
 ];

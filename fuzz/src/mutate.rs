@@ -81,6 +81,8 @@ const WORDS: &[&[u8]] = &[
     b"\r\nX-Forwarded-For: ",
     b"\r\nExpect: 100-continue",
     b"0\r\n",
+    b"0\r\nCookie: a\r\n",
+    b";a=\"b\"",
     b"1\r\n",
     b"fffffffffffffff",
     b"00000000",

@@ -13,8 +13,9 @@ mod odd;
 pub mod request;
 pub mod response;
 pub mod send;
+pub mod trailers;
 
 pub use desync::{Reason, Tier};
-pub use framing::{Body, Framing};
+pub use framing::{Body, Framing, Taken};
 pub use head::{ConnectionOptions, Field, Fitness, Known, RequestHead, RequestView, ResponseHead, Span, Version};
 pub use request::Parsed;

@@ -23,6 +23,8 @@ pub(crate) struct Flow {
     head_sent: usize,
     /// Bytes of the source's buffer that belong to the body and may be sent.
     approved: usize,
+    /// Bytes behind the approved ones that are let go of: trailers that must not be sent on.
+    dropped: usize,
     body: Body,
     reframe: Reframe,
     /// Everything has been sent.
@@ -55,6 +57,7 @@ impl Flow {
         Flow {
             head_sent: 0,
             approved: 0,
+            dropped: 0,
             body: Body::new(framing),
             reframe,
             done: false,
@@ -91,8 +94,10 @@ impl Flow {
         self.moved = false;
         self.waits_for_source = false;
         loop {
-            if self.approved == 0 && !self.body.is_done() && !from.buffer.is_empty() {
-                self.approve(head, from, pool)?;
+            while self.approved == 0 && !self.body.is_done() && !from.buffer.is_empty() {
+                if !self.approve(head, from, pool)? {
+                    break;
+                }
             }
             if self.head_sent < head.len() {
                 ready!(self.poll_head(head, from, to, pool, cx))?;
@@ -103,8 +108,7 @@ impl Flow {
                     return Poll::Ready(Err(Broken::Destination));
                 }
                 self.count(n);
-                self.approved -= n;
-                from.buffer.consume(n, pool);
+                self.pass(n, from, pool);
             } else if self.body.is_done() {
                 ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(|_| Broken::Destination)?;
                 self.done = true;
@@ -126,21 +130,33 @@ impl Flow {
         self.moved = true;
     }
 
-    /// Finds out how much of what was read belongs to the body.
-    fn approve<A>(&mut self, head: &mut Vec<u8>, from: &mut Link<A>, pool: &Pool) -> Result<(), Broken> {
+    /// Lets go of approved bytes that have been sent, and with the last of them of what is dropped behind.
+    #[inline]
+    fn pass<A>(&mut self, n: usize, from: &mut Link<A>, pool: &Pool) {
+        self.approved -= n;
+        let dropped = if self.approved == 0 { std::mem::take(&mut self.dropped) } else { 0 };
+        from.buffer.consume(n + dropped, pool);
+    }
+
+    /// Finds out how much of what was read belongs to the body. False when that cannot be told without more bytes.
+    fn approve<A>(&mut self, head: &mut Vec<u8>, from: &mut Link<A>, pool: &Pool) -> Result<bool, Broken> {
         let data = from.buffer.data();
+        let before = self.taken;
         match self.reframe {
             Reframe::Keep => {
-                self.approved = self.body.take(data).map_err(|_| Broken::Malformed)?;
-                self.taken += self.approved as u64;
+                let taken = self.body.take(data).map_err(|_| Broken::Malformed)?;
+                (self.approved, self.dropped) = (taken.kept, taken.dropped);
+                self.taken += taken.total() as u64;
                 if self.head_sent < head.len() && self.approved <= COPY {
                     head.extend_from_slice(data.get(..self.approved).unwrap_or(&[]));
-                    from.buffer.consume(std::mem::take(&mut self.approved), pool);
+                    self.pass(self.approved, from, pool);
+                } else if self.approved == 0 {
+                    self.pass(0, from, pool);
                 }
             }
             Reframe::Chunk => {
                 self.start_piece(head);
-                let taken = self.body.take(data).map_err(|_| Broken::Malformed)?;
+                let taken = self.body.take(data).map_err(|_| Broken::Malformed)?.kept;
                 self.taken += taken as u64;
                 let mut size = [b'0'; 8];
                 crate::runtime::clock::hex(taken as u64, &mut size);
@@ -157,7 +173,7 @@ impl Flow {
                 from.buffer.consume(taken, pool);
             }
         }
-        Ok(())
+        Ok(self.taken > before)
     }
 
     fn start_piece(&mut self, head: &mut Vec<u8>) {
@@ -202,8 +218,7 @@ impl Flow {
         let of_head = n.min(rest.len());
         self.count(n);
         self.head_sent += of_head;
-        self.approved -= n - of_head;
-        from.buffer.consume(n - of_head, pool);
+        self.pass(n - of_head, from, pool);
         Poll::Ready(Ok(()))
     }
 }
