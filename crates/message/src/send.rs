@@ -322,8 +322,45 @@ pub struct Answer<'a> {
     pub keep_alive: bool,
     /// How the body's framing changes.
     pub reframe: Reframe,
+    /// Names of fields that are left out, whatever their number: what stands in their place, if anything, is in `lines`.
+    pub removed: [&'a [&'a str]; 2],
     /// Whole lines to add, each with CRLF.
     pub lines: &'a [u8],
+}
+
+impl Answer<'_> {
+    /// Whether a field of a target's answer is sent on, in whichever version: those of one hop are not, nor is a second
+    /// length, nor a length where the body's is another or none can be.
+    #[inline]
+    pub fn keeps(&self, bytes: &[u8], head: &ResponseHead, field: &Field) -> bool {
+        let goes = match field.known {
+            Known::Other => !head.connection.lists_fields || !is_listed_away(bytes, head, field.name.of(bytes)),
+            Known::ContentLength => {
+                let first = head.fields.iter().find(|f| f.known == Known::ContentLength);
+                first.is_some_and(|first| first.name == field.name) && !head.chunked && !sends_no_framing(head.status)
+            }
+            Known::Upgrade => head.status == 101,
+            known => !is_hop_by_hop(known),
+        };
+        goes && !self.removes(bytes, field)
+    }
+
+    #[inline]
+    fn removes(&self, bytes: &[u8], field: &Field) -> bool {
+        let is = |name: &&str| field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes());
+        self.removed.iter().any(|names| names.iter().any(is))
+    }
+}
+
+/// RFC 9112 section 6.1 and RFC 9110 section 8.6: neither framing field may stand in these.
+fn sends_no_framing(status: u16) -> bool {
+    matches!(status, 100..=199 | 204)
+}
+
+/// See [`is_listed`], of a response.
+fn is_listed_away(bytes: &[u8], head: &ResponseHead, name: &[u8]) -> bool {
+    let connection = head.fields.iter().filter(|f| f.known == Known::Connection);
+    connection.flat_map(|f| list(f.value.of(bytes))).any(|option| option.eq_ignore_ascii_case(name))
 }
 
 /// How the framing of a response's body changes on its way.
@@ -346,26 +383,8 @@ pub fn response(bytes: &[u8], head: &ResponseHead, plan: &Answer<'_>, out: &mut 
     out.extend_from_slice(head.reason.of(bytes));
     out.extend_from_slice(b"\r\n");
     let mut lines = Lines { bytes, out, run: None, is_text: true };
-    let listed = |name: &[u8]| {
-        head.fields
-            .iter()
-            .filter(|f| f.known == Known::Connection)
-            .any(|f| list(f.value.of(bytes)).any(|option| option.eq_ignore_ascii_case(name)))
-    };
-    // RFC 9112 section 6.1 and RFC 9110 section 8.6: neither framing field may stand in these
-    let sends_none = matches!(head.status, 100..=199 | 204);
-    let mut lengths = 0;
     for (i, field) in head.fields.iter().enumerate() {
-        let keeps = match field.known {
-            Known::Other => !head.connection.lists_fields || !listed(field.name.of(bytes)),
-            Known::ContentLength => {
-                lengths += 1;
-                lengths == 1 && !head.chunked && !sends_none
-            }
-            Known::Upgrade => head.status == 101,
-            known => !is_hop_by_hop(known),
-        };
-        if keeps {
+        if plan.keeps(bytes, head, field) {
             let next = head.fields.get(i + 1).map_or(head.len.saturating_sub(2), |f| f.name.start as usize);
             lines.keep(field, next);
         } else {
@@ -375,7 +394,7 @@ pub fn response(bytes: &[u8], head: &ResponseHead, plan: &Answer<'_>, out: &mut 
     lines.flush();
     debug_assert!(plan.reframe != Reframe::Chunk || head.content_length.is_none());
     let is_chunked = head.chunked && plan.reframe == Reframe::Keep && plan.version != Version::Http10;
-    if (is_chunked || plan.reframe == Reframe::Chunk) && !sends_none {
+    if (is_chunked || plan.reframe == Reframe::Chunk) && !sends_no_framing(head.status) {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
     out.extend_from_slice(plan.lines);

@@ -14,6 +14,7 @@ use headworks_model::rule::Rule;
 use headworks_model::target_group::{self, Fallback, HashOn, Stickiness, TargetGroup, TargetProtocol};
 use headworks_route::{CompiledTransforms, Table};
 
+use super::attributes::Attributes;
 use super::plan::{
     ActionPlan, FallbackPlan, ForwardPlan, GroupPlan, ListenerKey, ListenerPlan, Plan, RulePlan, WeightedPlace,
 };
@@ -285,6 +286,7 @@ impl ListenerPart<'_> {
                 .then(|| format!(":{port}").into_bytes()),
             forwarded_lines: format!("X-Forwarded-Proto: {scheme_text}\r\nX-Forwarded-Port: {port}\r\n").into_bytes(),
             log,
+            attributes: listener.response_headers.as_ref().and_then(Attributes::new),
             table,
             earlier_hits: earlier_hits(before, &rules),
             hits: (0..context.workers).map(|_| (0..=rules.len()).map(|_| Count::default()).collect()).collect(),

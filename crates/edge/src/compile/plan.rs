@@ -9,6 +9,7 @@ use headworks_model::load_balancer::{DesyncMitigation, XffHeaderProcessing};
 use headworks_model::target_group::TargetGroup;
 use headworks_route::{CompiledTransforms, Table};
 
+use super::attributes::Attributes;
 use crate::observe::access_log::LogTarget;
 use crate::observe::counters::{Count, ListenerCounters};
 use crate::upstream::group::GroupShared;
@@ -49,6 +50,7 @@ pub(crate) struct ListenerPlan {
     /// `X-Forwarded-Proto` and `X-Forwarded-Port` as whole lines.
     pub(crate) forwarded_lines: Vec<u8>,
     pub(crate) log: Option<LogTarget>,
+    pub(crate) attributes: Option<Attributes>,
     pub(crate) table: Table,
     pub(crate) rules: Vec<RulePlan>,
     pub(crate) default: RulePlan,

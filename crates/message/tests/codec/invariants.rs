@@ -108,7 +108,7 @@ pub(crate) fn response(bytes: &[u8]) {
             Reframe::Unchunk => Framing::UntilClose,
         };
         let mut out = Vec::new();
-        let answer = Answer { version, keep_alive: true, reframe, lines: b"X-Added: 1\r\n" };
+        let answer = Answer { version, keep_alive: true, reframe, removed: [&[], &[]], lines: b"X-Added: 1\r\n" };
         send::response(bytes, &whole, &answer, &mut out);
         let mut again = ResponseHead::default();
         if out.len() > response::HEAD_LIMIT {

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -307,6 +308,49 @@ impl<T: From<String> + AsRef<str>> Codec<T> for Token {
 
     fn schema(_defs: &mut Defs) -> Value {
         json!({ "type": "string", "pattern": "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$" })
+    }
+}
+
+/// The value of a header field that is sent: it cannot become a second line.
+pub(crate) struct FieldValue;
+
+impl FieldValue {
+    const LONGEST: usize = 4096;
+
+    /// Whether `text` is one.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn check(text: &str) -> Result<(), &'static str> {
+        if text.is_empty() || text.len() > Self::LONGEST {
+            Err("is empty or too long")
+        } else if text.bytes().any(|b| b.is_ascii_control() && b != b'\t') {
+            Err("has a line's end or another control character")
+        } else if !text.is_ascii() {
+            Err("has a character that is not ASCII")
+        } else if text.trim_matches([' ', '\t']).len() < text.len() {
+            Err("begins or ends with white space")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Codec<Arc<str>> for FieldValue {
+    fn expected() -> String {
+        format!("a header field's value: 1 to {} characters of ASCII on one line", Self::LONGEST)
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Arc<str>> {
+        parsed(node, Self::expected, cx, |text| Self::check(text).map(|()| text.into()))
+    }
+
+    fn write(value: &Arc<str>) -> Value {
+        (**value).into()
+    }
+
+    fn schema(_defs: &mut Defs) -> Value {
+        json!({ "type": "string", "minLength": 1, "maxLength": Self::LONGEST })
     }
 }
 

@@ -14,6 +14,7 @@ mod http;
 mod life;
 mod mixing;
 mod observability;
+mod response_headers;
 mod rules;
 mod stickiness;
 mod upgrade;

@@ -287,7 +287,13 @@ impl Attempt {
         let head = &scratch.response;
         scratch.to_client.clear();
         if scratch.request.version != Version::Http10 {
-            let answer = Answer { version: Version::Http11, keep_alive: true, reframe: Reframe::Keep, lines: &[] };
+            let answer = Answer {
+                version: Version::Http11,
+                keep_alive: true,
+                reframe: Reframe::Keep,
+                removed: [&[], &[]],
+                lines: &[],
+            };
             send::response(data, head, &answer, &mut scratch.to_client);
         }
         self.upstream.buffer.consume(head.len, &connection.worker.pool);
@@ -327,8 +333,21 @@ impl Attempt {
         let keep_open =
             request.is_done() && delimited && watch != Watch::HalfClosed && connection.may_stay_open(scratch);
         sticky::write(connection, prepared, &self.target, self.upstream.buffer.data(), scratch);
+        let removed: &[&str] = match &prepared.listener.attributes {
+            None => &[],
+            Some(attributes) => {
+                scratch.lines.extend_from_slice(&attributes.lines);
+                &attributes.removed
+            }
+        };
         let head = &scratch.response;
-        let answer = Answer { version: scratch.request.version, keep_alive: keep_open, reframe, lines: &scratch.lines };
+        let answer = Answer {
+            version: scratch.request.version,
+            keep_alive: keep_open,
+            reframe,
+            removed: [removed, &[]],
+            lines: &scratch.lines,
+        };
         scratch.to_client.clear();
         send::response(self.upstream.buffer.data(), head, &answer, &mut scratch.to_client);
         self.upstream.buffer.consume(head.len, &connection.worker.pool);

@@ -10,7 +10,7 @@ use headworks_model::target_group::HashOn;
 use headworks_route::{Rewritten, transform, weighted};
 
 use super::sticky;
-use crate::compile::plan::{FallbackPlan, ForwardPlan, GroupPlan, RulePlan};
+use crate::compile::plan::{FallbackPlan, ForwardPlan, GroupPlan, ListenerPlan, RulePlan};
 use crate::error::{Kind, ProxyError};
 use crate::l7::codec::link::Client;
 use crate::l7::connection::Connection;
@@ -22,6 +22,7 @@ use crate::upstream::group::{GroupLocal, Wish};
 
 /// A request that is ready to be sent to a target of one group.
 pub(super) struct Prepared<'t> {
+    pub(super) listener: &'t ListenerPlan,
     pub(super) plan: &'t GroupPlan,
     pub(super) group: &'t Rc<GroupLocal>,
     pub(super) wish: Wish,
@@ -61,6 +62,7 @@ pub(super) fn request<'t, C: Client>(
     cookies.group = group_cookie;
     let wish = Wish { sticky, hash: hash_of(connection, &plan.settings.hash_on, view) };
     let prepared = Prepared {
+        listener: &table.plan,
         plan,
         group,
         wish,

@@ -118,9 +118,12 @@ async fn send<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch, 
     let out = &mut scratch.to_client;
     out.clear();
     let to_head_request = scratch.record.is_head_request;
-    answer.write(connection.worker.clock.date(), keep_open, head.version == Version::Http10, to_head_request, out);
+    let plan = &connection.slot.table().plan;
+    let is_http10 = head.version == Version::Http10;
+    let attributes = plan.attributes.as_ref();
+    answer.write(connection.worker.clock.date(), keep_open, is_http10, to_head_request, attributes, out);
     scratch.record.sent_bytes += out.len() as u64;
-    let patience = connection.slot.table().plan.idle_timeout;
+    let patience = plan.idle_timeout;
     if connection.client.send(out, &mut connection.timer, patience).await.is_err() {
         connection.ending = Ending::Reset;
         return After::Close;
