@@ -27,6 +27,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "response", run: invariants::response, shape: response_shape, seeds: RESPONSES },
     Target { name: "chunked", run: invariants::chunked, shape: chunked_shape, seeds: BODIES },
     Target { name: "resend", run: invariants::resend, shape: request_shape, seeds: REQUESTS },
+    Target { name: "encoded", run: invariants::encoded, shape: response_shape, seeds: RESPONSES },
+    Target { name: "accept_encoding", run: invariants::accept_encoding, shape: coding_shape, seeds: CODINGS },
     Target { name: "differential", run: invariants::differential, shape: request_shape, seeds: REQUESTS },
 ];
 
@@ -54,6 +56,13 @@ fn chunked_shape(bytes: &[u8]) -> String {
     format!("{} {body:?}", good.min(64))
 }
 
+fn coding_shape(bytes: &[u8]) -> String {
+    use headworks_message::encoding::{ContentCoding, negotiate};
+    let each = ContentCoding::ALL.map(|coding| negotiate([bytes], &[coding]).is_some());
+    let members = bytes.split(|b| *b == b',').count().min(8);
+    format!("{:?} {each:?} {members}", negotiate([bytes], &ContentCoding::ALL))
+}
+
 const REQUESTS: &[&[u8]] = &[
     b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n",
     b"GET /a/b?c=d#e HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
@@ -71,7 +80,15 @@ const RESPONSES: &[&[u8]] = &[
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive, X-A\r\nX-A: 1\r\n\r\nhello",
     b"HTTP/1.0 404\r\nTransfer-Encoding: identity, chunked\r\nServer: s\r\n\r\n0\r\n\r\n",
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/html; a\r\nVary: Origin, X\r\nETag: \"a\"\r\nAccept-Ranges: bytes\r\n\r\n",
+    b"HTTP/1.1 304 N\r\nVary: Origin\r\nvary: *\r\nETag: W/\"a\"\r\nCache-Control: a, no-transform\r\n\r\n",
     b"HTTP/1.1 204 \r\nContent-Length: 0\r\nContent-Length: 0\r\nSet-Cookie: a=b\r\n\r\n",
+];
+
+const CODINGS: &[&[u8]] = &[
+    b"gzip, deflate, br, zstd",
+    b"br;q=0.5, gzip ; q=0.501,\t*;q=0",
+    b"identity;q=1.000, x-gzip;Q=0.9, zstd;q=2",
 ];
 
 const BODIES: &[&[u8]] = &[

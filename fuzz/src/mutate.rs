@@ -91,6 +91,14 @@ const WORDS: &[&[u8]] = &[
     b"-",
     b"+",
     b"h2c",
+    b";q=0.5",
+    b";q=0",
+    b"br",
+    b"*",
+    b"\r\nContent-Type: text/html",
+    b"\r\nContent-Encoding: br",
+    b"\r\nVary: Accept-Encoding",
+    b"\r\nETag: \"a\"",
 ];
 
 /// Changes `input` a few times; `other` is another input to take pieces of.

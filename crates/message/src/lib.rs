@@ -6,6 +6,7 @@
 mod bytes;
 pub mod chunked;
 pub mod desync;
+pub mod encoding;
 pub mod fields;
 pub mod framing;
 pub mod head;

@@ -337,7 +337,8 @@ impl Answer<'_> {
             Known::Other => !head.connection.lists_fields || !is_listed_away(bytes, head, field.name.of(bytes)),
             Known::ContentLength => {
                 let first = head.fields.iter().find(|f| f.known == Known::ContentLength);
-                first.is_some_and(|first| first.name == field.name) && !head.chunked && !sends_no_framing(head.status)
+                let is_right = !head.chunked && self.reframe != Reframe::Encode && !sends_no_framing(head.status);
+                is_right && first.is_some_and(|first| first.name == field.name)
             }
             Known::Upgrade => head.status == 101,
             known => !is_hop_by_hop(known),
@@ -372,6 +373,8 @@ pub enum Reframe {
     Chunk,
     /// A chunked body goes to a client of HTTP/1.0, and ends with the connection.
     Unchunk,
+    /// The content goes out in another coding, of a length nobody knows yet: chunked.
+    Encode,
 }
 
 /// Appends the head that a client is sent, with its empty line. 101 keeps its Upgrade.
@@ -394,7 +397,7 @@ pub fn response(bytes: &[u8], head: &ResponseHead, plan: &Answer<'_>, out: &mut 
     lines.flush();
     debug_assert!(plan.reframe != Reframe::Chunk || head.content_length.is_none());
     let is_chunked = head.chunked && plan.reframe == Reframe::Keep && plan.version != Version::Http10;
-    if (is_chunked || plan.reframe == Reframe::Chunk) && !sends_no_framing(head.status) {
+    if (is_chunked || matches!(plan.reframe, Reframe::Chunk | Reframe::Encode)) && !sends_no_framing(head.status) {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
     out.extend_from_slice(plan.lines);

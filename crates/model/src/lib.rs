@@ -6,6 +6,7 @@
 pub mod action;
 pub mod certificate;
 mod check;
+pub mod compression;
 pub mod condition;
 mod condition_value;
 pub mod config;

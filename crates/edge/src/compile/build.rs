@@ -16,7 +16,8 @@ use headworks_route::{CompiledTransforms, Table};
 
 use super::attributes::Attributes;
 use super::plan::{
-    ActionPlan, FallbackPlan, ForwardPlan, GroupPlan, ListenerKey, ListenerPlan, Plan, RulePlan, WeightedPlace,
+    ActionPlan, CompressionPlan, FallbackPlan, ForwardPlan, GroupPlan, ListenerKey, ListenerPlan, Plan, RulePlan,
+    WeightedPlace,
 };
 use crate::observe::access_log::{self, LogTarget};
 use crate::observe::counters::{Count, ListenerCounters};
@@ -287,6 +288,7 @@ impl ListenerPart<'_> {
             forwarded_lines: format!("X-Forwarded-Proto: {scheme_text}\r\nX-Forwarded-Port: {port}\r\n").into_bytes(),
             log,
             attributes: listener.response_headers.as_ref().and_then(Attributes::new),
+            compression: balancer.compression.as_ref().map(CompressionPlan::new),
             table,
             earlier_hits: earlier_hits(before, &rules),
             hits: (0..context.workers).map(|_| (0..=rules.len()).map(|_| Count::default()).collect()).collect(),

@@ -198,6 +198,13 @@ impl<C: Client> Connection<C> {
         if record.upgraded {
             counters.upgrades.add(1);
         }
+        if let Some(compressed) = record.compressed
+            && let Some(of_coding) = counters.compressed.get(compressed.coding as usize)
+        {
+            of_coding.responses.add(1);
+            of_coding.content.add(compressed.content);
+            of_coding.encoded.add(compressed.encoded);
+        }
         let Some(log) = &table.plan.log else { return };
         if log.sample.is_some_and(|below| self.worker.random.next() >= below) {
             return;

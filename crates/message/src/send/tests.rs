@@ -302,6 +302,9 @@ fn answers_to_http_1_1() {
     let removed = Answer { removed: [&["X-A", "server"], &["ETag"]], lines: b"X-A: new\r\n", ..keep };
     let received = "|x-a: 1|Server: s|Content-Length: 0|X-A: 2|X-B: 3|etag: \"e\"";
     answer(&format!("{OK}{received}"), &removed, &format!("{OK}|Content-Length: 0|X-B: 3|X-A: new"));
+    let encode = to(Version::Http11, true, Reframe::Encode);
+    answer(&format!("{OK}|Content-Length: 5|X: 1"), &encode, &format!("{OK}|X: 1|Transfer-Encoding: chunked"));
+    answer(&format!("{OK}|Transfer-Encoding: chunked"), &encode, &format!("{OK}|Transfer-Encoding: chunked"));
     // no framing where there can be no content
     answer("HTTP/1.1 204 No Content|Content-Length: 0|X: 1", &keep, "HTTP/1.1 204 No Content|X: 1");
     answer("HTTP/1.1 204 No Content|Transfer-Encoding: chunked", &keep, "HTTP/1.1 204 No Content");

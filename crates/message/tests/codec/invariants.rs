@@ -1,5 +1,6 @@
 //! What must hold for any bytes at all. Shared by the property tests and by the fuzzer in `fuzz/`.
 
+use headworks_message::encoding::{self, Asked, ContentCoding, Offer};
 use headworks_message::send::{self, Answer, ForwardedFor, Host, Outgoing, Reframe};
 use headworks_message::{
     Body, Fitness, Framing, Known, Parsed, Reason, RequestHead, RequestView, ResponseHead, Tier, Version, request,
@@ -104,7 +105,7 @@ pub(crate) fn response(bytes: &[u8]) {
         };
         let expected = match reframe {
             Reframe::Keep => framing,
-            Reframe::Chunk => Framing::Chunked,
+            Reframe::Chunk | Reframe::Encode => Framing::Chunked,
             Reframe::Unchunk => Framing::UntilClose,
         };
         let mut out = Vec::new();
@@ -120,6 +121,95 @@ pub(crate) fn response(bytes: &[u8]) {
         let framing_fields = |known| again.fields.iter().filter(|f| f.known == known).count();
         assert!(framing_fields(Known::ContentLength) + framing_fields(Known::TransferEncoding) <= 1);
     }
+}
+
+/// An answer that is encoded is chunked, says its coding once and so that caches know of it, and has no strong entity tag.
+pub(crate) fn encoded(bytes: &[u8]) {
+    let mut head = ResponseHead::default();
+    if response::parse(bytes, &mut head) != Ok(Parsed::Complete) {
+        return;
+    }
+    let types = ["text/*", "application/json"].map(Into::into).to_vec();
+    let offer = Offer { codings: ContentCoding::ALL.to_vec(), types, minimum_size: 1 };
+    for (coding, holds_weak) in [(Some(ContentCoding::Gzip), false), (None, true)] {
+        let (framing, asked) = (head.framing(false), Asked { coding, holds_weak });
+        let mut lines = Vec::new();
+        let shaped = encoding::shape(bytes, &head, framing, &offer, asked, &mut lines, Some);
+        let reframe = if shaped.encoder.is_some() { Reframe::Encode } else { Reframe::Keep };
+        let removed = [shaped.removed, &[]];
+        let answer = Answer { version: Version::Http11, keep_alive: true, reframe, removed, lines: &lines };
+        let mut out = Vec::new();
+        send::response(bytes, &head, &answer, &mut out);
+        if out.len() > response::HEAD_LIMIT {
+            continue;
+        }
+        let shown = out.escape_ascii();
+        let mut again = ResponseHead::default();
+        assert_eq!(response::parse(&out, &mut again), Ok(Parsed::Complete), "{shown}");
+        let values = |name: &str| {
+            let fields = again.fields.iter().filter(|f| f.name.of(&out).eq_ignore_ascii_case(name.as_bytes()));
+            fields.map(|f| f.value.of(&out)).collect::<Vec<_>>()
+        };
+        if reframe == Reframe::Encode {
+            assert_eq!(again.framing(false), Framing::Chunked, "{shown}");
+            assert_eq!(values("content-encoding"), [b"gzip"], "{shown}");
+            let named = |name: &[u8]| name == b"*" || name.eq_ignore_ascii_case(b"accept-encoding");
+            let vary = values("vary");
+            assert!(vary.iter().any(|v| v.split(|b| *b == b',').any(|n| named(trim(n)))), "{shown}");
+            let tags = values("etag");
+            assert!(tags.len() <= 1 && tags.iter().all(|tag| tag.starts_with(b"W/\"")), "{shown}");
+            assert!(values("content-length").is_empty() && values("accept-ranges").is_empty(), "{shown}");
+        } else {
+            assert_eq!((again.status, again.framing(false)), (head.status, framing), "{shown}");
+        }
+    }
+}
+
+/// Accept-Encoding is read by the letter.
+pub(crate) fn accept_encoding(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
+    let ows = [' ', '\t'];
+    let members: Vec<(&str, f64)> = text
+        .split(',')
+        .map(|member| match member.split_once(';') {
+            None => (member.trim_matches(ows), 1.0),
+            Some((name, weight)) => (name.trim_matches(ows), weight_by_the_letter(weight.trim_matches(ows))),
+        })
+        .collect();
+    let of = |names: &[&str]| {
+        let named = members.iter().filter(|(name, _)| names.contains(name));
+        named.map(|(_, weight)| *weight).reduce(f64::min)
+    };
+    let weight = |coding: ContentCoding| {
+        let names: &[&str] = if coding == ContentCoding::Gzip { &["gzip", "x-gzip"] } else { &[coding.name()] };
+        of(names).or(of(&["*"])).unwrap_or(0.0)
+    };
+    let orders = [
+        ContentCoding::ALL.as_slice(),
+        &[ContentCoding::Gzip, ContentCoding::Zstd, ContentCoding::Brotli],
+        &[ContentCoding::Zstd],
+    ];
+    for offered in orders {
+        let best = offered.iter().map(|coding| weight(*coding)).fold(0.0, f64::max);
+        let expected = offered.iter().copied().find(|coding| weight(*coding) == best);
+        let wanted = best > 0.0 && of(&["identity"]).is_none_or(|identity| identity <= best);
+        let found = encoding::negotiate([bytes], offered);
+        assert_eq!(found, expected.filter(|_| wanted), "{} of {offered:?}", bytes.escape_ascii());
+        // a field may come in parts
+        for at in bytes.iter().enumerate().filter(|(_, b)| **b == b',').map(|(at, _)| at) {
+            assert_eq!(encoding::negotiate([&bytes[..at], &bytes[at + 1..]], offered), found);
+        }
+    }
+}
+
+fn weight_by_the_letter(text: &str) -> f64 {
+    let Some(number) = text.strip_prefix("q=") else { return 0.0 };
+    let shape: Vec<char> = number.chars().map(|c| if c.is_ascii_digit() { 'd' } else { c }).collect();
+    let fits = matches!(
+        shape.as_slice(),
+        ['d'] | ['d', '.'] | ['d', '.', 'd'] | ['d', '.', 'd', 'd'] | ['d', '.', 'd', 'd', 'd']
+    );
+    number.parse().ok().filter(|weight| fits && *weight <= 1.0).unwrap_or(0.0)
 }
 
 /// A body ends where it ends, however it arrives.

@@ -311,6 +311,47 @@ impl<T: From<String> + AsRef<str>> Codec<T> for Token {
     }
 }
 
+/// A number of bytes from `LOW` to `HIGH`.
+pub(crate) struct Size<const LOW: u64, const HIGH: u64>;
+
+/// `512B`, `1KiB`, `16MiB` or `1GiB`.
+fn parse_size(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let scale = SIZES.into_iter().find(|(_, word)| *word == unit)?.0;
+    number.parse::<u64>().ok()?.checked_mul(scale)
+}
+
+const SIZES: [(u64, &str); 4] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")];
+
+/// In the largest unit that is exact.
+fn size_text(size: u64) -> String {
+    let unit = SIZES.into_iter().find(|(scale, _)| size > 0 && size.is_multiple_of(*scale));
+    unit.map_or_else(|| format!("{size}B"), |(scale, word)| format!("{}{word}", size / scale))
+}
+
+impl<const LOW: u64, const HIGH: u64> Codec<u64> for Size<LOW, HIGH> {
+    fn expected() -> String {
+        format!("a size from {} to {}, such as 1KiB", size_text(LOW), size_text(HIGH))
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<u64> {
+        let size = node.as_text().and_then(parse_size).filter(|size| (LOW..=HIGH).contains(size));
+        if size.is_none() {
+            cx.wrong_kind(node, Self::expected());
+        }
+        size
+    }
+
+    fn write(value: &u64) -> Value {
+        size_text(*value).into()
+    }
+
+    fn schema(_defs: &mut Defs) -> Value {
+        json!({ "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB)$", "examples": ["1KiB"] })
+    }
+}
+
 /// The value of a header field that is sent: it cannot become a second line.
 pub(crate) struct FieldValue;
 

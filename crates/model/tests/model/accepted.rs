@@ -98,6 +98,30 @@ fn listeners_say_more_in_answers() {
 }
 
 #[test]
+fn answers_are_compressed() {
+    check("load_balancers: { a: {} }", &[("/load_balancers/a/compression", Value::Null)]);
+    check(
+        "load_balancers: { a: { compression: {} }, b: { compression: [zstd, gzip] }, c: { compression: gzip } }",
+        &[
+            ("/load_balancers/a/compression/algorithms", json!(["br", "zstd", "gzip"])),
+            ("/load_balancers/a/compression/minimum_size", json!("1KiB")),
+            ("/load_balancers/a/compression/levels", json!({ "br": 4, "zstd": 3, "gzip": 5 })),
+            ("/load_balancers/b/compression/algorithms", json!(["zstd", "gzip"])),
+            ("/load_balancers/c/compression/algorithms", json!(["gzip"])),
+        ],
+    );
+    for (size, shown) in [("0B", "0B"), ("1536B", "1536B"), ("2048B", "2KiB"), ("1GiB", "1GiB"), ("3MiB", "3MiB")] {
+        check(
+            &format!("load_balancers: {{ a: {{ compression: {{ types: TEXT/*, minimum_size: {size} }} }} }}"),
+            &[
+                ("/load_balancers/a/compression/minimum_size", json!(shown)),
+                ("/load_balancers/a/compression/types", json!(["text/*"])),
+            ],
+        );
+    }
+}
+
+#[test]
 fn listeners_take_a_port_or_an_address() {
     let text = "load_balancers: { s: { listeners: {
         a: { port: 0, default: { fixed_response: { status: 200 } } },

@@ -6,6 +6,7 @@ mod bad_input;
 mod body;
 mod check_command;
 mod choosing;
+mod compression;
 mod desync;
 mod errors;
 mod forwarded;

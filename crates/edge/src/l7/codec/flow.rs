@@ -11,6 +11,7 @@ use headworks_message::send::Reframe;
 use headworks_message::{Body, Framing};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::encode::Encoder;
 use super::link::Link;
 use crate::runtime::pool::Pool;
 
@@ -27,6 +28,10 @@ pub(crate) struct Flow {
     dropped: usize,
     body: Body,
     reframe: Reframe,
+    /// Of [`Reframe::Encode`].
+    encoder: Option<Box<Encoder>>,
+    /// It has worked in this poll: once is enough, others wait.
+    encoded: bool,
     /// Everything has been sent.
     done: bool,
     /// Bytes sent so far, heads and framing included.
@@ -44,7 +49,7 @@ pub(crate) struct Flow {
 pub(crate) enum Broken {
     /// The source ended before the body did.
     Ended,
-    /// The source failed.
+    /// The source failed, or what encodes its content.
     Source,
     /// The body's framing is broken.
     Malformed,
@@ -60,12 +65,24 @@ impl Flow {
             dropped: 0,
             body: Body::new(framing),
             reframe,
+            encoder: None,
+            encoded: false,
             done: false,
             sent: 0,
             taken: 0,
             moved: false,
             waits_for_source: false,
         }
+    }
+
+    /// With the content in another coding.
+    pub(crate) fn encoded(framing: Framing, encoder: Encoder) -> Flow {
+        Flow { encoder: Some(Box::new(encoder)), ..Flow::new(framing, Reframe::Encode) }
+    }
+
+    /// What encodes the content.
+    pub(crate) fn encoder(&self) -> Option<&Encoder> {
+        self.encoder.as_deref()
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -93,6 +110,7 @@ impl Flow {
     {
         self.moved = false;
         self.waits_for_source = false;
+        self.encoded = false;
         loop {
             while self.approved == 0 && !self.body.is_done() && !from.buffer.is_empty() {
                 if !self.approve(head, from, pool)? {
@@ -113,9 +131,17 @@ impl Flow {
                 ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(|_| Broken::Destination)?;
                 self.done = true;
                 return Poll::Ready(Ok(()));
+            } else if self.encoded {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             } else {
                 self.waits_for_source = true;
-                let n = ready!(from.poll_fill(pool, cx)).map_err(|_| Broken::Source)?;
+                let polled = from.poll_fill(pool, cx);
+                if polled.is_pending() && self.flush(head)? {
+                    self.waits_for_source = false;
+                    continue;
+                }
+                let n = ready!(polled).map_err(|_| Broken::Source)?;
                 self.waits_for_source = false;
                 self.moved = true;
                 if n == 0 {
@@ -172,8 +198,26 @@ impl Flow {
                 self.taken += taken as u64;
                 from.buffer.consume(taken, pool);
             }
+            Reframe::Encode => {
+                self.start_piece(head);
+                let encoder = self.encoder.as_mut().ok_or(Broken::Source)?;
+                let taken = encoder.take(&mut self.body, data, head);
+                let taken = taken.map_err(|failed| failed.map_or(Broken::Malformed, |_| Broken::Source))?;
+                self.encoded = true;
+                self.taken += taken as u64;
+                from.buffer.consume(taken, pool);
+            }
         }
         Ok(self.taken > before)
+    }
+
+    /// The source has nothing right now: what an encoder holds back goes out. False when that is nothing.
+    fn flush(&mut self, head: &mut Vec<u8>) -> Result<bool, Broken> {
+        if self.encoder.is_none() {
+            return Ok(false);
+        }
+        self.start_piece(head);
+        self.encoder.as_mut().ok_or(Broken::Source)?.flush(head).map_err(|_| Broken::Source)
     }
 
     fn start_piece(&mut self, head: &mut Vec<u8>) {
@@ -189,9 +233,16 @@ impl Flow {
             return Err(Broken::Ended);
         }
         self.body = Body::Done;
-        if self.reframe == Reframe::Chunk {
-            self.start_piece(head);
-            head.extend_from_slice(b"0\r\n\r\n");
+        match self.reframe {
+            Reframe::Keep | Reframe::Unchunk => {}
+            Reframe::Chunk => {
+                self.start_piece(head);
+                head.extend_from_slice(b"0\r\n\r\n");
+            }
+            Reframe::Encode => {
+                self.start_piece(head);
+                self.encoder.as_mut().ok_or(Broken::Source)?.end(head).map_err(|_| Broken::Source)?;
+            }
         }
         Ok(())
     }

@@ -13,9 +13,11 @@ use headworks_message::{Framing, Parsed, Version, response};
 use super::prepare::Prepared;
 use super::{retry, sticky, tunnel};
 use crate::error::{Kind, ProxyError};
+use crate::l7::codec::encode::Encoder;
 use crate::l7::codec::flow::{Broken, Flow};
 use crate::l7::codec::link::{Client, Link};
 use crate::l7::connection::{After, Connection, Ending};
+use crate::l7::respond::{Shape, shape};
 use crate::runtime::pool::Scratch;
 use crate::upstream::connect::{Connection as TargetConnection, connect};
 use crate::upstream::target::{InFlight, TargetLocal};
@@ -333,21 +335,13 @@ impl Attempt {
         let keep_open =
             request.is_done() && delimited && watch != Watch::HalfClosed && connection.may_stay_open(scratch);
         sticky::write(connection, prepared, &self.target, self.upstream.buffer.data(), scratch);
-        let removed: &[&str] = match &prepared.listener.attributes {
-            None => &[],
-            Some(attributes) => {
-                scratch.lines.extend_from_slice(&attributes.lines);
-                &attributes.removed
-            }
-        };
         let head = &scratch.response;
-        let answer = Answer {
-            version: scratch.request.version,
-            keep_alive: keep_open,
-            reframe,
-            removed: [removed, &[]],
-            lines: &scratch.lines,
-        };
+        let data = self.upstream.buffer.data();
+        let Shape { removed, encoder } =
+            shape(prepared.listener, data, head, framing, prepared.asked, &connection.worker.pool, &mut scratch.lines);
+        let reframe = if encoder.is_some() { Reframe::Encode } else { reframe };
+        let version = scratch.request.version;
+        let answer = Answer { version, keep_alive: keep_open, reframe, removed, lines: &scratch.lines };
         scratch.to_client.clear();
         send::response(self.upstream.buffer.data(), head, &answer, &mut scratch.to_client);
         self.upstream.buffer.consume(head.len, &connection.worker.pool);
@@ -361,9 +355,13 @@ impl Attempt {
             && framing != Framing::UntilClose
             && request.is_done()
             && !connection.closes_target_after(scratch);
-        let mut reply = Flow::new(framing, reframe);
+        let mut reply = match encoder {
+            Some(encoder) => Flow::encoded(framing, encoder),
+            None => Flow::new(framing, reframe),
+        };
         let moved = self.move_reply(connection, prepared, &mut request, &mut reply, scratch).await;
         scratch.record.sent_bytes += reply.sent;
+        scratch.record.compressed = reply.encoder().map(Encoder::tally);
         scratch.record.received_bytes += request.taken;
         moved?;
         if keep_open && request.is_done() {

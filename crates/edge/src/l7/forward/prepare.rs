@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use headworks_balance::hash64;
+use headworks_message::encoding::{self, Asked};
 use headworks_message::send::{self, ForwardedFor, Host, Outgoing};
 use headworks_message::{RequestView, Version};
 use headworks_model::load_balancer::XffHeaderProcessing;
@@ -32,6 +33,8 @@ pub(super) struct Prepared<'t> {
     pub(super) idempotent: bool,
     /// The client asks for another protocol on this connection.
     pub(super) upgrade: bool,
+    /// What the answer's content may be encoded as.
+    pub(super) asked: Asked,
 }
 
 /// Hash seed of `consistent_hash`: the same in every worker and process, so that all agree.
@@ -69,6 +72,10 @@ pub(super) fn request<'t, C: Client>(
         cookies,
         idempotent: matches!(view.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE"),
         upgrade: view.head.connection.upgrade,
+        asked: match &table.plan.compression {
+            None => Asked::default(),
+            Some(compression) => encoding::asked(view, &compression.offer),
+        },
     };
     if group.published().roster.fail_open {
         group.counters().fail_open_requests.add(1);

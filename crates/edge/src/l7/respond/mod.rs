@@ -1,6 +1,7 @@
 //! Answers that the load balancer makes itself (stage 8): errors, redirects, fixed responses.
 
 mod own;
+mod shape;
 
 use headworks_message::{Framing, RequestView, Version};
 use headworks_model::action::{FixedResponse, Redirect};
@@ -8,6 +9,7 @@ use headworks_route::Arrival;
 use headworks_route::redirect::{RedirectError, location};
 
 use self::own::Own;
+pub(crate) use self::shape::{Shape, shape};
 use super::codec::link::Client;
 use super::connection::{After, Connection, Ending};
 use crate::error::{Kind, ProxyError};
