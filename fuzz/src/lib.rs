@@ -52,7 +52,7 @@ fn response_shape(bytes: &[u8]) -> String {
 
 fn chunked_shape(bytes: &[u8]) -> String {
     let mut body = headworks_message::Body::new(headworks_message::Framing::Chunked);
-    let good = bytes.iter().take_while(|b| body.take(std::slice::from_ref(b)).is_ok_and(|n| n > 0)).count();
+    let good = bytes.iter().take_while(|b| body.take(std::slice::from_ref(b)).is_ok_and(|taken| taken.total() > 0)).count();
     format!("{} {body:?}", good.min(64))
 }
 

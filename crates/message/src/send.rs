@@ -72,6 +72,20 @@ impl Lines<'_, '_> {
         }
     }
 
+    /// Of a response, those fields go on that `keeps` says.
+    #[inline]
+    fn keep_those(&mut self, head: &ResponseHead, keeps: impl Fn(&Field) -> bool) {
+        for (i, field) in head.fields.iter().enumerate() {
+            if keeps(field) {
+                let next = head.fields.get(i + 1).map_or(head.len.saturating_sub(2), |f| f.name.start as usize);
+                self.keep(field, next);
+            } else {
+                self.flush();
+            }
+        }
+        self.flush();
+    }
+
     /// The field does not go on: what was kept so far is written.
     #[inline]
     fn flush(&mut self) {
@@ -331,26 +345,33 @@ pub struct Answer<'a> {
 impl Answer<'_> {
     /// Whether a field of a target's answer is sent on, in whichever version: those of one hop are not, nor is a second
     /// length, nor a length where the body's is another or none can be.
-    #[inline]
     pub fn keeps(&self, bytes: &[u8], head: &ResponseHead, field: &Field) -> bool {
-        let goes = match field.known {
+        self.passes(bytes, head, field) && !self.removes(field.name.of(bytes))
+    }
+
+    /// As far as [`Answer::removed`] has no say.
+    #[inline]
+    fn passes(&self, bytes: &[u8], head: &ResponseHead, field: &Field) -> bool {
+        match field.known {
             Known::Other => !head.connection.lists_fields || !is_listed_away(bytes, head, field.name.of(bytes)),
             Known::ContentLength => {
-                let first = head.fields.iter().find(|f| f.known == Known::ContentLength);
                 let is_right = !head.chunked && self.reframe != Reframe::Encode && !sends_no_framing(head.status);
-                is_right && first.is_some_and(|first| first.name == field.name)
+                is_right && (!head.repeated_length || is_first_length(head, field))
             }
             Known::Upgrade => head.status == 101,
             known => !is_hop_by_hop(known),
-        };
-        goes && !self.removes(bytes, field)
+        }
     }
 
-    #[inline]
-    fn removes(&self, bytes: &[u8], field: &Field) -> bool {
-        let is = |name: &&str| field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes());
-        self.removed.iter().any(|names| names.iter().any(is))
+    fn removes(&self, name: &[u8]) -> bool {
+        self.removed.iter().any(|names| names.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes())))
     }
+}
+
+#[cold]
+fn is_first_length(head: &ResponseHead, field: &Field) -> bool {
+    let first = head.fields.iter().find(|f| f.known == Known::ContentLength);
+    first.is_some_and(|first| first.name == field.name)
 }
 
 /// RFC 9112 section 6.1 and RFC 9110 section 8.6: neither framing field may stand in these.
@@ -359,6 +380,7 @@ fn sends_no_framing(status: u16) -> bool {
 }
 
 /// See [`is_listed`], of a response.
+#[cold]
 fn is_listed_away(bytes: &[u8], head: &ResponseHead, name: &[u8]) -> bool {
     let connection = head.fields.iter().filter(|f| f.known == Known::Connection);
     connection.flat_map(|f| list(f.value.of(bytes))).any(|option| option.eq_ignore_ascii_case(name))
@@ -386,15 +408,12 @@ pub fn response(bytes: &[u8], head: &ResponseHead, plan: &Answer<'_>, out: &mut 
     out.extend_from_slice(head.reason.of(bytes));
     out.extend_from_slice(b"\r\n");
     let mut lines = Lines { bytes, out, run: None, is_text: true };
-    for (i, field) in head.fields.iter().enumerate() {
-        if plan.keeps(bytes, head, field) {
-            let next = head.fields.get(i + 1).map_or(head.len.saturating_sub(2), |f| f.name.start as usize);
-            lines.keep(field, next);
-        } else {
-            lines.flush();
-        }
+    // two loops, so that the usual one has nothing to ask
+    if plan.removed.iter().all(|names| names.is_empty()) {
+        lines.keep_those(head, |field| plan.passes(bytes, head, field));
+    } else {
+        lines.keep_those(head, |field| plan.keeps(bytes, head, field));
     }
-    lines.flush();
     debug_assert!(plan.reframe != Reframe::Chunk || head.content_length.is_none());
     let is_chunked = head.chunked && plan.reframe == Reframe::Keep && plan.version != Version::Http10;
     if (is_chunked || matches!(plan.reframe, Reframe::Chunk | Reframe::Encode)) && !sends_no_framing(head.status) {
