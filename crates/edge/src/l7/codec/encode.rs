@@ -16,13 +16,16 @@ use zstd::stream::raw::{CParameter, Encoder as Zstd, InBuffer, Operation as _, O
 
 use crate::observe::record::Compressed;
 
-/// Responses that one worker encodes at once; more are sent as they are. An encoder may hold 2 MiB.
-const MOST: usize = 256;
+/// Responses that one worker encodes at once; more are sent as they are. An encoder of the usual levels holds 0.4 (gzip),
+/// 1.4 (zstd) or 2.3 MiB (brotli), at the highest level 5.
+const MOST: usize = 128;
 /// Encoders kept for later.
 const KEPT: usize = 8;
 /// Window of zstd and brotli, as a power of two. Larger ones pay on bodies of many megabytes only, and every client has to
 /// hold them as well.
 const WINDOW: u32 = 18;
+/// From this level on, zstd would take tables far larger than the window that they are of.
+const LARGE_TABLES: u8 = 5;
 /// Room that is made for output at a time.
 const ROOM: usize = 4096;
 
@@ -192,7 +195,12 @@ impl Engine {
             ContentCoding::Gzip => Engine::Gzip(Compress::new_gzip(Compression::new(level), 15)),
             ContentCoding::Zstd => {
                 let mut zstd = Zstd::new(i32::from(kind.level)).map_err(|_| EncoderFailed)?;
-                zstd.set_parameter(CParameter::WindowLog(WINDOW)).map_err(|_| EncoderFailed)?;
+                let mut set = |parameter| zstd.set_parameter(parameter).map_err(|_| EncoderFailed);
+                set(CParameter::WindowLog(WINDOW))?;
+                if kind.level >= LARGE_TABLES {
+                    set(CParameter::HashLog(WINDOW))?;
+                    set(CParameter::ChainLog(WINDOW))?;
+                }
                 Engine::Zstd(zstd)
             }
             ContentCoding::Brotli => {
