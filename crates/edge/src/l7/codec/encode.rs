@@ -11,6 +11,7 @@ use brotli::enc::StandardAlloc;
 use brotli::enc::encode::{BrotliEncoderOperation, BrotliEncoderParameter, BrotliEncoderStateStruct};
 use flate2::{Compress, Compression, FlushCompress, Status};
 use headworks_message::Body;
+use headworks_message::chunked::Malformed;
 use headworks_message::encoding::ContentCoding;
 use zstd::stream::raw::{CParameter, Encoder as Zstd, InBuffer, Operation as _, OutBuffer};
 
@@ -60,9 +61,20 @@ enum Give {
     End,
 }
 
-/// An encoder refused its input, which it does only when it is used wrongly or out of memory.
-#[derive(Debug)]
-pub(crate) struct EncoderFailed;
+/// Why content cannot be encoded.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum EncodeError {
+    /// The body's own framing is broken.
+    Malformed,
+    /// The encoder refused its input, which it does only when it is used wrongly or out of memory.
+    Failed,
+}
+
+impl From<Malformed> for EncodeError {
+    fn from(_: Malformed) -> EncodeError {
+        EncodeError::Malformed
+    }
+}
 
 /// An encoder, lent to one response.
 pub(crate) struct Encoder {
@@ -119,19 +131,14 @@ impl Encoder {
     /// last chunk. The number is that of the bytes taken.
     ///
     /// # Errors
-    /// When the body's own framing is broken: None; or the encoder fails.
-    pub(crate) fn take(
-        &mut self,
-        body: &mut Body,
-        data: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<usize, Option<EncoderFailed>> {
+    /// When the body's own framing is broken, or the encoder fails; nothing of `out` may be sent on then.
+    pub(crate) fn take(&mut self, body: &mut Body, data: &[u8], out: &mut Vec<u8>) -> Result<usize, EncodeError> {
         let mut plain = std::mem::take(&mut self.plain);
         plain.clear();
         let (taken, content) = if matches!(body, Body::Chunked(_)) {
-            (body.take_decoded(data, &mut plain).map_err(|_| None)?, plain.as_slice())
+            (body.take_decoded(data, &mut plain)?, plain.as_slice())
         } else {
-            let taken = body.take(data).map_err(|_| None)?.kept;
+            let taken = body.take(data)?.kept;
             (taken, data.get(..taken).unwrap_or(&[]))
         };
         if body.is_done() {
@@ -148,7 +155,7 @@ impl Encoder {
     ///
     /// # Errors
     /// When the encoder fails.
-    pub(crate) fn flush(&mut self, out: &mut Vec<u8>) -> Result<bool, EncoderFailed> {
+    pub(crate) fn flush(&mut self, out: &mut Vec<u8>) -> Result<bool, EncodeError> {
         if !std::mem::take(&mut self.holds) {
             return Ok(false);
         }
@@ -160,17 +167,17 @@ impl Encoder {
     ///
     /// # Errors
     /// When the encoder fails.
-    pub(crate) fn end(&mut self, out: &mut Vec<u8>) -> Result<(), EncoderFailed> {
+    pub(crate) fn end(&mut self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.chunk(&[], Give::End, out)?;
         out.extend_from_slice(b"0\r\n\r\n");
         Ok(())
     }
 
-    fn chunk(&mut self, content: &[u8], give: Give, out: &mut Vec<u8>) -> Result<(), EncoderFailed> {
+    fn chunk(&mut self, content: &[u8], give: Give, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         const SIZE: usize = 8;
         let start = out.len();
         out.extend_from_slice(b"00000000\r\n");
-        self.engine.as_mut().ok_or(EncoderFailed)?.run(content, give, out)?;
+        self.engine.as_mut().ok_or(EncodeError::Failed)?.run(content, give, out)?;
         self.holds = give == Give::Some && (self.holds || !content.is_empty());
         let length = out.len() - start - SIZE - 2;
         self.tally.content += content.len() as u64;
@@ -189,13 +196,13 @@ impl Encoder {
 }
 
 impl Engine {
-    fn new(kind: Kind, length: Option<u64>) -> Result<Engine, EncoderFailed> {
+    fn new(kind: Kind, length: Option<u64>) -> Result<Engine, EncodeError> {
         let level = u32::from(kind.level);
         Ok(match kind.coding {
             ContentCoding::Gzip => Engine::Gzip(Compress::new_gzip(Compression::new(level), 15)),
             ContentCoding::Zstd => {
-                let mut zstd = Zstd::new(i32::from(kind.level)).map_err(|_| EncoderFailed)?;
-                let mut set = |parameter| zstd.set_parameter(parameter).map_err(|_| EncoderFailed);
+                let mut zstd = Zstd::new(i32::from(kind.level)).map_err(|_| EncodeError::Failed)?;
+                let mut set = |parameter| zstd.set_parameter(parameter).map_err(|_| EncodeError::Failed);
                 set(CParameter::WindowLog(WINDOW))?;
                 if kind.level >= LARGE_TABLES {
                     set(CParameter::HashLog(WINDOW))?;
@@ -229,7 +236,7 @@ impl Engine {
     }
 
     /// Appends what comes of `content` to `out`.
-    fn run(&mut self, content: &[u8], give: Give, out: &mut Vec<u8>) -> Result<(), EncoderFailed> {
+    fn run(&mut self, content: &[u8], give: Give, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match self {
             Engine::Gzip(gzip) => run_gzip(gzip, content, give, out),
             Engine::Zstd(zstd) => run_zstd(zstd, content, give, out),
@@ -245,7 +252,7 @@ impl Engine {
     }
 }
 
-fn run_gzip(gzip: &mut Compress, content: &[u8], give: Give, out: &mut Vec<u8>) -> Result<(), EncoderFailed> {
+fn run_gzip(gzip: &mut Compress, content: &[u8], give: Give, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let flush = match give {
         Give::Some => FlushCompress::None,
         Give::All => FlushCompress::Sync,
@@ -255,7 +262,7 @@ fn run_gzip(gzip: &mut Compress, content: &[u8], give: Give, out: &mut Vec<u8>) 
     loop {
         out.reserve(ROOM);
         let before = gzip.total_in();
-        let status = gzip.compress_vec(rest, out, flush).map_err(|_| EncoderFailed)?;
+        let status = gzip.compress_vec(rest, out, flush).map_err(|_| EncodeError::Failed)?;
         let taken = (gzip.total_in() - before) as usize;
         rest = rest.get(taken..).unwrap_or(&[]);
         let is_over = match give {
@@ -269,7 +276,7 @@ fn run_gzip(gzip: &mut Compress, content: &[u8], give: Give, out: &mut Vec<u8>) 
     }
 }
 
-fn run_zstd(zstd: &mut Zstd<'static>, content: &[u8], give: Give, out: &mut Vec<u8>) -> Result<(), EncoderFailed> {
+fn run_zstd(zstd: &mut Zstd<'static>, content: &[u8], give: Give, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let mut input = InBuffer::around(content);
     loop {
         out.reserve(ROOM);
@@ -284,7 +291,7 @@ fn run_zstd(zstd: &mut Zstd<'static>, content: &[u8], give: Give, out: &mut Vec<
                 Give::End => zstd.finish(&mut output, true),
             }
         };
-        if left.map_err(|_| EncoderFailed)? == 0 {
+        if left.map_err(|_| EncodeError::Failed)? == 0 {
             return Ok(());
         }
     }
@@ -295,7 +302,7 @@ fn run_brotli(
     content: &[u8],
     out: &mut Vec<u8>,
     operation: BrotliEncoderOperation,
-) -> Result<(), EncoderFailed> {
+) -> Result<(), EncodeError> {
     let (mut left, mut at) = (content.len(), 0);
     loop {
         // no room of ours: what it gives is taken from its own storage
@@ -312,7 +319,7 @@ fn run_brotli(
             &mut |_, _, _, _| (),
         );
         if !is_fine {
-            return Err(EncoderFailed);
+            return Err(EncodeError::Failed);
         }
         while brotli.has_more_output() {
             let mut size = 0;

@@ -11,7 +11,7 @@ use headworks_message::send::Reframe;
 use headworks_message::{Body, Framing};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::encode::Encoder;
+use super::encode::{EncodeError, Encoder};
 use super::link::Link;
 use crate::runtime::pool::Pool;
 
@@ -55,6 +55,15 @@ pub(crate) enum Broken {
     Malformed,
     /// The destination failed.
     Destination,
+}
+
+impl From<EncodeError> for Broken {
+    fn from(error: EncodeError) -> Broken {
+        match error {
+            EncodeError::Malformed => Broken::Malformed,
+            EncodeError::Failed => Broken::Source,
+        }
+    }
 }
 
 impl Flow {
@@ -132,6 +141,7 @@ impl Flow {
                 self.done = true;
                 return Poll::Ready(Ok(()));
             } else if self.encoded {
+                // the next block after others have had their turn
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             } else {
@@ -201,8 +211,7 @@ impl Flow {
             Reframe::Encode => {
                 self.start_piece(head);
                 let encoder = self.encoder.as_mut().ok_or(Broken::Source)?;
-                let taken = encoder.take(&mut self.body, data, head);
-                let taken = taken.map_err(|failed| failed.map_or(Broken::Malformed, |_| Broken::Source))?;
+                let taken = encoder.take(&mut self.body, data, head)?;
                 self.encoded = true;
                 self.taken += taken as u64;
                 from.buffer.consume(taken, pool);
@@ -217,7 +226,7 @@ impl Flow {
             return Ok(false);
         }
         self.start_piece(head);
-        self.encoder.as_mut().ok_or(Broken::Source)?.flush(head).map_err(|_| Broken::Source)
+        Ok(self.encoder.as_mut().ok_or(Broken::Source)?.flush(head)?)
     }
 
     fn start_piece(&mut self, head: &mut Vec<u8>) {
@@ -241,7 +250,7 @@ impl Flow {
             }
             Reframe::Encode => {
                 self.start_piece(head);
-                self.encoder.as_mut().ok_or(Broken::Source)?.end(head).map_err(|_| Broken::Source)?;
+                self.encoder.as_mut().ok_or(Broken::Source)?.end(head)?;
             }
         }
         Ok(())

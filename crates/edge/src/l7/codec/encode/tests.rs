@@ -121,7 +121,7 @@ fn bodies_that_know_their_end() {
         }
         let mut encoder = home.begin(coding, 3, None).unwrap();
         let broken = encoder.take(&mut Body::new(Framing::Chunked), b"zz\r\n", &mut Vec::new());
-        assert!(matches!(broken, Err(None)));
+        assert_eq!(broken, Err(EncodeError::Malformed));
     }
 }
 
