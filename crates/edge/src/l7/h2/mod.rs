@@ -91,6 +91,7 @@ pub(crate) async fn serve<C: Client>(connection: &mut Connection<C>) {
             .max_header_list_size(HEADER_LIST)
             .max_pending_accept_reset_streams(PENDING_RESETS)
             .max_local_error_reset_streams(Some(ERROR_RESETS))
+            .enable_connect_protocol()
             .handshake::<_, Bytes>(io)
     );
     timer.arm(plan.header_timeout);
