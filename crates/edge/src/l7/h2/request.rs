@@ -5,8 +5,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use headworks_message::request::{FIELD_LIMIT, REQUEST_LINE_LIMIT, Refusal, is_authority};
 use headworks_message::{Framing, Reason, RequestHead, Version};
+use http::Method;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap};
 use http::request::Parts;
+use http::uri::PathAndQuery;
 
 use super::stream::Stream;
 use crate::error::{Kind, ProxyError};
@@ -62,7 +64,9 @@ fn write(
         (None, Some(host)) => host.as_bytes(),
         (None, None) => b"",
     };
-    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    // one that was not sent reads as `/`, without being the same
+    let is_sent = |target: &PathAndQuery| target.as_str() != "/" || *target == PathAndQuery::from_static("/");
+    let target = head.uri.path_and_query().filter(|target| is_sent(target)).map_or("", PathAndQuery::as_str);
     let fields = head.headers.iter().filter(|(name, _)| *name != HOST);
     let fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
     let method = if websocket_key.is_some() { "GET" } else { head.method.as_str() };
@@ -72,10 +76,18 @@ fn write(
         head.headers.get(EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     request.connection.upgrade = websocket_key.is_some();
     request.framing = if websocket_key.is_some() { Framing::None } else { framing(&head.headers, bodiless)? };
-    // RFC 9113 section 8.3.1: two names for one thing are one too many
+    // RFC 9113 section 8.3.1: one name there must be, and two for one thing are one too many
     let mut hosts = head.headers.get_all(HOST).iter();
-    if !(authority.is_empty() || is_authority(authority)) || hosts.any(|host| host.as_bytes() != authority) {
+    if !is_authority(authority) || hosts.any(|host| host.as_bytes() != authority) {
         return bad(400, Reason::BadHost);
+    }
+    let is_target = match target {
+        "*" => head.method == Method::OPTIONS,
+        "" => head.method == Method::CONNECT,
+        target => target.starts_with('/'),
+    };
+    if !is_target {
+        return bad(400, Reason::BadUri);
     }
     if target.len() > REQUEST_LINE_LIMIT {
         return bad(414, Reason::BadUri);
