@@ -48,6 +48,7 @@ toolchain:
 
 packages: toolchain
 	@$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
+	@./.ci/python >/dev/null
 
 clean:
 	$(CARGO) clean

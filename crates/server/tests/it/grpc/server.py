@@ -1,0 +1,67 @@
+"""A gRPC service without generated code: bytes in, bytes out, each call shape, and errors on demand."""
+
+import sys
+import time
+from concurrent import futures
+
+import grpc
+
+name = sys.argv[1].encode()
+
+
+def unary(request, context):
+    context.set_trailing_metadata((("served-by", sys.argv[1]),))
+    return name + b":" + request
+
+
+def server_stream(request, context):
+    for number in range(5):
+        yield b"%d:" % number + request
+
+
+def client_stream(requests, context):
+    return b"|".join(requests)
+
+
+def both_stream(requests, context):
+    for request in requests:
+        yield b"echo:" + request
+
+
+def fail(request, context):
+    context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not now")
+
+
+def never(request, context):
+    while context.is_active():
+        time.sleep(0.01)
+    return b""
+
+
+def health(request, context):
+    # HealthCheckResponse { status: SERVING }
+    return b"\x08\x01"
+
+
+echo = {
+    "Unary": grpc.unary_unary_rpc_method_handler(unary),
+    "ServerStream": grpc.unary_stream_rpc_method_handler(server_stream),
+    "ClientStream": grpc.stream_unary_rpc_method_handler(client_stream),
+    "BothStream": grpc.stream_stream_rpc_method_handler(both_stream),
+    "Fail": grpc.unary_unary_rpc_method_handler(fail),
+    "Never": grpc.unary_unary_rpc_method_handler(never),
+}
+server = grpc.server(futures.ThreadPoolExecutor(16))
+server.add_generic_rpc_handlers(
+    (
+        grpc.method_handlers_generic_handler("test.Echo", echo),
+        grpc.method_handlers_generic_handler(
+            "grpc.health.v1.Health", {"Check": grpc.unary_unary_rpc_method_handler(health)}
+        ),
+    )
+)
+port = server.add_insecure_port("127.0.0.1:0")
+server.start()
+print(port, flush=True)
+sys.stdin.read()
+server.stop(None)

@@ -1,0 +1,212 @@
+//! HTTP/2 to targets, and WebSocket over HTTP/2. The target that speaks HTTP/2 is a second listener of the product itself,
+//! with an origin behind it that says what arrived.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use h2::client::{self, SendRequest};
+use h2::ext::Protocol;
+use headworks_testkit::{Origin, Step};
+use http::{HeaderMap, Method, Request, StatusCode};
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::{proxy, start};
+
+const CHAIN: &str = "load_balancers:
+  front:
+    listeners: { http: { address: 127.0.0.1:0, default: { forward: second } } }
+  back:
+    listeners: { http: { address: 127.0.0.1:<port>, default: { forward: web } } }
+target_groups:
+  second: { version: http2, targets: [127.0.0.1:<port>], health_check: <check> }
+  web: { targets: [<web>], health_check: { protocol: none } }
+";
+
+/// Runs an asynchronous test, for so long.
+fn run<T>(test: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.unwrap_or_else(|error| panic!("no runtime: {error}"));
+    let ended = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), test).await });
+    ended.unwrap_or_else(|_| panic!("the test does not end"))
+}
+
+fn ok<T, E: std::fmt::Display>(result: Result<T, E>, what: &str) -> T {
+    result.unwrap_or_else(|error| panic!("{what}: {error}"))
+}
+
+/// A port that is free now.
+fn free_port() -> String {
+    let listener = ok(std::net::TcpListener::bind("127.0.0.1:0"), "no port");
+    ok(listener.local_addr(), "no address").port().to_string()
+}
+
+async fn connect(address: SocketAddr) -> SendRequest<Bytes> {
+    let stream = ok(TcpStream::connect(address).await, "cannot connect");
+    let (send, connection) = ok(client::handshake(stream).await, "no handshake");
+    tokio::spawn(async move {
+        let _ = connection.await;
+    });
+    ok(send.ready().await, "not ready")
+}
+
+struct Answer {
+    status: StatusCode,
+    fields: HeaderMap,
+    body: Vec<u8>,
+}
+
+async fn ask(send: &mut SendRequest<Bytes>, request: Request<()>, body: Option<&[u8]>) -> Answer {
+    let (response, mut stream) = ok(send.send_request(request, body.is_none()), "cannot ask");
+    if let Some(body) = body {
+        ok(stream.send_data(Bytes::copy_from_slice(body), true), "cannot send");
+    }
+    let (head, mut stream) = ok(response.await, "no answer").into_parts();
+    let mut body = Vec::new();
+    while let Some(frame) = stream.data().await {
+        let frame = ok(frame, "the body breaks off");
+        ok(stream.flow_control().release_capacity(frame.len()), "no window");
+        body.extend_from_slice(&frame);
+    }
+    Answer { status: head.status, fields: head.headers, body }
+}
+
+fn request(method: Method, target: &str) -> Request<()> {
+    let request = Request::builder().method(method).uri(format!("http://shop.example.com{target}"));
+    ok(request.body(()), "no request")
+}
+
+#[test]
+fn exchanges_over_one_connection() {
+    let web = Origin::new("web").on("/empty", [Step::send("HTTP/1.1 204 No Content\r\nX-A: b\r\n\r\n")]).start();
+    let port = free_port();
+    let headworks = start(CHAIN, &[("web", &web), ("port", &port), ("check", &"{ protocol: none }")]);
+    let front = headworks.listener("front/http");
+    let big = vec![b'x'; 3 << 20];
+    run(async {
+        let mut send = connect(front).await;
+        let rows: [(Method, &str, Option<&[u8]>, u16); 6] = [
+            (Method::GET, "/a?b=c", None, 200),
+            (Method::POST, "/a", Some(b"hello"), 200),
+            (Method::POST, "/a", Some(b""), 200),
+            (Method::PUT, "/big", Some(&big), 200),
+            (Method::GET, "/empty", None, 204),
+            (Method::HEAD, "/a", None, 200),
+        ];
+        for (method, target, body, status) in rows {
+            let answer = ask(&mut send, request(method.clone(), target), body).await;
+            assert_eq!(answer.status.as_u16(), status, "{method} {target}");
+            if status == 204 || method == Method::HEAD {
+                assert!(answer.body.is_empty());
+                continue;
+            }
+            let said: Value = ok(serde_json::from_slice(&answer.body), "no echo");
+            assert_eq!(said["target"], target);
+            assert_eq!(said["body_length"], body.map_or(0, <[u8]>::len));
+            assert!(!answer.fields.contains_key("transfer-encoding"));
+            let fields = said["headers"].to_string();
+            for once in ["X-Forwarded-Port", "X-Amzn-Trace-Id"] {
+                assert_eq!(fields.to_lowercase().matches(&once.to_lowercase()).count(), 1, "{once} in {fields}");
+            }
+            // appended on each of the two ways
+            assert!(fields.contains("127.0.0.1, 127.0.0.1"), "{fields}");
+        }
+        // twenty at once, and still one connection to the target
+        let asked: Vec<_> = (0..20)
+            .map(|number| ok(send.send_request(request(Method::GET, &format!("/{number}")), true), "cannot ask").0)
+            .collect();
+        for answer in asked {
+            assert_eq!(ok(answer.await, "no answer").status(), 200);
+        }
+    });
+    let connections = headworks.metrics().sum("headworks_target_connections_total", &[("target_group", "second")]);
+    assert_eq!(connections as u64, 1);
+}
+
+/// T3, in the version of the group.
+#[test]
+fn health_checks_speak_it_too() {
+    let web = Origin::echo("web");
+    let port = free_port();
+    let check = "{ interval: 100ms, path: /well }";
+    let headworks = start(CHAIN, &[("web", &web), ("port", &port), ("check", &check)]);
+    let _ = headworks.wait_metrics("headworks_target_group_healthy_targets", &[("target_group", "second")], 1.0);
+}
+
+/// The target goes away with its connection: the next request gets a new one.
+#[test]
+fn a_lost_connection_is_made_again() {
+    run(async {
+        let listener = ok(TcpListener::bind("127.0.0.1:0").await, "cannot listen");
+        let address = ok(listener.local_addr(), "no address");
+        let served = tokio::spawn(async move {
+            let mut connections = 0;
+            loop {
+                let (stream, _) = ok(listener.accept().await, "cannot accept");
+                connections += 1;
+                let mut connection = ok(h2::server::handshake(stream).await, "no handshake");
+                // one request on each, then the connection is dropped, answer and all
+                if let Some(Ok((_, mut respond))) = connection.accept().await {
+                    ok(respond.send_response(http::Response::new(()), true), "cannot answer");
+                    connection.graceful_shutdown();
+                    let _ = std::future::poll_fn(|cx| connection.poll_closed(cx)).await;
+                }
+                if connections == 5 {
+                    return connections;
+                }
+            }
+        });
+        let headworks = start(&proxy("", ", version: http2"), &[("web", &address)]);
+        let mut send = connect(headworks.address()).await;
+        for number in 0..5 {
+            let answer = ask(&mut send, request(Method::GET, "/"), None).await;
+            assert_eq!(answer.status, 200, "request {number}");
+        }
+        assert_eq!(ok(served.await, "the target failed"), 5);
+    });
+}
+
+/// RFC 8441, with a server library that knows WebSocket over HTTP/1.1 only.
+#[test]
+fn web_socket_over_http2() {
+    run(async {
+        let listener = ok(TcpListener::bind("127.0.0.1:0").await, "cannot listen");
+        let address = ok(listener.local_addr(), "no address");
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else { continue };
+                while let Some(Ok(message)) = socket.next().await {
+                    if message.is_text() && socket.send(message).await.is_err() {
+                        break;
+                    }
+                }
+            }
+        });
+        let headworks = start(&proxy("", ""), &[("web", &address)]);
+        let mut send = connect(headworks.address()).await;
+        // the settings that allow it have come with the first answer
+        ask(&mut send, request(Method::TRACE, "/"), None).await;
+        assert!(send.is_extended_connect_protocol_enabled());
+        let mut wanted = request(Method::CONNECT, "/chat");
+        wanted.headers_mut().insert("sec-websocket-version", http::HeaderValue::from_static("13"));
+        wanted.extensions_mut().insert(Protocol::from_static("websocket"));
+        let (response, mut out) = ok(send.send_request(wanted, false), "cannot ask");
+        let (head, mut back) = ok(response.await, "no answer").into_parts();
+        assert_eq!(head.status, 200);
+        assert!(!head.headers.contains_key("sec-websocket-accept"));
+        // a masked text frame (RFC 6455 section 5.2), the mask being zeros
+        ok(out.send_data(Bytes::from_static(b"\x81\x85\0\0\0\0hello"), false), "cannot send");
+        let mut echoed = Vec::new();
+        while echoed.len() < 7 {
+            let frame = back.data().await.unwrap_or_else(|| panic!("the stream ended"));
+            echoed.extend_from_slice(&ok(frame, "the stream failed"));
+        }
+        assert_eq!(echoed, b"\x81\x05hello");
+        // another protocol is none of ours (RFC 9220 section 3)
+        let mut other = request(Method::CONNECT, "/");
+        other.extensions_mut().insert(Protocol::from_static("connect-udp"));
+        assert_eq!(ask(&mut send, other, None).await.status, 501);
+    });
+}
