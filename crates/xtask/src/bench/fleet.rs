@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::folder::Folder;
-use super::load::Generator;
+use super::load::{Generator, Talk, Work};
 use super::machine::Programs;
 use super::options::Options;
-use super::origin::{Body, Origin};
+use super::origin::Origin;
 use super::proxy::headworks::{Headworks, Rules};
+use super::proxy::secret::Secret;
 use super::proxy::{Door, Proxy, haproxy, nginx};
 use super::sample::Sample;
 use super::trouble::Trouble;
@@ -22,6 +23,7 @@ pub(crate) struct Fleet {
     pub(crate) haproxy: Proxy,
     pub(crate) nginx: Proxy,
     pub(crate) origin: Origin,
+    pub(crate) secret: Secret,
     pub(crate) generator: Generator,
     pub(crate) programs: Programs,
     pub(crate) binaries: Vec<(&'static str, PathBuf)>,
@@ -41,20 +43,22 @@ impl Fleet {
     pub(crate) fn start(options: &Options, binary: PathBuf, programs: Programs) -> Result<Fleet, Trouble> {
         let folder = Folder::create(options.keep)?;
         let origin = Origin::start(&folder, &programs.nginx)?;
-        let generator = Generator::new(&folder, programs.wrk.clone())?;
+        let generator = Generator::new(&folder, programs.wrk.clone(), programs.h2load.clone())?;
+        let secret = Secret::make(&folder)?;
         let mut binaries = vec![("headworks", binary)];
         binaries.extend(options.before.clone().map(|before| ("before", before)));
         let start = |rules, suffix: &str| {
             let one = |(name, program): &(&str, PathBuf)| {
-                Headworks::start(&folder, program, &format!("{name}{suffix}"), rules, origin.address)
+                Headworks::start(&folder, program, &format!("{name}{suffix}"), rules, origin.address, &secret)
             };
             binaries.iter().map(one).collect::<Result<Vec<_>, _>>()
         };
         Ok(Fleet {
             headworks: start(Rules::One, "")?,
             scaled: start(Rules::Many, ", 10,000 rules")?,
-            haproxy: haproxy::start(&folder, &programs.haproxy, origin.address)?,
-            nginx: nginx::start(&folder, &programs.nginx, origin.address)?,
+            haproxy: haproxy::start(&folder, &programs.haproxy, origin.address, &secret)?,
+            nginx: nginx::start(&folder, &programs.nginx, origin.address, &secret)?,
+            secret,
             origin,
             generator,
             programs,
@@ -70,16 +74,11 @@ impl Fleet {
     }
 
     /// One measured run.
-    pub(crate) fn measure(
-        &self,
-        contender: &Contender<'_>,
-        body: Body,
-        connections: u32,
-        length: Duration,
-    ) -> Result<Sample, Trouble> {
+    pub(crate) fn measure(&self, contender: &Contender<'_>, work: Work, length: Duration) -> Result<Sample, Trouble> {
         let process = &contender.proxy.process;
         let before = process.usage()?;
-        let counted = self.generator.run(contender.door.address, body, connections, length)?;
+        let address = if work.talk == Talk::Plain { contender.door.address } else { contender.proxy.secure };
+        let counted = self.generator.run(address, work, length)?;
         let after = process.usage()?;
         contender.headworks.map_or(Ok(()), Headworks::empty_log)?;
         if counted.requests == 0 {

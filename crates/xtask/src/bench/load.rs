@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -22,10 +22,41 @@ const REPORT: &str = r#"function done(summary, latency, requests)
 end
 "#;
 
-/// wrk, ready to be used.
+/// wrk and h2load, ready to be used.
 pub(crate) struct Generator {
     wrk: PathBuf,
+    h2load: PathBuf,
     script: PathBuf,
+    /// Where h2load writes what each request took.
+    times: PathBuf,
+}
+
+/// What is asked of a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Work {
+    pub(crate) body: Body,
+    pub(crate) connections: u32,
+    pub(crate) talk: Talk,
+}
+
+/// How it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Talk {
+    /// HTTP/1.1 on connections that stay open.
+    Plain,
+    /// The same over TLS 1.3.
+    Secure,
+    /// Over TLS 1.3, a full handshake for each request.
+    Handshakes,
+    /// HTTP/2 over TLS 1.3, 16 streams at once on each connection.
+    Http2,
+}
+
+impl Work {
+    /// HTTP/1.1 without TLS.
+    pub(crate) fn plain(body: Body, connections: u32) -> Work {
+        Work { body, connections, talk: Talk::Plain }
+    }
 }
 
 /// What one run counted.
@@ -45,38 +76,87 @@ pub(crate) struct Counted {
 
 impl Generator {
     /// Puts wrk's script in place.
-    pub(crate) fn new(folder: &Folder, wrk: PathBuf) -> Result<Generator, Trouble> {
-        Ok(Generator { wrk, script: folder.write("report.lua", REPORT)? })
+    pub(crate) fn new(folder: &Folder, wrk: PathBuf, h2load: PathBuf) -> Result<Generator, Trouble> {
+        Ok(Generator { wrk, h2load, script: folder.write("report.lua", REPORT)?, times: folder.at("h2load.times") })
     }
 
-    /// Loads `address` with `connections` keep-alive connections, each of which asks again once it is answered.
+    /// Loads `address` with connections each of which asks again once it is answered.
     ///
-    /// `length` is rounded to whole seconds, wrk's unit.
-    pub(crate) fn run(
-        &self,
-        address: SocketAddr,
-        body: Body,
-        connections: u32,
-        length: Duration,
-    ) -> Result<Counted, Trouble> {
+    /// `length` is rounded to whole seconds, the generators' unit.
+    pub(crate) fn run(&self, address: SocketAddr, work: Work, length: Duration) -> Result<Counted, Trouble> {
+        match work.talk {
+            Talk::Http2 => self.h2load(address, work, length),
+            Talk::Plain | Talk::Secure | Talk::Handshakes => self.wrk(address, work, length),
+        }
+    }
+
+    fn wrk(&self, address: SocketAddr, work: Work, length: Duration) -> Result<Counted, Trouble> {
+        let Work { body, connections, talk } = work;
         let mut command = pinned(LOAD_CORE, &self.wrk);
         command
             .args(["-t1", &format!("-c{connections}"), &format!("-d{}s", length.as_secs().max(1)), "--latency"])
             .args(["--timeout", "5s", "-H", &format!("Host: {HOST}"), "-s"])
-            .arg(&self.script)
-            .arg(format!("http://{address}{}", body.path()));
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(io("wrk"))?;
-        if !wait(&mut child, length + Duration::from_secs(15)).map_err(io("wrk"))? {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(Trouble::Invalid("wrk did not end in time".to_owned()));
+            .arg(&self.script);
+        if talk == Talk::Handshakes {
+            command.args(["-H", "Connection: close"]);
         }
-        let output = child.wait_with_output().map_err(io("wrk"))?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        counted(&said).ok_or_else(|| {
-            Trouble::Invalid(format!("wrk reports nothing: {said}{}", String::from_utf8_lossy(&output.stderr)))
-        })
+        let scheme = if talk == Talk::Plain { "http" } else { "https" };
+        let said = finished(command.arg(format!("{scheme}://{address}{}", body.path())), "wrk", length)?;
+        counted(&said).ok_or_else(|| Trouble::Invalid(format!("wrk reports nothing: {said}")))
     }
+
+    /// The duration is that of the requests' own times: h2load's includes the connecting.
+    fn h2load(&self, address: SocketAddr, work: Work, length: Duration) -> Result<Counted, Trouble> {
+        let Work { body, connections, .. } = work;
+        // h2load appends
+        let _ = std::fs::remove_file(&self.times);
+        let mut command = pinned(LOAD_CORE, &self.h2load);
+        command
+            .args(["-t1", &format!("-c{connections}"), "-m16", &format!("-D{}", length.as_secs().max(1))])
+            .args(["-H", &format!(":authority: {HOST}")])
+            .arg(format!("--log-file={}", self.times.display()))
+            .arg(format!("https://{address}{}", body.path()));
+        let said = finished(&mut command, "h2load", length)?;
+        let times = std::fs::read_to_string(&self.times).map_err(io(self.times.display()))?;
+        counted_by_line(&times).ok_or_else(|| Trouble::Invalid(format!("h2load reports nothing: {said}")))
+    }
+}
+
+/// Runs a generator, and says what it has said.
+fn finished(command: &mut Command, name: &str, length: Duration) -> Result<String, Trouble> {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(io(name))?;
+    if !wait(&mut child, length + Duration::from_secs(15)).map_err(io(name))? {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(Trouble::Invalid(format!("{name} did not end in time")));
+    }
+    let output = child.wait_with_output().map_err(io(name))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+}
+
+/// Of lines of a start in microseconds since 1970, a status and a time in microseconds.
+fn counted_by_line(lines: &str) -> Option<Counted> {
+    let (mut begun, mut ended, mut failed) = (u64::MAX, 0, 0);
+    let mut times = Vec::new();
+    for line in lines.lines() {
+        let mut parts = line.split('\t');
+        let start: u64 = parts.next()?.parse().ok()?;
+        let status: i32 = parts.next()?.parse().ok()?;
+        let time: u64 = parts.next()?.parse().ok()?;
+        begun = begun.min(start);
+        ended = ended.max(start + time);
+        failed += u64::from(!(200..400).contains(&status));
+        times.push(time);
+    }
+    times.sort_unstable();
+    let at = |share: usize| times.get(times.len() * share / 100).copied().map(Duration::from_micros);
+    Some(Counted {
+        requests: times.len() as u64,
+        duration: Duration::from_micros(ended.checked_sub(begun)?),
+        p50: at(50)?,
+        p99: at(99)?,
+        failed,
+    })
 }
 
 fn counted(said: &str) -> Option<Counted> {
@@ -96,6 +176,15 @@ fn counted(said: &str) -> Option<Counted> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_of_h2load_are_counted() {
+        let counted = counted_by_line("1000\t200\t50\n1010\t200\t30\n1020\t503\t10\n").unwrap();
+        assert_eq!((counted.requests, counted.failed), (3, 1));
+        assert_eq!((counted.duration, counted.p50), (Duration::from_micros(50), Duration::from_micros(30)));
+        assert!(counted_by_line("").is_none());
+        assert!(counted_by_line("1000 200 50").is_none());
+    }
 
     #[test]
     fn the_report_is_the_last_line() {

@@ -14,22 +14,27 @@ pub(crate) struct Programs {
     pub(crate) nginx: PathBuf,
     pub(crate) haproxy: PathBuf,
     pub(crate) wrk: PathBuf,
+    pub(crate) h2load: PathBuf,
 }
 
 impl Programs {
     /// Finds them; installs what is missing where that is possible.
     pub(crate) fn find() -> Result<Programs, Trouble> {
-        let missing: Vec<&str> = [("nginx", "nginx-light"), ("haproxy", "haproxy"), ("wrk", "wrk")]
-            .into_iter()
-            .filter_map(|(program, package)| which(program).is_none().then_some(package))
-            .collect();
+        let needed = [("nginx", "nginx-light"), ("haproxy", "haproxy"), ("wrk", "wrk"), ("h2load", "nghttp2-client")];
+        let missing: Vec<&str> =
+            needed.into_iter().filter_map(|(program, package)| which(program).is_none().then_some(package)).collect();
         if !missing.is_empty() {
             install(&missing)?;
         }
         for tool in ["taskset", "setpriv"] {
             found(tool)?;
         }
-        Ok(Programs { nginx: found("nginx")?, haproxy: found("haproxy")?, wrk: found("wrk")? })
+        Ok(Programs {
+            nginx: found("nginx")?,
+            haproxy: found("haproxy")?,
+            wrk: found("wrk")?,
+            h2load: found("h2load")?,
+        })
     }
 
     /// Name and version of each, as it says itself.
@@ -39,6 +44,7 @@ impl Programs {
             ("haproxy", first_line(&self.haproxy, "-v")),
             ("nginx", first_line(&self.nginx, "-v")),
             ("wrk", first_line(&self.wrk, "-v")),
+            ("h2load", first_line(&self.h2load, "--version")),
         ]
     }
 }

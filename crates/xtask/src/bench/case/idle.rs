@@ -34,11 +34,11 @@ pub(crate) fn run(name: &'static str, fleet: &Fleet, options: &Options) -> Resul
     let mut rows: Vec<Row> = Vec::new();
     for _ in 0..options.runs().min(MOST_RUNS) {
         for (who, binary) in &fleet.binaries {
-            let ours = Headworks::start(folder, binary, who, Rules::One, origin)?;
+            let ours = Headworks::start(folder, binary, who, Rules::One, origin, &fleet.secret)?;
             add(&mut rows, &ours.proxy, connections)?;
         }
-        add(&mut rows, &haproxy::start(folder, &programs.haproxy, origin)?, connections)?;
-        add(&mut rows, &nginx::start(folder, &programs.nginx, origin)?, connections)?;
+        add(&mut rows, &haproxy::start(folder, &programs.haproxy, origin, &fleet.secret)?, connections)?;
+        add(&mut rows, &nginx::start(folder, &programs.nginx, origin, &fleet.secret)?, connections)?;
     }
     let title = format!("{} idle connections, each after one request", grouped(connections));
     let mut outcome = Outcome { name, title, pictured: BYTES, rows, findings: Vec::new() };

@@ -6,6 +6,7 @@ mod rules;
 mod throughput;
 
 use super::fleet::Fleet;
+use super::load::{Talk, Work};
 use super::options::Options;
 use super::origin::Body;
 use super::outcome::Outcome;
@@ -28,15 +29,30 @@ pub(crate) struct Case {
 
 /// All cases, in the order they run.
 const CASES: &[Case] = &[
-    Case { name: "128b-64", modes: In::Both, run: |n, f, o| throughput::run(n, Body::Tiny, 64, f, o) },
+    Case { name: "128b-64", modes: In::Both, run: |n, f, o| throughput::run(n, Work::plain(Body::Tiny, 64), f, o) },
     Case { name: "rules", modes: In::Both, run: rules::run },
     Case { name: "reload", modes: In::Both, run: reload::run },
-    Case { name: "128b-1", modes: In::FullOnly, run: |n, f, o| throughput::run(n, Body::Tiny, 1, f, o) },
-    Case { name: "128b-512", modes: In::FullOnly, run: |n, f, o| throughput::run(n, Body::Tiny, 512, f, o) },
-    Case { name: "10k-64", modes: In::FullOnly, run: |n, f, o| throughput::run(n, Body::Page, 64, f, o) },
-    Case { name: "1m-64", modes: In::FullOnly, run: |n, f, o| throughput::run(n, Body::Bulk, 64, f, o) },
+    Case { name: "128b-1", modes: In::FullOnly, run: |n, f, o| throughput::run(n, Work::plain(Body::Tiny, 1), f, o) },
+    Case {
+        name: "128b-512",
+        modes: In::FullOnly,
+        run: |n, f, o| throughput::run(n, Work::plain(Body::Tiny, 512), f, o),
+    },
+    Case { name: "10k-64", modes: In::FullOnly, run: |n, f, o| throughput::run(n, Work::plain(Body::Page, 64), f, o) },
+    Case { name: "1m-64", modes: In::FullOnly, run: |n, f, o| throughput::run(n, Work::plain(Body::Bulk, 64), f, o) },
+    Case { name: "tls-64", modes: In::FullOnly, run: |n, f, o| throughput::run(n, secure(Talk::Secure), f, o) },
+    Case {
+        name: "tls-handshakes",
+        modes: In::FullOnly,
+        run: |n, f, o| throughput::run(n, secure(Talk::Handshakes), f, o),
+    },
+    Case { name: "h2-64", modes: In::FullOnly, run: |n, f, o| throughput::run(n, secure(Talk::Http2), f, o) },
     Case { name: "idle", modes: In::FullOnly, run: idle::run },
 ];
+
+fn secure(talk: Talk) -> Work {
+    Work { body: Body::Tiny, connections: 64, talk }
+}
 
 /// The cases that were asked for.
 pub(crate) fn chosen(options: &Options) -> Result<Vec<&'static Case>, Trouble> {

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::bench::fleet::{Contender, Fleet};
 use crate::bench::http::exchange;
+use crate::bench::load::Work;
 use crate::bench::options::Options;
 use crate::bench::origin::Body;
 use crate::bench::outcome::{Finding, Measure, Outcome, P99, Row};
@@ -31,16 +32,17 @@ struct Reloads<'a> {
 /// Ours, with reloads and without, in turns.
 pub(crate) fn run(name: &'static str, fleet: &Fleet, options: &Options) -> Result<Outcome, Trouble> {
     let Some((_, binary)) = fleet.binaries.first() else { return Err(Trouble::Invalid("no binary".to_owned())) };
-    let headworks = Headworks::start(&fleet.folder, binary, "reloaded", Rules::Many, fleet.origin.address)?;
+    let headworks =
+        Headworks::start(&fleet.folder, binary, "reloaded", Rules::Many, fleet.origin.address, &fleet.secret)?;
     let Some(contender) = Contender::of(&headworks) else { return Err(Trouble::Invalid("no door".to_owned())) };
     let (rounds, length) = if options.quick { (2, Duration::from_secs(2)) } else { (options.runs(), options.length()) };
     let mut reloads = Reloads { headworks: &headworks, generation: 0, applied: Vec::new() };
     let (mut calm, mut busy) = (Vec::new(), Vec::new());
-    fleet.measure(&contender, Body::Tiny, CONNECTIONS, Duration::from_secs(1))?;
+    fleet.measure(&contender, Work::plain(Body::Tiny, CONNECTIONS), Duration::from_secs(1))?;
     for _ in 0..rounds {
-        calm.push(fleet.measure(&contender, Body::Tiny, CONNECTIONS, length)?);
+        calm.push(fleet.measure(&contender, Work::plain(Body::Tiny, CONNECTIONS), length)?);
         busy.push(thread::scope(|scope| {
-            let load = scope.spawn(|| fleet.measure(&contender, Body::Tiny, CONNECTIONS, length));
+            let load = scope.spawn(|| fleet.measure(&contender, Work::plain(Body::Tiny, CONNECTIONS), length));
             reloads.while_runs(load)
         })?);
     }

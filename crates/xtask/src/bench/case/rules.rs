@@ -2,6 +2,7 @@
 
 use super::throughput::interleaved;
 use crate::bench::fleet::{Contender, Fleet};
+use crate::bench::load::Work;
 use crate::bench::options::Options;
 use crate::bench::origin::Body;
 use crate::bench::outcome::{CPU, Outcome};
@@ -11,7 +12,7 @@ use crate::bench::trouble::Trouble;
 pub(crate) fn run(name: &'static str, fleet: &Fleet, options: &Options) -> Result<Outcome, Trouble> {
     let contenders: Vec<Contender<'_>> =
         fleet.headworks.iter().chain(&fleet.scaled).filter_map(Contender::of).collect();
-    let rows = interleaved(&contenders, Body::Tiny, 64, fleet, options)?;
+    let rows = interleaved(&contenders, Work::plain(Body::Tiny, 64), fleet, options)?;
     let title = "1 and 10,000 rules, the last matches; hosts and paths, 128 B, 64 connections".to_owned();
     let mut outcome = Outcome { name, title, pictured: CPU, rows, findings: Vec::new() };
     let binaries = fleet.headworks.len();

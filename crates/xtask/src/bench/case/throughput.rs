@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::bench::fleet::{Contender, Fleet};
+use crate::bench::load::{Talk, Work};
 use crate::bench::options::Options;
 use crate::bench::origin::Body;
 use crate::bench::outcome::{CPU, Outcome, Row};
@@ -14,28 +15,32 @@ const WARM_UP: Duration = Duration::from_secs(1);
 /// Runs of each door before one is chosen.
 const TRIALS: u32 = 3;
 
-/// All proxies, one body, one number of connections.
-pub(crate) fn run(
-    name: &'static str,
-    body: Body,
-    connections: u32,
-    fleet: &Fleet,
-    options: &Options,
-) -> Result<Outcome, Trouble> {
+/// All proxies on the same work.
+pub(crate) fn run(name: &'static str, work: Work, fleet: &Fleet, options: &Options) -> Result<Outcome, Trouble> {
+    let Work { body, connections, talk } = work;
     let contenders: Vec<Contender<'_>> = match body {
         Body::Bulk => fleet.everybody().into_iter().map(|c| cheapest(c, fleet, body)).collect::<Result<_, _>>()?,
         _ => fleet.everybody(),
     };
-    let rows = interleaved(&contenders, body, connections, fleet, options)?;
-    let title = format!("{} bodies, {connections} {}", body.title(), plural(connections));
+    let rows = interleaved(&contenders, work, fleet, options)?;
+    let how = match talk {
+        Talk::Plain => "",
+        Talk::Secure => ", TLS 1.3",
+        Talk::Handshakes => ", TLS 1.3, a full handshake each",
+        Talk::Http2 => ", HTTP/2 over TLS 1.3, 16 streams each",
+    };
+    let title = format!("{} bodies, {connections} {}{how}", body.title(), plural(connections));
     let mut outcome = Outcome { name, title, pictured: CPU, rows, findings: Vec::new() };
     let peers = contenders.len().saturating_sub(2);
     if peers > 1 {
         outcome.compare(CPU, 0, 1, None);
     }
-    let (haproxy, nginx) = match (body, connections) {
-        (Body::Tiny, 64) => (Some(0.75), Some(0.85)),
-        (Body::Bulk, _) => (Some(0.70), None),
+    let (haproxy, nginx) = match (talk, body, connections) {
+        (Talk::Plain, Body::Tiny, 64) => (Some(0.75), Some(0.85)),
+        (Talk::Plain, Body::Bulk, _) => (Some(0.70), None),
+        (Talk::Secure, ..) => (Some(0.70), Some(0.70)),
+        (Talk::Handshakes, ..) => (Some(1.0), Some(1.0)),
+        (Talk::Http2, ..) => (Some(0.90), Some(0.65)),
         _ => (None, None),
     };
     outcome.compare(CPU, 0, peers, haproxy);
@@ -47,20 +52,19 @@ pub(crate) fn run(
 /// Measures all contenders `runs` times, in turns; who begins changes with each round.
 pub(crate) fn interleaved(
     contenders: &[Contender<'_>],
-    body: Body,
-    connections: u32,
+    work: Work,
     fleet: &Fleet,
     options: &Options,
 ) -> Result<Vec<Row>, Trouble> {
     for contender in contenders {
-        fleet.measure(contender, body, connections, WARM_UP)?;
+        fleet.measure(contender, work, WARM_UP)?;
     }
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); contenders.len()];
     for round in 0..options.runs() as usize {
         for turn in 0..contenders.len() {
             let at = (round + turn) % contenders.len();
             let (Some(contender), Some(own)) = (contenders.get(at), samples.get_mut(at)) else { continue };
-            own.push(fleet.measure(contender, body, connections, options.length())?);
+            own.push(fleet.measure(contender, work, options.length())?);
         }
     }
     Ok(contenders.iter().zip(&samples).map(|(contender, own)| Row::of(contender.name(), own)).collect())
@@ -76,7 +80,7 @@ fn cheapest<'a>(contender: Contender<'a>, fleet: &Fleet, body: Body) -> Result<C
     let mut costs = vec![Vec::new(); doors.len()];
     for _ in 0..TRIALS {
         for (door, costs) in doors.iter().zip(&mut costs) {
-            costs.push(fleet.measure(door, body, 64, WARM_UP)?.cpu_micros);
+            costs.push(fleet.measure(door, Work::plain(body, 64), WARM_UP)?.cpu_micros);
         }
     }
     for (door, costs) in doors.iter().zip(costs) {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use super::secret::Secret;
 use super::{Door, Proxy};
 use crate::bench::folder::{Folder, free_addresses};
 use crate::bench::http::answers;
@@ -12,19 +13,20 @@ use crate::bench::process::{PROXY_CORE, Process, pinned};
 use crate::bench::trouble::Trouble;
 
 /// Starts HAProxy and waits until it serves.
-pub(crate) fn start(folder: &Folder, program: &Path, origin: SocketAddr) -> Result<Proxy, Trouble> {
-    let [plain, spliced] = free_addresses()?;
-    let settings = settings(plain, spliced, origin);
+pub(crate) fn start(folder: &Folder, program: &Path, origin: SocketAddr, secret: &Secret) -> Result<Proxy, Trouble> {
+    let [plain, spliced, secure] = free_addresses()?;
+    let settings = settings(plain, spliced, secure, origin, secret);
     let file = folder.write("haproxy.cfg", &settings)?;
     let mut command = pinned(PROXY_CORE, program);
     command.arg("-db").arg("-f").arg(file);
     let mut process = Process::start("haproxy", command, folder.at("haproxy.log"))?;
     process.wait_until(Duration::from_secs(5), || answers(plain, HOST, &Body::Tiny.path()))?;
     let doors = vec![Door { setting: "", address: plain }, Door { setting: "splice-auto", address: spliced }];
-    Ok(Proxy { name: "haproxy".to_owned(), doors, settings, process })
+    Ok(Proxy { name: "haproxy".to_owned(), doors, secure, settings, process })
 }
 
-fn settings(plain: SocketAddr, spliced: SocketAddr, origin: SocketAddr) -> String {
+fn settings(plain: SocketAddr, spliced: SocketAddr, secure: SocketAddr, origin: SocketAddr, secret: &Secret) -> String {
+    let both = secret.both.display();
     format!(
         "global
   nbthread 1
@@ -43,6 +45,9 @@ defaults
 # tune.bufsize is the default, 16384
 frontend plain
   bind {plain} backlog 4096
+  default_backend origin
+frontend secure
+  bind {secure} backlog 4096 ssl crt {both} alpn h2,http/1.1 ssl-min-ver TLSv1.3
   default_backend origin
 frontend spliced
   bind {spliced} backlog 4096

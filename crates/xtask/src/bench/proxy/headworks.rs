@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use super::secret::Secret;
 use super::{Door, Proxy};
 use crate::bench::folder::{Folder, free_addresses};
 use crate::bench::http::answers;
@@ -39,8 +40,11 @@ pub(crate) struct Headworks {
 /// What its configuration is made of.
 struct Declared {
     address: SocketAddr,
+    secure: SocketAddr,
     admin: SocketAddr,
     origin: SocketAddr,
+    certificate: PathBuf,
+    key: PathBuf,
     log: PathBuf,
     data: PathBuf,
     rules: Rules,
@@ -54,11 +58,13 @@ impl Headworks {
         name: &str,
         rules: Rules,
         origin: SocketAddr,
+        secret: &Secret,
     ) -> Result<Headworks, Trouble> {
-        let [address, admin] = free_addresses()?;
+        let [address, secure, admin] = free_addresses()?;
         let own: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
         let (log, data) = (folder.at(&format!("{own}-access.log")), folder.at(&format!("{own}-state")));
-        let declared = Declared { address, admin, origin, log, data, rules };
+        let (certificate, key) = (secret.certificate.clone(), secret.key.clone());
+        let declared = Declared { address, secure, admin, origin, certificate, key, log, data, rules };
         let settings = declared.text(0);
         let file = folder.write(&format!("{own}.yaml"), &settings)?;
         let mut command = pinned(PROXY_CORE, program);
@@ -68,7 +74,7 @@ impl Headworks {
             answers(admin, "localhost", "/readyz") && answers(address, HOST, &Body::Tiny.path())
         })?;
         let doors = vec![Door { setting: "", address }];
-        let proxy = Proxy { name: name.to_owned(), doors, settings: shortened(&settings), process };
+        let proxy = Proxy { name: name.to_owned(), doors, secure, settings: shortened(&settings), process };
         Ok(Headworks { proxy, admin, file, declared })
     }
 
@@ -92,7 +98,8 @@ impl Headworks {
 
 impl Declared {
     fn text(&self, generation: u32) -> String {
-        let Declared { address, admin, origin, .. } = self;
+        let Declared { address, secure, admin, origin, .. } = self;
+        let (certificate, key) = (self.certificate.display(), self.key.display());
         let (log, data) = (self.log.display(), self.data.display());
         let mut text = format!(
             "workers: 1
@@ -103,6 +110,12 @@ load_balancers:
     idle_timeout: 10m
     access_log: {{ path: {log}, format: json }}
     listeners:
+      https:
+        address: {secure}
+        protocol: https
+        certificates: [bench]
+        default: {{ fixed_response: {{ status: 404 }} }}
+        rules: [ {{ if: {{ host: [shop-99.example.com], path: [/service-9999/*] }}, then: {{ forward: origin }} }} ]
       http:
         address: {address}
         default: {{ fixed_response: {{ status: 404, content_type: text/plain, body: \"generation {generation}\" }} }}
@@ -120,6 +133,7 @@ load_balancers:
             text += &format!("          - if: {{ host: [shop-{host}.example.com], path: [{path}/*] }}\n");
             text += "            then: { forward: origin }\n";
         }
+        text += &format!("certificates: {{ bench: {{ certificate: {certificate}, key: {key} }} }}\n");
         text += &format!("target_groups:\n  origin:\n    protocol: http\n    targets: [\"{origin}\"]\n");
         text
     }

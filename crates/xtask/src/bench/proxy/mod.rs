@@ -3,6 +3,7 @@
 pub(crate) mod haproxy;
 pub(crate) mod headworks;
 pub(crate) mod nginx;
+pub(crate) mod secret;
 
 use std::net::SocketAddr;
 
@@ -14,6 +15,8 @@ pub(crate) struct Proxy {
     pub(crate) name: String,
     /// Ways through it; the first is that of all cases but those of large bodies, which take the cheapest.
     pub(crate) doors: Vec<Door>,
+    /// The way through it over TLS, with HTTP/1.1 and HTTP/2 by ALPN.
+    pub(crate) secure: SocketAddr,
     /// Its whole configuration, to be published with the results.
     pub(crate) settings: String,
     pub(crate) process: Process,

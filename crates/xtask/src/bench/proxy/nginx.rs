@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use super::secret::Secret;
 use super::{Door, Proxy};
 use crate::bench::folder::{Folder, free_addresses};
 use crate::bench::http::answers;
@@ -17,19 +18,25 @@ pub(crate) fn user_line() -> &'static str {
 }
 
 /// Starts nginx and waits until it serves.
-pub(crate) fn start(folder: &Folder, program: &Path, origin: SocketAddr) -> Result<Proxy, Trouble> {
-    let [buffered, direct] = free_addresses()?;
-    let settings = settings(folder, buffered, direct, origin);
+pub(crate) fn start(folder: &Folder, program: &Path, origin: SocketAddr, secret: &Secret) -> Result<Proxy, Trouble> {
+    let [buffered, direct, secure] = free_addresses()?;
+    let settings = settings(folder, [buffered, direct, secure], origin, secret);
     let file = folder.write("nginx.conf", &settings)?;
     let mut command = pinned(PROXY_CORE, program);
     command.args(["-e", "stderr", "-p"]).arg(folder.path()).arg("-c").arg(file);
     let mut process = Process::start("nginx", command, folder.at("nginx.log"))?;
     process.wait_until(Duration::from_secs(5), || answers(buffered, HOST, &Body::Tiny.path()))?;
     let doors = vec![Door { setting: "", address: buffered }, Door { setting: "proxy_buffering off", address: direct }];
-    Ok(Proxy { name: "nginx".to_owned(), doors, settings, process })
+    Ok(Proxy { name: "nginx".to_owned(), doors, secure, settings, process })
 }
 
-fn settings(folder: &Folder, buffered: SocketAddr, direct: SocketAddr, origin: SocketAddr) -> String {
+fn settings(
+    folder: &Folder,
+    [buffered, direct, secure]: [SocketAddr; 3],
+    origin: SocketAddr,
+    secret: &Secret,
+) -> String {
+    let (certificate, key) = (secret.certificate.display(), secret.key.display());
     let dir = folder.path().display();
     format!(
         "{user}daemon off;
@@ -61,6 +68,16 @@ http {{
   }}
   server {{
     listen {buffered} backlog=4096 reuseport;
+    proxy_buffers 16 32k;
+    proxy_busy_buffers_size 64k;
+    location / {{ proxy_pass http://origin; }}
+  }}
+  server {{
+    listen {secure} ssl http2 backlog=4096 reuseport;
+    ssl_certificate {certificate};
+    ssl_certificate_key {key};
+    ssl_protocols TLSv1.3;
+    http2_max_concurrent_streams 128;
     proxy_buffers 16 32k;
     proxy_busy_buffers_size 64k;
     location / {{ proxy_pass http://origin; }}
