@@ -8,14 +8,25 @@ use headworks_message::{Parsed, ResponseHead, response};
 use headworks_model::target_group::{HealthCheck, HealthProtocol};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::connect::{Endpoint, connect};
+use super::connect::{Connection, Endpoint, connect};
+use crate::tls::dial::Dial;
 
-/// Asks a target how it is. The timeout bounds the whole check, whatever part of it stalls.
-pub(crate) async fn probe(endpoint: &Endpoint, check: &HealthCheck) -> Outcome {
+/// Asks a target how it is; `host` is the name it is declared by. The timeout bounds the whole check, whatever part of it
+/// stalls.
+pub(crate) async fn probe(endpoint: &Endpoint, host: Option<&str>, check: &HealthCheck, dial: &Dial) -> Outcome {
     let asked = async {
+        let socket = connect(endpoint).await?;
+        let connection = match (check.protocol, dial.client()) {
+            (HealthProtocol::Https | HealthProtocol::Tls, Some(client)) => {
+                // in a box: it is large, and most checks have none
+                let shaken = Box::pin(client.secure(socket, endpoint, host)).await?;
+                Connection::Tls(Box::new(shaken))
+            }
+            _ => Connection::Plain(socket),
+        };
         match check.protocol {
-            HealthProtocol::Http => http(endpoint, check).await,
-            _ => connect(endpoint).await.map(|_| Outcome::Success),
+            HealthProtocol::Http | HealthProtocol::Https => http(connection, endpoint, check).await,
+            _ => Ok(Outcome::Success),
         }
     };
     match tokio::time::timeout(check.timeout, asked).await {
@@ -35,8 +46,7 @@ pub(crate) fn endpoint(target: &Endpoint, check: &HealthCheck) -> Endpoint {
 }
 
 /// GET, with `Host: ip:port`, on a connection of its own (T3).
-async fn http(endpoint: &Endpoint, check: &HealthCheck) -> io::Result<Outcome> {
-    let mut stream = connect(endpoint).await?;
+async fn http(mut stream: Connection, endpoint: &Endpoint, check: &HealthCheck) -> io::Result<Outcome> {
     let host = match endpoint {
         Endpoint::Ip(address) => address.to_string(),
         Endpoint::Unix(_) => "localhost".to_owned(),
@@ -47,6 +57,7 @@ async fn http(endpoint: &Endpoint, check: &HealthCheck) -> io::Result<Outcome> {
         check.path
     );
     stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
     let mut bytes = Vec::with_capacity(1024);
     let mut head = ResponseHead::default();
     loop {

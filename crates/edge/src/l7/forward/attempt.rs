@@ -3,6 +3,8 @@
 //! Both directions move in one task: whatever is ready is moved, and an answer may overtake the request's body.
 
 use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -24,6 +26,9 @@ use crate::upstream::target::{InFlight, TargetLocal};
 /// that only half-closes gets its answer; one that is gone does not keep a target busy.
 const ABANDONED: Duration = Duration::from_secs(3);
 
+/// The longest that a TLS handshake with a target may take (H1); less where an answer has less time than that.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
 /// Whether the connection to the target had carried a request before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Which {
@@ -44,6 +49,8 @@ pub(super) struct Attempt {
     place: usize,
     target: Rc<TargetLocal>,
     upstream: Link<TargetConnection>,
+    /// How targets were spoken to when it was opened.
+    epoch: u64,
     which: Which,
     _in_flight: InFlight,
 }
@@ -91,15 +98,16 @@ impl Attempt {
         scratch.record.chosen = Some(target.clone());
         target.counters().requests.add(1);
         let in_flight = InFlight::new(&target);
-        if let Some(idle) = target.take_idle() {
+        let epoch = prepared.group.shared.epoch();
+        if let Some(idle) = target.take_idle(epoch) {
             let upstream = Link::new(idle);
-            return Ok(Attempt { place, target, upstream, which: Which::Idle, _in_flight: in_flight });
+            return Ok(Attempt { place, target, upstream, epoch, which: Which::Idle, _in_flight: in_flight });
         }
-        match Self::connect(connection, &target, settings.connect_timeout).await {
+        match Self::connect(connection, prepared, &target).await {
             Ok(stream) => {
                 target.counters().new_connections.add(1);
                 let upstream = Link::new(stream);
-                Ok(Attempt { place, target, upstream, which: Which::New, _in_flight: in_flight })
+                Ok(Attempt { place, target, upstream, epoch, which: Which::New, _in_flight: in_flight })
             }
             Err(error) => {
                 target.counters().connect_failures.add(1);
@@ -111,20 +119,26 @@ impl Attempt {
         }
     }
 
+    /// Connects, and shakes hands if the group speaks TLS.
     async fn connect<C: Client>(
         connection: &mut Connection<C>,
+        prepared: &Prepared<'_>,
         target: &TargetLocal,
-        patience: Duration,
     ) -> Result<TargetConnection, ProxyError> {
-        let mut connecting = std::pin::pin!(connect(&target.shared.endpoint));
-        connection.timer.arm(patience);
-        poll_fn(|cx| match connecting.as_mut().poll(cx) {
-            Poll::Ready(result) => Poll::Ready(result.map_err(|e| ProxyError::new(Kind::ConnectFailed, e))),
-            Poll::Pending if connection.worker.is_stopping() => Poll::Ready(Err(Kind::Stopping.into())),
-            Poll::Pending if connection.timer.poll_expired(cx) => Poll::Ready(Err(Kind::ConnectTimeout.into())),
-            Poll::Pending => Poll::Pending,
-        })
-        .await
+        let settings = &prepared.plan.settings;
+        let shared = &target.shared;
+        connection.timer.arm(settings.connect_timeout);
+        let connecting = std::pin::pin!(connect(&shared.endpoint));
+        let socket = in_time(connecting, connection, Kind::ConnectFailed, Kind::ConnectTimeout).await?;
+        let dial = prepared.group.shared.dial();
+        let Some(client) = dial.client().filter(|_| dial.is_secured) else {
+            return Ok(TargetConnection::Plain(socket));
+        };
+        connection.timer.arm(HANDSHAKE.min(settings.response_timeout));
+        // in a box: most connections have none, and it is large
+        let shaking = Box::pin(client.secure(socket, &shared.endpoint, shared.host.as_deref()));
+        let stream = in_time(shaking, connection, Kind::HandshakeFailed, Kind::HandshakeTimeout).await?;
+        Ok(TargetConnection::Tls(Box::new(stream)))
     }
 
     /// Sends the request, and the response back.
@@ -143,7 +157,7 @@ impl Attempt {
         match result {
             Ok((after, reuse)) => {
                 if reuse {
-                    self.target.give_idle(self.upstream.stream, connection.worker.clock.tick());
+                    self.target.give_idle(self.upstream.stream, self.epoch, connection.worker.clock.tick());
                 }
                 Ok(after)
             }
@@ -407,6 +421,22 @@ impl Attempt {
         scratch.record.sent_at_once = !waited;
         result
     }
+}
+
+/// Waits for a step towards a target, as long as the timer allows.
+async fn in_time<C: Client, T>(
+    mut step: impl Future<Output = io::Result<T>> + Unpin,
+    connection: &mut Connection<C>,
+    failed: Kind,
+    late: Kind,
+) -> Result<T, ProxyError> {
+    poll_fn(|cx| match Pin::new(&mut step).poll(cx) {
+        Poll::Ready(result) => Poll::Ready(result.map_err(|error| ProxyError::new(failed, error))),
+        Poll::Pending if connection.worker.is_stopping() => Poll::Ready(Err(Kind::Stopping.into())),
+        Poll::Pending if connection.timer.poll_expired(cx) => Poll::Ready(Err(late.into())),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
 }
 
 /// Whether the client is still there. Costs a system call only when it has sent something, or hung up.
