@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     MethodNotAllowed,
     /// More than 30 addresses in X-Forwarded-For.
     TooManyForwardedFor,
+    /// What the client speaks cannot be said to the target group.
+    VersionMismatch,
     /// The head or the body did not come in time.
     ClientTimeout,
     /// The client went away before it was answered.
@@ -85,6 +87,7 @@ impl Kind {
             Kind::ClientTimeout => 408,
             Kind::ClientClosed => 460,
             Kind::TooManyForwardedFor => 463,
+            Kind::VersionMismatch => 464,
             Kind::RedirectTooLong | Kind::TransformFailed => 500,
             Kind::ConnectFailed
             | Kind::HandshakeFailed
@@ -136,6 +139,7 @@ impl ErrorReason {
             Kind::ClientClosed => "ClientClosed",
             Kind::BodyTruncated => "BodyTruncated",
             Kind::BodyMalformed => "BodyMalformed",
+            Kind::VersionMismatch => "VersionMismatch",
             Kind::NoTarget => "NoTarget",
             Kind::Overloaded => "TargetLimit",
             Kind::RedirectTooLong => "RedirectUrlLimitExceeded",

@@ -1,5 +1,9 @@
 //! Byte classes of RFC 9110 and the scans that the parsers are made of.
 
+mod lanes;
+
+use self::lanes::{Lanes, Mask};
+
 const TOKEN: u8 = 1;
 const PLAIN_NAME: u8 = 2;
 const TARGET: u8 = 4;
@@ -53,7 +57,7 @@ pub(crate) fn is_target(b: u8) -> bool {
 
 /// `uri-host [ ":" port ]` of RFC 9110 section 7.2, not empty. Percent signs are not looked behind.
 #[inline]
-pub(crate) fn is_authority(value: &[u8]) -> bool {
+pub fn is_authority(value: &[u8]) -> bool {
     let (host, port) = match value {
         [b'[', rest @ ..] => match rest.iter().position(|b| *b == b']').and_then(|i| rest.split_at_checked(i)) {
             Some((literal, [_, port @ ..])) if literal.iter().all(|b| is(*b, HOST) || *b == b':') => (literal, port),
@@ -81,118 +85,61 @@ pub(crate) fn is_control(b: u8) -> bool {
     (b < 0x20 && b != b'\t') || b == 0x7f
 }
 
-/// Eight bytes at once. Each test sets the high bit of the bytes that pass it, and is exact: no carry leaves a byte,
-/// because all tests are on seven bits.
-#[derive(Clone, Copy)]
-struct Word(u64);
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
-
-impl Word {
-    #[inline(always)]
-    fn at(bytes: &[u8], at: usize) -> Option<Word> {
-        bytes.get(at..at + 8)?.try_into().ok().map(|eight| Word(u64::from_le_bytes(eight)))
-    }
-
-    /// Bytes of `n` and above, of those below 0x80.
-    #[inline(always)]
-    fn from(self, n: u8) -> u64 {
-        (self.0 & !HIGH).wrapping_add(ONES * u64::from(0x80 - n))
-    }
-
-    /// Bytes that are `b`, give or take their high bit.
-    #[inline(always)]
-    fn is(self, b: u8) -> u64 {
-        !((self.0 & !HIGH) ^ (ONES * u64::from(b))).wrapping_add(HIGH - ONES)
-    }
-
-    /// See [`is_plain_name`].
-    #[inline(always)]
-    fn plain_name(self) -> u64 {
-        let lower = Word(self.0 | (ONES * 0x20));
-        let letter = lower.from(b'a') & !lower.from(b'z' + 1);
-        let digit = self.from(b'0') & !self.from(b'9' + 1);
-        (letter | digit | self.is(b'-')) & !self.0
-    }
-
-    /// See [`is_target`].
-    #[inline(always)]
-    fn target(self) -> u64 {
-        self.from(0x21) & !self.from(0x7f) & !self.is(b'#') & !self.0
-    }
-
-    /// See [`is_control`]; HTAB is one here.
-    #[inline(always)]
-    fn control(self) -> u64 {
-        (!self.from(0x20) | self.from(0x7f)) & !self.0
-    }
-
-    /// The lowest byte among `hits`.
-    #[inline(always)]
-    fn first(hits: u64) -> Option<usize> {
-        let hits = hits & HIGH;
-        if hits == 0 { None } else { Some((hits.trailing_zeros() / 8) as usize) }
-    }
-}
-
 /// Offset of the first byte at or after `from` that is not [`is_plain_name`], or the length.
 #[inline(always)]
 pub(crate) fn skip_plain_name(bytes: &[u8], from: usize) -> usize {
-    let mut at = from;
-    while let Some(word) = Word::at(bytes, at) {
-        match Word::first(!word.plain_name()) {
-            Some(i) => return at + i,
-            None => at += 8,
-        }
-    }
-    skip(bytes, at, is_plain_name)
+    find(bytes, from, |lanes| !lanes.plain_name(), |b| !is_plain_name(b))
 }
 
 /// Offset of the first byte at or after `from` that is not [`is_target`], or the length.
 #[inline]
 pub(crate) fn skip_target(bytes: &[u8], from: usize) -> usize {
-    let mut at = from;
-    while let Some(word) = Word::at(bytes, at) {
-        match Word::first(!word.target()) {
-            Some(i) => return at + i,
-            None => at += 8,
-        }
-    }
-    skip(bytes, at, is_target)
+    find(bytes, from, |lanes| !(lanes.within(0x21, 0x7e) & !lanes.is(b'#')), |b| !is_target(b))
 }
 
 /// Offset of the first control character other than HTAB at or after `from`, or the length. Field values are most of a
 /// head.
 #[inline(always)]
 pub(crate) fn find_control(bytes: &[u8], from: usize) -> usize {
+    find(bytes, from, |lanes| lanes.within(0, 0x1f) & !lanes.is(b'\t') | lanes.is(0x7f), is_control)
+}
+
+/// Offset of the first byte that cannot stand in a quoted text as it is: a quote, a backslash, or what is not printable
+/// ASCII; or the length.
+#[inline]
+pub fn find_unquotable(text: &[u8]) -> usize {
+    let printable = |b: u8| (0x20..0x7f).contains(&b) && b != b'"' && b != b'\\';
+    find(text, 0, |l| !l.within(0x20, 0x7e) | l.is(b'"') | l.is(b'\\'), |b| !printable(b))
+}
+
+/// Offset of the first byte at or after `from` that is looked for, or the length; `lanes` and `one` say the same of many
+/// bytes and of one.
+#[inline(always)]
+fn find(bytes: &[u8], from: usize, lanes: impl Fn(Lanes) -> Mask, one: impl Fn(u8) -> bool) -> usize {
     let mut at = from;
-    // sixteen at once as long as there is none: vector instructions are good at "any", and at nothing else
-    while let Some(many) = bytes.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
-        if many.iter().fold(false, |found, b| found | is_control_arithmetic(*b)) {
-            break;
-        }
-        at += 16;
-    }
-    while let Some(word) = Word::at(bytes, at) {
-        match Word::first(word.control()) {
-            Some(i) if bytes.get(at + i) == Some(&b'\t') => at += i + 1,
+    while let Some(many) = Lanes::at(bytes, at) {
+        match lanes(many).first() {
             Some(i) => return at + i,
-            None => at += 8,
+            None => at += Lanes::WIDTH,
         }
     }
-    skip(bytes, at, |b| !is_control(b))
+    // the rest once more with what is before it, if that makes enough
+    if let Some(last) = bytes.len().checked_sub(Lanes::WIDTH)
+        && let Some(many) = Lanes::at(bytes, last)
+        && at >= last
+    {
+        return lanes(many).first_from(at - last).map_or(bytes.len().max(from), |i| last + i);
+    }
+    let rest = bytes.get(at..).unwrap_or(&[]);
+    rest.iter().position(|b| one(*b)).map_or(bytes.len().max(from), |i| at + i)
 }
 
-#[inline(always)]
-fn is_control_arithmetic(b: u8) -> bool {
-    (b < 0x20) & (b != b'\t') | (b == 0x7f)
-}
-
-#[inline(always)]
-fn skip(bytes: &[u8], from: usize, passes: impl Fn(u8) -> bool) -> usize {
-    let rest = bytes.get(from..).unwrap_or(&[]);
-    rest.iter().position(|b| !passes(*b)).map_or(bytes.len().max(from), |i| from + i)
+impl Lanes {
+    /// See [`is_plain_name`].
+    #[inline(always)]
+    fn plain_name(self) -> Mask {
+        self.lower().within(b'a', b'z') | self.within(b'0', b'9') | self.is(b'-')
+    }
 }
 
 /// Without surrounding SP and HTAB (OWS of RFC 9110 section 5.6.3), as offsets.

@@ -12,7 +12,7 @@ pub enum Framing {
     Length(u64),
     /// Chunked transfer coding.
     Chunked,
-    /// Until the connection closes; responses only.
+    /// Until the source ends: a response until its connection closes, anything of HTTP/2 and 3 until the stream ends.
     UntilClose,
 }
 

@@ -254,36 +254,38 @@ impl RequestHead {
         self.query = question.map(|q| Span::new(q + 1, end));
     }
 
-    /// Lays a head out in `bytes` (cleared first) as the HTTP/1.1 parser would have found it, for heads that did not come
-    /// as HTTP/1.1 text. `method` is a token, `target` in origin form; `host` may carry a port. Names and values may be
+    /// Lays a head out in `bytes` (both cleared first) as the HTTP/1.1 parser would have found it, for heads that did not
+    /// come as HTTP/1.1 text; version and framing are for the caller to say. `method` is a token, `target` in origin form; `host` may carry a port. Names and values may be
     /// anything: those that could be read as more than one HTTP/1.1 line are marked as the parser marks them.
     pub fn lay_out<'f>(
+        &mut self,
         bytes: &mut Vec<u8>,
         method: &[u8],
         target: &[u8],
         host: &[u8],
         fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>,
-    ) -> RequestHead {
+    ) {
         fn put(bytes: &mut Vec<u8>, piece: &[u8]) -> Span {
             let start = bytes.len();
             bytes.extend_from_slice(piece);
             Span::new(start, bytes.len())
         }
         bytes.clear();
-        let mut head = RequestHead { method: put(bytes, method), ..RequestHead::default() };
+        let mut kept = std::mem::take(&mut self.fields);
+        kept.clear();
+        *self = RequestHead { method: put(bytes, method), fields: kept, ..RequestHead::default() };
         let start = put(bytes, target).start as usize;
-        head.set_target(bytes, start, bytes.len());
-        head.target_unclean = !target.iter().all(|b| crate::bytes::is_target(*b));
-        head.authority = put(bytes, host);
-        let at = head.authority.start as usize;
-        head.host = Span::new(at, at + crate::request::host_length(host));
-        head.connection.keep_alive = true;
+        self.set_target(bytes, start, bytes.len());
+        self.target_unclean = !target.iter().all(|b| crate::bytes::is_target(*b));
+        self.authority = put(bytes, host);
+        let at = self.authority.start as usize;
+        self.host = Span::new(at, at + crate::request::host_length(host));
+        self.connection.keep_alive = true;
         for (name, value) in fields {
             let field = Field { name: put(bytes, name), value: put(bytes, value), ..Field::default() };
             let (known, fitness) = crate::fields::judge(name, value);
-            head.fields.push(Field { known, fitness, ..field });
+            self.fields.push(Field { known, fitness, ..field });
         }
-        head.len = bytes.len();
-        head
+        self.len = bytes.len();
     }
 }

@@ -9,11 +9,13 @@ pub mod desync;
 pub mod fields;
 pub mod framing;
 pub mod head;
+pub mod number;
 mod odd;
 pub mod request;
 pub mod response;
 pub mod send;
 
+pub use bytes::find_unquotable;
 pub use desync::{Reason, Tier};
 pub use framing::{Body, Framing};
 pub use head::{ConnectionOptions, Field, Fitness, Known, RequestHead, RequestView, ResponseHead, Span, Version};

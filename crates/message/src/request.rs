@@ -5,7 +5,8 @@
 
 use std::fmt;
 
-use crate::bytes::{decimal, is_authority, is_token, list, skip_target, trimmed};
+pub use crate::bytes::is_authority;
+use crate::bytes::{decimal, is_token, list, skip_target, trimmed};
 use crate::desync::{Imitates, Reason, Tier, Verdict, imitates};
 use crate::fields::{self, Line};
 use crate::framing::Framing;

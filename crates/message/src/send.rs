@@ -5,6 +5,7 @@
 use crate::bytes::{decimal, is_control, is_target, list, trimmed};
 use crate::framing::Framing;
 use crate::head::{Field, Fitness, Known, RequestView, ResponseHead, Version};
+use crate::number::put_decimal;
 
 /// How a request head is changed on its way to a target.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,8 @@ pub struct Outgoing<'a> {
     pub trace: &'a [u8],
     /// The upgrade that the client asks for is passed on.
     pub upgrade: bool,
+    /// The target may answer with trailers, if the client takes them: it is spoken to in HTTP/2.
+    pub trailers: bool,
 }
 
 /// What Host becomes.
@@ -138,6 +141,7 @@ pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
                 traced = true;
                 false
             }
+            Known::Te => plan.trailers && field.value.of(bytes).eq_ignore_ascii_case(b"trailers"),
             // RFC 9113 section 8.2.3: one field again
             Known::Cookie if !head.is_text => {
                 cookies = true;
@@ -170,6 +174,8 @@ pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(b"\r\n");
         }
         None if head.framing == Framing::Chunked => put_codings(view, out),
+        // of a stream of HTTP/2 or 3
+        None if head.framing == Framing::UntilClose => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         _ => {}
     }
     if plan.upgrade && head.connection.upgrade {
@@ -391,27 +397,13 @@ pub fn response(bytes: &[u8], head: &ResponseHead, plan: &Answer<'_>, out: &mut 
         out.extend_from_slice(b"Connection: Upgrade\r\n");
     } else if head.status >= 200 {
         match (plan.keep_alive, plan.version) {
+            (_, Version::Http2 | Version::Http3) => {}
             (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
             (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
             (true, _) => {}
         }
     }
     out.extend_from_slice(b"\r\n");
-}
-
-/// Appends `n` in decimal.
-pub fn put_decimal(out: &mut Vec<u8>, mut n: u64) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 #[cfg(test)]

@@ -105,7 +105,8 @@ fn head((host, target, tenant): &(String, String, String)) -> (Vec<u8>, RequestH
         (b"Connection", b"keep-alive"),
     ];
     let mut bytes = Vec::new();
-    let head = RequestHead::lay_out(&mut bytes, b"GET", target.as_bytes(), host.as_bytes(), fields);
+    let mut head = RequestHead::default();
+    head.lay_out(&mut bytes, b"GET", target.as_bytes(), host.as_bytes(), fields);
     (bytes, head)
 }
 

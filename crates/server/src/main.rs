@@ -16,6 +16,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// The streams of HTTP/2 are allocations by the dozen, and a reload frees a configuration's worth of small ones: the C
+/// library's allocator costs a tenth of a request of the one, and keeps the memory of the other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     start_logging(&cli.command);

@@ -90,16 +90,13 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
     }
     for (name, group) in &config.target_groups {
         let at = format!("target_groups.{name}");
-        if !matches!(group.protocol, TargetProtocol::Http | TargetProtocol::Https) {
-            no(format!("{at}.protocol"), "a target protocol other than http or https");
+        let is_served = matches!(group.protocol, TargetProtocol::Http | TargetProtocol::Https | TargetProtocol::Grpc);
+        if !is_served {
+            no(format!("{at}.protocol"), "a target protocol other than http, https and grpc");
         }
-        if group.version != target_group::HttpVersion::Http1 {
-            no(format!("{at}.version"), "a version other than http1");
-        }
-        use target_group::HealthProtocol::{Http, Https, None, Tcp, Tls};
-        let is_served = matches!(group.protocol, TargetProtocol::Http | TargetProtocol::Https);
-        if !matches!(group.health_check.protocol, Http | Https | Tcp | Tls | None) && is_served {
-            no(format!("{at}.health_check.protocol"), "a health check other than http, https, tcp, tls or none");
+        use target_group::HealthProtocol::{Grpc, Http, Https, None, Tcp, Tls};
+        if !matches!(group.health_check.protocol, Http | Https | Grpc | Tcp | Tls | None) && is_served {
+            no(format!("{at}.health_check.protocol"), "a health check other than http, https, grpc, tcp, tls or none");
         }
         if group.proxy_protocol != target_group::ProxyProtocolVersion::None {
             no(format!("{at}.proxy_protocol"), "PROXY protocol");

@@ -52,23 +52,52 @@ pub(crate) struct Connection<C> {
     pub(crate) slot: Rc<ListenerSlot>,
     pub(crate) client: Link<C>,
     pub(crate) timer: Timer,
-    pub(crate) peer: SocketAddr,
-    /// The peer's address as X-Forwarded-For says it.
-    pub(crate) peer_text: Box<str>,
-    /// The peer's address with its port, as logs say it.
-    client_text: Box<str>,
+    pub(crate) peer: Rc<Peer>,
+    pub(crate) ending: Ending,
+    /// A stream of HTTP/2 is none of its own.
+    _open: Option<Open>,
+}
+
+/// Who is connected: shared by a connection and its streams.
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    /// The address as X-Forwarded-For says it.
+    pub(crate) forwarded: Box<str>,
+    /// The address with its port, as logs say it.
+    logged: Box<str>,
     /// What its TLS handshake agreed on, if it had one.
     pub(crate) session: Option<Box<Session>>,
-    pub(crate) ending: Ending,
-    /// Distinguishes it in logs.
+    /// Distinguishes the connection in logs.
     id: u64,
-    /// Tick after which it is not kept open any more (H1).
-    expires: u32,
+    /// Tick after which the connection is not kept open any more (H1).
+    pub(crate) expires: u32,
+}
+
+/// Counts a connection as open while it lives, so that a worker that drains waits for it.
+struct Open {
+    slot: Rc<ListenerSlot>,
+    worker: Rc<Worker>,
+}
+
+impl Open {
+    fn new(slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) -> Open {
+        worker.connections.set(worker.connections.get() + 1);
+        slot.counters().new_connections.add(1);
+        slot.counters().active_connections.add(1);
+        Open { slot: slot.clone(), worker: worker.clone() }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.slot.counters().active_connections.sub(1);
+        self.worker.connections.set(self.worker.connections.get().saturating_sub(1));
+    }
 }
 
 impl<C: Client> Connection<C> {
-    /// Takes a connection in. It counts as open from here on, so that a worker that drains waits for it. In a box: a task's
-    /// arguments would be kept twice.
+    /// Takes a connection in; `session` is what its TLS handshake agreed on, if it had one. In a box: a task's arguments
+    /// would be kept twice.
     pub(crate) fn open(
         stream: C,
         peer: SocketAddr,
@@ -76,22 +105,40 @@ impl<C: Client> Connection<C> {
         worker: Rc<Worker>,
         session: Option<Box<Session>>,
     ) -> Box<Connection<C>> {
-        worker.connections.set(worker.connections.get() + 1);
-        let table = slot.table();
-        slot.counters().new_connections.add(1);
-        slot.counters().active_connections.add(1);
-        Box::new(Connection {
-            client: Link::new(stream),
-            timer: Timer::new(&worker),
-            peer_text: peer_text(peer, table.plan.xff_client_port),
-            client_text: peer.to_string().into(),
-            peer,
+        let plan = &slot.table().plan;
+        let peer = Peer {
+            address: peer,
+            forwarded: forwarded_text(peer, plan.xff_client_port),
+            logged: peer.to_string().into(),
             session,
-            ending: Ending::Plain,
             id: worker.random.next(),
-            expires: worker.clock.tick().saturating_add(ticks(table.plan.client_keep_alive)),
+            expires: worker.clock.tick().saturating_add(ticks(plan.client_keep_alive)),
+        };
+        let open = Some(Open::new(&slot, &worker));
+        Connection::assemble(stream, Rc::new(peer), slot, worker, open)
+    }
+
+    /// A request's way on a connection that carries many at once: whatever is told of a connection, told of one stream.
+    pub(crate) fn for_stream(client: C, peer: Rc<Peer>, slot: Rc<ListenerSlot>, worker: Rc<Worker>) -> Box<Self> {
+        Connection::assemble(client, peer, slot, worker, None)
+    }
+
+    fn assemble(
+        client: C,
+        peer: Rc<Peer>,
+        slot: Rc<ListenerSlot>,
+        worker: Rc<Worker>,
+        open: Option<Open>,
+    ) -> Box<Connection<C>> {
+        let timer = Timer::new(&worker);
+        Box::new(Connection {
+            client: Link::new(client),
+            timer,
+            peer,
+            ending: Ending::Plain,
             slot,
             worker,
+            _open: open,
         })
     }
 
@@ -133,7 +180,7 @@ impl<C: Client> Connection<C> {
             && !self.closes_target_after(scratch)
             && !scratch.request.connection.close
             && !self.is_leaving()
-            && self.worker.clock.tick() < self.expires
+            && self.worker.clock.tick() < self.peer.expires
     }
 
     /// Both connections are closed behind an ambiguous request, unless the mode only watches (H8).
@@ -144,7 +191,7 @@ impl<C: Client> Connection<C> {
     /// Finds the rule for the request (stage 6), and counts it.
     pub(crate) fn route<'t>(&self, table: &'t ListenerTable, scratch: &mut Scratch) -> &'t RulePlan {
         let view = RequestView { bytes: self.client.buffer.data(), head: &scratch.request };
-        let index = table.plan.table.find(view, self.peer.ip());
+        let index = table.plan.table.find(view, self.peer.address.ip());
         scratch.record.rule = index;
         scratch.record.routed = true;
         table.hit(self.worker.index, index);
@@ -212,13 +259,13 @@ impl<C: Client> Connection<C> {
         let context = Context {
             load_balancer: &table.plan.label,
             json_names: &table.plan.json_names,
-            client: &self.client_text,
+            client: &self.peer.logged,
             scheme: table.plan.scheme_text(),
-            session: self.session.as_deref(),
+            session: self.peer.session.as_deref(),
             port: table.plan.port,
             rule: if record.routed { &table.plan.rule(record.rule).label } else { "-" },
             ended,
-            connection: self.id,
+            connection: self.peer.id,
         };
         let dropped = self.worker.log.borrow_mut().add(log, record, &context);
         counters.access_log_dropped.add(dropped);
@@ -252,12 +299,10 @@ impl<C: Client> Connection<C> {
 impl<C> Drop for Connection<C> {
     fn drop(&mut self) {
         self.client.buffer.release(&self.worker.pool);
-        self.slot.counters().active_connections.sub(1);
-        self.worker.connections.set(self.worker.connections.get().saturating_sub(1));
     }
 }
 
 /// X-Forwarded-For's way to write an address: brackets around IPv6 only when a port follows (H4).
-fn peer_text(peer: SocketAddr, with_port: bool) -> Box<str> {
+fn forwarded_text(peer: SocketAddr, with_port: bool) -> Box<str> {
     if with_port { peer.to_string().into() } else { peer.ip().to_string().into() }
 }

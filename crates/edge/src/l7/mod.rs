@@ -5,6 +5,7 @@ pub(crate) mod codec;
 pub(crate) mod connection;
 pub(crate) mod forward;
 pub(crate) mod guard;
+pub(crate) mod h2;
 mod read;
 pub(crate) mod respond;
 
@@ -18,6 +19,11 @@ use crate::runtime::socket::Socket;
 /// Serves one client connection until it ends.
 pub(crate) async fn serve<C: Client>(mut connection: Box<Connection<C>>) {
     while connection.request_begins().await {
+        if h2::is_spoken(&mut connection).await {
+            // in a box: connections of HTTP/1.1 need no room for it
+            Box::pin(h2::serve(&mut connection)).await;
+            break;
+        }
         let mut scratch = connection.worker.pool.scratch();
         scratch.record.clear();
         let after = match handle(&mut connection, &mut scratch).await {
@@ -45,8 +51,13 @@ pub(crate) async fn refuse_plain(mut connection: Box<Connection<Socket>>) {
 
 /// One request, stage by stage.
 async fn handle<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch) -> Result<After, ProxyError> {
-    let table = connection.slot.table();
     read::head(connection, scratch).await?;
+    answer(connection, scratch).await
+}
+
+/// The stages behind a request's head.
+async fn answer<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch) -> Result<After, ProxyError> {
+    let table = connection.slot.table();
     guard::admit(connection, &table, scratch)?;
     let rule = connection.route(&table, scratch);
     match &rule.action {

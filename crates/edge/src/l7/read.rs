@@ -37,6 +37,12 @@ pub(crate) async fn head<C: Client>(connection: &mut Connection<C>, scratch: &mu
             Err(Stopped::Ended | Stopped::Failed) => return Err(Kind::ClientClosed.into()),
         }
     }
+    remember(connection, scratch);
+    Ok(())
+}
+
+/// Writes down what counters and log will want of the head that is parsed.
+pub(super) fn remember<C: Client>(connection: &Connection<C>, scratch: &mut Scratch) {
     let view = RequestView { bytes: connection.client.buffer.data(), head: &scratch.request };
     let record = &mut scratch.record;
     record.started = Some(Instant::now());
@@ -44,11 +50,15 @@ pub(crate) async fn head<C: Client>(connection: &mut Connection<C>, scratch: &mu
     record.reason = view.head.reason;
     record.received_bytes = view.head.len as u64;
     record.is_head_request = view.method() == b"HEAD";
-    record.version_text = if view.head.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" };
+    record.version_text = match view.head.version {
+        Version::Http10 => "HTTP/1.0",
+        Version::Http11 => "HTTP/1.1",
+        Version::Http2 => "HTTP/2.0",
+        Version::Http3 => "HTTP/3.0",
+    };
     if connection.slot.table().plan.log.is_some() {
         record.remember(view);
     }
-    Ok(())
 }
 
 fn refused<C: Client>(connection: &Connection<C>, scratch: &mut Scratch, refusal: Refusal) -> ProxyError {

@@ -138,7 +138,7 @@ impl Lines {
 
     /// Adds the line of one request. The number of lines that had to be dropped.
     pub(crate) fn add(&mut self, target: &LogTarget, record: &Record, context: &Context<'_>) -> u64 {
-        let slot = match self.buffers.iter().position(|(path, _)| *path == target.path) {
+        let slot = match self.buffers.iter().position(|(path, _)| path.as_os_str() == target.path.as_os_str()) {
             Some(slot) => slot,
             None => {
                 self.buffers.push((target.path.clone(), Vec::with_capacity(BUFFER)));

@@ -163,6 +163,9 @@ impl TargetCounters {
     }
 }
 
+/// Codes of gRPC, OK (0) to UNAUTHENTICATED (16).
+pub(crate) const GRPC_STATUSES: usize = 17;
+
 /// One worker's counters of one target group.
 #[derive(Default)]
 #[repr(align(128))]
@@ -174,4 +177,15 @@ pub(crate) struct GroupCounters {
     pub(crate) retries: Count,
     pub(crate) retries_over_budget: Count,
     pub(crate) non_sticky_requests: Count,
+    /// gRPC calls by what they ended with; codes that nobody has defined count as UNKNOWN (2).
+    pub(crate) grpc_statuses: [Count; GRPC_STATUSES],
+}
+
+impl GroupCounters {
+    pub(crate) fn grpc(&self, status: u16) {
+        const UNKNOWN: usize = 2;
+        if let Some(count) = self.grpc_statuses.get(usize::from(status)).or(self.grpc_statuses.get(UNKNOWN)) {
+            count.add(1);
+        }
+    }
 }

@@ -4,8 +4,8 @@
 
 use std::time::Instant;
 
-use headworks_message::send::put_decimal;
-use headworks_message::{Reason, Tier};
+use headworks_message::number::{hex, padded, put_decimal};
+use headworks_message::{Reason, Tier, find_unquotable};
 
 use super::record::Record;
 use super::time::{Anchor, Stamps};
@@ -26,29 +26,6 @@ pub(crate) struct Context<'a> {
     pub(crate) rule: &'a str,
     pub(crate) ended: Instant,
     pub(crate) connection: u64,
-}
-
-/// Offset of the first byte that cannot stand in a quoted text as it is. Eight at a time: almost every text is clean.
-fn find_escaped(text: &[u8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let equals = |word: u64, byte: u8| {
-        let differs = word ^ (ONES * u64::from(byte));
-        differs.wrapping_sub(ONES) & !differs
-    };
-    let is_escaped = |b: &u8| !(0x20..0x7f).contains(b) || matches!(b, b'"' | b'\\');
-    let (words, _) = text.as_chunks::<8>();
-    for (i, chunk) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*chunk);
-        let low = word.wrapping_sub(ONES * 0x20) & !word;
-        let found = (low | word | equals(word, 0x7f) | equals(word, b'"') | equals(word, b'\\')) & HIGH;
-        if found != 0 {
-            // the sum may borrow into bytes behind the first that counts, so that one is looked for
-            return text.iter().skip(i * 8).position(is_escaped).map(|at| i * 8 + at);
-        }
-    }
-    let at = words.len() * 8;
-    text.iter().skip(at).position(is_escaped).map(|i| at + i)
 }
 
 /// A line in the making.
@@ -76,9 +53,7 @@ impl Line<'_> {
                 let micros = to.saturating_duration_since(from).as_micros() as u64;
                 self.number(micros / 1_000_000);
                 self.out.push(b'.');
-                for place in [100_000, 10_000, 1_000, 100, 10, 1] {
-                    self.out.push(b'0' + (micros / place % 10) as u8);
-                }
+                self.out.extend_from_slice(&padded::<6>(micros % 1_000_000));
             }
             _ => self.text("-1"),
         }
@@ -105,17 +80,14 @@ impl Line<'_> {
     /// With two hexadecimal digits behind `mark` for each byte that cannot stand as it is.
     fn escaped_as(&mut self, mark: &[u8], text: &[u8]) {
         let mut rest = text;
-        while let Some(i) = find_escaped(rest) {
-            let (clean, odd) = rest.split_at(i);
+        loop {
+            let (clean, odd) = rest.split_at(find_unquotable(rest));
             self.out.extend_from_slice(clean);
-            let byte = odd.first().copied().unwrap_or_default();
-            let mut digits = [0; 2];
-            crate::runtime::clock::hex(u64::from(byte), &mut digits);
+            let Some((byte, behind)) = odd.split_first() else { return };
             self.out.extend_from_slice(mark);
-            self.out.extend_from_slice(&digits);
-            rest = odd.get(1..).unwrap_or(&[]);
+            self.out.extend_from_slice(&hex::<2>(u64::from(*byte)));
+            rest = behind;
         }
-        self.out.extend_from_slice(rest);
     }
 
     fn status(&mut self) {
@@ -263,9 +235,7 @@ impl Line<'_> {
         self.text("\" \"");
         self.text(reason);
         self.text("\" TID_");
-        let mut connection = [0; 16];
-        crate::runtime::clock::hex(context.connection, &mut connection);
-        self.out.extend_from_slice(&connection);
+        self.out.extend_from_slice(&hex::<16>(context.connection));
         self.text(if record.transformed { " \"-\" \"-\" \"TransformSuccess\"\n" } else { " \"-\" \"-\" \"-\"\n" });
     }
 
@@ -298,9 +268,9 @@ impl Line<'_> {
         self.out.push(b'\n');
     }
 
+    /// `key` with its colon and the value's opening quote.
     fn json_text(&mut self, key: &str, value: &[u8]) {
         self.text(key);
-        self.out.push(b'"');
         self.escaped_as(b"\\u00", value);
         self.out.push(b'"');
     }
@@ -320,16 +290,27 @@ impl Line<'_> {
         self.text(context.json_names);
         self.text(context.client);
         self.out.push(b'"');
-        self.json_optional(",\"method\":", record.method());
-        self.json_optional(",\"host\":", record.host());
-        self.json_optional(",\"target\":", record.target());
-        self.json_optional(",\"version\":", record.version_text.as_bytes());
+        if !record.method().is_empty() {
+            // a token: nothing in it can need escaping
+            self.text(",\"method\":\"");
+            self.out.extend_from_slice(record.method());
+            self.out.push(b'"');
+        }
+        self.json_optional(",\"host\":\"", record.host());
+        self.json_optional(",\"target\":\"", record.target());
+        if !record.version_text.is_empty() {
+            self.text(",\"version\":\"");
+            self.text(record.version_text);
+            self.out.push(b'"');
+        }
         if let Some(session) = context.session {
-            self.json_text(",\"tls_version\":", session.version.as_bytes());
-            self.json_text(",\"tls_cipher\":", session.cipher.as_bytes());
-            self.text(if session.resumed { ",\"tls_resumed\":true" } else { ",\"tls_resumed\":false" });
-            self.json_text(",\"certificate\":", session.certificate.as_bytes());
-            self.json_optional(",\"server_name\":", session.server_name.as_deref().unwrap_or_default().as_bytes());
+            self.text(",\"tls_version\":\"");
+            self.text(session.version);
+            self.text("\",\"tls_cipher\":\"");
+            self.text(session.cipher);
+            self.text(if session.resumed { "\",\"tls_resumed\":true" } else { "\",\"tls_resumed\":false" });
+            self.json_optional(",\"certificate\":\"", session.certificate.as_bytes());
+            self.json_optional(",\"server_name\":\"", session.server_name.as_deref().unwrap_or_default().as_bytes());
         }
         self.text(",\"rule\":\"");
         self.text(context.rule);
@@ -351,6 +332,10 @@ impl Line<'_> {
             self.text(",\"target_status\":");
             self.number(u64::from(status));
         }
+        if let Some(status) = record.grpc_status {
+            self.text(",\"grpc_status\":");
+            self.number(u64::from(status));
+        }
         self.text(",\"received_bytes\":");
         self.number(record.received_bytes);
         self.text(",\"sent_bytes\":");
@@ -365,17 +350,17 @@ impl Line<'_> {
             self.text(",\"retries\":");
             self.number(u64::from(record.retries));
         }
-        self.json_optional(",\"trace\":", record.trace());
-        self.json_optional(",\"user_agent\":", record.agent());
-        self.json_optional(",\"referer\":", record.referer());
-        self.json_optional(",\"redirect\":", &record.redirect);
+        self.json_optional(",\"trace\":\"", record.trace());
+        self.json_optional(",\"user_agent\":\"", record.agent());
+        self.json_optional(",\"referer\":\"", record.referer());
+        self.json_optional(",\"redirect\":\"", &record.redirect);
         if let Some(error) = record.error {
-            self.json_text(",\"error\":", error.as_str().as_bytes());
+            self.json_text(",\"error\":\"", error.as_str().as_bytes());
         }
         let (tier, reason) = self.classification();
         if record.tier != Tier::Compliant {
-            self.json_text(",\"classification\":", tier.as_bytes());
-            self.json_text(",\"classification_reason\":", reason.as_bytes());
+            self.json_text(",\"classification\":\"", tier.as_bytes());
+            self.json_text(",\"classification_reason\":\"", reason.as_bytes());
         }
         self.text("}\n");
     }

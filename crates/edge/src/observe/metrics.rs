@@ -8,7 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use super::counters::{Count, GroupCounters, ListenerCounters, TargetCounters};
+use super::counters::{Count, GRPC_STATUSES, GroupCounters, ListenerCounters, TargetCounters};
 use super::histogram::{Histogram, Merged};
 use super::status::{View, statuses, total};
 use crate::compile::plan::ListenerPlan;
@@ -225,6 +225,17 @@ impl Exposed {
             let mut family = begin(encoder, name, help, MetricType::Counter)?;
             for (group, shared) in &self.view.groups {
                 family.counter(&vec![("target_group", group.to_string())], total(&shared.counters, get))?;
+            }
+        }
+        let mut family = begin(encoder, "target_group_grpc_calls", "gRPC calls by their status", MetricType::Counter)?;
+        for (group, shared) in &self.view.groups {
+            for status in 0..GRPC_STATUSES {
+                let of = |counters: &GroupCounters| counters.grpc_statuses.get(status).map_or(0, Count::read);
+                let calls: u64 = shared.counters.iter().map(of).sum();
+                if calls > 0 {
+                    let labels = vec![("target_group", group.to_string()), ("grpc_status", status.to_string())];
+                    family.counter(&labels, calls)?;
+                }
             }
         }
         for (name, healthy) in [("target_group_healthy_targets", true), ("target_group_unhealthy_targets", false)] {

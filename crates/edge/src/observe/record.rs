@@ -33,6 +33,8 @@ pub(crate) struct Record {
     pub(crate) status: u16,
     /// What the target said.
     pub(crate) target_status: Option<u16>,
+    /// What a gRPC call ended with.
+    pub(crate) grpc_status: Option<u16>,
     pub(crate) received_bytes: u64,
     pub(crate) sent_bytes: u64,
     /// The target that answered, or was tried last.

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use headworks_message::number::padded;
+
 /// Ties the monotonic clock to the calendar; made anew every so often, because the calendar is corrected.
 #[derive(Clone, Copy)]
 pub(super) struct Anchor {
@@ -37,18 +39,12 @@ pub(super) fn civil(unix: u64) -> Civil {
     Civil { year, month: month_from_zero + 1, day, second_of_day: unix % 86_400 }
 }
 
-fn padded(out: &mut Vec<u8>, n: u64, width: u32) {
-    for place in (0..width).rev() {
-        out.push(b'0' + (n / 10u64.pow(place) % 10) as u8);
-    }
-}
-
 fn clock(out: &mut Vec<u8>, second_of_day: u64) {
-    padded(out, second_of_day / 3_600, 2);
+    out.extend_from_slice(&padded::<2>(second_of_day / 3_600));
     out.push(b':');
-    padded(out, second_of_day / 60 % 60, 2);
+    out.extend_from_slice(&padded::<2>(second_of_day / 60 % 60));
     out.push(b':');
-    padded(out, second_of_day % 60, 2);
+    out.extend_from_slice(&padded::<2>(second_of_day % 60));
 }
 
 /// The texts of the last second, because most lines share theirs with the line before.
@@ -67,22 +63,22 @@ impl Stamps {
         self.second = Some(second);
         let civil = civil(second);
         self.iso.clear();
-        padded(&mut self.iso, civil.year, 4);
+        self.iso.extend_from_slice(&padded::<4>(civil.year));
         self.iso.push(b'-');
-        padded(&mut self.iso, civil.month, 2);
+        self.iso.extend_from_slice(&padded::<2>(civil.month));
         self.iso.push(b'-');
-        padded(&mut self.iso, civil.day, 2);
+        self.iso.extend_from_slice(&padded::<2>(civil.day));
         self.iso.push(b'T');
         clock(&mut self.iso, civil.second_of_day);
         const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         self.apache.clear();
         self.apache.push(b'[');
-        padded(&mut self.apache, civil.day, 2);
+        self.apache.extend_from_slice(&padded::<2>(civil.day));
         self.apache.push(b'/');
         let month = MONTHS.get((civil.month as usize).wrapping_sub(1)).copied().unwrap_or("???");
         self.apache.extend_from_slice(month.as_bytes());
         self.apache.push(b'/');
-        padded(&mut self.apache, civil.year, 4);
+        self.apache.extend_from_slice(&padded::<4>(civil.year));
         self.apache.push(b':');
         clock(&mut self.apache, civil.second_of_day);
         self.apache.extend_from_slice(b" +0000]");
@@ -93,7 +89,7 @@ impl Stamps {
         self.at(unix.as_secs());
         out.extend_from_slice(&self.iso);
         out.push(b'.');
-        padded(out, u64::from(unix.subsec_micros()), 6);
+        out.extend_from_slice(&padded::<6>(u64::from(unix.subsec_micros())));
         out.push(b'Z');
     }
 

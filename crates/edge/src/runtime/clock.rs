@@ -4,6 +4,8 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use headworks_message::number::hex;
+
 /// Length of a tick. Deadlines of whole seconds are precise enough with it; shorter ones use the runtime's timer.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
 
@@ -37,9 +39,7 @@ impl Clock {
             if let Ok(date) = <[u8; 29]>::try_from(headworks_balance::imf_date::imf_date(unix).as_bytes()) {
                 *self.date.borrow_mut() = date;
             }
-            let mut root = [0; 8];
-            hex(unix as u32 as u64, &mut root);
-            self.trace_root.set(root);
+            self.trace_root.set(hex(unix));
         }
     }
 
@@ -72,13 +72,8 @@ impl Clock {
 
 /// `duration` in ticks, rounded up, and one more because the current tick has begun.
 pub(crate) fn ticks(duration: Duration) -> u32 {
-    u32::try_from(duration.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u32::MAX / 2).saturating_add(1)
-}
-
-/// Writes the low digits of `n` in lower-case hexadecimal.
-pub(crate) fn hex(mut n: u64, out: &mut [u8]) {
-    for digit in out.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(n & 15) as usize];
-        n >>= 4;
-    }
+    // in 64 bits: 128, which milliseconds have by default, take a function call to divide
+    let millis =
+        duration.as_secs().saturating_mul(1_000).saturating_add(duration.subsec_nanos().div_ceil(1_000_000).into());
+    u32::try_from(millis.div_ceil(TICK.as_millis() as u64)).unwrap_or(u32::MAX / 2).saturating_add(1)
 }

@@ -117,25 +117,23 @@ impl Socket {
         let _ = set_socket_linger(self.0.get_ref(), Some(Duration::ZERO));
     }
 
-    /// Sends by `call`, which is asked for at most `wanted` bytes, as soon as the socket takes any.
+    /// Sends by `call` as soon as the socket takes any bytes.
     fn poll_send(
         &self,
         cx: &mut Context<'_>,
-        wanted: usize,
         mut call: impl FnMut(&OwnedFd) -> Result<usize, Errno>,
     ) -> Poll<io::Result<usize>> {
+        // nearly every send finds room, so that it is tried before the runtime is asked whether there is any
+        match call(self.0.get_ref()) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            sent => return Poll::Ready(sent.map_err(io::Error::from)),
+        }
         loop {
             let mut ready = ready!(self.0.poll_write_ready(cx))?;
             match call(ready.get_inner()) {
-                Ok(sent) => {
-                    if sent < wanted {
-                        ready.clear_ready();
-                    }
-                    return Poll::Ready(Ok(sent));
-                }
                 Err(Errno::AGAIN) => ready.clear_ready(),
                 Err(Errno::INTR) => {}
-                Err(error) => return Poll::Ready(Err(error.into())),
+                sent => return Poll::Ready(sent.map_err(io::Error::from)),
             }
         }
     }
@@ -168,7 +166,7 @@ impl AsyncRead for Socket {
 impl AsyncWrite for Socket {
     #[inline]
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_send(cx, bytes.len(), |fd| rustix::net::send(fd, bytes, SendFlags::NOSIGNAL))
+        self.poll_send(cx, |fd| rustix::net::send(fd, bytes, SendFlags::NOSIGNAL))
     }
 
     #[inline]
@@ -177,8 +175,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let wanted = slices.iter().map(|s| s.len()).sum();
-        self.poll_send(cx, wanted, |fd| {
+        self.poll_send(cx, |fd| {
             rustix::net::sendmsg(fd, slices, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
         })
     }

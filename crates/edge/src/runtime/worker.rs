@@ -23,7 +23,7 @@ use crate::tls::accept::UnderWay;
 use crate::upstream::group::GroupLocal;
 
 /// Idle connections to targets are gone over every so many ticks.
-const POOL_SWEEP: u32 = 8;
+pub(crate) const POOL_SWEEP: u32 = 8;
 
 /// What a worker owns. Never shared with another thread.
 pub(crate) struct Worker {

@@ -139,7 +139,8 @@ pub(crate) async fn serve(
             let connection = Connection::open(stream, peer, slot, worker, Some(session));
             drop(place);
             match protocol {
-                Protocol::Http1 => l7::serve(connection).await,
+                // a client says by its preface that it speaks HTTP/2, however it was agreed on
+                Protocol::Http1 | Protocol::Http2 => l7::serve(connection).await,
             }
         }
         Err(failure) => {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use headworks_model::target_group::TargetTls;
+use headworks_model::target_group::{HttpVersion, TargetTls};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
@@ -34,6 +34,8 @@ pub(crate) struct Asked {
     pub(crate) roots: Option<Arc<RootCertStore>>,
     /// Shown to targets that ask for one.
     pub(crate) certificate: Option<Arc<Certificate>>,
+    /// What is spoken on top.
+    pub(crate) version: HttpVersion,
 }
 
 /// What is needed to shake hands with a target.
@@ -49,6 +51,7 @@ impl Asked {
             one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
         }
         self.tls == other.tls
+            && self.version == other.version
             && same(self.roots.as_ref(), other.roots.as_ref())
             && same(self.certificate.as_ref(), other.certificate.as_ref())
     }
@@ -114,13 +117,16 @@ impl ClientSide {
                 .map_err(|error| Error::General(error.to_string()))?,
         };
         let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
-        let config = match &asked.certificate {
+        let mut config = match &asked.certificate {
             None => builder.with_no_client_auth(),
             Some(certificate) => {
                 let shown = rustls::sign::SingleCertAndKey::from(certificate.key.clone());
                 builder.with_client_cert_resolver(Arc::new(shown))
             }
         };
+        if asked.version == HttpVersion::Http2 {
+            config.alpn_protocols = vec![b"h2".to_vec()];
+        }
         let server_name = asked.tls.server_name.clone().and_then(|name| ServerName::try_from(name).ok());
         Ok(ClientSide { config: Arc::new(config), server_name })
     }

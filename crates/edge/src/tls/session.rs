@@ -13,6 +13,8 @@ use super::{client, policy};
 pub(crate) enum Protocol {
     /// HTTP/1.1, also when the client does not know ALPN.
     Http1,
+    /// HTTP/2.
+    Http2,
 }
 
 /// What a handshake agreed on.
@@ -51,7 +53,7 @@ impl Session {
             version,
             cipher,
             resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
-            protocol: Protocol::Http1,
+            protocol: if connection.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 },
             server_name,
             certificate: certificate.clone(),
             certificate_lines: client::lines(mode, connection.peer_certificates()).into(),

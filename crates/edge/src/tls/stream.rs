@@ -24,7 +24,7 @@ impl Client for TlsStream<Socket> {
         }
     }
 
-    fn reset_on_close(&self) {
+    fn reset_on_close(&mut self) {
         self.get_ref().0.reset_on_close();
     }
 }

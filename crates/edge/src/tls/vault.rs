@@ -11,7 +11,7 @@ use headworks_model::certificate as declared;
 use headworks_model::config::Config;
 use headworks_model::listener::{CertificateRef, Listener, MutualAuthentication};
 use headworks_model::primitive::Name;
-use headworks_model::target_group::{HealthProtocol, TargetGroup, TargetTls};
+use headworks_model::target_group::{HealthProtocol, HttpVersion, TargetGroup, TargetTls};
 use headworks_model::tls_policy::TlsPolicy;
 use rustls::RootCertStore;
 
@@ -36,6 +36,7 @@ pub(crate) struct Vault {
 #[derive(Clone, Debug)]
 struct GroupSpec {
     is_secured: bool,
+    version: HttpVersion,
     /// Absent when not even health checks are over TLS.
     tls: Option<TargetTls>,
     /// Present when targets are verified.
@@ -123,7 +124,7 @@ impl Vault {
                 Some(kept.map_or_else(read, Ok).map_err(|fault| roots_fault(name, tls, &fault))?)
             }
         };
-        Ok(GroupSpec { is_secured, tls, roots })
+        Ok(GroupSpec { is_secured, version: group.version, tls, roots })
     }
 
     /// What the targets of a group are spoken to with; none when that is `before`.
@@ -134,6 +135,7 @@ impl Vault {
         let Some(spec) = self.groups.get(name) else { return Ok(None) };
         let asked = spec.tls.as_ref().map(|tls| Asked {
             tls: tls.clone(),
+            version: spec.version,
             roots: spec.roots.as_ref().map(|held| held.value().clone()),
             certificate: tls.certificate.as_ref().and_then(|name| Some(self.certificates.get(name)?.1.value().clone())),
         });

@@ -1,4 +1,4 @@
-//! A connection to a target: over TCP or a socket in the file system, as it is or with TLS on top.
+//! A connection to a target: TCP or a socket in the file system, with TLS on top, or a stream among others.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use http::HeaderMap;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
+use super::multiplex::Stream;
 use crate::runtime::socket::Socket;
+use crate::tls::dial::ClientSide;
 
 /// Where to connect to: an address that needs no more looking up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -18,64 +21,136 @@ pub(crate) enum Endpoint {
     Unix(PathBuf),
 }
 
-/// An open connection to a target.
-pub(crate) enum Connection {
+/// What bytes go over.
+pub(crate) enum Transport {
     Plain(Socket),
     /// In a box: the many that are plain need not be as large.
     Tls(Box<TlsStream<Socket>>),
 }
 
-/// Opens a connection. The caller bounds its time.
+/// An open connection to a target: HTTP/1.1 is spoken on it, whatever is beneath.
+pub(crate) enum Connection {
+    Direct(Transport),
+    /// One exchange on a connection of HTTP/2.
+    Stream(Box<Stream>),
+}
+
+/// Opens a socket. The caller bounds its time.
 ///
 /// # Errors
 /// Those of the socket.
-pub(crate) async fn connect(endpoint: &Endpoint) -> io::Result<Socket> {
+pub(crate) async fn connect_socket(endpoint: &Endpoint) -> io::Result<Socket> {
     match endpoint {
         Endpoint::Ip(address) => Socket::connect_tcp(*address).await,
         Endpoint::Unix(path) => Socket::connect_unix(path).await,
     }
 }
 
+/// Opens a connection, and shakes hands when there is a `client` for it; `host` is the name that the target is declared
+/// by. The caller bounds its time.
+///
+/// # Errors
+/// Those of the socket, and of the handshake.
+pub(crate) async fn connect(
+    endpoint: &Endpoint,
+    host: Option<&str>,
+    client: Option<&ClientSide>,
+) -> io::Result<Transport> {
+    let socket = connect_socket(endpoint).await?;
+    match client {
+        None => Ok(Transport::Plain(socket)),
+        Some(client) => secure(socket, endpoint, host, client).await,
+    }
+}
+
+/// Shakes hands over a socket. The caller bounds its time.
+///
+/// # Errors
+/// When there is no agreement.
+pub(crate) async fn secure(
+    socket: Socket,
+    endpoint: &Endpoint,
+    host: Option<&str>,
+    client: &ClientSide,
+) -> io::Result<Transport> {
+    // in a box: most connections have no handshake, and it is large
+    let shaken = Box::pin(client.secure(socket, endpoint, host)).await?;
+    Ok(Transport::Tls(Box::new(shaken)))
+}
+
 impl Connection {
-    /// Whether an idle connection still waits: the other side has neither spoken nor hung up. Costs no system call while
-    /// the runtime knows the socket to be drained.
+    /// Whether it carries one exchange only.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self, Connection::Stream(_))
+    }
+
+    /// Whether an idle connection still waits for a request: the other side has neither spoken nor hung up. Costs no
+    /// system call while the runtime knows the socket to be drained.
     pub(crate) fn is_quiet(&mut self) -> bool {
         match self {
-            Connection::Plain(socket) => socket.is_quiet(),
+            Connection::Direct(transport) => transport.is_quiet(),
+            Connection::Stream(_) => false,
+        }
+    }
+
+    /// The request has been given whole.
+    ///
+    /// # Errors
+    /// When its end cannot be said.
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        match self {
+            Connection::Direct(_) => Ok(()),
+            Connection::Stream(stream) => stream.finish(),
+        }
+    }
+
+    /// What followed the response's body.
+    pub(crate) fn take_trailers(&mut self) -> Option<HeaderMap> {
+        match self {
+            Connection::Direct(_) => None,
+            Connection::Stream(stream) => stream.take_trailers(),
+        }
+    }
+}
+
+impl Transport {
+    fn is_quiet(&mut self) -> bool {
+        match self {
+            Transport::Plain(socket) => socket.is_quiet(),
             // records that carry nothing for us, such as tickets, are taken in; what is decrypted and was not asked for
             // would pass for the next answer
-            Connection::Tls(stream) => {
+            Transport::Tls(stream) => {
                 Pin::new(stream).poll_fill_buf(&mut Context::from_waker(Waker::noop())).is_pending()
             }
         }
     }
 }
 
-impl Drop for Connection {
+impl Drop for Transport {
     /// RFC 8446 section 6.1: the end is said, as far as the socket takes it at once.
     fn drop(&mut self) {
-        if let Connection::Tls(stream) = self {
+        if let Transport::Tls(stream) = self {
             let _ = Pin::new(stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
         }
     }
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for Transport {
     #[inline]
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Connection::Plain(socket) => Pin::new(socket).poll_read(cx, into),
-            Connection::Tls(stream) => Pin::new(stream).poll_read(cx, into),
+            Transport::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
+            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for Transport {
     #[inline]
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Connection::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
-            Connection::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Transport::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -86,8 +161,8 @@ impl AsyncWrite for Connection {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Connection::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
-            Connection::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Transport::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
+            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
 
@@ -98,15 +173,69 @@ impl AsyncWrite for Connection {
     #[inline]
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Connection::Plain(socket) => Pin::new(socket).poll_flush(cx),
-            Connection::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Transport::Plain(_) => Poll::Ready(Ok(())),
+            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Connection::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
-            Connection::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Transport::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    #[inline]
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Connection::Direct(transport) => Pin::new(transport).poll_read(cx, buf),
+            Connection::Stream(stream) => stream.poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    #[inline]
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Connection::Direct(transport) => Pin::new(transport).poll_write(cx, bytes),
+            Connection::Stream(stream) => stream.poll_write(cx, bytes),
+        }
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Connection::Direct(transport) => Pin::new(transport).poll_write_vectored(cx, slices),
+            Connection::Stream(stream) => {
+                let first = slices.iter().find(|slice| !slice.is_empty());
+                stream.poll_write(cx, first.map_or(&[], |slice| slice))
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        !self.is_stream()
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Connection::Direct(transport) => Pin::new(transport).poll_flush(cx),
+            Connection::Stream(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Connection::Direct(transport) => Pin::new(transport).poll_shutdown(cx),
+            Connection::Stream(stream) => Poll::Ready(stream.finish()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod connect;
 pub(crate) mod group;
+pub(crate) mod multiplex;
 pub(crate) mod probe;
 pub(crate) mod resolve;
 pub(crate) mod supervise;

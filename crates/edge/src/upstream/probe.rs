@@ -1,31 +1,40 @@
 //! Health checks: one connection, one question, one answer in time (T2, T3).
 
+mod http2;
+
 use std::io;
 use std::time::Duration;
 
 use headworks_balance::Outcome;
 use headworks_message::{Parsed, ResponseHead, response};
-use headworks_model::target_group::{HealthCheck, HealthProtocol};
+use headworks_model::target_group::{HealthCheck, HealthProtocol, HttpVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::connect::{Connection, Endpoint, connect};
+use super::connect::{Endpoint, Transport, connect};
 use crate::tls::dial::Dial;
+
+/// As an Application Load Balancer names itself, for what targets make of it.
+const AGENT: &str = "ELB-HealthChecker/2.0";
 
 /// Asks a target how it is; `host` is the name it is declared by. The timeout bounds the whole check, whatever part of it
 /// stalls.
-pub(crate) async fn probe(endpoint: &Endpoint, host: Option<&str>, check: &HealthCheck, dial: &Dial) -> Outcome {
+pub(crate) async fn probe(
+    endpoint: &Endpoint,
+    host: Option<&str>,
+    check: &HealthCheck,
+    version: HttpVersion,
+    dial: &Dial,
+) -> Outcome {
+    let is_tls = matches!(check.protocol, HealthProtocol::Https | HealthProtocol::Tls);
     let asked = async {
-        let socket = connect(endpoint).await?;
-        let connection = match (check.protocol, dial.client()) {
-            (HealthProtocol::Https | HealthProtocol::Tls, Some(client)) => {
-                // in a box: it is large, and most checks have none
-                let shaken = Box::pin(client.secure(socket, endpoint, host)).await?;
-                Connection::Tls(Box::new(shaken))
+        let connection = connect(endpoint, host, dial.client().filter(|_| is_tls)).await?;
+        match (check.protocol, version) {
+            (HealthProtocol::Http | HealthProtocol::Https, HttpVersion::Http1) => {
+                http(connection, endpoint, check).await
             }
-            _ => Connection::Plain(socket),
-        };
-        match check.protocol {
-            HealthProtocol::Http | HealthProtocol::Https => http(connection, endpoint, check).await,
+            (HealthProtocol::Http | HealthProtocol::Https | HealthProtocol::Grpc, _) => {
+                http2::ask(connection, endpoint, check).await
+            }
             _ => Ok(Outcome::Success),
         }
     };
@@ -46,13 +55,10 @@ pub(crate) fn endpoint(target: &Endpoint, check: &HealthCheck) -> Endpoint {
 }
 
 /// GET, with `Host: ip:port`, on a connection of its own (T3).
-async fn http(mut stream: Connection, endpoint: &Endpoint, check: &HealthCheck) -> io::Result<Outcome> {
-    let host = match endpoint {
-        Endpoint::Ip(address) => address.to_string(),
-        Endpoint::Unix(_) => "localhost".to_owned(),
-    };
+async fn http(mut stream: Transport, endpoint: &Endpoint, check: &HealthCheck) -> io::Result<Outcome> {
+    let host = host(endpoint);
     let request = format!(
-        "GET {} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: ELB-HealthChecker/2.0\r\nAccept-Encoding: gzip, compressed\r\n\
+        "GET {} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {AGENT}\r\nAccept-Encoding: gzip, compressed\r\n\
          Connection: close\r\n\r\n",
         check.path
     );
@@ -68,14 +74,27 @@ async fn http(mut stream: Connection, endpoint: &Endpoint, check: &HealthCheck) 
             match response::parse(&bytes, &mut head) {
                 Ok(Parsed::Complete) if head.is_interim() => drop(bytes.drain(..head.len)),
                 Ok(Parsed::Complete) => {
-                    let fits = check.matcher.iter().any(|(low, high)| (*low..=*high).contains(&head.status));
-                    return Ok(if fits { Outcome::Success } else { Outcome::CodeMismatch(head.status) });
+                    return Ok(judge(check, head.status));
                 }
                 Ok(Parsed::Incomplete) => break,
                 Err(_) => return Ok(Outcome::Failed),
             }
         }
     }
+}
+
+/// What a check's Host says.
+fn host(endpoint: &Endpoint) -> String {
+    match endpoint {
+        Endpoint::Ip(address) => address.to_string(),
+        Endpoint::Unix(_) => "localhost".to_owned(),
+    }
+}
+
+/// What the matcher says of a status or a gRPC code.
+fn judge(check: &HealthCheck, code: u16) -> Outcome {
+    let fits = check.matcher.iter().any(|(low, high)| (*low..=*high).contains(&code));
+    if fits { Outcome::Success } else { Outcome::CodeMismatch(code) }
 }
 
 /// Spreads the checks of many targets over the interval; the first is at once.

@@ -181,7 +181,8 @@ impl State {
     }
 
     fn configure(&mut self, settings: TargetGroup, in_use: bool) {
-        let same_check = self.settings.health_check == settings.health_check;
+        let same_check =
+            self.settings.health_check == settings.health_check && self.settings.version == settings.version;
         self.settings = settings;
         let mut changes = self.group.configure(group_settings(&self.settings));
         merge(&mut changes, self.group.set_in_use(in_use));
@@ -308,7 +309,7 @@ impl State {
         });
         for key in probed {
             let Some(target) = self.targets.get(&key).filter(|_| !self.probes.contains_key(&key)) else { continue };
-            let check = self.settings.health_check.clone();
+            let (check, version) = (self.settings.health_check.clone(), self.settings.version);
             let endpoint = probe::endpoint(&target.shared.endpoint, &check);
             let (shared, host) = (self.shared.clone(), target.shared.host.clone());
             let (notices, round) = (self.notices.clone(), self.probe_round);
@@ -316,7 +317,7 @@ impl State {
                 let mut next = tokio::time::Instant::now();
                 let mut gap = probe::offset(key.0, check.interval).max(check.interval / 2);
                 loop {
-                    let outcome = probe::probe(&endpoint, host.as_deref(), &check, &shared.dial()).await;
+                    let outcome = probe::probe(&endpoint, host.as_deref(), &check, version, &shared.dial()).await;
                     if notices.send(Notice::Probed(key, round, outcome)).is_err() {
                         return;
                     }

@@ -8,13 +8,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use headworks_balance::TargetKey;
 
 use super::connect::{Connection, Endpoint};
+use super::multiplex::Multiplexed;
 use crate::observe::counters::TargetCounters;
+use crate::runtime::worker::POOL_SWEEP;
 
 /// Idle connections kept to one target by one worker.
 const IDLE_LIMIT: usize = 1024;
 /// Ticks an idle connection is kept: just under a minute, because the keep-alive of most servers is that or longer.
 /// Those that close earlier are noticed at the latest when a connection is taken.
 const IDLE_TICKS: u32 = 4 * 55;
+/// The same in sweeps.
+const IDLE_SWEEPS: u32 = IDLE_TICKS / POOL_SWEEP;
 
 /// What all workers share of a target.
 pub(crate) struct TargetShared {
@@ -53,6 +57,8 @@ pub(crate) struct TargetLocal {
     pub(crate) shared: Arc<TargetShared>,
     pub(crate) worker: usize,
     idle: RefCell<Vec<Idle>>,
+    /// Connections of HTTP/2.
+    pub(crate) multiplexed: Multiplexed,
     retired: Cell<bool>,
 }
 
@@ -64,7 +70,8 @@ struct Idle {
 
 impl TargetLocal {
     pub(crate) fn new(shared: Arc<TargetShared>, worker: usize) -> Rc<TargetLocal> {
-        Rc::new(TargetLocal { shared, worker, idle: RefCell::default(), retired: Cell::new(false) })
+        let (idle, multiplexed) = (RefCell::default(), Multiplexed::default());
+        Rc::new(TargetLocal { shared, worker, idle, multiplexed, retired: Cell::new(false) })
     }
 
     pub(crate) fn display(&self) -> &str {
@@ -105,6 +112,7 @@ impl TargetLocal {
     pub(crate) fn sweep(&self, now: u32) {
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
+        self.multiplexed.sweep(IDLE_SWEEPS);
         idle.retain_mut(|entry| entry.expires > now && entry.connection.is_quiet());
         self.counters().idle_connections.sub((before - idle.len()) as u64);
     }
@@ -112,6 +120,7 @@ impl TargetLocal {
     /// No request will come any more: idle connections are closed.
     pub(crate) fn retire(&self) {
         self.retired.set(true);
+        self.multiplexed.retire();
         let closed = self.idle.borrow_mut().drain(..).count();
         self.counters().idle_connections.sub(closed as u64);
     }

@@ -74,3 +74,39 @@ fn authority_is_a_host_and_perhaps_a_port() {
 fn lists_are_trimmed_of_spaces_and_tabs_only() {
     assert!(list(b" a ,\tb\t,,\x0cc ").eq([&b"a"[..], b"b", b"", b"\x0cc"]));
 }
+
+#[cfg(target_arch = "x86_64")]
+proptest! {
+    #[test]
+    fn eight_at_once_are_as_sixteen(bytes in any::<[u8; 16]>(), low in 0u8..0x7f, span in 0u8..0x40) {
+        use super::lanes::{Lanes, word};
+        let high = low.saturating_add(span).min(0x7f);
+        let wide = Lanes::at(&bytes, 0).unwrap();
+        let (first, second) = (word::Lanes::at(&bytes, 0).unwrap(), word::Lanes::at(&bytes, 8).unwrap());
+        let both = |a: Option<usize>, b: Option<usize>| a.or(b.map(|i| i + word::Lanes::WIDTH));
+        prop_assert_eq!(
+            wide.within(low, high).first(),
+            both(first.within(low, high).first(), second.within(low, high).first())
+        );
+        for from in 0..8 {
+            let bytes = [&bytes[..8], &bytes[..8]].concat();
+            let doubled = Lanes::at(&bytes, 0).unwrap().within(low, high).first_from(from + 8).map(|i| i - 8);
+            prop_assert_eq!(doubled, first.within(low, high).first_from(from));
+        }
+        prop_assert_eq!((!wide.is(low)).first(), both((!first.is(low)).first(), (!second.is(low)).first()));
+        let lower = |l: word::Lanes| (l.lower().is(b'k') | l.within(0, 3) & !l.is(2)).first();
+        prop_assert_eq!(
+            (wide.lower().is(b'k') | wide.within(0, 3) & !wide.is(2)).first(),
+            both(lower(first), lower(second))
+        );
+    }
+}
+
+#[test]
+fn quotable_is_printable_without_quotes_and_backslashes() {
+    for byte in 0..=255u8 {
+        let text = [&[b'a'; 20][..], &[byte], &[b'b'; 20]].concat();
+        let stops = !(0x20..0x7f).contains(&byte) || byte == b'"' || byte == b'\\';
+        assert_eq!(find_unquotable(&text), if stops { 20 } else { 41 }, "{byte}");
+    }
+}

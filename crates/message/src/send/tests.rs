@@ -16,6 +16,7 @@ fn bare() -> Outgoing<'static> {
         cipher_lines: None,
         trace: FRESH,
         upgrade: false,
+        trailers: false,
     }
 }
 
@@ -242,7 +243,8 @@ fn heads_that_did_not_come_as_text() {
         (b"x_y", b"1"),
     ];
     let mut bytes = Vec::new();
-    let mut head = RequestHead::lay_out(&mut bytes, b"POST", b"/a b?c\r\n", b"h.example:443", fields);
+    let mut head = RequestHead::default();
+    head.lay_out(&mut bytes, b"POST", b"/a b?c\r\n", b"h.example:443", fields);
     let view = RequestView { bytes: &bytes, head: &head };
     assert_eq!((view.path(), view.query(), view.host()), (&b"/a b"[..], Some(&b"c\r\n"[..]), &b"h.example"[..]));
     let start = "POST /a%20b?c%0D%0A HTTP/1.1|Host: h.example:443|accept: */*|\
@@ -328,15 +330,6 @@ fn interim_answers_and_switches() {
     let switch = "HTTP/1.1 101 Switching Protocols|Upgrade: websocket|Connection: Upgrade|Sec-WebSocket-Accept: x";
     let expected = "HTTP/1.1 101 Switching Protocols|Upgrade: websocket|Sec-WebSocket-Accept: x|Connection: Upgrade";
     answer(switch, &to(Version::Http11, false, Reframe::Keep), expected);
-}
-
-#[test]
-fn decimals() {
-    for n in [0, 7, 10, 200, 18_446_744_073_709_551_615] {
-        let mut out = Vec::new();
-        put_decimal(&mut out, n);
-        assert_eq!(String::from_utf8_lossy(&out), n.to_string());
-    }
 }
 
 /// S4: what only we may say of a client's certificate, in any spelling that a target could take for it.

@@ -189,6 +189,7 @@ const PLANS: [Outgoing<'static>; 3] = [
         cipher_lines: None,
         trace: b"1-00000000-000000000000000000000000",
         upgrade: true,
+        trailers: false,
     },
     Outgoing {
         target: None,
@@ -200,6 +201,7 @@ const PLANS: [Outgoing<'static>; 3] = [
         cipher_lines: None,
         trace: b"1-00000000-000000000000000000000000",
         upgrade: false,
+        trailers: false,
     },
     Outgoing {
         target: Some(b"/re written?\r\n"),
@@ -211,6 +213,7 @@ const PLANS: [Outgoing<'static>; 3] = [
         cipher_lines: None,
         trace: b"1-00000000-000000000000000000000000",
         upgrade: true,
+        trailers: false,
     },
 ];
 

@@ -18,7 +18,8 @@ fn run(written: Written<'_>, arrival: (Scheme, u16), host: &[u8], target: &[u8])
         [written.1, written.2, written.3, written.4].map(|text| Template::parse(text).unwrap());
     let redirect = Redirect { protocol, host: host_template, port, path, query, status: 301 };
     let mut bytes = Vec::new();
-    let head = RequestHead::lay_out(&mut bytes, b"GET", target, host, []);
+    let mut head = RequestHead::default();
+    head.lay_out(&mut bytes, b"GET", target, host, []);
     let mut out = b"left over".to_vec();
     let arrival = Arrival { scheme: arrival.0, port: arrival.1, fallback_host: b"192.0.2.1" };
     let done = location(&redirect, &RequestView { bytes: &bytes, head: &head }, &arrival, &mut out);

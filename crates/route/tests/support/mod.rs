@@ -40,7 +40,8 @@ pub(crate) fn request(line: &str) -> Request {
         }
     }
     let mut bytes = Vec::new();
-    let head = RequestHead::lay_out(&mut bytes, method, target, host, fields);
+    let mut head = RequestHead::default();
+    head.lay_out(&mut bytes, method, target, host, fields);
     Request { bytes, head, peer }
 }
 

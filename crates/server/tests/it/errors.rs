@@ -262,7 +262,6 @@ fn requests_that_cannot_be_served() {
         ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
         ("GET / HTTP/3.1\r\nHost: a\r\n\r\n", 505),
         ("GET / HTTP/1.1\r\n\r\n", 400),
-        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
     ];
     check(
         raw,

@@ -257,6 +257,10 @@ fn protocols_by_alpn() {
     let both = Caller::trusting(&authority).protocols(&["http/1.1", "http/1.0"]).build();
     let agreed = both.connect(headworks.address(), "a.example.com").agreed();
     assert_eq!(agreed.protocol.as_deref(), Some(&b"http/1.1"[..]));
+    // the server's order counts
+    let newer = Caller::trusting(&authority).protocols(&["http/1.1", "h2"]).build();
+    let agreed = newer.connect(headworks.address(), "a.example.com").agreed();
+    assert_eq!(agreed.protocol.as_deref(), Some(&b"h2"[..]));
     let other = Caller::trusting(&authority).protocols(&["spdy/3"]).build();
     let error = other.try_connect(headworks.address(), "a.example.com").map(drop).unwrap_err();
     assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");

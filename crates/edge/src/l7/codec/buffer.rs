@@ -51,6 +51,26 @@ impl Buffer {
         }
     }
 
+    /// Takes in what has come another way; the buffer must be empty.
+    pub(crate) fn load(&mut self, bytes: &[u8], pool: &Pool) {
+        debug_assert!(self.is_empty());
+        let mut block = if bytes.len() <= BLOCK { pool.block() } else { vec![0; bytes.len()].into_boxed_slice() };
+        if let Some(place) = block.get_mut(..bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+        self.block = Some(block);
+        self.start = 0;
+        self.end = bytes.len();
+    }
+
+    /// Takes up to `wanted` bytes out.
+    pub(crate) fn drain(&mut self, wanted: usize, pool: &Pool, into: impl FnOnce(&[u8])) {
+        let data = self.data();
+        let taken = wanted.min(data.len());
+        into(data.get(..taken).unwrap_or(&[]));
+        self.consume(taken, pool);
+    }
+
     /// Reads more bytes; 0 at the end of the stream. One call of `recv` at most: `poll_read` clears the readiness after a
     /// short read, so that no speculative read follows a whole message.
     ///

@@ -150,9 +150,7 @@ impl Flow {
                 self.start_piece(head);
                 let taken = self.body.take(data).map_err(|_| Broken::Malformed)?;
                 self.taken += taken as u64;
-                let mut size = [b'0'; 8];
-                crate::runtime::clock::hex(taken as u64, &mut size);
-                head.extend_from_slice(&size);
+                head.extend_from_slice(&headworks_message::number::hex::<8>(taken as u64));
                 head.extend_from_slice(b"\r\n");
                 head.extend_from_slice(data.get(..taken).unwrap_or(&[]));
                 head.extend_from_slice(b"\r\n");

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::buffer::Buffer;
@@ -22,7 +23,27 @@ pub(crate) trait Client: AsyncRead + AsyncWrite + Unpin {
     fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>>;
 
     /// Makes the coming close a reset, so that the client cannot take a cut-off answer for a whole one.
-    fn reset_on_close(&self);
+    fn reset_on_close(&mut self);
+
+    /// Whether it carries one exchange only: it is a stream among others on a connection.
+    const IS_STREAM: bool = false;
+
+    /// The head of an answer stands at the start of `out`, as HTTP/1.1 text, perhaps with the first bytes of its body. Those
+    /// who speak otherwise send it their way and take it out. `bodiless`: nothing follows the head.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    fn begin(&mut self, _out: &mut Vec<u8>, _bodiless: bool) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// The answer has been given whole. `trailers` follow it where there is a way to say them.
+    ///
+    /// # Errors
+    /// When its end cannot be sent.
+    fn finish(&mut self, _trailers: Option<HeaderMap>) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// How a connection that is over ends.
@@ -41,7 +62,7 @@ impl Client for Socket {
         Socket::poll_peek(self, cx)
     }
 
-    fn reset_on_close(&self) {
+    fn reset_on_close(&mut self) {
         Socket::reset_on_close(self);
     }
 }

@@ -2,4 +2,6 @@
 
 pub(crate) mod buffer;
 pub(crate) mod flow;
+pub(crate) mod frames;
 pub(crate) mod link;
+pub(crate) mod translate;

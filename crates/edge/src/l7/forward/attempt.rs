@@ -11,15 +11,18 @@ use std::time::{Duration, Instant};
 
 use headworks_message::send::{self, Answer, Reframe};
 use headworks_message::{Framing, Parsed, Version, response};
+use headworks_model::target_group::{HttpVersion, TargetProtocol};
 
 use super::prepare::Prepared;
 use super::{retry, sticky, tunnel};
 use crate::error::{Kind, ProxyError};
 use crate::l7::codec::flow::{Broken, Flow};
 use crate::l7::codec::link::{Client, Link};
+use crate::l7::codec::translate;
 use crate::l7::connection::{After, Connection, Ending};
 use crate::runtime::pool::Scratch;
-use crate::upstream::connect::{Connection as TargetConnection, connect};
+use crate::upstream::connect::{Connection as TargetConnection, Transport, connect_socket, secure};
+use crate::upstream::multiplex::Taken;
 use crate::upstream::target::{InFlight, TargetLocal};
 
 /// After the client has said its last, how long an answer may still take before the request counts as abandoned. A client
@@ -103,11 +106,13 @@ impl Attempt {
             let upstream = Link::new(idle);
             return Ok(Attempt { place, target, upstream, epoch, which: Which::Idle, _in_flight: in_flight });
         }
-        match Self::connect(connection, prepared, &target).await {
-            Ok(stream) => {
-                target.counters().new_connections.add(1);
+        match Self::connect(connection, prepared, &target, epoch).await {
+            Ok((stream, which)) => {
+                if which == Which::New {
+                    target.counters().new_connections.add(1);
+                }
                 let upstream = Link::new(stream);
-                Ok(Attempt { place, target, upstream, epoch, which: Which::New, _in_flight: in_flight })
+                Ok(Attempt { place, target, upstream, epoch, which, _in_flight: in_flight })
             }
             Err(error) => {
                 target.counters().connect_failures.add(1);
@@ -124,21 +129,38 @@ impl Attempt {
         connection: &mut Connection<C>,
         prepared: &Prepared<'_>,
         target: &TargetLocal,
-    ) -> Result<TargetConnection, ProxyError> {
+        epoch: u64,
+    ) -> Result<(TargetConnection, Which), ProxyError> {
         let settings = &prepared.plan.settings;
         let shared = &target.shared;
-        connection.timer.arm(settings.connect_timeout);
-        let connecting = std::pin::pin!(connect(&shared.endpoint));
-        let socket = in_time(connecting, connection, Kind::ConnectFailed, Kind::ConnectTimeout).await?;
         let dial = prepared.group.shared.dial();
-        let Some(client) = dial.client().filter(|_| dial.is_secured) else {
-            return Ok(TargetConnection::Plain(socket));
+        let client = dial.client().filter(|_| dial.is_secured);
+        let turn = match settings.version {
+            HttpVersion::Http1 => None,
+            HttpVersion::Http2 => {
+                connection.timer.arm(settings.connect_timeout);
+                let waiting = std::pin::pin!(target.multiplexed.take_or_wait(epoch));
+                match in_time(waiting, connection, Kind::ConnectFailed, Kind::ConnectTimeout).await? {
+                    Taken::Stream(stream) => return Ok((TargetConnection::Stream(stream), Which::Idle)),
+                    Taken::Turn(turn) => Some(turn),
+                }
+            }
         };
-        connection.timer.arm(HANDSHAKE.min(settings.response_timeout));
-        // in a box: most connections have none, and it is large
-        let shaking = Box::pin(client.secure(socket, &shared.endpoint, shared.host.as_deref()));
-        let stream = in_time(shaking, connection, Kind::HandshakeFailed, Kind::HandshakeTimeout).await?;
-        Ok(TargetConnection::Tls(Box::new(stream)))
+        connection.timer.arm(settings.connect_timeout);
+        let connecting = std::pin::pin!(connect_socket(&shared.endpoint));
+        let socket = in_time(connecting, connection, Kind::ConnectFailed, Kind::ConnectTimeout).await?;
+        let transport = match client {
+            None => Transport::Plain(socket),
+            Some(client) => {
+                connection.timer.arm(HANDSHAKE.min(settings.response_timeout));
+                let shaking = std::pin::pin!(secure(socket, &shared.endpoint, shared.host.as_deref(), client));
+                in_time(shaking, connection, Kind::HandshakeFailed, Kind::HandshakeTimeout).await?
+            }
+        };
+        let Some(turn) = turn else { return Ok((TargetConnection::Direct(transport), Which::New)) };
+        let beginning = std::pin::pin!(target.multiplexed.begin(transport, epoch, turn));
+        let stream = in_time(beginning, connection, Kind::ConnectFailed, Kind::ConnectTimeout).await?;
+        Ok((TargetConnection::Stream(Box::new(stream)), Which::New))
     }
 
     /// Sends the request, and the response back.
@@ -180,10 +202,15 @@ impl Attempt {
         let framing = scratch.request.framing;
         scratch.record.body_begun |= framing != Framing::None;
         let head_length = scratch.to_target.len();
-        let mut request = Flow::new(framing, Reframe::Keep);
+        let reframe = match (framing, self.upstream.stream.is_stream()) {
+            (Framing::UntilClose, false) => Reframe::Chunk,
+            (Framing::Chunked, true) => Reframe::Unchunk,
+            _ => Reframe::Keep,
+        };
+        let mut request = Flow::new(framing, reframe);
         let mut watch = Watch::Quiet;
         // one deadline for the whole head: one that drips in is no answer
-        connection.timer.arm(prepared.plan.settings.response_timeout);
+        connection.timer.arm(prepared.response_timeout);
         loop {
             match self.await_bytes(connection, prepared, &mut request, &mut watch, scratch).await {
                 Waited::Filled => {}
@@ -198,7 +225,7 @@ impl Attempt {
                     Ok(Parsed::Incomplete) => break,
                     Ok(Parsed::Complete) if scratch.response.is_interim() => {
                         self.pass_interim(connection, scratch).await?;
-                        connection.timer.arm(prepared.plan.settings.response_timeout);
+                        connection.timer.arm(prepared.response_timeout);
                         if self.upstream.buffer.is_empty() {
                             break;
                         }
@@ -231,19 +258,21 @@ impl Attempt {
         let worker = connection.worker.clone();
         let pool = &worker.pool;
         let idle_timeout = connection.slot.table().plan.idle_timeout;
-        let settings = &prepared.plan.settings;
         let mut in_head = !self.upstream.buffer.is_empty();
         poll_fn(|cx| {
             if !request.is_done() {
                 match request.poll(&mut scratch.to_target, &mut connection.client, &mut self.upstream.stream, pool, cx)
                 {
                     Poll::Ready(Ok(())) => {
+                        if self.upstream.stream.finish().is_err() {
+                            return Poll::Ready(Waited::Failed(Kind::ResetBeforeResponse));
+                        }
                         // without a body or a new connection, no time has passed that is worth a look at the clock
                         scratch.record.sent = match scratch.record.started {
                             Some(started) if self.which == Which::Idle && request.taken == 0 => Some(started),
                             _ => Some(Instant::now()),
                         };
-                        connection.timer.arm(settings.response_timeout);
+                        connection.timer.arm(prepared.response_timeout);
                     }
                     Poll::Ready(Err(Broken::Ended | Broken::Source)) => {
                         return Poll::Ready(Waited::Failed(Kind::BodyTruncated));
@@ -252,7 +281,7 @@ impl Attempt {
                     // the target may have answered before it hung up: its answer is still worth reading
                     Poll::Ready(Err(Broken::Destination)) => request.abandon(),
                     Poll::Pending if request.moved => {
-                        let wait = if request.waits_for_source { idle_timeout } else { settings.response_timeout };
+                        let wait = if request.waits_for_source { idle_timeout } else { prepared.response_timeout };
                         connection.timer.arm(wait);
                     }
                     Poll::Pending => {}
@@ -305,6 +334,7 @@ impl Attempt {
             send::response(data, head, &answer, &mut scratch.to_client);
         }
         self.upstream.buffer.consume(head.len, &connection.worker.pool);
+        connection.client.stream.begin(&mut scratch.to_client, false).map_err(|_| Kind::ClientClosed)?;
         let patience = connection.slot.table().plan.idle_timeout;
         let sent = connection.client.send(&scratch.to_client, &mut connection.timer, patience).await;
         sent.map_err(|_| Kind::ClientClosed)
@@ -332,8 +362,8 @@ impl Attempt {
         let framing = head.framing(scratch.record.is_head_request);
         let is_http10 = scratch.request.version == Version::Http10;
         let reframe = match framing {
-            Framing::UntilClose if !is_http10 => Reframe::Chunk,
-            Framing::Chunked if is_http10 => Reframe::Unchunk,
+            Framing::Chunked if is_http10 || C::IS_STREAM => Reframe::Unchunk,
+            Framing::UntilClose if !is_http10 && !C::IS_STREAM => Reframe::Chunk,
             _ => Reframe::Keep,
         };
         // the end of the body is visible to the client without the end of the connection
@@ -342,17 +372,25 @@ impl Attempt {
             request.is_done() && delimited && watch != Watch::HalfClosed && connection.may_stay_open(scratch);
         sticky::write(connection, prepared, &self.target, self.upstream.buffer.data(), scratch);
         let head = &scratch.response;
+        // a call that ends before it begins says so in its head
+        let grpc_status = match prepared.plan.settings.protocol {
+            TargetProtocol::Grpc => translate::grpc_status_of(head, self.upstream.buffer.data()),
+            _ => None,
+        };
         let answer = Answer { version: scratch.request.version, keep_alive: keep_open, reframe, lines: &scratch.lines };
         scratch.to_client.clear();
         send::response(self.upstream.buffer.data(), head, &answer, &mut scratch.to_client);
         self.upstream.buffer.consume(head.len, &connection.worker.pool);
         scratch.record.status = head.status;
+        let bodiless = matches!(framing, Framing::None | Framing::Length(0));
+        connection.client.stream.begin(&mut scratch.to_client, bodiless).map_err(|_| Kind::ClientClosed)?;
         if head.status == 101 {
             scratch.record.upgraded = true;
             tunnel::run(connection, &mut self.upstream, &self.target, scratch).await;
             return Ok((After::Close, false));
         }
         let reusable = head.connection.keep_alive
+            && !self.upstream.stream.is_stream()
             && framing != Framing::UntilClose
             && request.is_done()
             && !connection.closes_target_after(scratch);
@@ -361,6 +399,13 @@ impl Attempt {
         scratch.record.sent_bytes += reply.sent;
         scratch.record.received_bytes += request.taken;
         moved?;
+        let trailers = self.upstream.stream.take_trailers();
+        if prepared.plan.settings.protocol == TargetProtocol::Grpc {
+            let status = trailers.as_ref().and_then(translate::grpc_status).or(grpc_status);
+            scratch.record.grpc_status = status;
+            status.inspect(|status| prepared.group.counters().grpc(*status));
+        }
+        connection.client.stream.finish(trailers).map_err(|_| Kind::ClientClosed)?;
         if keep_open && request.is_done() {
             return Ok((After::KeepOpen, reusable && self.upstream.buffer.is_empty()));
         }
@@ -380,7 +425,7 @@ impl Attempt {
         let worker = connection.worker.clone();
         let pool = &worker.pool;
         let idle_timeout = connection.slot.table().plan.idle_timeout;
-        let response_timeout = prepared.plan.settings.response_timeout;
+        let response_timeout = prepared.response_timeout;
         connection.timer.arm(response_timeout);
         let mut waited = false;
         let result = poll_fn(|cx| {
@@ -390,6 +435,7 @@ impl Attempt {
                 {
                     // the answer is on its way: a broken request no longer changes it
                     Poll::Ready(Err(_)) => request.abandon(),
+                    Poll::Ready(Ok(())) if self.upstream.stream.finish().is_err() => request.abandon(),
                     _ => moved |= request.moved,
                 }
             }

@@ -1,12 +1,14 @@
 //! From a rule's forward action to a target group and the head that its target is sent.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use headworks_balance::hash64;
+use headworks_message::number::hex;
 use headworks_message::send::{self, ForwardedFor, Host, Outgoing};
 use headworks_message::{RequestView, Version};
 use headworks_model::load_balancer::XffHeaderProcessing;
-use headworks_model::target_group::HashOn;
+use headworks_model::target_group::{HashOn, HttpVersion, TargetGroup, TargetProtocol};
 use headworks_route::{Rewritten, transform, weighted};
 
 use super::sticky;
@@ -15,7 +17,6 @@ use crate::error::{Kind, ProxyError};
 use crate::l7::codec::link::Client;
 use crate::l7::connection::Connection;
 use crate::listen::slot::ListenerTable;
-use crate::runtime::clock::hex;
 use crate::runtime::pool::Scratch;
 use crate::runtime::random::Random;
 use crate::upstream::group::{GroupLocal, Wish};
@@ -29,6 +30,8 @@ pub(super) struct Prepared<'t> {
     pub(super) cookies: sticky::Cookies,
     /// RFC 9110 section 9.2.2.
     pub(super) idempotent: bool,
+    /// How long the target may take to answer.
+    pub(super) response_timeout: Duration,
     /// The client asks for another protocol on this connection.
     pub(super) upgrade: bool,
 }
@@ -57,6 +60,9 @@ pub(super) fn request<'t, C: Client>(
     {
         (plan, group) = tables.group(*other).ok_or(Kind::NoTarget)?;
     }
+    if !versions_meet(view, &plan.settings) {
+        return Err(Kind::VersionMismatch.into());
+    }
     let (sticky, mut cookies) = sticky::read(connection, &tables.plan.keyring, plan, group, forward, view);
     cookies.group = group_cookie;
     let wish = Wish { sticky, hash: hash_of(connection, &plan.settings.hash_on, view) };
@@ -66,15 +72,56 @@ pub(super) fn request<'t, C: Client>(
         wish,
         cookies,
         idempotent: matches!(view.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE"),
+        response_timeout: response_timeout(view, &plan.settings),
         upgrade: view.head.connection.upgrade,
     };
     if group.published().roster.fail_open {
         group.counters().fail_open_requests.add(1);
     }
     scratch.record.group = Some(group.name.clone());
-    write_head(connection, table, rule, scratch)?;
+    let trailers = plan.settings.version == HttpVersion::Http2;
+    write_head(connection, table, rule, trailers, scratch)?;
     connection.client.buffer.consume(scratch.request.len, &connection.worker.pool);
     Ok(prepared)
+}
+
+/// Whether the target group can be asked in its version what was asked in the client's (H3, 464).
+fn versions_meet(view: RequestView<'_>, group: &TargetGroup) -> bool {
+    let by_streams = view.head.version >= Version::Http2;
+    let is_grpc = || {
+        let content_type = view.fields().find(|(name, _)| name.eq_ignore_ascii_case(b"content-type"));
+        content_type.is_some_and(|(_, value)| value.starts_with(b"application/grpc"))
+    };
+    match (group.protocol, group.version) {
+        (TargetProtocol::Grpc, _) => by_streams && view.method() == b"POST",
+        (_, HttpVersion::Http2) => by_streams,
+        (_, HttpVersion::Http1) => !by_streams || !is_grpc(),
+    }
+}
+
+/// How long the target may take: what is declared, or what a gRPC client waits at most, if that is less.
+fn response_timeout(view: RequestView<'_>, group: &TargetGroup) -> Duration {
+    if group.protocol != TargetProtocol::Grpc {
+        return group.response_timeout;
+    }
+    let asked = view.fields().find(|(name, _)| name.eq_ignore_ascii_case(b"grpc-timeout"));
+    asked.and_then(|(_, value)| grpc_timeout(value)).map_or(group.response_timeout, |t| t.min(group.response_timeout))
+}
+
+/// At most eight digits and a unit, as gRPC over HTTP/2 has it.
+fn grpc_timeout(value: &[u8]) -> Option<Duration> {
+    let (unit, digits) = value.split_last()?;
+    let is_number = (1..=8).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    let n: u64 = std::str::from_utf8(digits).ok().filter(|_| is_number)?.parse().ok()?;
+    match unit {
+        b'H' => Some(Duration::from_secs(n * 3600)),
+        b'M' => Some(Duration::from_secs(n * 60)),
+        b'S' => Some(Duration::from_secs(n)),
+        b'm' => Some(Duration::from_millis(n)),
+        b'u' => Some(Duration::from_micros(n)),
+        b'n' => Some(Duration::from_nanos(n)),
+        _ => None,
+    }
 }
 
 impl<'t> Prepared<'t> {
@@ -110,7 +157,7 @@ fn choose_group<C: Client>(
 
 fn hash_of<C: Client>(connection: &Connection<C>, on: &HashOn, view: RequestView<'_>) -> u64 {
     let of = |bytes: &[u8]| hash64(HASH_SEED, bytes);
-    let peer = || match connection.peer.ip() {
+    let peer = || match connection.peer.address.ip() {
         std::net::IpAddr::V4(ip) => of(&ip.octets()),
         std::net::IpAddr::V6(ip) => of(&ip.octets()),
     };
@@ -132,8 +179,8 @@ fn trace(root: [u8; 8], random: &Random) -> [u8; 35] {
         place.copy_from_slice(&root);
     }
     if let Some((high, low)) = trace.get_mut(11..).and_then(|t| t.split_at_mut_checked(8)) {
-        hex(random.next(), high);
-        hex(random.next(), low);
+        high.copy_from_slice(&hex::<8>(random.next()));
+        low.copy_from_slice(&hex::<16>(random.next()));
     }
     trace
 }
@@ -142,6 +189,7 @@ fn write_head<C: Client>(
     connection: &Connection<C>,
     table: &ListenerTable,
     rule: &RulePlan,
+    trailers: bool,
     scratch: &mut Scratch,
 ) -> Result<(), ProxyError> {
     let plan = &table.plan;
@@ -164,20 +212,22 @@ fn write_head<C: Client>(
         target = Some(rewritten.target.as_slice());
     }
     let trace = trace(connection.worker.clock.trace_root(), &connection.worker.random);
+    let session = connection.peer.session.as_deref();
     let outgoing = Outgoing {
         target,
         host,
         drop_unusual_names: plan.drop_invalid_header_fields,
         forwarded_for: match plan.xff {
-            XffHeaderProcessing::Append => ForwardedFor::Append(connection.peer_text.as_bytes()),
+            XffHeaderProcessing::Append => ForwardedFor::Append(connection.peer.forwarded.as_bytes()),
             XffHeaderProcessing::Preserve => ForwardedFor::Preserve,
             XffHeaderProcessing::Remove => ForwardedFor::Remove,
         },
         forwarded_lines: &plan.forwarded_lines,
-        certificate_lines: connection.session.as_ref().map_or(&[], |session| &session.certificate_lines),
-        cipher_lines: plan.tells_cipher.then(|| connection.session.as_ref().map_or(&[][..], |s| &s.cipher_lines)),
+        certificate_lines: session.map_or(&[], |session| &session.certificate_lines),
+        cipher_lines: plan.tells_cipher.then(|| session.map_or(&[][..], |session| &session.cipher_lines)),
         trace: &trace,
         upgrade: view.head.version == Version::Http11,
+        trailers,
     };
     scratch.to_target.clear();
     send::request(view, &outgoing, &mut scratch.to_target);
@@ -189,4 +239,30 @@ fn write_head<C: Client>(
         scratch.record.remember_trace(&line);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grpc_timeouts_are_digits_and_a_unit() {
+        let cases: [(&str, Option<Duration>); 12] = [
+            ("2H", Some(Duration::from_secs(7200))),
+            ("3M", Some(Duration::from_secs(180))),
+            ("99999999S", Some(Duration::from_secs(99_999_999))),
+            ("100m", Some(Duration::from_millis(100))),
+            ("5u", Some(Duration::from_micros(5))),
+            ("0n", Some(Duration::ZERO)),
+            ("", None),
+            ("S", None),
+            ("100000000S", None),
+            ("+1S", None),
+            ("1s", None),
+            ("1 S", None),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(grpc_timeout(value.as_bytes()), expected, "{value}");
+        }
+    }
 }

@@ -133,9 +133,19 @@ async fn send<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch, 
     let to_head_request = scratch.record.is_head_request;
     answer.write(connection.worker.clock.date(), keep_open, head.version == Version::Http10, to_head_request, out);
     scratch.record.sent_bytes += out.len() as u64;
+    if connection.client.stream.begin(out, to_head_request || answer.body.is_empty()).is_err() {
+        connection.ending = Ending::Reset;
+        return After::Close;
+    }
     let patience = connection.slot.table().plan.idle_timeout;
     if connection.client.send(out, &mut connection.timer, patience).await.is_err() {
         connection.ending = Ending::Reset;
+        return After::Close;
+    }
+    if C::IS_STREAM {
+        if connection.client.stream.finish(None).is_err() {
+            connection.ending = Ending::Reset;
+        }
         return After::Close;
     }
     if keep_open && connection.discard_body(scratch).await {

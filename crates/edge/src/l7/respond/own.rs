@@ -1,6 +1,7 @@
 //! The bytes of an answer that the load balancer makes itself.
 
-use headworks_message::send::{put_decimal, put_field};
+use headworks_message::number::put_decimal;
+use headworks_message::send::put_field;
 
 /// An answer of our own.
 pub(super) struct Own<'a> {

@@ -1,0 +1,215 @@
+//! HTTP/2 from clients (RFC 9113): one connection, whose streams each go the way of a request.
+//!
+//! Frames, HPACK and flow control are the `h2` crate's. A stream is a [`Client`] of its own, so that everything behind a
+//! request's head is the same for all versions.
+
+mod request;
+mod stream;
+
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use ::h2::server::{Builder, SendResponse};
+use ::h2::{Reason, RecvStream};
+use bytes::Bytes;
+use http::Request;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use self::stream::Stream;
+use super::codec::link::{Client, Link, Stopped};
+use super::connection::{Connection, Ending};
+use super::respond;
+use crate::runtime::worker::Worker;
+
+/// What a client that speaks HTTP/2 without having asked says first (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Streams open at once on a connection, as an Application Load Balancer allows.
+const CONCURRENT_STREAMS: u32 = 128;
+/// Bytes that a client may send ahead on a stream: what one stalled target costs.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// Bytes that a client may send ahead on all its streams.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of an answer that wait for the client, for each stream.
+const SEND_BUFFER: usize = 128 * 1024;
+/// Fields of a head, counted as RFC 9113 section 6.5.2 counts (H2).
+const HEADER_LIST: u32 = 64 * 1024;
+/// Streams that a client has reset before they were looked at. More end the connection: nothing else stops a client that
+/// opens and resets streams as fast as it can write.
+const PENDING_RESETS: usize = 20;
+/// Streams that were reset for a client's errors.
+const ERROR_RESETS: usize = 256;
+/// Requests on one connection; then it is told to go away (H3).
+const REQUESTS: u32 = 10_000;
+
+/// Whether the client speaks HTTP/2 from the start: what it has sent begins with the preface.
+pub(super) async fn is_spoken<C: Client>(connection: &mut Connection<C>) -> bool {
+    loop {
+        let data = connection.client.buffer.data();
+        let length = data.len().min(PREFACE.len());
+        if data.get(..length) != PREFACE.get(..length) {
+            return false;
+        }
+        if length == PREFACE.len() {
+            return true;
+        }
+        connection.timer.arm(connection.slot.table().plan.header_timeout);
+        // a preface that breaks off is for the parser of HTTP/1.1 to judge
+        if let Err(Stopped::Ended | Stopped::Failed | Stopped::TimedOut) =
+            connection.client.fill(&connection.worker.pool, &mut connection.timer).await
+        {
+            return false;
+        }
+    }
+}
+
+/// What the connection has to say.
+#[expect(clippy::large_enum_variant, reason = "lives no longer than its match")]
+enum Event {
+    Request(Request<RecvStream>, SendResponse<Bytes>),
+    /// It is over, for one reason or another.
+    Over,
+    /// It should end; the streams that are open may finish.
+    Leave,
+}
+
+/// Serves a client that speaks HTTP/2, until it is gone.
+pub(crate) async fn serve<C: Client>(connection: &mut Connection<C>) {
+    let (worker, slot, peer) = (connection.worker.clone(), connection.slot.clone(), connection.peer.clone());
+    let plan = slot.table().plan.clone();
+    let timer = &mut connection.timer;
+    let io = Early { link: &mut connection.client, worker: &worker };
+    let mut handshake = std::pin::pin!(
+        Builder::new()
+            .max_concurrent_streams(CONCURRENT_STREAMS)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buffer_size(SEND_BUFFER)
+            .max_header_list_size(HEADER_LIST)
+            .max_pending_accept_reset_streams(PENDING_RESETS)
+            .max_local_error_reset_streams(Some(ERROR_RESETS))
+            .handshake::<_, Bytes>(io)
+    );
+    timer.arm(plan.header_timeout);
+    let shaken = poll_fn(|cx| match handshake.as_mut().poll(cx) {
+        Poll::Ready(shaken) => Poll::Ready(shaken.ok()),
+        Poll::Pending if timer.poll_expired(cx) || worker.is_stopping() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    });
+    let Some(mut h2) = shaken.await else { return };
+    let (mut requests, mut leaving) = (0, false);
+    timer.arm(plan.idle_timeout);
+    loop {
+        let event = poll_fn(|cx| {
+            let accepted = h2.poll_accept(cx);
+            match accepted {
+                Poll::Ready(Some(Ok((request, respond)))) => return Poll::Ready(Event::Request(request, respond)),
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Event::Over),
+                Poll::Pending => {}
+            }
+            if worker.is_stopping() {
+                h2.abrupt_shutdown(Reason::NO_ERROR);
+                return Poll::Ready(Event::Leave);
+            }
+            let goes = worker.is_draining() || slot.is_closing() || worker.clock.tick() >= peer.expires;
+            if goes && !leaving {
+                return Poll::Ready(Event::Leave);
+            }
+            while timer.poll_expired(cx) {
+                if !h2.has_streams() {
+                    // nothing open for the whole time, and a farewell that was not answered: the end
+                    return Poll::Ready(if leaving { Event::Over } else { Event::Leave });
+                }
+                // a stream has deadlines of its own
+                timer.arm(plan.idle_timeout);
+            }
+            Poll::Pending
+        })
+        .await;
+        timer.arm(plan.idle_timeout);
+        match event {
+            Event::Request(request, respond) => {
+                requests += 1;
+                let (head, body) = request.into_parts();
+                let client = Stream::new(body, respond);
+                let stream = Connection::for_stream(client, peer.clone(), slot.clone(), worker.clone());
+                tokio::task::spawn_local(exchange(stream, head));
+                if requests == REQUESTS {
+                    leaving = true;
+                    h2.graceful_shutdown();
+                }
+            }
+            Event::Leave if leaving => break,
+            Event::Leave => {
+                leaving = true;
+                h2.graceful_shutdown();
+            }
+            Event::Over => break,
+        }
+    }
+}
+
+/// One request on a stream of its own.
+async fn exchange(mut connection: Box<Connection<Stream>>, head: http::request::Parts) {
+    let mut scratch = connection.worker.pool.scratch();
+    scratch.record.clear();
+    let answered = match request::lay_out(&mut connection, &head, &mut scratch) {
+        Ok(()) => super::answer(&mut connection, &mut scratch).await,
+        Err(error) => Err(error),
+    };
+    drop(head);
+    if let Err(error) = answered {
+        respond::error(&mut connection, &mut scratch, error).await;
+    }
+    connection.finish_record(&mut scratch);
+    connection.worker.pool.give_scratch(scratch);
+    if connection.ending == Ending::Reset {
+        connection.client.stream.reset_on_close();
+    }
+}
+
+/// A connection whose first bytes have been read already.
+struct Early<'a, C> {
+    link: &'a mut Link<C>,
+    worker: &'a Rc<Worker>,
+}
+
+impl<C: Client> AsyncRead for Early<'_, C> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Early { link, worker } = &mut *self;
+        if link.buffer.is_empty() {
+            return Pin::new(&mut link.stream).poll_read(cx, buf);
+        }
+        link.buffer.drain(buf.remaining(), &worker.pool, |bytes| buf.put_slice(bytes));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<C: Client> AsyncWrite for Early<'_, C> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.link.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.link.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.link.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.link.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.link.stream).poll_shutdown(cx)
+    }
+}

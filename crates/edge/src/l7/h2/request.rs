@@ -1,0 +1,76 @@
+//! The head of a stream, laid out as every other head.
+
+use headworks_message::request::{FIELD_LIMIT, REQUEST_LINE_LIMIT, Refusal, is_authority};
+use headworks_message::{Framing, Reason, RequestHead, Version};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap};
+use http::request::Parts;
+
+use super::stream::Stream;
+use crate::error::{Kind, ProxyError};
+use crate::l7::connection::Connection;
+use crate::l7::read;
+use crate::runtime::pool::Scratch;
+
+/// Lays the head out in the connection's buffer, as if it had been read there.
+///
+/// # Errors
+/// When it cannot be forwarded (RFC 9113 section 8.3; what is malformed already on the wire never gets here).
+pub(super) fn lay_out(
+    connection: &mut Connection<Stream>,
+    head: &Parts,
+    scratch: &mut Scratch,
+) -> Result<(), ProxyError> {
+    let bytes = &mut scratch.to_client;
+    let refused = write(head, connection.client.stream.is_bodiless(), &mut scratch.request, bytes);
+    connection.client.buffer.load(bytes, &connection.worker.pool);
+    bytes.clear();
+    scratch.request.version = Version::Http2;
+    read::remember(connection, scratch);
+    refused.map_err(|refusal| Kind::Refused(refusal).into())
+}
+
+fn write(head: &Parts, bodiless: bool, request: &mut RequestHead, bytes: &mut Vec<u8>) -> Result<(), Refusal> {
+    let bad = |status, reason| Err(Refusal { status, reason });
+    let authority = match (head.uri.authority(), head.headers.get(HOST)) {
+        (Some(authority), _) => authority.as_str().as_bytes(),
+        (None, Some(host)) => host.as_bytes(),
+        (None, None) => b"",
+    };
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let fields = head.headers.iter().filter(|(name, _)| *name != HOST);
+    let fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+    request.lay_out(bytes, head.method.as_str().as_bytes(), target.as_bytes(), authority, fields);
+    request.expects_continue =
+        head.headers.get(EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    request.framing = framing(&head.headers, bodiless)?;
+    // RFC 9113 section 8.3.1: two names for one thing are one too many
+    let mut hosts = head.headers.get_all(HOST).iter();
+    if !(authority.is_empty() || is_authority(authority)) || hosts.any(|host| host.as_bytes() != authority) {
+        return bad(400, Reason::BadHost);
+    }
+    if target.len() > REQUEST_LINE_LIMIT {
+        return bad(414, Reason::BadUri);
+    }
+    if head.headers.iter().any(|(name, value)| name.as_str().len() + value.len() > FIELD_LIMIT) {
+        return bad(400, Reason::BadHeader);
+    }
+    Ok(())
+}
+
+fn framing(headers: &HeaderMap, bodiless: bool) -> Result<Framing, Refusal> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let bad = Refusal { status: 400, reason: Reason::BadContentLength };
+    match (lengths.next(), lengths.next()) {
+        (_, Some(_)) => Err(bad),
+        (Some(length), None) => {
+            let digits = length.to_str().ok().filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
+            let length: u64 = digits.and_then(|d| d.parse().ok()).ok_or(bad)?;
+            if bodiless && length > 0 {
+                return Err(bad);
+            }
+            Ok(if length == 0 { Framing::None } else { Framing::Length(length) })
+        }
+        (None, None) if bodiless => Ok(Framing::None),
+        (None, None) => Ok(Framing::UntilClose),
+    }
+}
