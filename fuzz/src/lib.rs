@@ -27,6 +27,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "response", run: invariants::response, shape: response_shape, seeds: RESPONSES },
     Target { name: "chunked", run: invariants::chunked, shape: chunked_shape, seeds: BODIES },
     Target { name: "resend", run: invariants::resend, shape: request_shape, seeds: REQUESTS },
+    Target { name: "encoded", run: invariants::encoded, shape: response_shape, seeds: RESPONSES },
+    Target { name: "accept_encoding", run: invariants::accept_encoding, shape: coding_shape, seeds: CODINGS },
     Target { name: "differential", run: invariants::differential, shape: request_shape, seeds: REQUESTS },
 ];
 
@@ -50,8 +52,15 @@ fn response_shape(bytes: &[u8]) -> String {
 
 fn chunked_shape(bytes: &[u8]) -> String {
     let mut body = headworks_message::Body::new(headworks_message::Framing::Chunked);
-    let good = bytes.iter().take_while(|b| body.take(std::slice::from_ref(b)).is_ok_and(|n| n > 0)).count();
+    let good = bytes.iter().take_while(|b| body.take(std::slice::from_ref(b)).is_ok_and(|taken| taken.total() > 0)).count();
     format!("{} {body:?}", good.min(64))
+}
+
+fn coding_shape(bytes: &[u8]) -> String {
+    use headworks_message::encoding::{ContentCoding, negotiate};
+    let each = ContentCoding::ALL.map(|coding| negotiate([bytes], &[coding]).is_some());
+    let members = bytes.split(|b| *b == b',').count().min(8);
+    format!("{:?} {each:?} {members}", negotiate([bytes], &ContentCoding::ALL))
 }
 
 const REQUESTS: &[&[u8]] = &[
@@ -71,12 +80,22 @@ const RESPONSES: &[&[u8]] = &[
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive, X-A\r\nX-A: 1\r\n\r\nhello",
     b"HTTP/1.0 404\r\nTransfer-Encoding: identity, chunked\r\nServer: s\r\n\r\n0\r\n\r\n",
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/html; a\r\nVary: Origin, X\r\nETag: \"a\"\r\nAccept-Ranges: bytes\r\n\r\n",
+    b"HTTP/1.1 304 N\r\nVary: Origin\r\nvary: *\r\nETag: W/\"a\"\r\nCache-Control: a, no-transform\r\n\r\n",
     b"HTTP/1.1 204 \r\nContent-Length: 0\r\nContent-Length: 0\r\nSet-Cookie: a=b\r\n\r\n",
+];
+
+const CODINGS: &[&[u8]] = &[
+    b"gzip, deflate, br, zstd",
+    b"br;q=0.5, gzip ; q=0.501,\t*;q=0",
+    b"identity;q=1.000, x-gzip;Q=0.9, zstd;q=2",
 ];
 
 const BODIES: &[&[u8]] = &[
     b"5\r\nhello\r\n0\r\n\r\n",
     b"00a;x=y\r\n0123456789\r\n0;z\r\nX: y\r\nZ:\r\n\r\nGET",
     b"fffffffffffffff\r\nabc",
+    b"3;a=b;c\r\nabc\r\n0\r\nCookie: a\r\nX-A: b\r\nConnection:\r\nContent-Length: 5\r\n\r\n",
+    b"0\r\nX-Forwarded-For: \t1\r\nTE: x\r\nX: y\r\nAuthorization:\r\n\r\n",
     b"1 ;\ta=\"b\"\r\n\r\r\nF\r\n012345678901234\r\n",
 ];

@@ -81,6 +81,8 @@ const WORDS: &[&[u8]] = &[
     b"\r\nX-Forwarded-For: ",
     b"\r\nExpect: 100-continue",
     b"0\r\n",
+    b"0\r\nCookie: a\r\n",
+    b";a=\"b\"",
     b"1\r\n",
     b"fffffffffffffff",
     b"00000000",
@@ -89,6 +91,14 @@ const WORDS: &[&[u8]] = &[
     b"-",
     b"+",
     b"h2c",
+    b";q=0.5",
+    b";q=0",
+    b"br",
+    b"*",
+    b"\r\nContent-Type: text/html",
+    b"\r\nContent-Encoding: br",
+    b"\r\nVary: Accept-Encoding",
+    b"\r\nETag: \"a\"",
 ];
 
 /// Changes `input` a few times; `other` is another input to take pieces of.

@@ -95,6 +95,7 @@ fn main() {
         version: headworks_message::Version::Http11,
         keep_alive: true,
         reframe: send::Reframe::Keep,
+        removed: [&[], &[]],
         lines: b"",
     };
     let mut out = Vec::new();

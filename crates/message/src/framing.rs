@@ -1,6 +1,6 @@
 //! How a body is delimited (RFC 9112 section 6), and the walk along it.
 
-use crate::chunked::{Chunked, Malformed};
+use crate::chunked::{Chunked, Malformed, Part};
 
 /// How a message's body is delimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,23 @@ pub enum Body {
     UntilClose,
 }
 
+/// What of the bytes at hand belongs to a body. It counts as passed; what is behind it does not: it is the next message's,
+/// or, while the body is not done, to be offered again with more behind it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Bytes that may be sent on, framing included.
+    pub kept: usize,
+    /// Bytes behind those that must not be sent on: trailer fields that have no business there.
+    pub dropped: usize,
+}
+
+impl Taken {
+    /// All that passed.
+    pub fn total(self) -> usize {
+        self.kept + self.dropped
+    }
+}
+
 impl Body {
     /// At the first byte of a body.
     pub fn new(framing: Framing) -> Body {
@@ -46,53 +63,68 @@ impl Body {
         matches!(self, Body::Done)
     }
 
-    /// How many of `bytes` belong to this body, framing included; they count as passed. Fewer than all only when the body
-    /// ends within them.
+    /// How many of `bytes` belong to this body; they count as passed.
     ///
     /// # Errors
     /// When chunked framing is broken; nothing of `bytes` may be sent on then.
     #[inline]
-    pub fn take(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
-        match self {
-            Body::Done => Ok(0),
-            Body::UntilClose => Ok(bytes.len()),
+    pub fn take(&mut self, bytes: &[u8]) -> Result<Taken, Malformed> {
+        let kept = match self {
+            Body::Done => 0,
+            Body::UntilClose => bytes.len(),
             Body::Length(left) => {
                 let taken = (*left).min(bytes.len() as u64);
                 *left -= taken;
                 if *left == 0 {
                     *self = Body::Done;
                 }
-                Ok(taken as usize)
+                taken as usize
             }
-            Body::Chunked(chunked) => {
-                let mut at = 0;
-                while at < bytes.len() && !chunked.is_done() {
-                    at += chunked.step(&bytes[at..])?.consumed;
-                }
-                if chunked.is_done() {
-                    *self = Body::Done;
-                }
-                Ok(at)
+            Body::Chunked(_) => return self.take_chunks(bytes),
+        };
+        Ok(Taken { kept, dropped: 0 })
+    }
+
+    fn take_chunks(&mut self, bytes: &[u8]) -> Result<Taken, Malformed> {
+        let Body::Chunked(chunked) = self else { return Ok(Taken::default()) };
+        let mut taken = Taken::default();
+        while taken.kept < bytes.len() && !chunked.is_done() {
+            let step = chunked.step(&bytes[taken.kept..])?;
+            if step.part == Part::Dropped {
+                taken.dropped = step.consumed;
+                break;
             }
+            if step.consumed == 0 {
+                break;
+            }
+            taken.kept += step.consumed;
         }
+        if chunked.is_done() {
+            *self = Body::Done;
+        }
+        Ok(taken)
     }
 
     /// Like [`Body::take`], but appends the content without its framing to `out`, and drops trailers: for a reader that
-    /// knows no chunked coding (HTTP/1.0).
+    /// knows no chunked coding (HTTP/1.0), or is to see the content in another coding. The number is that of the bytes that
+    /// passed.
     ///
     /// # Errors
     /// When chunked framing is broken.
     pub fn take_decoded(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<usize, Malformed> {
         let Body::Chunked(chunked) = self else {
-            let taken = self.take(bytes)?;
+            let taken = self.take(bytes)?.kept;
             out.extend_from_slice(&bytes[..taken]);
             return Ok(taken);
         };
         let mut at = 0;
         while at < bytes.len() && !chunked.is_done() {
             let step = chunked.step(&bytes[at..])?;
-            if step.is_data {
+            if step.part == Part::Data {
                 out.extend_from_slice(&bytes[at..at + step.consumed]);
+            }
+            if step.consumed == 0 {
+                break;
             }
             at += step.consumed;
         }

@@ -229,6 +229,8 @@ pub struct ResponseHead {
     pub len: usize,
     /// Content-Length, when there is one.
     pub content_length: Option<u64>,
+    /// It came more than once, with one value.
+    pub repeated_length: bool,
     /// Transfer-Encoding ends in chunked.
     pub chunked: bool,
     /// What the target asked of the connection.

@@ -6,6 +6,7 @@
 mod bytes;
 pub mod chunked;
 pub mod desync;
+pub mod encoding;
 pub mod fields;
 pub mod framing;
 pub mod head;
@@ -14,9 +15,10 @@ mod odd;
 pub mod request;
 pub mod response;
 pub mod send;
+pub mod trailers;
 
 pub use bytes::find_unquotable;
 pub use desync::{Reason, Tier};
-pub use framing::{Body, Framing};
+pub use framing::{Body, Framing, Taken};
 pub use head::{ConnectionOptions, Field, Fitness, Known, RequestHead, RequestView, ResponseHead, Span, Version};
 pub use request::Parsed;

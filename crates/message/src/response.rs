@@ -116,6 +116,7 @@ fn meaning(bytes: &[u8], head: &mut ResponseHead) -> Result<(), BadResponse> {
                 if head.content_length.is_some_and(|other| other != length) {
                     return Err(BadResponse::Framing);
                 }
+                head.repeated_length = head.content_length.is_some();
                 head.content_length = Some(length);
             }
             Known::TransferEncoding => {

@@ -79,6 +79,20 @@ impl Lines<'_, '_> {
         }
     }
 
+    /// Of a response, those fields go on that `keeps` says.
+    #[inline]
+    fn keep_those(&mut self, head: &ResponseHead, keeps: impl Fn(&Field) -> bool) {
+        for (i, field) in head.fields.iter().enumerate() {
+            if keeps(field) {
+                let next = head.fields.get(i + 1).map_or(head.len.saturating_sub(2), |f| f.name.start as usize);
+                self.keep(field, next);
+            } else {
+                self.flush();
+            }
+        }
+        self.flush();
+    }
+
     /// The field does not go on: what was kept so far is written.
     #[inline]
     fn flush(&mut self) {
@@ -336,8 +350,54 @@ pub struct Answer<'a> {
     pub keep_alive: bool,
     /// How the body's framing changes.
     pub reframe: Reframe,
+    /// Names of fields that are left out, whatever their number: what stands in their place, if anything, is in `lines`.
+    pub removed: [&'a [&'a str]; 2],
     /// Whole lines to add, each with CRLF.
     pub lines: &'a [u8],
+}
+
+impl Answer<'_> {
+    /// Whether a field of a target's answer is sent on, in whichever version: those of one hop are not, nor is a second
+    /// length, nor a length where the body's is another or none can be.
+    pub fn keeps(&self, bytes: &[u8], head: &ResponseHead, field: &Field) -> bool {
+        self.passes(bytes, head, field) && !self.removes(field.name.of(bytes))
+    }
+
+    /// As far as [`Answer::removed`] has no say.
+    #[inline]
+    fn passes(&self, bytes: &[u8], head: &ResponseHead, field: &Field) -> bool {
+        match field.known {
+            Known::Other => !head.connection.lists_fields || !is_listed_away(bytes, head, field.name.of(bytes)),
+            Known::ContentLength => {
+                let is_right = !head.chunked && self.reframe != Reframe::Encode && !sends_no_framing(head.status);
+                is_right && (!head.repeated_length || is_first_length(head, field))
+            }
+            Known::Upgrade => head.status == 101,
+            known => !is_hop_by_hop(known),
+        }
+    }
+
+    fn removes(&self, name: &[u8]) -> bool {
+        self.removed.iter().any(|names| names.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes())))
+    }
+}
+
+#[cold]
+fn is_first_length(head: &ResponseHead, field: &Field) -> bool {
+    let first = head.fields.iter().find(|f| f.known == Known::ContentLength);
+    first.is_some_and(|first| first.name == field.name)
+}
+
+/// RFC 9112 section 6.1 and RFC 9110 section 8.6: neither framing field may stand in these.
+fn sends_no_framing(status: u16) -> bool {
+    matches!(status, 100..=199 | 204)
+}
+
+/// See [`is_listed`], of a response.
+#[cold]
+fn is_listed_away(bytes: &[u8], head: &ResponseHead, name: &[u8]) -> bool {
+    let connection = head.fields.iter().filter(|f| f.known == Known::Connection);
+    connection.flat_map(|f| list(f.value.of(bytes))).any(|option| option.eq_ignore_ascii_case(name))
 }
 
 /// How the framing of a response's body changes on its way.
@@ -349,6 +409,8 @@ pub enum Reframe {
     Chunk,
     /// A chunked body goes to a client of HTTP/1.0, and ends with the connection.
     Unchunk,
+    /// The content goes out in another coding, of a length nobody knows yet: chunked.
+    Encode,
 }
 
 /// Appends the head that a client is sent, with its empty line. 101 keeps its Upgrade.
@@ -360,36 +422,15 @@ pub fn response(bytes: &[u8], head: &ResponseHead, plan: &Answer<'_>, out: &mut 
     out.extend_from_slice(head.reason.of(bytes));
     out.extend_from_slice(b"\r\n");
     let mut lines = Lines { bytes, out, run: None, is_text: true };
-    let listed = |name: &[u8]| {
-        head.fields
-            .iter()
-            .filter(|f| f.known == Known::Connection)
-            .any(|f| list(f.value.of(bytes)).any(|option| option.eq_ignore_ascii_case(name)))
-    };
-    // RFC 9112 section 6.1 and RFC 9110 section 8.6: neither framing field may stand in these
-    let sends_none = matches!(head.status, 100..=199 | 204);
-    let mut lengths = 0;
-    for (i, field) in head.fields.iter().enumerate() {
-        let keeps = match field.known {
-            Known::Other => !head.connection.lists_fields || !listed(field.name.of(bytes)),
-            Known::ContentLength => {
-                lengths += 1;
-                lengths == 1 && !head.chunked && !sends_none
-            }
-            Known::Upgrade => head.status == 101,
-            known => !is_hop_by_hop(known),
-        };
-        if keeps {
-            let next = head.fields.get(i + 1).map_or(head.len.saturating_sub(2), |f| f.name.start as usize);
-            lines.keep(field, next);
-        } else {
-            lines.flush();
-        }
+    // two loops, so that the usual one has nothing to ask
+    if plan.removed.iter().all(|names| names.is_empty()) {
+        lines.keep_those(head, |field| plan.passes(bytes, head, field));
+    } else {
+        lines.keep_those(head, |field| plan.keeps(bytes, head, field));
     }
-    lines.flush();
     debug_assert!(plan.reframe != Reframe::Chunk || head.content_length.is_none());
     let is_chunked = head.chunked && plan.reframe == Reframe::Keep && plan.version != Version::Http10;
-    if (is_chunked || plan.reframe == Reframe::Chunk) && !sends_none {
+    if (is_chunked || matches!(plan.reframe, Reframe::Chunk | Reframe::Encode)) && !sends_no_framing(head.status) {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
     out.extend_from_slice(plan.lines);

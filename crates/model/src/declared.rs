@@ -19,7 +19,7 @@ pub(crate) use self::context::{Cx, Referable, Step, To};
 pub(crate) use self::fields::{Fields, unknown};
 pub(crate) use self::structure::declared;
 pub(crate) use self::suggest::nearest;
-pub(crate) use self::text::{Cidr, Host, Token, parsed, text_of};
+pub(crate) use self::text::{Cidr, FieldValue, Host, Size, Token, parsed, text_of};
 use crate::yaml::Node;
 
 /// A type with a way to be read and written of its own.

@@ -6,6 +6,7 @@
 pub mod action;
 pub mod certificate;
 mod check;
+pub mod compression;
 pub mod condition;
 mod condition_value;
 pub mod config;
@@ -22,7 +23,9 @@ mod parse;
 pub mod primitive;
 mod redact;
 mod redirect;
+pub mod request_headers;
 pub mod resolve;
+pub mod response_headers;
 pub mod rule;
 mod stickiness;
 pub mod target_group;

@@ -15,6 +15,8 @@ use crate::declared::{
 use crate::guard::NetworkAcl;
 use crate::load_balancer::LoadBalancerKind;
 use crate::primitive::{Bind, Name};
+use crate::request_headers::RequestHeaders;
+use crate::response_headers::ResponseHeaders;
 use crate::rule::Rule;
 use crate::tls_policy::TlsPolicy;
 use crate::yaml::{Node, NodeValue, Scalar};
@@ -42,6 +44,10 @@ declared! {
         pub tls_policy: TlsPolicy = TlsPolicy::intermediate(),
         /// Client certificates.
         pub mutual_authentication: Option<MutualAuthentication> = None,
+        /// Fields of every answer.
+        pub response_headers: Option<ResponseHeaders> = None,
+        /// Names of the request fields about TLS.
+        pub request_headers: Option<RequestHeaders> = None,
         /// Numbered allow and deny list.
         #[via = Optional<To<NetworkAcl>>]
         pub network_acl: Option<Name> = None,
@@ -195,6 +201,12 @@ fn inspect_listener<'a>(fields: &Fields<'a>, cx: &mut Cx<'a>) {
             fields.only_with("tls_policy", "it on https and tls listeners only", cx);
         }
         fields.only_with("mutual_authentication", "it on https and tls listeners only", cx);
+    }
+    if !protocol.is_http() {
+        fields.only_with("response_headers", "it on http and https listeners only", cx);
+    }
+    if protocol != ListenerProtocol::Https {
+        fields.only_with("request_headers", "it on https listeners only", cx);
     }
     if protocol == ListenerProtocol::Udp {
         fields.only_with("proxy_protocol", "it on listeners that accept connections", cx);

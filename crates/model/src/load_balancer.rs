@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::declared::{Cx, Lasts, OneOrMore, Ratio, To, choice, declared};
+use crate::compression::Compression;
+use crate::declared::{Cx, Fields, Lasts, OneOrMore, Ratio, To, choice, declared};
 use crate::guard::SecurityGroup;
 use crate::listener::Listener;
 use crate::primitive::Name;
@@ -12,6 +13,7 @@ use crate::primitive::Name;
 declared! {
     /// A load balancer.
     #[derive(Clone, Debug, PartialEq, Eq)]
+    #[inspect = inspect_load_balancer]
     pub struct LoadBalancer {
         /// `application` or `network`; default `application`.
         #[key = "type"]
@@ -38,6 +40,8 @@ declared! {
         pub tls_version_and_cipher_headers: bool = false,
         /// Where answered requests are written.
         pub access_log: Option<AccessLog> = None,
+        /// Answers are compressed for clients that ask for it; absent: they go as they are.
+        pub compression: Option<Compression> = None,
         /// Allow-lists at the door.
         #[via = OneOrMore<To<SecurityGroup>>]
         pub security_groups: Vec<Name> = Vec::new(),
@@ -115,4 +119,10 @@ choice! {
 
 fn note_kind(kind: Option<&LoadBalancerKind>, cx: &mut Cx<'_>) {
     cx.load_balancer = kind.copied();
+}
+
+fn inspect_load_balancer<'a>(fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    if cx.load_balancer == Some(LoadBalancerKind::Network) {
+        fields.only_with("compression", "it on application load balancers only", cx);
+    }
 }

@@ -14,8 +14,10 @@ use headworks_model::rule::Rule;
 use headworks_model::target_group::{self, Fallback, HashOn, Stickiness, TargetGroup, TargetProtocol};
 use headworks_route::{CompiledTransforms, Table};
 
+use super::attributes::Attributes;
 use super::plan::{
-    ActionPlan, FallbackPlan, ForwardPlan, GroupPlan, ListenerKey, ListenerPlan, Plan, RulePlan, WeightedPlace,
+    ActionPlan, CompressionPlan, FallbackPlan, ForwardPlan, GroupPlan, ListenerKey, ListenerPlan, Plan, RulePlan,
+    WeightedPlace,
 };
 use crate::observe::access_log::{self, LogTarget};
 use crate::observe::counters::{Count, ListenerCounters};
@@ -300,6 +302,8 @@ impl ListenerPart<'_> {
             tls: terms.map(|terms| Arc::new(TlsListener::new(terms))),
             tells_cipher: balancer.tls_version_and_cipher_headers,
             log,
+            attributes: listener.response_headers.as_ref().and_then(Attributes::new),
+            compression: balancer.compression.as_ref().map(CompressionPlan::new),
             table,
             earlier_hits: earlier_hits(before, &rules),
             hits: (0..context.workers).map(|_| (0..=rules.len()).map(|_| Count::default()).collect()).collect(),

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headworks_balance::{Algorithm, Keyring};
+use headworks_message::encoding::{ContentCoding, Offer};
 use headworks_model::action::{FixedResponse, GroupStickiness, Redirect, Scheme};
+use headworks_model::compression::{Compression, CompressionAlgorithm};
 use headworks_model::load_balancer::{DesyncMitigation, XffHeaderProcessing};
 use headworks_model::target_group::TargetGroup;
 use headworks_route::{CompiledTransforms, Table};
 
+use super::attributes::Attributes;
 use crate::observe::access_log::LogTarget;
 use crate::observe::counters::{Count, ListenerCounters};
 use crate::tls::listener::TlsListener;
@@ -54,6 +57,8 @@ pub(crate) struct ListenerPlan {
     /// Targets are told version and cipher of the client's connection (H6).
     pub(crate) tells_cipher: bool,
     pub(crate) log: Option<LogTarget>,
+    pub(crate) attributes: Option<Attributes>,
+    pub(crate) compression: Option<CompressionPlan>,
     pub(crate) table: Table,
     pub(crate) rules: Vec<RulePlan>,
     pub(crate) default: RulePlan,
@@ -63,6 +68,39 @@ pub(crate) struct ListenerPlan {
     pub(crate) hits: Vec<Box<[Count]>>,
     /// Hits of the same rules under earlier plans.
     pub(crate) earlier_hits: Vec<u64>,
+}
+
+/// What is compressed, and how.
+pub(crate) struct CompressionPlan {
+    pub(crate) offer: Offer,
+    /// By [`ContentCoding`].
+    levels: [u8; ContentCoding::ALL.len()],
+}
+
+impl CompressionPlan {
+    pub(crate) fn new(compression: &Compression) -> CompressionPlan {
+        let coding = |algorithm: &CompressionAlgorithm| match algorithm {
+            CompressionAlgorithm::Br => ContentCoding::Brotli,
+            CompressionAlgorithm::Zstd => ContentCoding::Zstd,
+            CompressionAlgorithm::Gzip => ContentCoding::Gzip,
+        };
+        CompressionPlan {
+            offer: Offer {
+                codings: compression.algorithms.iter().map(coding).collect(),
+                types: compression.types.iter().map(|of| (**of).into()).collect(),
+                minimum_size: compression.minimum_size,
+            },
+            levels: ContentCoding::ALL.map(|coding| match coding {
+                ContentCoding::Brotli => compression.levels.br,
+                ContentCoding::Zstd => compression.levels.zstd,
+                ContentCoding::Gzip => compression.levels.gzip,
+            }),
+        }
+    }
+
+    pub(crate) fn level(&self, coding: ContentCoding) -> u8 {
+        self.levels.get(coding as usize).copied().unwrap_or(1)
+    }
 }
 
 /// A rule, compiled; its conditions are in the listener's table.

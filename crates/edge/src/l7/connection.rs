@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use headworks_message::{Framing, RequestView, Tier};
+use headworks_message::{Framing, RequestView, Taken, Tier};
 use headworks_model::load_balancer::DesyncMitigation;
 
 use super::codec::link::{Client, Goodbye, Link, Stopped};
@@ -214,11 +214,14 @@ impl<C: Client> Connection<C> {
         let patience = self.slot.table().plan.idle_timeout.min(LINGER);
         self.timer.arm(patience);
         loop {
-            let Ok(taken) = body.take(self.client.buffer.data()) else { return false };
+            let Ok(taken) = body.take(self.client.buffer.data()).map(Taken::total) else { return false };
             self.client.buffer.consume(taken, &self.worker.pool);
             seen += taken as u64;
             if body.is_done() {
                 return true;
+            }
+            if taken > 0 && !self.client.buffer.is_empty() {
+                continue;
             }
             if seen > SMALL || self.client.fill(&self.worker.pool, &mut self.timer).await.is_err() {
                 return false;
@@ -251,6 +254,13 @@ impl<C: Client> Connection<C> {
         }
         if record.upgraded {
             counters.upgrades.add(1);
+        }
+        if let Some(compressed) = record.compressed
+            && let Some(of_coding) = counters.compressed.get(compressed.coding as usize)
+        {
+            of_coding.responses.add(1);
+            of_coding.content.add(compressed.content);
+            of_coding.encoded.add(compressed.encoded);
         }
         let Some(log) = &table.plan.log else { return };
         if log.sample.is_some_and(|below| self.worker.random.next() >= below) {

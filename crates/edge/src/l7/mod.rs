@@ -49,6 +49,12 @@ pub(crate) async fn refuse_plain(mut connection: Box<Connection<Socket>>) {
     connection.close().await;
 }
 
+/// Serves a client that has agreed on HTTP/2 in its handshake.
+pub(crate) async fn serve_http2<C: Client>(mut connection: Box<Connection<C>>) {
+    h2::serve(&mut connection).await;
+    connection.close().await;
+}
+
 /// One request, stage by stage.
 async fn handle<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch) -> Result<After, ProxyError> {
     read::head(connection, scratch).await?;

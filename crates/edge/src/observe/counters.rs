@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use headworks_message::encoding::ContentCoding;
+
 use super::histogram::Histogram;
 use crate::tls::failure::Failure;
 use crate::tls::session::Session;
@@ -74,6 +76,17 @@ pub(crate) struct ListenerCounters {
     pub(crate) upgrades: Count,
     pub(crate) access_log_dropped: Count,
     pub(crate) tls: TlsCounters,
+    /// By content coding.
+    pub(crate) compressed: [CompressionCounters; ContentCoding::ALL.len()],
+}
+
+/// Answers that were compressed in one coding.
+#[derive(Default)]
+pub(crate) struct CompressionCounters {
+    pub(crate) responses: Count,
+    /// Bytes of content before and after.
+    pub(crate) content: Count,
+    pub(crate) encoded: Count,
 }
 
 /// One worker's counters of one listener's handshakes.

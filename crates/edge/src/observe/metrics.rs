@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use headworks_message::encoding::ContentCoding;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use super::counters::{Count, GRPC_STATUSES, GroupCounters, ListenerCounters, TargetCounters};
+use super::counters::{CompressionCounters, Count, GRPC_STATUSES, GroupCounters, ListenerCounters, TargetCounters};
 use super::histogram::{Histogram, Merged};
 use super::status::{View, statuses, total};
 use crate::compile::plan::ListenerPlan;
@@ -145,6 +146,22 @@ impl Exposed {
             for (origin, seen) in origins {
                 for (status, count) in seen {
                     responses.counter(&with(&with(&labels, "origin", &origin), "status", &status), count)?;
+                }
+            }
+        }
+        type Part = fn(&CompressionCounters) -> &Count;
+        let parts: [(&str, &str, Part); 3] = [
+            ("compressed_responses", "Responses compressed", |c| &c.responses),
+            ("compression_input_bytes", "Bytes of content before compression", |c| &c.content),
+            ("compression_output_bytes", "Bytes of content after compression", |c| &c.encoded),
+        ];
+        for (name, help, get) in parts {
+            let mut family = begin(encoder, name, help, MetricType::Counter)?;
+            for plan in listeners().filter(|plan| plan.compression.is_some()) {
+                for coding in ContentCoding::ALL {
+                    let of = |c: &ListenerCounters| c.compressed.get(coding as usize).map_or(0, |c| get(c).read());
+                    let sum = plan.counters.iter().map(of).sum();
+                    family.counter(&with(&listener_labels(plan), "algorithm", &coding.name()), sum)?;
                 }
             }
         }

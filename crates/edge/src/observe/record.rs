@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use headworks_message::encoding::ContentCoding;
 use headworks_message::{Known, Reason, RequestView, Span, Tier};
 
 use crate::error::ErrorReason;
@@ -56,6 +57,16 @@ pub(crate) struct Record {
     /// The whole response went out in the moment its head was there.
     pub(crate) sent_at_once: bool,
     pub(crate) transformed: bool,
+    pub(crate) compressed: Option<Compressed>,
+}
+
+/// What became of an answer's content.
+#[derive(Clone, Copy)]
+pub(crate) struct Compressed {
+    pub(crate) coding: ContentCoding,
+    /// Bytes of content before and after.
+    pub(crate) content: u64,
+    pub(crate) encoded: u64,
 }
 
 impl Record {

@@ -3,9 +3,11 @@
 //! An idle connection holds neither; that is what keeps ten thousand of them cheap.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use headworks_message::{RequestHead, ResponseHead};
 
+use crate::l7::codec::encode::Encoders;
 use crate::observe::record::Record;
 
 /// Size of a read block.
@@ -21,6 +23,7 @@ pub(crate) struct Pool {
     blocks: RefCell<Vec<Box<[u8]>>>,
     #[expect(clippy::vec_box, reason = "a scratch is handed out and taken back as the box it is")]
     scratches: RefCell<Vec<Box<Scratch>>>,
+    pub(crate) encoders: Rc<Encoders>,
 }
 
 /// What one request needs besides its connection's read block.

@@ -139,8 +139,8 @@ pub(crate) async fn serve(
             let connection = Connection::open(stream, peer, slot, worker, Some(session));
             drop(place);
             match protocol {
-                // a client says by its preface that it speaks HTTP/2, however it was agreed on
-                Protocol::Http1 | Protocol::Http2 => l7::serve(connection).await,
+                Protocol::Http1 => l7::serve(connection).await,
+                Protocol::Http2 => Box::pin(l7::serve_http2(connection)).await,
             }
         }
         Err(failure) => {

@@ -19,5 +19,6 @@ pub(crate) mod vault;
 pub(crate) mod watched;
 mod x509;
 
-/// What clients are offered by ALPN, preferred first. [`session::Protocol`] says what was settled on.
+/// What clients are offered by ALPN, preferred first. Who adds a protocol here answers for it in [`session::Protocol`]
+/// and where [`accept`] hands over the connection.
 pub(crate) const ALPN: &[&[u8]] = &[b"h2", b"http/1.1"];

@@ -279,7 +279,7 @@ fn answer(received: &str, plan: &Answer<'_>, expected: &str) {
 }
 
 fn to(version: Version, keep_alive: bool, reframe: Reframe) -> Answer<'static> {
-    Answer { version, keep_alive, reframe, lines: b"" }
+    Answer { version, keep_alive, reframe, removed: [&[], &[]], lines: b"" }
 }
 
 #[test]
@@ -303,6 +303,12 @@ fn answers_to_http_1_1() {
     answer(&format!("{OK}|X: 1"), &chunk, &format!("{OK}|X: 1|Transfer-Encoding: chunked"));
     let lines = Answer { lines: b"Set-Cookie: c=d\r\n", ..keep };
     answer(&format!("{OK}|Content-Length: 0"), &lines, &format!("{OK}|Content-Length: 0|Set-Cookie: c=d"));
+    let removed = Answer { removed: [&["X-A", "server"], &["ETag"]], lines: b"X-A: new\r\n", ..keep };
+    let received = "|x-a: 1|Server: s|Content-Length: 0|X-A: 2|X-B: 3|etag: \"e\"";
+    answer(&format!("{OK}{received}"), &removed, &format!("{OK}|Content-Length: 0|X-B: 3|X-A: new"));
+    let encode = to(Version::Http11, true, Reframe::Encode);
+    answer(&format!("{OK}|Content-Length: 5|X: 1"), &encode, &format!("{OK}|X: 1|Transfer-Encoding: chunked"));
+    answer(&format!("{OK}|Transfer-Encoding: chunked"), &encode, &format!("{OK}|Transfer-Encoding: chunked"));
     // no framing where there can be no content
     answer("HTTP/1.1 204 No Content|Content-Length: 0|X: 1", &keep, "HTTP/1.1 204 No Content|X: 1");
     answer("HTTP/1.1 204 No Content|Transfer-Encoding: chunked", &keep, "HTTP/1.1 204 No Content");

@@ -1,5 +1,6 @@
 //! What must hold for any bytes at all. Shared by the property tests and by the fuzzer in `fuzz/`.
 
+use headworks_message::encoding::{self, Asked, ContentCoding, Offer};
 use headworks_message::send::{self, Answer, ForwardedFor, Host, Outgoing, Reframe};
 use headworks_message::{
     Body, Fitness, Framing, Known, Parsed, Reason, RequestHead, RequestView, ResponseHead, Tier, Version, request,
@@ -104,11 +105,11 @@ pub(crate) fn response(bytes: &[u8]) {
         };
         let expected = match reframe {
             Reframe::Keep => framing,
-            Reframe::Chunk => Framing::Chunked,
+            Reframe::Chunk | Reframe::Encode => Framing::Chunked,
             Reframe::Unchunk => Framing::UntilClose,
         };
         let mut out = Vec::new();
-        let answer = Answer { version, keep_alive: true, reframe, lines: b"X-Added: 1\r\n" };
+        let answer = Answer { version, keep_alive: true, reframe, removed: [&[], &[]], lines: b"X-Added: 1\r\n" };
         send::response(bytes, &whole, &answer, &mut out);
         let mut again = ResponseHead::default();
         if out.len() > response::HEAD_LIMIT {
@@ -120,6 +121,95 @@ pub(crate) fn response(bytes: &[u8]) {
         let framing_fields = |known| again.fields.iter().filter(|f| f.known == known).count();
         assert!(framing_fields(Known::ContentLength) + framing_fields(Known::TransferEncoding) <= 1);
     }
+}
+
+/// An answer that is encoded is chunked, says its coding once and so that caches know of it, and has no strong entity tag.
+pub(crate) fn encoded(bytes: &[u8]) {
+    let mut head = ResponseHead::default();
+    if response::parse(bytes, &mut head) != Ok(Parsed::Complete) {
+        return;
+    }
+    let types = ["text/*", "application/json"].map(Into::into).to_vec();
+    let offer = Offer { codings: ContentCoding::ALL.to_vec(), types, minimum_size: 1 };
+    for (coding, holds_weak) in [(Some(ContentCoding::Gzip), false), (None, true)] {
+        let (framing, asked) = (head.framing(false), Asked { coding, holds_weak });
+        let mut lines = Vec::new();
+        let shaped = encoding::shape(bytes, &head, framing, &offer, asked, &mut lines, Some);
+        let reframe = if shaped.encoder.is_some() { Reframe::Encode } else { Reframe::Keep };
+        let removed = [shaped.removed, &[]];
+        let answer = Answer { version: Version::Http11, keep_alive: true, reframe, removed, lines: &lines };
+        let mut out = Vec::new();
+        send::response(bytes, &head, &answer, &mut out);
+        if out.len() > response::HEAD_LIMIT {
+            continue;
+        }
+        let shown = out.escape_ascii();
+        let mut again = ResponseHead::default();
+        assert_eq!(response::parse(&out, &mut again), Ok(Parsed::Complete), "{shown}");
+        let values = |name: &str| {
+            let fields = again.fields.iter().filter(|f| f.name.of(&out).eq_ignore_ascii_case(name.as_bytes()));
+            fields.map(|f| f.value.of(&out)).collect::<Vec<_>>()
+        };
+        if reframe == Reframe::Encode {
+            assert_eq!(again.framing(false), Framing::Chunked, "{shown}");
+            assert_eq!(values("content-encoding"), [b"gzip"], "{shown}");
+            let named = |name: &[u8]| name == b"*" || name.eq_ignore_ascii_case(b"accept-encoding");
+            let vary = values("vary");
+            assert!(vary.iter().any(|v| v.split(|b| *b == b',').any(|n| named(trim(n)))), "{shown}");
+            let tags = values("etag");
+            assert!(tags.len() <= 1 && tags.iter().all(|tag| tag.starts_with(b"W/\"")), "{shown}");
+            assert!(values("content-length").is_empty() && values("accept-ranges").is_empty(), "{shown}");
+        } else {
+            assert_eq!((again.status, again.framing(false)), (head.status, framing), "{shown}");
+        }
+    }
+}
+
+/// Accept-Encoding is read by the letter.
+pub(crate) fn accept_encoding(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
+    let ows = [' ', '\t'];
+    let members: Vec<(&str, f64)> = text
+        .split(',')
+        .map(|member| match member.split_once(';') {
+            None => (member.trim_matches(ows), 1.0),
+            Some((name, weight)) => (name.trim_matches(ows), weight_by_the_letter(weight.trim_matches(ows))),
+        })
+        .collect();
+    let of = |names: &[&str]| {
+        let named = members.iter().filter(|(name, _)| names.contains(name));
+        named.map(|(_, weight)| *weight).reduce(f64::min)
+    };
+    let weight = |coding: ContentCoding| {
+        let names: &[&str] = if coding == ContentCoding::Gzip { &["gzip", "x-gzip"] } else { &[coding.name()] };
+        of(names).or(of(&["*"])).unwrap_or(0.0)
+    };
+    let orders = [
+        ContentCoding::ALL.as_slice(),
+        &[ContentCoding::Gzip, ContentCoding::Zstd, ContentCoding::Brotli],
+        &[ContentCoding::Zstd],
+    ];
+    for offered in orders {
+        let best = offered.iter().map(|coding| weight(*coding)).fold(0.0, f64::max);
+        let expected = offered.iter().copied().find(|coding| weight(*coding) == best);
+        let wanted = best > 0.0 && of(&["identity"]).is_none_or(|identity| identity <= best);
+        let found = encoding::negotiate([bytes], offered);
+        assert_eq!(found, expected.filter(|_| wanted), "{} of {offered:?}", bytes.escape_ascii());
+        // a field may come in parts
+        for at in bytes.iter().enumerate().filter(|(_, b)| **b == b',').map(|(at, _)| at) {
+            assert_eq!(encoding::negotiate([&bytes[..at], &bytes[at + 1..]], offered), found);
+        }
+    }
+}
+
+fn weight_by_the_letter(text: &str) -> f64 {
+    let Some(number) = text.strip_prefix("q=") else { return 0.0 };
+    let shape: Vec<char> = number.chars().map(|c| if c.is_ascii_digit() { 'd' } else { c }).collect();
+    let fits = matches!(
+        shape.as_slice(),
+        ['d'] | ['d', '.'] | ['d', '.', 'd'] | ['d', '.', 'd', 'd'] | ['d', '.', 'd', 'd', 'd']
+    );
+    number.parse().ok().filter(|weight| fits && *weight <= 1.0).unwrap_or(0.0)
 }
 
 /// A body ends where it ends, however it arrives.
@@ -143,7 +233,7 @@ fn by_the_letter(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
     loop {
         let (size, start) = line(at)?;
         let size = std::str::from_utf8(size.split(|b| *b == b';').next()?).ok()?;
-        let size = usize::from_str_radix(size.trim_end_matches([' ', '\t']), 16).ok()?;
+        let size = usize::from_str_radix(size, 16).ok()?;
         at = start;
         if size == 0 {
             break;
@@ -161,17 +251,32 @@ fn by_the_letter(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
     }
 }
 
-/// Bytes taken, content, whether it is over; or that it is malformed.
+/// Bytes taken, content, whether it is over; or that it is malformed. What is not taken is offered again with the next
+/// piece. What may be sent on is a chunked body of the same content, and its trailers are such as may be.
 fn walk(bytes: &[u8], size: usize) -> Result<(usize, Vec<u8>, bool), ()> {
     let (mut body, mut other) = (Body::new(Framing::Chunked), Body::new(Framing::Chunked));
-    let (mut total, mut content) = (0, Vec::new());
-    for piece in bytes.chunks(size) {
-        let taken = body.take(piece);
-        assert_eq!(other.take_decoded(piece, &mut content), taken);
-        assert_eq!(body.is_done(), other.is_done());
-        total += taken.map_err(|_| ())?;
-        if body.is_done() {
-            break;
+    let (mut content, mut passed) = (Vec::new(), Vec::new());
+    let (mut total, mut decoded, mut end) = (0, 0, 0);
+    while end < bytes.len() && !body.is_done() {
+        end = (end + size).min(bytes.len());
+        loop {
+            let taken = body.take(&bytes[total..end]).map_err(|_| ())?;
+            passed.extend_from_slice(&bytes[total..total + taken.kept]);
+            total += taken.total();
+            if taken.total() == 0 || body.is_done() {
+                break;
+            }
+        }
+        decoded += other.take_decoded(&bytes[decoded..end], &mut content).map_err(|_| ())?;
+        assert_eq!((decoded, other.is_done()), (total, body.is_done()));
+    }
+    if body.is_done() {
+        assert_eq!(by_the_letter(&passed), Some((passed.len(), content.clone())), "{}", passed.escape_ascii());
+        let lines = passed.split(|b| *b == b'\n').rev().skip(2).take_while(|line| line.contains(&b':'));
+        for line in lines {
+            let name = line.split(|b| *b == b':').next().unwrap();
+            let known = headworks_message::fields::known(name);
+            assert_eq!(known, Known::Other, "{} goes on in {}", name.escape_ascii(), passed.escape_ascii());
         }
     }
     Ok((total, content, body.is_done()))

@@ -55,7 +55,13 @@ const PIECES: &[&str] = &[
     "0\r\n",
     "a;x=y\r\n0123456789\r\n",
     "3 ;a\r\nabc\r\n",
+    "3;a=\"b;\\\"\";c\r\nabc\r\n",
+    "0;a=b\r\n",
     "X: y\r\n",
+    "Content-Length: 5\r\n",
+    "Cookie: a=b\r\n",
+    "x-forwarded-for: \t\r\n",
+    "Connection:\r\n",
     "\r\n",
     "1\r\n",
     "10000000000000005\r\nhello\r\n",
@@ -251,6 +257,74 @@ fn answer() -> impl Strategy<Value = Text> {
     })
 }
 
+/// Members of Accept-Encoding, and what is nearly one.
+fn accept_encoding() -> impl Strategy<Value = Text> {
+    let names =
+        ["gzip", "br", "zstd", "identity", "*", "x-gzip", "GZIP", "deflate", "", "gzip\t", "g zip", "br;", "zst"];
+    let weights = [
+        "",
+        "",
+        ";q=1",
+        ";q=0",
+        "; q=0.5",
+        ";Q=0.501",
+        " ;q=0.05",
+        ";q=1.000",
+        ";q=1.001",
+        ";q=0.0",
+        ";q=.5",
+        ";q=0.1234",
+        ";q=2",
+        ";q",
+        ";q=",
+        ";level=1",
+        ";q=1;q=0",
+        ";q=0.",
+        ";q=-0",
+        ";q=0.5 ",
+        ";q= 1",
+        ";q=1e0",
+    ];
+    let made = (select(names.to_vec()), select(weights.to_vec())).prop_map(|(n, w)| format!("{n}{w}").into_bytes());
+    let member = prop_oneof![8 => made, 1 => "[ -~]{0,6}".prop_map(String::into_bytes), 1 => proptest::collection::vec(any::<u8>(), 0..4)];
+    proptest::collection::vec(member, 0..6).prop_map(|members| Text(members.join(&b", "[..])))
+}
+
+/// Heads of answers that may be encoded.
+fn encodable() -> impl Strategy<Value = Text> {
+    let lines = [
+        "Content-Type: text/html",
+        "content-type: Application/JSON; charset=x",
+        "Content-Type: image/png",
+        "Content-Length: 5",
+        "Content-Length: 0",
+        "Transfer-Encoding: chunked",
+        "ETag: \"a\"",
+        "etag: W/\"a\"",
+        "ETag: a",
+        "Vary: Origin",
+        "vary: *",
+        "VARY: x, accept-encoding",
+        "Vary:",
+        "Accept-Ranges: bytes",
+        "Content-Encoding: br",
+        "Cache-Control: no-transform",
+        "Cache-Control: max-age=1",
+        "Content-Range: bytes 0-1/2",
+        "Trailer: X",
+        "Connection: ETag, Vary",
+        "Set-Cookie: a=b",
+    ];
+    let status = select(vec!["200 OK", "200 OK", "404 ", "206 P", "304 N", "204 N", "101 S", "500"]);
+    (status, proptest::collection::vec(select(lines.to_vec()), 0..7)).prop_map(|(status, lines)| {
+        let mut lines: Vec<&str> = lines;
+        if !lines.iter().any(|line| line.to_ascii_lowercase().starts_with("content-type")) {
+            lines.push("Content-Type: text/css");
+        }
+        Text(format!("HTTP/1.1 {status}\r\n{}\r\n\r\n", lines.join("\r\n")).into_bytes())
+    })
+}
+
 fn body() -> impl Strategy<Value = Text> {
     let any = proptest::collection::vec(any::<u8>(), 0..8);
     let piece = prop_oneof![6 => select(PIECES).prop_map(|s| s.as_bytes().to_vec()), 1 => any];
@@ -286,11 +360,24 @@ proptest! {
     }
 
     #[test]
+    fn weights_are_read_by_the_letter(bytes in accept_encoding()) {
+        invariants::accept_encoding(&bytes);
+    }
+
+    #[test]
+    fn encoded_answers_say_so(bytes in encodable()) {
+        invariants::encoded(&bytes);
+        invariants::response(&bytes);
+    }
+
+    #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         invariants::request(&bytes);
         invariants::response(&bytes);
         invariants::chunked(&bytes);
         invariants::resend(&bytes);
         invariants::differential(&bytes);
+        invariants::encoded(&bytes);
+        invariants::accept_encoding(&bytes);
     }
 }

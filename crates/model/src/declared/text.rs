@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -307,6 +308,90 @@ impl<T: From<String> + AsRef<str>> Codec<T> for Token {
 
     fn schema(_defs: &mut Defs) -> Value {
         json!({ "type": "string", "pattern": "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$" })
+    }
+}
+
+/// A number of bytes from `LOW` to `HIGH`.
+pub(crate) struct Size<const LOW: u64, const HIGH: u64>;
+
+/// `512B`, `1KiB`, `16MiB` or `1GiB`.
+fn parse_size(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let scale = SIZES.into_iter().find(|(_, word)| *word == unit)?.0;
+    number.parse::<u64>().ok()?.checked_mul(scale)
+}
+
+const SIZES: [(u64, &str); 4] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")];
+
+/// In the largest unit that is exact.
+fn size_text(size: u64) -> String {
+    let unit = SIZES.into_iter().find(|(scale, _)| size > 0 && size.is_multiple_of(*scale));
+    unit.map_or_else(|| format!("{size}B"), |(scale, word)| format!("{}{word}", size / scale))
+}
+
+impl<const LOW: u64, const HIGH: u64> Codec<u64> for Size<LOW, HIGH> {
+    fn expected() -> String {
+        format!("a size from {} to {}, such as 1KiB", size_text(LOW), size_text(HIGH))
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<u64> {
+        let size = node.as_text().and_then(parse_size).filter(|size| (LOW..=HIGH).contains(size));
+        if size.is_none() {
+            cx.wrong_kind(node, Self::expected());
+        }
+        size
+    }
+
+    fn write(value: &u64) -> Value {
+        size_text(*value).into()
+    }
+
+    fn schema(_defs: &mut Defs) -> Value {
+        json!({ "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB)$", "examples": ["1KiB"] })
+    }
+}
+
+/// The value of a header field that is sent: it cannot become a second line.
+pub(crate) struct FieldValue;
+
+impl FieldValue {
+    const LONGEST: usize = 4096;
+
+    /// Whether `text` is one.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn check(text: &str) -> Result<(), &'static str> {
+        if text.is_empty() || text.len() > Self::LONGEST {
+            Err("is empty or too long")
+        } else if text.bytes().any(|b| b.is_ascii_control() && b != b'\t') {
+            Err("has a line's end or another control character")
+        } else if !text.is_ascii() {
+            Err("has a character that is not ASCII")
+        } else if text.trim_matches([' ', '\t']).len() < text.len() {
+            Err("begins or ends with white space")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Codec<Arc<str>> for FieldValue {
+    fn expected() -> String {
+        format!("a header field's value: 1 to {} characters of ASCII on one line", Self::LONGEST)
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Arc<str>> {
+        parsed(node, Self::expected, cx, |text| Self::check(text).map(|()| text.into()))
+    }
+
+    fn write(value: &Arc<str>) -> Value {
+        (**value).into()
+    }
+
+    fn schema(_defs: &mut Defs) -> Value {
+        json!({ "type": "string", "minLength": 1, "maxLength": Self::LONGEST })
     }
 }
 

@@ -63,6 +63,65 @@ fn the_admin_may_be_reached_from_elsewhere_with_auth() {
 }
 
 #[test]
+fn listeners_say_more_in_answers() {
+    let text = "load_balancers: { s: { listeners: {
+        a: { port: 0, response_headers: { server: false, x_frame_options: DENY }, default: { fixed_response: { status: 200 } } },
+        b: { port: 0, protocol: https, certificates: { acme: [a.b] }, default: { fixed_response: { status: 200 } },
+             request_headers: { x_amzn_mtls_clientcert: X-My-Cert, x_amzn_tls_version: X-V },
+             response_headers: { strict_transport_security: max-age=31536000; includeSubDomains, access_control_max_age: 60,
+                                 access_control_allow_credentials: true, x_content_type_options: nosniff,
+                                 x_frame_options: ALLOW-FROM https://a.b, content_security_policy: \"default-src 'self'\" } } } } }";
+    check(
+        text,
+        &[
+            ("/load_balancers/s/listeners/a/response_headers", json!({ "server": false, "x_frame_options": "DENY" })),
+            ("/load_balancers/s/listeners/b/response_headers/access_control_max_age", json!(60)),
+            ("/load_balancers/s/listeners/b/response_headers/server", json!(true)),
+            ("/load_balancers/s/listeners/b/request_headers/x_amzn_mtls_clientcert", json!("X-My-Cert")),
+        ],
+    );
+    let config = accept(text).config;
+    let headers = config.load_balancers["s"].listeners["b"].response_headers.clone();
+    let set = headers.map(|headers| headers.set()).unwrap_or_default();
+    let set: Vec<(&str, &str)> = set.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(
+        set,
+        [
+            ("Strict-Transport-Security", "max-age=31536000; includeSubDomains"),
+            ("Access-Control-Allow-Credentials", "true"),
+            ("Access-Control-Max-Age", "60"),
+            ("Content-Security-Policy", "default-src 'self'"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("X-Frame-Options", "ALLOW-FROM https://a.b"),
+        ]
+    );
+}
+
+#[test]
+fn answers_are_compressed() {
+    check("load_balancers: { a: {} }", &[("/load_balancers/a/compression", Value::Null)]);
+    check(
+        "load_balancers: { a: { compression: {} }, b: { compression: [zstd, gzip] }, c: { compression: gzip } }",
+        &[
+            ("/load_balancers/a/compression/algorithms", json!(["br", "zstd", "gzip"])),
+            ("/load_balancers/a/compression/minimum_size", json!("1KiB")),
+            ("/load_balancers/a/compression/levels", json!({ "br": 4, "zstd": 3, "gzip": 5 })),
+            ("/load_balancers/b/compression/algorithms", json!(["zstd", "gzip"])),
+            ("/load_balancers/c/compression/algorithms", json!(["gzip"])),
+        ],
+    );
+    for (size, shown) in [("0B", "0B"), ("1536B", "1536B"), ("2048B", "2KiB"), ("1GiB", "1GiB"), ("3MiB", "3MiB")] {
+        check(
+            &format!("load_balancers: {{ a: {{ compression: {{ types: TEXT/*, minimum_size: {size} }} }} }}"),
+            &[
+                ("/load_balancers/a/compression/minimum_size", json!(shown)),
+                ("/load_balancers/a/compression/types", json!(["text/*"])),
+            ],
+        );
+    }
+}
+
+#[test]
 fn listeners_take_a_port_or_an_address() {
     let text = "load_balancers: { s: { listeners: {
         a: { port: 0, default: { fixed_response: { status: 200 } } },

@@ -92,6 +92,73 @@ fn chunk_extensions_and_trailers() {
     assert_eq!(response.field("Trailer"), Some("X-Sum"));
 }
 
+/// RFC 9110 section 6.5.1: what has no business behind a body does not get to the other side, however the bytes arrive; what
+/// frames or routes is the end of the message.
+#[test]
+fn trailers_that_may_not_be() {
+    let trailers =
+        "X-A: 1\r\nAuthorization: x\r\nX-Forwarded-For: 10.0.0.1\r\nSet-Cookie: a=b\r\nX-B: 2\r\nConnection: X-B\r\n";
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let answer = format!("{head}5\r\nhello\r\n0\r\n{trailers}\r\n");
+    let web = Origin::new("web")
+        .lenient()
+        .on("/whole", [Step::send(&answer)])
+        .on("/bytes", answer.bytes().map(|b| Step::Send(vec![b])).collect::<Vec<_>>())
+        .on("/length", [Step::send(format!("{head}0\r\nContent-Length: 5\r\n\r\n")), Step::ReadToEnd])
+        .on("/bad-ext", [Step::send(format!("{head}5 ;a\r\nhello\r\n0\r\n\r\n")), Step::ReadToEnd])
+        .start();
+    let headworks = start(&proxy("", ""), &[("web", &web)]);
+    let kept = [("X-A".to_owned(), "1".to_owned()), ("X-B".to_owned(), "2".to_owned())];
+    let mut client = headworks.client();
+    for path in ["/whole", "/bytes", "/whole"] {
+        let response = client.exchange(&ask("GET", path));
+        assert_eq!(
+            (response.text().as_str(), response.body.trailers.0.as_slice()),
+            ("hello", kept.as_slice()),
+            "{path}"
+        );
+    }
+    let request = ask("POST", "/echo").with("Transfer-Encoding: chunked");
+    client.ask(&request).send(format!("3\r\nabc\r\n0\r\n{trailers}\r\n"));
+    assert_eq!(client.response().echo().trailers.0, kept);
+    client.ask(&request);
+    for byte in format!("3\r\nabc\r\n0\r\n{trailers}\r\n").bytes() {
+        client.send([byte]);
+    }
+    assert_eq!(client.response().echo().trailers.0, kept);
+    // a request of which all is there but the end, and one that another follows
+    client.ask(&request).send(format!("3\r\nabc\r\n0\r\n{trailers}\r\n")).ask(&ask("GET", "/next"));
+    assert_eq!(client.response().echo().trailers.0, kept);
+    assert_eq!(client.response().echo().target, "/next");
+    for path in ["/length", "/bad-ext"] {
+        let mut client = headworks.client();
+        let answer = client.ask(&ask("GET", path)).try_response_to("GET");
+        assert!(!matches!(&answer, Ok(response) if response.status == 200), "{path}: {answer:?}");
+    }
+    check(
+        [
+            "0\r\nContent-Length: 4\r\n\r\n",
+            "0\r\nX-A: b\r\ncontent_length: 4\r\n\r\n",
+            "0\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "0\r\nHost: other.example\r\n\r\n",
+            "3 ;a\r\nabc\r\n0\r\n\r\n",
+            "3; a\r\nabc\r\n0\r\n\r\n",
+            "3;a=\"b\r\nabc\r\n0\r\n\r\n",
+            "0;\r\n\r\n",
+        ],
+        |body| body.escape_default().to_string(),
+        |body| {
+            let before = web.received().len();
+            let mut client = headworks.client();
+            client.ask(&request).send_anyway(body);
+            assert_eq!(client.response_to("POST").status, 400);
+            client.expect_ended();
+            let complete = web.received().iter().skip(before).filter(|received| received.body.is_some()).count();
+            assert_eq!(complete, 0, "the target took the request for a whole one");
+        },
+    );
+}
+
 /// Answers that follow an `Expect: 100-continue` (RFC 9110 section 10.1.1): the target decides.
 #[test]
 fn expect_continue() {
@@ -199,7 +266,7 @@ fn back_pressure() {
 }
 
 /// Resident memory in KiB.
-fn resident(pid: u32) -> u64 {
+pub(crate) fn resident(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
     line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(u64::MAX)

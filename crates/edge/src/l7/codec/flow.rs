@@ -11,6 +11,7 @@ use headworks_message::send::Reframe;
 use headworks_message::{Body, Framing};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::encode::{EncodeError, Encoder};
 use super::link::Link;
 use crate::runtime::pool::Pool;
 
@@ -23,8 +24,14 @@ pub(crate) struct Flow {
     head_sent: usize,
     /// Bytes of the source's buffer that belong to the body and may be sent.
     approved: usize,
+    /// Bytes behind the approved ones that are let go of: trailers that must not be sent on.
+    dropped: usize,
     body: Body,
     reframe: Reframe,
+    /// Of [`Reframe::Encode`].
+    encoder: Option<Box<Encoder>>,
+    /// It has worked in this poll: once is enough, others wait.
+    encoded: bool,
     /// Everything has been sent.
     done: bool,
     /// Bytes sent so far, heads and framing included.
@@ -42,7 +49,7 @@ pub(crate) struct Flow {
 pub(crate) enum Broken {
     /// The source ended before the body did.
     Ended,
-    /// The source failed.
+    /// The source failed, or what encodes its content.
     Source,
     /// The body's framing is broken.
     Malformed,
@@ -50,19 +57,41 @@ pub(crate) enum Broken {
     Destination,
 }
 
+impl From<EncodeError> for Broken {
+    fn from(error: EncodeError) -> Broken {
+        match error {
+            EncodeError::Malformed => Broken::Malformed,
+            EncodeError::Failed => Broken::Source,
+        }
+    }
+}
+
 impl Flow {
     pub(crate) fn new(framing: Framing, reframe: Reframe) -> Flow {
         Flow {
             head_sent: 0,
             approved: 0,
+            dropped: 0,
             body: Body::new(framing),
             reframe,
+            encoder: None,
+            encoded: false,
             done: false,
             sent: 0,
             taken: 0,
             moved: false,
             waits_for_source: false,
         }
+    }
+
+    /// With the content in another coding.
+    pub(crate) fn encoded(framing: Framing, encoder: Encoder) -> Flow {
+        Flow { encoder: Some(Box::new(encoder)), ..Flow::new(framing, Reframe::Encode) }
+    }
+
+    /// What encodes the content.
+    pub(crate) fn encoder(&self) -> Option<&Encoder> {
+        self.encoder.as_deref()
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -90,9 +119,12 @@ impl Flow {
     {
         self.moved = false;
         self.waits_for_source = false;
+        self.encoded = false;
         loop {
-            if self.approved == 0 && !self.body.is_done() && !from.buffer.is_empty() {
-                self.approve(head, from, pool)?;
+            while self.approved == 0 && !self.body.is_done() && !from.buffer.is_empty() {
+                if !self.approve(head, from, pool)? {
+                    break;
+                }
             }
             if self.head_sent < head.len() {
                 ready!(self.poll_head(head, from, to, pool, cx))?;
@@ -103,19 +135,25 @@ impl Flow {
                     return Poll::Ready(Err(Broken::Destination));
                 }
                 self.count(n);
-                self.approved -= n;
-                from.buffer.consume(n, pool);
+                self.pass(n, from, pool);
             } else if self.body.is_done() {
                 ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(|_| Broken::Destination)?;
                 self.done = true;
                 return Poll::Ready(Ok(()));
+            } else if self.encoded {
+                // the next block after others have had their turn
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             } else {
                 self.waits_for_source = true;
                 let filled = from.poll_fill(pool, cx);
                 if filled.is_pending() {
+                    if self.flush(head)? {
+                        self.waits_for_source = false;
+                        continue;
+                    }
                     // what TLS could not write yet must not wait for what the source says next
-                    let flushed = Pin::new(&mut *to).poll_flush(cx);
-                    if let Poll::Ready(Err(_)) = flushed {
+                    if let Poll::Ready(Err(_)) = Pin::new(&mut *to).poll_flush(cx) {
                         return Poll::Ready(Err(Broken::Destination));
                     }
                 }
@@ -134,21 +172,33 @@ impl Flow {
         self.moved = true;
     }
 
-    /// Finds out how much of what was read belongs to the body.
-    fn approve<A>(&mut self, head: &mut Vec<u8>, from: &mut Link<A>, pool: &Pool) -> Result<(), Broken> {
+    /// Lets go of approved bytes that have been sent, and with the last of them of what is dropped behind.
+    #[inline]
+    fn pass<A>(&mut self, n: usize, from: &mut Link<A>, pool: &Pool) {
+        self.approved -= n;
+        let dropped = if self.approved == 0 { std::mem::take(&mut self.dropped) } else { 0 };
+        from.buffer.consume(n + dropped, pool);
+    }
+
+    /// Finds out how much of what was read belongs to the body. False when that cannot be told without more bytes.
+    fn approve<A>(&mut self, head: &mut Vec<u8>, from: &mut Link<A>, pool: &Pool) -> Result<bool, Broken> {
         let data = from.buffer.data();
+        let before = self.taken;
         match self.reframe {
             Reframe::Keep => {
-                self.approved = self.body.take(data).map_err(|_| Broken::Malformed)?;
-                self.taken += self.approved as u64;
+                let taken = self.body.take(data).map_err(|_| Broken::Malformed)?;
+                (self.approved, self.dropped) = (taken.kept, taken.dropped);
+                self.taken += taken.total() as u64;
                 if self.head_sent < head.len() && self.approved <= COPY {
                     head.extend_from_slice(data.get(..self.approved).unwrap_or(&[]));
-                    from.buffer.consume(std::mem::take(&mut self.approved), pool);
+                    self.pass(self.approved, from, pool);
+                } else if self.approved == 0 {
+                    self.pass(0, from, pool);
                 }
             }
             Reframe::Chunk => {
                 self.start_piece(head);
-                let taken = self.body.take(data).map_err(|_| Broken::Malformed)?;
+                let taken = self.body.take(data).map_err(|_| Broken::Malformed)?.kept;
                 self.taken += taken as u64;
                 head.extend_from_slice(&headworks_message::number::hex::<8>(taken as u64));
                 head.extend_from_slice(b"\r\n");
@@ -162,8 +212,25 @@ impl Flow {
                 self.taken += taken as u64;
                 from.buffer.consume(taken, pool);
             }
+            Reframe::Encode => {
+                self.start_piece(head);
+                let encoder = self.encoder.as_mut().ok_or(Broken::Source)?;
+                let taken = encoder.take(&mut self.body, data, head)?;
+                self.encoded = true;
+                self.taken += taken as u64;
+                from.buffer.consume(taken, pool);
+            }
         }
-        Ok(())
+        Ok(self.taken > before)
+    }
+
+    /// The source has nothing right now: what an encoder holds back goes out. False when that is nothing.
+    fn flush(&mut self, head: &mut Vec<u8>) -> Result<bool, Broken> {
+        if self.encoder.is_none() {
+            return Ok(false);
+        }
+        self.start_piece(head);
+        Ok(self.encoder.as_mut().ok_or(Broken::Source)?.flush(head)?)
     }
 
     fn start_piece(&mut self, head: &mut Vec<u8>) {
@@ -179,9 +246,16 @@ impl Flow {
             return Err(Broken::Ended);
         }
         self.body = Body::Done;
-        if self.reframe == Reframe::Chunk {
-            self.start_piece(head);
-            head.extend_from_slice(b"0\r\n\r\n");
+        match self.reframe {
+            Reframe::Keep | Reframe::Unchunk => {}
+            Reframe::Chunk => {
+                self.start_piece(head);
+                head.extend_from_slice(b"0\r\n\r\n");
+            }
+            Reframe::Encode => {
+                self.start_piece(head);
+                self.encoder.as_mut().ok_or(Broken::Source)?.end(head)?;
+            }
         }
         Ok(())
     }
@@ -208,8 +282,7 @@ impl Flow {
         let of_head = n.min(rest.len());
         self.count(n);
         self.head_sent += of_head;
-        self.approved -= n - of_head;
-        from.buffer.consume(n - of_head, pool);
+        self.pass(n - of_head, from, pool);
         Poll::Ready(Ok(()))
     }
 }

@@ -16,10 +16,12 @@ use headworks_model::target_group::{HttpVersion, TargetProtocol};
 use super::prepare::Prepared;
 use super::{retry, sticky, tunnel};
 use crate::error::{Kind, ProxyError};
+use crate::l7::codec::encode::Encoder;
 use crate::l7::codec::flow::{Broken, Flow};
 use crate::l7::codec::link::{Client, Link};
 use crate::l7::codec::translate;
 use crate::l7::connection::{After, Connection, Ending};
+use crate::l7::respond::{Shape, shape};
 use crate::runtime::pool::Scratch;
 use crate::upstream::connect::{Connection as TargetConnection, Transport, connect_socket, secure};
 use crate::upstream::multiplex::Taken;
@@ -330,7 +332,13 @@ impl Attempt {
         let head = &scratch.response;
         scratch.to_client.clear();
         if scratch.request.version != Version::Http10 {
-            let answer = Answer { version: Version::Http11, keep_alive: true, reframe: Reframe::Keep, lines: &[] };
+            let answer = Answer {
+                version: Version::Http11,
+                keep_alive: true,
+                reframe: Reframe::Keep,
+                removed: [&[], &[]],
+                lines: &[],
+            };
             send::response(data, head, &answer, &mut scratch.to_client);
         }
         self.upstream.buffer.consume(head.len, &connection.worker.pool);
@@ -377,7 +385,13 @@ impl Attempt {
             TargetProtocol::Grpc => translate::grpc_status_of(head, self.upstream.buffer.data()),
             _ => None,
         };
-        let answer = Answer { version: scratch.request.version, keep_alive: keep_open, reframe, lines: &scratch.lines };
+        let data = self.upstream.buffer.data();
+        let Shape { removed, encoder } =
+            shape(prepared.listener, data, head, framing, prepared.asked, &connection.worker.pool, &mut scratch.lines);
+        let encoder = encoder.map(|encoder| if C::IS_STREAM { encoder.unframed() } else { encoder });
+        let reframe = if encoder.is_some() { Reframe::Encode } else { reframe };
+        let version = scratch.request.version;
+        let answer = Answer { version, keep_alive: keep_open, reframe, removed, lines: &scratch.lines };
         scratch.to_client.clear();
         send::response(self.upstream.buffer.data(), head, &answer, &mut scratch.to_client);
         self.upstream.buffer.consume(head.len, &connection.worker.pool);
@@ -394,9 +408,13 @@ impl Attempt {
             && framing != Framing::UntilClose
             && request.is_done()
             && !connection.closes_target_after(scratch);
-        let mut reply = Flow::new(framing, reframe);
+        let mut reply = match encoder {
+            Some(encoder) => Flow::encoded(framing, encoder),
+            None => Flow::new(framing, reframe),
+        };
         let moved = self.move_reply(connection, prepared, &mut request, &mut reply, scratch).await;
         scratch.record.sent_bytes += reply.sent;
+        scratch.record.compressed = reply.encoder().map(Encoder::tally);
         scratch.record.received_bytes += request.taken;
         moved?;
         let trailers = self.upstream.stream.take_trailers();

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use headworks_balance::hash64;
+use headworks_message::encoding::{self, Asked};
 use headworks_message::number::hex;
 use headworks_message::send::{self, ForwardedFor, Host, Outgoing};
 use headworks_message::{RequestView, Version};
@@ -12,7 +13,7 @@ use headworks_model::target_group::{HashOn, HttpVersion, TargetGroup, TargetProt
 use headworks_route::{Rewritten, transform, weighted};
 
 use super::sticky;
-use crate::compile::plan::{FallbackPlan, ForwardPlan, GroupPlan, RulePlan};
+use crate::compile::plan::{FallbackPlan, ForwardPlan, GroupPlan, ListenerPlan, RulePlan};
 use crate::error::{Kind, ProxyError};
 use crate::l7::codec::link::Client;
 use crate::l7::connection::Connection;
@@ -23,6 +24,7 @@ use crate::upstream::group::{GroupLocal, Wish};
 
 /// A request that is ready to be sent to a target of one group.
 pub(super) struct Prepared<'t> {
+    pub(super) listener: &'t ListenerPlan,
     pub(super) plan: &'t GroupPlan,
     pub(super) group: &'t Rc<GroupLocal>,
     pub(super) wish: Wish,
@@ -34,6 +36,8 @@ pub(super) struct Prepared<'t> {
     pub(super) response_timeout: Duration,
     /// The client asks for another protocol on this connection.
     pub(super) upgrade: bool,
+    /// What the answer's content may be encoded as.
+    pub(super) asked: Asked,
 }
 
 /// Hash seed of `consistent_hash`: the same in every worker and process, so that all agree.
@@ -67,6 +71,7 @@ pub(super) fn request<'t, C: Client>(
     cookies.group = group_cookie;
     let wish = Wish { sticky, hash: hash_of(connection, &plan.settings.hash_on, view) };
     let prepared = Prepared {
+        listener: &table.plan,
         plan,
         group,
         wish,
@@ -74,6 +79,10 @@ pub(super) fn request<'t, C: Client>(
         idempotent: matches!(view.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE"),
         response_timeout: response_timeout(view, &plan.settings),
         upgrade: view.head.connection.upgrade,
+        asked: match &table.plan.compression {
+            None => Asked::default(),
+            Some(compression) => encoding::asked(view, &compression.offer),
+        },
     };
     if group.published().roster.fail_open {
         group.counters().fail_open_requests.add(1);

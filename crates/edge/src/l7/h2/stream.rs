@@ -61,8 +61,9 @@ impl AsyncWrite for Stream {
 }
 
 impl Client for Stream {
-    const GOODBYE: Goodbye = Goodbye::Closing;
     const IS_STREAM: bool = true;
+    /// Its last frame says it.
+    const GOODBYE: Goodbye = Goodbye::Closing;
 
     /// A stream whose request has ended is no client that has gone: only a reset says that.
     fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {

@@ -1,6 +1,7 @@
 //! Answers that the load balancer makes itself (stage 8): errors, redirects, fixed responses.
 
 mod own;
+mod shape;
 
 use headworks_message::{Framing, RequestView, Version};
 use headworks_model::action::{FixedResponse, Redirect};
@@ -8,6 +9,7 @@ use headworks_route::Arrival;
 use headworks_route::redirect::{RedirectError, location};
 
 use self::own::Own;
+pub(crate) use self::shape::{Shape, shape};
 use super::codec::link::Client;
 use super::connection::{After, Connection, Ending};
 use crate::error::{Kind, ProxyError};
@@ -131,13 +133,16 @@ async fn send<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch, 
     let out = &mut scratch.to_client;
     out.clear();
     let to_head_request = scratch.record.is_head_request;
-    answer.write(connection.worker.clock.date(), keep_open, head.version == Version::Http10, to_head_request, out);
+    let plan = &connection.slot.table().plan;
+    let is_http10 = head.version == Version::Http10;
+    let attributes = plan.attributes.as_ref();
+    answer.write(connection.worker.clock.date(), keep_open, is_http10, to_head_request, attributes, out);
     scratch.record.sent_bytes += out.len() as u64;
     if connection.client.stream.begin(out, to_head_request || answer.body.is_empty()).is_err() {
         connection.ending = Ending::Reset;
         return After::Close;
     }
-    let patience = connection.slot.table().plan.idle_timeout;
+    let patience = plan.idle_timeout;
     if connection.client.send(out, &mut connection.timer, patience).await.is_err() {
         connection.ending = Ending::Reset;
         return After::Close;

@@ -3,6 +3,8 @@
 use headworks_message::number::put_decimal;
 use headworks_message::send::put_field;
 
+use crate::compile::attributes::Attributes;
+
 /// An answer of our own.
 pub(super) struct Own<'a> {
     pub(super) status: u16,
@@ -23,6 +25,7 @@ impl Own<'_> {
         keep_open: bool,
         is_http10: bool,
         to_head_request: bool,
+        attributes: Option<&Attributes>,
         out: &mut Vec<u8>,
     ) {
         out.extend_from_slice(b"HTTP/1.1 ");
@@ -30,7 +33,9 @@ impl Own<'_> {
         out.push(b' ');
         out.extend_from_slice(reason(self.status).as_bytes());
         out.extend_from_slice(b"\r\n");
-        put_field(out, b"Server", b"headworks");
+        if !attributes.is_some_and(|attributes| attributes.hides_server) {
+            put_field(out, b"Server", b"headworks");
+        }
         put_field(out, b"Date", &date);
         if self.status == 405 {
             // RFC 9110 section 15.5.6 asks for it
@@ -47,6 +52,9 @@ impl Own<'_> {
             out.extend_from_slice(b"Content-Length: ");
             put_decimal(out, if bodiless { 0 } else { self.body.len() as u64 });
             out.extend_from_slice(b"\r\n");
+        }
+        if let Some(attributes) = attributes {
+            out.extend_from_slice(&attributes.lines);
         }
         match (keep_open, is_http10) {
             (false, _) => put_field(out, b"Connection", b"close"),
