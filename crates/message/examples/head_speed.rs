@@ -73,7 +73,6 @@ fn main() {
             certificate_lines: &[],
             cipher_lines: None,
             trace: b"1-67891233-abcdef012345678912345678",
-            upgrade: true,
             trailers: false,
         };
         let mut out = Vec::new();

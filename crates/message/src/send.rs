@@ -26,8 +26,6 @@ pub struct Outgoing<'a> {
     pub cipher_lines: Option<&'a [u8]>,
     /// A fresh `1-{8 hex}-{24 hex}` for X-Amzn-Trace-Id (H5).
     pub trace: &'a [u8],
-    /// The upgrade that the client asks for is passed on.
-    pub upgrade: bool,
     /// The target may answer with trailers, if the client takes them: it is spoken to in HTTP/2.
     pub trailers: bool,
 }
@@ -192,7 +190,7 @@ pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
         None if head.framing == Framing::UntilClose => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         _ => {}
     }
-    if plan.upgrade && head.connection.upgrade {
+    if head.connection.upgrade {
         out.extend_from_slice(b"Connection: Upgrade\r\n");
         put_field(out, b"Upgrade", values(view, Known::Upgrade).next().unwrap_or(b"websocket"));
     }

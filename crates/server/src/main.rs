@@ -39,7 +39,8 @@ fn main() -> ExitCode {
 /// `headworks_edge=debug`).
 fn start_logging(command: &cli::Command) {
     let quiet = matches!(command, cli::Command::Demo(_) | cli::Command::DemoShop(_));
-    let default = if quiet { "warn" } else { "info" };
+    // what a client of HTTP/2 does wrong is no warning to us, and a line for each such frame would be its to order
+    let default = if quiet { "warn,h2=error" } else { "info,h2=error" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("HEADWORKS_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();

@@ -108,7 +108,7 @@ impl fmt::Display for Ask {
 /// A connection to the product.
 #[derive(Debug)]
 pub struct Client {
-    wire: Buffered,
+    pub(crate) wire: Buffered,
     local: SocketAddr,
 }
 
@@ -153,6 +153,16 @@ impl Client {
         let local = local.unwrap_or_else(|error| panic!("no local address: {error}"));
         stream.prepare(PATIENCE).unwrap_or_else(|error| panic!("cannot set up a client: {error}"));
         Client { wire: Buffered::new(stream), local }
+    }
+
+    /// A second handle on the connection, with nothing read ahead: for a thread that writes while another reads.
+    ///
+    /// # Panics
+    /// When there are no descriptors left.
+    #[must_use]
+    pub fn twin(&self) -> Client {
+        let stream = self.wire.stream.twin().unwrap_or_else(|error| panic!("no second handle: {error}"));
+        Client { wire: Buffered::new(stream), local: self.local }
     }
 
     /// The client's own address.

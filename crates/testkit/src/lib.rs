@@ -7,6 +7,7 @@
 pub mod authority;
 pub mod client;
 pub mod echo;
+pub mod frames;
 pub mod gate;
 pub mod metrics;
 pub mod origin;

@@ -15,7 +15,6 @@ fn bare() -> Outgoing<'static> {
         certificate_lines: &[],
         cipher_lines: None,
         trace: FRESH,
-        upgrade: false,
         trailers: false,
     }
 }
@@ -116,17 +115,15 @@ fn fields_of_one_hop_stay_behind() {
 }
 
 #[test]
-fn upgrades_pass_when_asked_for_and_allowed() {
-    let upgrade = |received: &str, upgrade: bool, expected: &str| {
-        let plan = Outgoing { upgrade, ..bare() };
-        check(&format!("GET / HTTP/1.1|Host: a|{received}"), &plan, &format!("GET / HTTP/1.1|Host: a{expected}"));
+fn upgrades_pass_when_asked_for() {
+    let upgrade = |received: &str, expected: &str| {
+        check(&format!("GET / HTTP/1.1|Host: a|{received}"), &bare(), &format!("GET / HTTP/1.1|Host: a{expected}"));
     };
     const ASKS: &str = "Upgrade: websocket|Connection: keep-alive, Upgrade|Sec-WebSocket-Key: k";
-    upgrade(ASKS, true, "|Sec-WebSocket-Key: k|Connection: Upgrade|Upgrade: websocket");
-    upgrade(ASKS, false, "|Sec-WebSocket-Key: k");
-    upgrade("Upgrade: websocket", true, "");
-    upgrade("Connection: Upgrade|Upgrade: h2c|HTTP2-Settings: x", true, "");
-    upgrade("Connection: Upgrade|Upgrade: web\x01socket", true, "");
+    upgrade(ASKS, "|Sec-WebSocket-Key: k|Connection: Upgrade|Upgrade: websocket");
+    upgrade("Upgrade: websocket", "");
+    upgrade("Connection: Upgrade|Upgrade: h2c|HTTP2-Settings: x", "");
+    upgrade("Connection: Upgrade|Upgrade: web\x01socket", "");
 }
 
 #[test]

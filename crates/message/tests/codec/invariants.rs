@@ -293,7 +293,6 @@ const PLANS: [Outgoing<'static>; 3] = [
         certificate_lines: &[],
         cipher_lines: None,
         trace: b"1-00000000-000000000000000000000000",
-        upgrade: true,
         trailers: false,
     },
     Outgoing {
@@ -305,7 +304,6 @@ const PLANS: [Outgoing<'static>; 3] = [
         certificate_lines: &[],
         cipher_lines: None,
         trace: b"1-00000000-000000000000000000000000",
-        upgrade: false,
         trailers: false,
     },
     Outgoing {
@@ -317,7 +315,6 @@ const PLANS: [Outgoing<'static>; 3] = [
         certificate_lines: &[],
         cipher_lines: None,
         trace: b"1-00000000-000000000000000000000000",
-        upgrade: true,
         trailers: false,
     },
 ];
@@ -378,7 +375,7 @@ fn sent(view: RequestView<'_>, plan: &Outgoing<'_>, out: &[u8]) {
     has(Known::ContentLength, usize::from(matches!(framing, Framing::Length(_))));
     has(Known::TransferEncoding, usize::from(framing == Framing::Chunked));
     has(Known::XAmznTraceId, 1);
-    let upgrades = plan.upgrade && view.head.connection.upgrade;
+    let upgrades = view.head.connection.upgrade;
     has(Known::Connection, usize::from(upgrades));
     has(Known::Upgrade, usize::from(upgrades));
     for gone in [Known::Te, Known::KeepAlive, Known::ProxyConnection, Known::ProxyAuthorization, Known::Http2Settings] {

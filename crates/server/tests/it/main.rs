@@ -12,6 +12,8 @@ mod errors;
 mod forwarded;
 mod health;
 mod http;
+mod http2_floods;
+mod http2_frames;
 mod life;
 mod mixing;
 mod mutual_tls;

@@ -396,7 +396,7 @@ impl Attempt {
         send::response(self.upstream.buffer.data(), head, &answer, &mut scratch.to_client);
         self.upstream.buffer.consume(head.len, &connection.worker.pool);
         scratch.record.status = head.status;
-        let bodiless = matches!(framing, Framing::None | Framing::Length(0));
+        let bodiless = matches!(framing, Framing::None | Framing::Length(0)) && head.status != 101;
         connection.client.stream.begin(&mut scratch.to_client, bodiless).map_err(|_| Kind::ClientClosed)?;
         if head.status == 101 {
             scratch.record.upgraded = true;

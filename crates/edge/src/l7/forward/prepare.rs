@@ -103,7 +103,8 @@ fn versions_meet(view: RequestView<'_>, group: &TargetGroup) -> bool {
     };
     match (group.protocol, group.version) {
         (TargetProtocol::Grpc, _) => by_streams && view.method() == b"POST",
-        (_, HttpVersion::Http2) => by_streams,
+        // a tunnel is asked for in HTTP/1.1 only
+        (_, HttpVersion::Http2) => by_streams && !view.head.connection.upgrade,
         (_, HttpVersion::Http1) => !by_streams || !is_grpc(),
     }
 }
@@ -235,7 +236,6 @@ fn write_head<C: Client>(
         certificate_lines: session.map_or(&[], |session| &session.certificate_lines),
         cipher_lines: plan.tells_cipher.then(|| session.map_or(&[][..], |session| &session.cipher_lines)),
         trace: &trace,
-        upgrade: view.head.version == Version::Http11,
         trailers,
     };
     scratch.to_target.clear();

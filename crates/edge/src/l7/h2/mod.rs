@@ -5,12 +5,15 @@
 
 mod request;
 mod stream;
+mod watch;
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use ::h2::server::{Builder, SendResponse};
 use ::h2::{Reason, RecvStream};
@@ -19,6 +22,7 @@ use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::stream::Stream;
+use self::watch::Watch;
 use super::codec::link::{Client, Link, Stopped};
 use super::connection::{Connection, Ending};
 use super::respond;
@@ -42,6 +46,8 @@ const HEADER_LIST: u32 = 64 * 1024;
 const PENDING_RESETS: usize = 20;
 /// Streams that were reset for a client's errors.
 const ERROR_RESETS: usize = 256;
+/// Time for a client that has broken the rules to read that it has.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// Requests on one connection; then it is told to go away (H3).
 const REQUESTS: u32 = 10_000;
 
@@ -71,7 +77,9 @@ pub(super) async fn is_spoken<C: Client>(connection: &mut Connection<C>) -> bool
 enum Event {
     Request(Request<RecvStream>, SendResponse<Bytes>),
     /// It is over, for one reason or another.
-    Over,
+    Over(Ending),
+    /// The client has broken the rules, and has been told so.
+    Evict,
     /// It should end; the streams that are open may finish.
     Leave,
 }
@@ -81,7 +89,11 @@ pub(crate) async fn serve<C: Client>(connection: &mut Connection<C>) {
     let (worker, slot, peer) = (connection.worker.clone(), connection.slot.clone(), connection.peer.clone());
     let plan = slot.table().plan.clone();
     let timer = &mut connection.timer;
-    let io = Early { link: &mut connection.client, worker: &worker };
+    let (verdict, sent) = (Cell::new(None), Cell::new(0));
+    // shared by the streams that are being answered
+    let alive = Rc::new(());
+    let watch = Watch::new(PREFACE.len(), worker.clock.tick());
+    let io = Early { link: &mut connection.client, worker: &worker, watch, verdict: &verdict, sent: &sent };
     let mut handshake = std::pin::pin!(
         Builder::new()
             .max_concurrent_streams(CONCURRENT_STREAMS)
@@ -91,6 +103,7 @@ pub(crate) async fn serve<C: Client>(connection: &mut Connection<C>) {
             .max_header_list_size(HEADER_LIST)
             .max_pending_accept_reset_streams(PENDING_RESETS)
             .max_local_error_reset_streams(Some(ERROR_RESETS))
+            .enable_connect_protocol()
             .handshake::<_, Bytes>(io)
     );
     timer.arm(plan.header_timeout);
@@ -100,15 +113,22 @@ pub(crate) async fn serve<C: Client>(connection: &mut Connection<C>) {
         Poll::Pending => Poll::Pending,
     });
     let Some(mut h2) = shaken.await else { return };
-    let (mut requests, mut leaving) = (0, false);
+    let (mut requests, mut leaving, mut ending) = (0, false, Ending::Plain);
+    let mut evicted = false;
     timer.arm(plan.idle_timeout);
     loop {
         let event = poll_fn(|cx| {
             let accepted = h2.poll_accept(cx);
             match accepted {
                 Poll::Ready(Some(Ok((request, respond)))) => return Poll::Ready(Event::Request(request, respond)),
-                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Event::Over),
+                // what the client still sends must not turn the farewell into a reset
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Event::Over(Ending::Lingering)),
                 Poll::Pending => {}
+            }
+            if let Some(reason) = verdict.get().filter(|_| !evicted) {
+                evicted = true;
+                h2.abrupt_shutdown(reason);
+                return Poll::Ready(Event::Evict);
             }
             if worker.is_stopping() {
                 h2.abrupt_shutdown(Reason::NO_ERROR);
@@ -119,11 +139,12 @@ pub(crate) async fn serve<C: Client>(connection: &mut Connection<C>) {
                 return Poll::Ready(Event::Leave);
             }
             while timer.poll_expired(cx) {
-                if !h2.has_streams() {
-                    // nothing open for the whole time, and a farewell that was not answered: the end
-                    return Poll::Ready(if leaving { Event::Over } else { Event::Leave });
+                // a stream has deadlines of its own; when it is over, its last bytes may still be on their way
+                let moved = sent.replace(0) > 0;
+                if Rc::strong_count(&alive) == 1 && !(moved && h2.has_streams()) {
+                    // nothing open for the whole time, or a farewell that was not answered: the end
+                    return Poll::Ready(if leaving { Event::Over(Ending::Plain) } else { Event::Leave });
                 }
-                // a stream has deadlines of its own
                 timer.arm(plan.idle_timeout);
             }
             Poll::Pending
@@ -136,7 +157,7 @@ pub(crate) async fn serve<C: Client>(connection: &mut Connection<C>) {
                 let (head, body) = request.into_parts();
                 let client = Stream::new(body, respond);
                 let stream = Connection::for_stream(client, peer.clone(), slot.clone(), worker.clone());
-                tokio::task::spawn_local(exchange(stream, head));
+                tokio::task::spawn_local(exchange(stream, head, alive.clone()));
                 if requests == REQUESTS {
                     leaving = true;
                     h2.graceful_shutdown();
@@ -147,13 +168,22 @@ pub(crate) async fn serve<C: Client>(connection: &mut Connection<C>) {
                 leaving = true;
                 h2.graceful_shutdown();
             }
-            Event::Over => break,
+            Event::Evict => {
+                leaving = true;
+                timer.arm(FAREWELL);
+            }
+            Event::Over(how) => {
+                ending = how;
+                break;
+            }
         }
     }
+    drop(h2);
+    connection.ending = ending;
 }
 
 /// One request on a stream of its own.
-async fn exchange(mut connection: Box<Connection<Stream>>, head: http::request::Parts) {
+async fn exchange(mut connection: Box<Connection<Stream>>, head: http::request::Parts, _alive: Rc<()>) {
     let mut scratch = connection.worker.pool.scratch();
     scratch.record.clear();
     let answered = match request::lay_out(&mut connection, &head, &mut scratch) {
@@ -171,26 +201,53 @@ async fn exchange(mut connection: Box<Connection<Stream>>, head: http::request::
     }
 }
 
-/// A connection whose first bytes have been read already.
+/// A connection whose first bytes have been read already, and whose frames are watched.
 struct Early<'a, C> {
     link: &'a mut Link<C>,
     worker: &'a Rc<Worker>,
+    watch: Watch,
+    /// Why the connection must end, if it must: nothing is read any more then.
+    verdict: &'a Cell<Option<Reason>>,
+    /// Bytes that went out since somebody looked.
+    sent: &'a Cell<usize>,
+}
+
+impl<C> Early<'_, C> {
+    fn note(&mut self, sent: usize) {
+        self.watch.sent(sent);
+        self.sent.set(self.sent.get().saturating_add(sent));
+    }
 }
 
 impl<C: Client> AsyncRead for Early<'_, C> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Early { link, worker } = &mut *self;
-        if link.buffer.is_empty() {
-            return Pin::new(&mut link.stream).poll_read(cx, buf);
+        let Early { link, worker, watch, verdict, .. } = &mut *self;
+        if verdict.get().is_some() {
+            return Poll::Pending;
         }
-        link.buffer.drain(buf.remaining(), &worker.pool, |bytes| buf.put_slice(bytes));
+        let before = buf.filled().len();
+        if link.buffer.is_empty() {
+            ready!(Pin::new(&mut link.stream).poll_read(cx, buf))?;
+        } else {
+            link.buffer.drain(buf.remaining(), &worker.pool, |bytes| buf.put_slice(bytes));
+        }
+        let read = buf.filled().get(before..).unwrap_or(&[]);
+        if let Err((fine, reason)) = watch.received(read, worker.clock.tick()) {
+            verdict.set(Some(reason));
+            buf.set_filled(before + fine);
+            if fine == 0 {
+                return Poll::Pending;
+            }
+        }
         Poll::Ready(Ok(()))
     }
 }
 
 impl<C: Client> AsyncWrite for Early<'_, C> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.link.stream).poll_write(cx, bytes)
+        let sent = ready!(Pin::new(&mut self.link.stream).poll_write(cx, bytes))?;
+        self.note(sent);
+        Poll::Ready(Ok(sent))
     }
 
     fn poll_write_vectored(
@@ -198,7 +255,9 @@ impl<C: Client> AsyncWrite for Early<'_, C> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.link.stream).poll_write_vectored(cx, slices)
+        let sent = ready!(Pin::new(&mut self.link.stream).poll_write_vectored(cx, slices))?;
+        self.note(sent);
+        Poll::Ready(Ok(sent))
     }
 
     fn is_write_vectored(&self) -> bool {

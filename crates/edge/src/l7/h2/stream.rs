@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 use ::h2::server::SendResponse;
 use ::h2::{Reason, RecvStream};
 use bytes::Bytes;
-use http::HeaderMap;
+use http::header::SEC_WEBSOCKET_ACCEPT;
+use http::{HeaderMap, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::l7::codec::frames::{Incoming, Outgoing, closed, failed, reset};
@@ -83,8 +84,13 @@ impl Client for Stream {
 
     fn begin(&mut self, out: &mut Vec<u8>, bodiless: bool) -> io::Result<()> {
         let Answer::Awaited(respond) = &mut self.answer else { return Err(closed()) };
-        let (head, length) = translate::response(out).map_err(|_| io::ErrorKind::InvalidData)?;
+        let (mut head, length) = translate::response(out).map_err(|_| io::ErrorKind::InvalidData)?;
         out.drain(..length);
+        if head.status() == StatusCode::SWITCHING_PROTOCOLS {
+            // RFC 8441 section 5: the stream carries the other protocol from here on
+            *head.status_mut() = StatusCode::OK;
+            head.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
+        }
         if head.status().is_informational() {
             return respond.send_informational(head).map_err(failed);
         }
