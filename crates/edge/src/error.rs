@@ -48,6 +48,10 @@ pub(crate) enum Kind {
     ConnectFailed,
     /// No connection to the target in time.
     ConnectTimeout,
+    /// No TLS with the target: no agreement, or its certificate is not taken.
+    HandshakeFailed,
+    /// No TLS with the target in time.
+    HandshakeTimeout,
     /// The connection ended before the first byte of a response.
     ResetBeforeResponse,
     /// It ended inside the response head.
@@ -86,6 +90,8 @@ impl Kind {
             Kind::VersionMismatch => 464,
             Kind::RedirectTooLong | Kind::TransformFailed => 500,
             Kind::ConnectFailed
+            | Kind::HandshakeFailed
+            | Kind::HandshakeTimeout
             | Kind::ResetBeforeResponse
             | Kind::ResetInHead
             | Kind::BadResponse
@@ -103,6 +109,8 @@ impl Kind {
             self,
             Kind::ConnectFailed
                 | Kind::ConnectTimeout
+                | Kind::HandshakeFailed
+                | Kind::HandshakeTimeout
                 | Kind::ResetBeforeResponse
                 | Kind::ResetInHead
                 | Kind::TargetTimeout
@@ -138,6 +146,8 @@ impl ErrorReason {
             Kind::TransformFailed => "TransformFailed",
             Kind::ConnectFailed => "TargetConnectionError",
             Kind::ConnectTimeout => "TargetConnectionTimeout",
+            Kind::HandshakeFailed => "TargetTlsError",
+            Kind::HandshakeTimeout => "TargetTlsTimeout",
             Kind::ResetBeforeResponse => "TargetReset",
             Kind::ResetInHead => "TargetResetInHead",
             Kind::TargetTimeout => "TargetTimeout",

@@ -96,6 +96,7 @@ impl Edge {
         let in_use = build::groups_in_use(config);
         for (name, supervisor) in &self.supervisors {
             if let Some(settings) = config.target_groups.get(name) {
+                self.exchange_dial(name, supervisor);
                 supervisor.configure(settings, in_use.contains(name)).await;
             }
         }
@@ -205,6 +206,7 @@ impl Edge {
         if !self.vault.look() {
             return;
         }
+        self.supervisors.iter().for_each(|(name, supervisor)| self.exchange_dial(name, supervisor));
         for listener in self.plan.iter().flat_map(|plan| &plan.listeners) {
             let (Some(tls), Some(terms)) = (&listener.tls, self.vault.terms(&listener.key, &self.tickets)) else {
                 continue;
@@ -213,6 +215,15 @@ impl Edge {
                 Ok(terms) => tls.exchange(terms),
                 Err(error) => tracing::error!(listener = %listener.key.listener, %error, "certificate cannot be used"),
             }
+        }
+    }
+
+    /// Has a group's targets spoken to as the vault has it, if that is new.
+    fn exchange_dial(&self, name: &Name, supervisor: &Supervisor) {
+        match self.vault.dial(name, &supervisor.shared.dial()) {
+            Ok(Some(dial)) => supervisor.shared.exchange_dial(dial),
+            Ok(None) => {}
+            Err(error) => tracing::error!(group = %name, %error, "targets cannot be spoken to over TLS"),
         }
     }
 

@@ -86,7 +86,7 @@ declared! {
 
 declared! {
     /// TLS to targets (S5).
-    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
     #[check = check_tls]
     pub struct TargetTls {
         /// A target must show a certificate for its name; default false, as an Application Load Balancer has it.

@@ -26,6 +26,7 @@ pub use echo::Echo;
 pub use gate::Gate;
 pub use origin::{Origin, Received};
 pub use program::{Headworks, Program};
+pub use rcgen::DnType;
 pub use script::Step;
 pub use table::check;
 pub use tls::Caller;

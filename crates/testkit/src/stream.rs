@@ -27,7 +27,7 @@ pub enum Stream {
 pub enum End {
     /// The peer said that nothing more follows.
     Closed,
-    /// The peer reset the connection.
+    /// The peer reset the connection, or ended it without the close_notify of RFC 8446 section 6.1.
     Reset,
     /// Nothing came in time.
     TimedOut,
@@ -139,8 +139,6 @@ impl Stream {
 fn end_of(error: &io::Error) -> End {
     match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => End::TimedOut,
-        // RFC 8446 section 6.1
-        ErrorKind::UnexpectedEof => End::Malformed("closed without a close_notify".to_owned()),
         _ => End::Reset,
     }
 }

@@ -4,7 +4,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -111,6 +111,7 @@ impl Secured {
 #[derive(Clone, Debug)]
 pub struct Caller {
     config: Arc<ClientConfig>,
+    stapled: Arc<Mutex<Vec<u8>>>,
 }
 
 /// A caller in the making.
@@ -142,6 +143,12 @@ impl Caller {
             protocols: Vec::new(),
             names: true,
         }
+    }
+
+    /// The OCSP response that came with the last certificate, if it takes any.
+    #[must_use]
+    pub fn stapled(&self) -> Vec<u8> {
+        self.stapled.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Connects and shakes hands.
@@ -222,6 +229,7 @@ impl<'a> CallerBuilder<'a> {
             provider.cipher_suites.retain(which);
         }
         let provider = Arc::new(provider);
+        let stapled = Arc::new(Mutex::new(Vec::new()));
         let builder = ClientConfig::builder_with_provider(provider.clone());
         let builder = builder.with_protocol_versions(&self.versions).expect("versions that can be spoken");
         let builder = match self.authority {
@@ -230,7 +238,7 @@ impl<'a> CallerBuilder<'a> {
                 roots.add(authority.der()).expect("an authority");
                 builder.with_root_certificates(roots)
             }
-            None => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider))),
+            None => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider, stapled.clone()))),
         };
         let mut config = match self.shows {
             Some(issued) => builder.with_client_auth_cert(vec![issued.der.clone()], issued.key()).expect("a key"),
@@ -238,13 +246,13 @@ impl<'a> CallerBuilder<'a> {
         };
         config.alpn_protocols = self.protocols;
         config.enable_sni = self.names;
-        Caller { config: Arc::new(config) }
+        Caller { config: Arc::new(config), stapled }
     }
 }
 
 /// Takes any certificate.
 #[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
+struct Anyone(Arc<CryptoProvider>, Arc<Mutex<Vec<u8>>>);
 
 impl ServerCertVerifier for Anyone {
     fn verify_server_cert(
@@ -252,9 +260,10 @@ impl ServerCertVerifier for Anyone {
         _: &CertificateDer<'_>,
         _: &[CertificateDer<'_>],
         _: &ServerName<'_>,
-        _: &[u8],
+        stapled: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        *self.1.lock().unwrap_or_else(PoisonError::into_inner) = stapled.to_vec();
         Ok(ServerCertVerified::assertion())
     }
 

@@ -92,13 +92,13 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
     }
     for (name, group) in &config.target_groups {
         let at = format!("target_groups.{name}");
-        let is_served = matches!(group.protocol, TargetProtocol::Http | TargetProtocol::Grpc);
+        let is_served = matches!(group.protocol, TargetProtocol::Http | TargetProtocol::Https | TargetProtocol::Grpc);
         if !is_served {
-            no(format!("{at}.protocol"), "a target protocol other than http and grpc");
+            no(format!("{at}.protocol"), "a target protocol other than http, https and grpc");
         }
-        use target_group::HealthProtocol::{Grpc, Http, None, Tcp};
-        if !matches!(group.health_check.protocol, Http | Grpc | Tcp | None) && is_served {
-            no(format!("{at}.health_check.protocol"), "a health check other than http, grpc, tcp or none");
+        use target_group::HealthProtocol::{Grpc, Http, Https, None, Tcp, Tls};
+        if !matches!(group.health_check.protocol, Http | Https | Grpc | Tcp | Tls | None) && is_served {
+            no(format!("{at}.health_check.protocol"), "a health check other than http, https, grpc, tcp, tls or none");
         }
         if group.proxy_protocol != target_group::ProxyProtocolVersion::None {
             no(format!("{at}.proxy_protocol"), "PROXY protocol");

@@ -65,12 +65,12 @@ pub(crate) struct Peer {
     pub(crate) forwarded: Box<str>,
     /// The address with its port, as logs say it.
     logged: Box<str>,
+    /// What its TLS handshake agreed on, if it had one.
+    pub(crate) session: Option<Box<Session>>,
     /// Distinguishes the connection in logs.
     id: u64,
     /// Tick after which the connection is not kept open any more (H1).
     pub(crate) expires: u32,
-    /// What the TLS handshake agreed on, if there was one.
-    pub(crate) session: Option<Box<Session>>,
 }
 
 /// Counts a connection as open while it lives, so that a worker that drains waits for it.
@@ -96,7 +96,8 @@ impl Drop for Open {
 }
 
 impl<C: Client> Connection<C> {
-    /// Takes a connection in. In a box: a task's arguments would be kept twice.
+    /// Takes a connection in; `session` is what its TLS handshake agreed on, if it had one. In a box: a task's arguments
+    /// would be kept twice.
     pub(crate) fn open(
         stream: C,
         peer: SocketAddr,
@@ -109,9 +110,9 @@ impl<C: Client> Connection<C> {
             address: peer,
             forwarded: forwarded_text(peer, plan.xff_client_port),
             logged: peer.to_string().into(),
+            session,
             id: worker.random.next(),
             expires: worker.clock.tick().saturating_add(ticks(plan.client_keep_alive)),
-            session,
         };
         let open = Some(Open::new(&slot, &worker));
         Connection::assemble(stream, Rc::new(peer), slot, worker, open)

@@ -304,10 +304,12 @@ impl Line<'_> {
             self.out.push(b'"');
         }
         if let Some(session) = context.session {
-            self.json_text(",\"tls_version\":\"", session.version.as_bytes());
-            self.json_text(",\"tls_cipher\":\"", session.cipher.as_bytes());
-            self.text(if session.resumed { ",\"tls_resumed\":true" } else { ",\"tls_resumed\":false" });
-            self.json_text(",\"certificate\":\"", session.certificate.as_bytes());
+            self.text(",\"tls_version\":\"");
+            self.text(session.version);
+            self.text("\",\"tls_cipher\":\"");
+            self.text(session.cipher);
+            self.text(if session.resumed { "\",\"tls_resumed\":true" } else { "\",\"tls_resumed\":false" });
+            self.json_optional(",\"certificate\":\"", session.certificate.as_bytes());
             self.json_optional(",\"server_name\":\"", session.server_name.as_deref().unwrap_or_default().as_bytes());
         }
         self.text(",\"rule\":\"");

@@ -48,6 +48,8 @@ pub(crate) enum Problem {
     Unsupported(rustls::Error),
     /// The key is another certificate's.
     Mismatch,
+    /// The system trusts nobody.
+    NoRoots,
 }
 
 impl fmt::Display for Problem {
@@ -59,6 +61,7 @@ impl fmt::Display for Problem {
             Problem::Malformed(what) => write!(f, "has something in it that is no {what}"),
             Problem::Expired(when) => write!(f, "has a certificate that expired at {when}"),
             Problem::Unsupported(error) => write!(f, "has a private key that cannot be used ({error})"),
+            Problem::NoRoots => f.write_str("needs authorities to trust, and the system has none: name them with ca"),
             Problem::Mismatch => f.write_str("has a private key that does not fit the certificate"),
         }
     }

@@ -8,6 +8,7 @@ pub(crate) mod accept;
 pub(crate) mod certificate;
 pub(crate) mod choice;
 pub(crate) mod client;
+pub(crate) mod dial;
 pub(crate) mod failure;
 pub(crate) mod listener;
 pub(crate) mod policy;

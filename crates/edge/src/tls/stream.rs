@@ -25,6 +25,6 @@ impl Client for TlsStream<Socket> {
     }
 
     fn reset_on_close(&mut self) {
-        self.get_mut().0.reset_on_close();
+        self.get_ref().0.reset_on_close();
     }
 }

@@ -11,10 +11,13 @@ use headworks_model::certificate as declared;
 use headworks_model::config::Config;
 use headworks_model::listener::{CertificateRef, Listener, MutualAuthentication};
 use headworks_model::primitive::Name;
+use headworks_model::target_group::{HealthProtocol, HttpVersion, TargetGroup, TargetTls};
 use headworks_model::tls_policy::TlsPolicy;
+use rustls::RootCertStore;
 
 use super::certificate::{Certificate, Fault};
 use super::client::ClientRule;
+use super::dial::{self, Asked, Dial};
 use super::listener::Terms;
 use super::ticket::Tickets;
 use super::watched::{Looked, Watched};
@@ -26,6 +29,18 @@ use crate::compile::plan::ListenerKey;
 pub(crate) struct Vault {
     certificates: BTreeMap<Name, (declared::Certificate, Watched<Certificate>)>,
     listeners: BTreeMap<ListenerKey, Spec>,
+    groups: BTreeMap<Name, GroupSpec>,
+}
+
+/// What a target group asks for.
+#[derive(Clone, Debug)]
+struct GroupSpec {
+    is_secured: bool,
+    version: HttpVersion,
+    /// Absent when not even health checks are over TLS.
+    tls: Option<TargetTls>,
+    /// Present when targets are verified.
+    roots: Option<Watched<RootCertStore>>,
 }
 
 /// What a listener asks for.
@@ -61,6 +76,10 @@ fn rule_fault(key: &ListenerKey, declared: &MutualAuthentication, fault: &Fault)
     placed(&at, [declared.trust_store.as_ref(), declared.crl.as_ref(), None], ["trust_store", "crl", ""], fault)
 }
 
+fn roots_fault(name: &Name, tls: &TargetTls, fault: &Fault) -> CannotRun {
+    placed(&format!("target_groups.{name}.tls"), [tls.ca.as_ref(), None, None], ["ca", "", ""], fault)
+}
+
 impl Vault {
     /// Reads what a configuration names. What is unchanged since is not read again.
     pub(crate) fn load(&self, config: &Config, errors: &mut Vec<CannotRun>) -> Vault {
@@ -83,7 +102,47 @@ impl Vault {
                 }
             }
         }
+        for (name, group) in &config.target_groups {
+            match self.group_spec(name, group) {
+                Ok(spec) => drop(vault.groups.insert(name.clone(), spec)),
+                Err(error) => errors.push(error),
+            }
+        }
         vault
+    }
+
+    fn group_spec(&self, name: &Name, group: &TargetGroup) -> Result<GroupSpec, CannotRun> {
+        let is_secured = group.protocol.is_tls();
+        let is_checked = matches!(group.health_check.protocol, HealthProtocol::Https | HealthProtocol::Tls);
+        let tls = (is_secured || is_checked).then(|| group.tls.clone().unwrap_or_default());
+        let roots = match tls.as_ref().filter(|tls| tls.verify) {
+            None => None,
+            Some(tls) => {
+                let before = self.groups.get(name).filter(|before| before.tls.as_ref() == Some(tls));
+                let kept = before.and_then(|before| before.roots.clone()).filter(Watched::is_current);
+                let read = || Watched::new(tls.ca.iter().cloned().collect(), || dial::read_roots(tls.ca.as_deref()));
+                Some(kept.map_or_else(read, Ok).map_err(|fault| roots_fault(name, tls, &fault))?)
+            }
+        };
+        Ok(GroupSpec { is_secured, version: group.version, tls, roots })
+    }
+
+    /// What the targets of a group are spoken to with; none when that is `before`.
+    ///
+    /// # Errors
+    /// When what it asks for makes no configuration.
+    pub(crate) fn dial(&self, name: &Name, before: &Dial) -> Result<Option<Dial>, rustls::Error> {
+        let Some(spec) = self.groups.get(name) else { return Ok(None) };
+        let asked = spec.tls.as_ref().map(|tls| Asked {
+            tls: tls.clone(),
+            version: spec.version,
+            roots: spec.roots.as_ref().map(|held| held.value().clone()),
+            certificate: tls.certificate.as_ref().and_then(|name| Some(self.certificates.get(name)?.1.value().clone())),
+        });
+        if before.is_of(spec.is_secured, asked.as_ref()) {
+            return Ok(None);
+        }
+        Dial::new(spec.is_secured, asked).map(Some)
     }
 
     fn spec(&self, key: &ListenerKey, listener: &Listener) -> Result<Spec, CannotRun> {
@@ -145,6 +204,20 @@ impl Vault {
                 Looked::Broken(fault) => {
                     let error = rule_fault(key, declared, &fault);
                     tracing::error!(%error, "trust store cannot be read again, the one before goes on");
+                }
+            }
+        }
+        for (name, spec) in &mut self.groups {
+            let (Some(tls), Some(held)) = (&spec.tls, &mut spec.roots) else { continue };
+            match held.look(|| dial::read_roots(tls.ca.as_deref())) {
+                Looked::Same => {}
+                Looked::Changed => {
+                    tracing::info!(group = %name, "authorities of targets read again");
+                    changed = true;
+                }
+                Looked::Broken(fault) => {
+                    let error = roots_fault(name, tls, &fault);
+                    tracing::error!(%error, "authorities of targets cannot be read again, those before go on");
                 }
             }
         }

@@ -1,16 +1,18 @@
-//! A connection to a target: TCP, a socket in the file system, or a stream among others.
+//! A connection to a target: TCP or a socket in the file system, with TLS on top, or a stream among others.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use http::HeaderMap;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::client::TlsStream;
 
 use super::multiplex::Stream;
 use crate::runtime::socket::Socket;
+use crate::tls::dial::ClientSide;
 
 /// Where to connect to: an address that needs no more looking up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -19,9 +21,16 @@ pub(crate) enum Endpoint {
     Unix(PathBuf),
 }
 
+/// What bytes go over.
+pub(crate) enum Transport {
+    Plain(Socket),
+    /// In a box: the many that are plain need not be as large.
+    Tls(Box<TlsStream<Socket>>),
+}
+
 /// An open connection to a target: HTTP/1.1 is spoken on it, whatever is beneath.
 pub(crate) enum Connection {
-    Direct(Socket),
+    Direct(Transport),
     /// One exchange on a connection of HTTP/2.
     Stream(Box<Stream>),
 }
@@ -37,12 +46,36 @@ pub(crate) async fn connect_socket(endpoint: &Endpoint) -> io::Result<Socket> {
     }
 }
 
-/// Opens a connection. The caller bounds its time.
+/// Opens a connection, and shakes hands when there is a `client` for it; `host` is the name that the target is declared
+/// by. The caller bounds its time.
 ///
 /// # Errors
-/// Those of the socket.
-pub(crate) async fn connect(endpoint: &Endpoint) -> io::Result<Connection> {
-    connect_socket(endpoint).await.map(Connection::Direct)
+/// Those of the socket, and of the handshake.
+pub(crate) async fn connect(
+    endpoint: &Endpoint,
+    host: Option<&str>,
+    client: Option<&ClientSide>,
+) -> io::Result<Transport> {
+    let socket = connect_socket(endpoint).await?;
+    match client {
+        None => Ok(Transport::Plain(socket)),
+        Some(client) => secure(socket, endpoint, host, client).await,
+    }
+}
+
+/// Shakes hands over a socket. The caller bounds its time.
+///
+/// # Errors
+/// When there is no agreement.
+pub(crate) async fn secure(
+    socket: Socket,
+    endpoint: &Endpoint,
+    host: Option<&str>,
+    client: &ClientSide,
+) -> io::Result<Transport> {
+    // in a box: most connections have no handshake, and it is large
+    let shaken = Box::pin(client.secure(socket, endpoint, host)).await?;
+    Ok(Transport::Tls(Box::new(shaken)))
 }
 
 impl Connection {
@@ -51,10 +84,11 @@ impl Connection {
         matches!(self, Connection::Stream(_))
     }
 
-    /// Whether an idle connection still waits for a request.
-    pub(crate) fn is_quiet(&self) -> bool {
+    /// Whether an idle connection still waits for a request: the other side has neither spoken nor hung up. Costs no
+    /// system call while the runtime knows the socket to be drained.
+    pub(crate) fn is_quiet(&mut self) -> bool {
         match self {
-            Connection::Direct(socket) => socket.is_quiet(),
+            Connection::Direct(transport) => transport.is_quiet(),
             Connection::Stream(_) => false,
         }
     }
@@ -79,11 +113,84 @@ impl Connection {
     }
 }
 
+impl Transport {
+    fn is_quiet(&mut self) -> bool {
+        match self {
+            Transport::Plain(socket) => socket.is_quiet(),
+            // records that carry nothing for us, such as tickets, are taken in; what is decrypted and was not asked for
+            // would pass for the next answer
+            Transport::Tls(stream) => {
+                Pin::new(stream).poll_fill_buf(&mut Context::from_waker(Waker::noop())).is_pending()
+            }
+        }
+    }
+}
+
+impl Drop for Transport {
+    /// RFC 8446 section 6.1: the end is said, as far as the socket takes it at once.
+    fn drop(&mut self) {
+        if let Transport::Tls(stream) = self {
+            let _ = Pin::new(stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+        }
+    }
+}
+
+impl AsyncRead for Transport {
+    #[inline]
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Transport::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
+            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Transport {
+    #[inline]
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Transport::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Transport::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
+            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Transport::Plain(_) => Poll::Ready(Ok(())),
+            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Transport::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
 impl AsyncRead for Connection {
     #[inline]
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Connection::Direct(socket) => Pin::new(socket).poll_read(cx, buf),
+            Connection::Direct(transport) => Pin::new(transport).poll_read(cx, buf),
             Connection::Stream(stream) => stream.poll_read(cx, buf),
         }
     }
@@ -93,7 +200,7 @@ impl AsyncWrite for Connection {
     #[inline]
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Connection::Direct(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Connection::Direct(transport) => Pin::new(transport).poll_write(cx, bytes),
             Connection::Stream(stream) => stream.poll_write(cx, bytes),
         }
     }
@@ -105,7 +212,7 @@ impl AsyncWrite for Connection {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Connection::Direct(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
+            Connection::Direct(transport) => Pin::new(transport).poll_write_vectored(cx, slices),
             Connection::Stream(stream) => {
                 let first = slices.iter().find(|slice| !slice.is_empty());
                 stream.poll_write(cx, first.map_or(&[], |slice| slice))
@@ -117,13 +224,17 @@ impl AsyncWrite for Connection {
         !self.is_stream()
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Connection::Direct(transport) => Pin::new(transport).poll_flush(cx),
+            Connection::Stream(_) => Poll::Ready(Ok(())),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Connection::Direct(socket) => Pin::new(socket).poll_shutdown(cx),
+            Connection::Direct(transport) => Pin::new(transport).poll_shutdown(cx),
             Connection::Stream(stream) => Poll::Ready(stream.finish()),
         }
     }

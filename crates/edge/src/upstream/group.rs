@@ -14,6 +14,7 @@ use headworks_model::target_group::TargetGroup;
 use super::target::{TargetLocal, TargetShared};
 use crate::error::Kind;
 use crate::observe::counters::GroupCounters;
+use crate::tls::dial::Dial;
 
 /// What the supervisor publishes: the roster, and its targets in the same order.
 pub(crate) struct Published {
@@ -31,6 +32,9 @@ pub(crate) struct GroupShared {
     /// By worker.
     pub(crate) counters: Vec<GroupCounters>,
     report: ArcSwap<Vec<TargetState>>,
+    dial: ArcSwap<Dial>,
+    /// Moves with every exchange of `dial`; a connection is good for the one it was opened in.
+    epoch: AtomicU64,
 }
 
 /// What is known of a target, for status and metrics.
@@ -96,6 +100,8 @@ impl GroupShared {
             generation: AtomicU64::new(1),
             counters: (0..workers).map(|_| GroupCounters::default()).collect(),
             report: ArcSwap::default(),
+            dial: ArcSwap::default(),
+            epoch: AtomicU64::new(0),
         }
     }
 
@@ -115,6 +121,22 @@ impl GroupShared {
 
     pub(crate) fn published(&self) -> Arc<Published> {
         self.published.load_full()
+    }
+
+    /// How its targets are spoken to.
+    pub(crate) fn dial(&self) -> Arc<Dial> {
+        self.dial.load_full()
+    }
+
+    /// Has targets spoken to like this from now on. Requests in flight end as they began.
+    pub(crate) fn exchange_dial(&self, dial: Dial) {
+        self.dial.store(Arc::new(dial));
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// Which way of speaking to its targets is current.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
     }
 }
 

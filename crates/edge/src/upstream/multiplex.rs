@@ -16,7 +16,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, Response};
 use tokio::io::ReadBuf;
 
-use super::connect::{Endpoint, connect_socket};
+use super::connect::Transport;
 use crate::l7::codec::frames::{Incoming, Outgoing, closed, failed};
 use crate::l7::codec::translate;
 
@@ -43,7 +43,18 @@ pub(crate) struct Multiplexed {
 struct Shared {
     send: SendRequest<Bytes>,
     state: Rc<State>,
+    /// How targets were spoken to when it was opened.
+    epoch: u64,
 }
+
+/// What a wait for a stream brought.
+pub(crate) enum Taken<'a> {
+    Stream(Box<Stream>),
+    Turn(Turn<'a>),
+}
+
+/// The turn to make a connection; others wait meanwhile.
+pub(crate) struct Turn<'a>(#[expect(dead_code, reason = "held, not read")] tokio::sync::MutexGuard<'a, ()>);
 
 #[derive(Default)]
 struct State {
@@ -55,26 +66,31 @@ struct State {
 }
 
 impl Multiplexed {
-    /// A stream on a connection that is there, or on a new one; and whether it is new.
+    /// A stream on a connection of this epoch, or the turn to make another.
     ///
     /// # Errors
-    /// When no connection can be made.
-    pub(crate) async fn open(&self, endpoint: &Endpoint) -> io::Result<(Stream, bool)> {
-        if let Some(stream) = self.take() {
-            return Ok((stream, false));
+    /// None; the type is that of the other steps towards a target.
+    pub(crate) async fn take_or_wait(&self, epoch: u64) -> io::Result<Taken<'_>> {
+        if let Some(stream) = self.take(epoch) {
+            return Ok(Taken::Stream(Box::new(stream)));
         }
-        let _turn = self.connecting.lock().await;
-        if let Some(stream) = self.take() {
-            return Ok((stream, false));
-        }
-        let socket = connect_socket(endpoint).await?;
+        let turn = self.connecting.lock().await;
+        let stream = self.take(epoch).map(Box::new);
+        Ok(stream.map_or(Taken::Turn(Turn(turn)), Taken::Stream))
+    }
+
+    /// A stream on a connection that has just been opened, and that others share from here on.
+    ///
+    /// # Errors
+    /// When the target does not speak HTTP/2.
+    pub(crate) async fn begin(&self, transport: Transport, epoch: u64, _turn: Turn<'_>) -> io::Result<Stream> {
         let (send, connection) = Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buffer_size(SEND_BUFFER)
             .max_header_list_size(HEADER_LIST)
-            .handshake::<_, Bytes>(socket)
+            .handshake::<_, Bytes>(transport)
             .await
             .map_err(failed)?;
         let state = Rc::new(State::default());
@@ -85,15 +101,15 @@ impl Multiplexed {
             }
             watched.closed.set(true);
         });
-        let shared = Shared { send, state };
+        let shared = Shared { send, state, epoch };
         let stream = shared.stream();
         self.connections.borrow_mut().push(shared);
-        Ok((stream, true))
+        Ok(stream)
     }
 
-    fn take(&self) -> Option<Stream> {
+    fn take(&self, epoch: u64) -> Option<Stream> {
         let mut connections = self.connections.borrow_mut();
-        connections.retain(|shared| !shared.state.closed.get());
+        connections.retain(|shared| !shared.state.closed.get() && shared.epoch == epoch);
         let has_room =
             |shared: &&Shared| shared.state.streams.get() < STREAMS.min(shared.send.current_max_send_streams().max(1));
         connections.iter().find(has_room).map(Shared::stream)

@@ -10,18 +10,32 @@ use headworks_message::{Parsed, ResponseHead, response};
 use headworks_model::target_group::{HealthCheck, HealthProtocol, HttpVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::connect::{Endpoint, connect_socket};
+use super::connect::{Endpoint, Transport, connect};
+use crate::tls::dial::Dial;
 
 /// As an Application Load Balancer names itself, for what targets make of it.
 const AGENT: &str = "ELB-HealthChecker/2.0";
 
-/// Asks a target how it is. The timeout bounds the whole check, whatever part of it stalls.
-pub(crate) async fn probe(endpoint: &Endpoint, check: &HealthCheck, version: HttpVersion) -> Outcome {
+/// Asks a target how it is; `host` is the name it is declared by. The timeout bounds the whole check, whatever part of it
+/// stalls.
+pub(crate) async fn probe(
+    endpoint: &Endpoint,
+    host: Option<&str>,
+    check: &HealthCheck,
+    version: HttpVersion,
+    dial: &Dial,
+) -> Outcome {
+    let is_tls = matches!(check.protocol, HealthProtocol::Https | HealthProtocol::Tls);
     let asked = async {
+        let connection = connect(endpoint, host, dial.client().filter(|_| is_tls)).await?;
         match (check.protocol, version) {
-            (HealthProtocol::Http, HttpVersion::Http1) => http(endpoint, check).await,
-            (HealthProtocol::Http | HealthProtocol::Grpc, _) => http2::ask(endpoint, check).await,
-            _ => connect_socket(endpoint).await.map(|_| Outcome::Success),
+            (HealthProtocol::Http | HealthProtocol::Https, HttpVersion::Http1) => {
+                http(connection, endpoint, check).await
+            }
+            (HealthProtocol::Http | HealthProtocol::Https | HealthProtocol::Grpc, _) => {
+                http2::ask(connection, endpoint, check).await
+            }
+            _ => Ok(Outcome::Success),
         }
     };
     match tokio::time::timeout(check.timeout, asked).await {
@@ -41,8 +55,7 @@ pub(crate) fn endpoint(target: &Endpoint, check: &HealthCheck) -> Endpoint {
 }
 
 /// GET, with `Host: ip:port`, on a connection of its own (T3).
-async fn http(endpoint: &Endpoint, check: &HealthCheck) -> io::Result<Outcome> {
-    let mut stream = connect_socket(endpoint).await?;
+async fn http(mut stream: Transport, endpoint: &Endpoint, check: &HealthCheck) -> io::Result<Outcome> {
     let host = host(endpoint);
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {AGENT}\r\nAccept-Encoding: gzip, compressed\r\n\
@@ -50,6 +63,7 @@ async fn http(endpoint: &Endpoint, check: &HealthCheck) -> io::Result<Outcome> {
         check.path
     );
     stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
     let mut bytes = Vec::with_capacity(1024);
     let mut head = ResponseHead::default();
     loop {

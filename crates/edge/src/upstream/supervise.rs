@@ -97,6 +97,16 @@ struct Target {
     counted: Vec<(u64, u64)>,
 }
 
+/// A target that should be registered.
+struct Wanted {
+    key: TargetKey,
+    display: String,
+    endpoint: Endpoint,
+    /// The name it is declared by.
+    host: Option<Arc<str>>,
+    weight: u16,
+}
+
 /// A declared name.
 struct HostName {
     task: AbortHandle,
@@ -241,22 +251,24 @@ impl State {
     }
 
     /// The targets that should be registered: declared addresses, and what declared names resolve to.
-    fn wanted(&self) -> Vec<(TargetKey, String, Endpoint, u16)> {
-        let mut wanted: Vec<(TargetKey, String, Endpoint, u16)> = Vec::new();
-        let mut add = |display: String, endpoint: Endpoint, weight: u16| {
+    fn wanted(&self) -> Vec<Wanted> {
+        let mut wanted: Vec<Wanted> = Vec::new();
+        let mut add = |display: String, endpoint: Endpoint, host: Option<Arc<str>>, weight: u16| {
             let key = TargetKey::of(&display);
-            if !wanted.iter().any(|(k, ..)| *k == key) {
-                wanted.push((key, display, endpoint, weight));
+            if !wanted.iter().any(|w| w.key == key) {
+                wanted.push(Wanted { key, display, endpoint, host, weight });
             }
         };
         for target in &self.settings.targets {
             match &target.address {
-                Address::Ip(address) => add(address.to_string(), Endpoint::Ip(*address), target.weight),
-                Address::Unix(path) => add(target.address.to_string(), Endpoint::Unix(path.clone()), target.weight),
+                Address::Ip(address) => add(address.to_string(), Endpoint::Ip(*address), None, target.weight),
+                Address::Unix(path) => {
+                    add(target.address.to_string(), Endpoint::Unix(path.clone()), None, target.weight);
+                }
                 Address::Host { host, port } => {
                     for ip in self.names.get(host).map_or(&[][..], |n| n.addresses.as_slice()) {
                         let address = SocketAddr::new(*ip, *port);
-                        add(address.to_string(), Endpoint::Ip(address), target.weight);
+                        add(address.to_string(), Endpoint::Ip(address), Some(host.clone()), target.weight);
                     }
                 }
             }
@@ -268,15 +280,15 @@ impl State {
         let now = self.now();
         let wanted = self.wanted();
         let gone: Vec<TargetKey> =
-            self.targets.keys().filter(|key| !wanted.iter().any(|(k, ..)| k == *key)).copied().collect();
+            self.targets.keys().filter(|key| !wanted.iter().any(|w| w.key == **key)).copied().collect();
         for key in gone {
             let changes = self.group.deregister(key, now);
             self.follow(&changes);
         }
-        for (key, display, endpoint, weight) in wanted {
+        for Wanted { key, display, endpoint, host, weight } in wanted {
             let workers = self.workers;
             self.targets.entry(key).or_insert_with(|| Target {
-                shared: Arc::new(TargetShared::new(key, display, endpoint, workers)),
+                shared: Arc::new(TargetShared::new(key, display, endpoint, host, workers)),
                 counted: vec![(0, 0); workers],
             });
             let changes = self.group.register(key, u32::from(weight), now);
@@ -299,12 +311,13 @@ impl State {
             let Some(target) = self.targets.get(&key).filter(|_| !self.probes.contains_key(&key)) else { continue };
             let (check, version) = (self.settings.health_check.clone(), self.settings.version);
             let endpoint = probe::endpoint(&target.shared.endpoint, &check);
+            let (shared, host) = (self.shared.clone(), target.shared.host.clone());
             let (notices, round) = (self.notices.clone(), self.probe_round);
             let task = tokio::spawn(async move {
                 let mut next = tokio::time::Instant::now();
                 let mut gap = probe::offset(key.0, check.interval).max(check.interval / 2);
                 loop {
-                    let outcome = probe::probe(&endpoint, &check, version).await;
+                    let outcome = probe::probe(&endpoint, host.as_deref(), &check, version, &shared.dial()).await;
                     if notices.send(Notice::Probed(key, round, outcome)).is_err() {
                         return;
                     }

@@ -26,6 +26,8 @@ pub(crate) struct TargetShared {
     /// As declared; with the resolved address when it was a name.
     pub(crate) display: String,
     pub(crate) endpoint: Endpoint,
+    /// The name it is declared by, if it is one.
+    pub(crate) host: Option<Arc<str>>,
     /// By worker.
     pub(crate) counters: Vec<TargetCounters>,
     /// Its deregistration delay is over: requests in flight end with 502.
@@ -33,9 +35,15 @@ pub(crate) struct TargetShared {
 }
 
 impl TargetShared {
-    pub(crate) fn new(key: TargetKey, display: String, endpoint: Endpoint, workers: usize) -> TargetShared {
+    pub(crate) fn new(
+        key: TargetKey,
+        display: String,
+        endpoint: Endpoint,
+        host: Option<Arc<str>>,
+        workers: usize,
+    ) -> TargetShared {
         let counters = (0..workers).map(|_| TargetCounters::default()).collect();
-        TargetShared { key, display, endpoint, counters, cut: AtomicBool::new(false) }
+        TargetShared { key, display, endpoint, host, counters, cut: AtomicBool::new(false) }
     }
 
     /// Requests in flight, over all workers.
@@ -56,6 +64,7 @@ pub(crate) struct TargetLocal {
 
 struct Idle {
     connection: Connection,
+    epoch: u64,
     expires: u32,
 }
 
@@ -78,23 +87,23 @@ impl TargetLocal {
         self.shared.cut.load(Ordering::Relaxed)
     }
 
-    /// An idle connection, the one used last first: it is the warmest, and the others get to expire.
-    pub(crate) fn take_idle(&self) -> Option<Connection> {
+    /// An idle connection of this epoch, the one used last first: it is the warmest, and the others get to expire.
+    pub(crate) fn take_idle(&self, epoch: u64) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         loop {
-            let entry = idle.pop()?;
+            let mut entry = idle.pop()?;
             self.counters().idle_connections.sub(1);
-            if entry.connection.is_quiet() {
+            if entry.epoch == epoch && entry.connection.is_quiet() {
                 return Some(entry.connection);
             }
         }
     }
 
     /// Keeps a connection for the next request.
-    pub(crate) fn give_idle(&self, connection: Connection, now: u32) {
+    pub(crate) fn give_idle(&self, connection: Connection, epoch: u64, now: u32) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < IDLE_LIMIT && !self.retired.get() {
-            idle.push(Idle { connection, expires: now + IDLE_TICKS });
+            idle.push(Idle { connection, epoch, expires: now + IDLE_TICKS });
             self.counters().idle_connections.add(1);
         }
     }
@@ -104,7 +113,7 @@ impl TargetLocal {
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
         self.multiplexed.sweep(IDLE_SWEEPS);
-        idle.retain(|entry| entry.expires > now && entry.connection.is_quiet());
+        idle.retain_mut(|entry| entry.expires > now && entry.connection.is_quiet());
         self.counters().idle_connections.sub((before - idle.len()) as u64);
     }
 

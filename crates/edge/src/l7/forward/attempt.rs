@@ -3,13 +3,15 @@
 //! Both directions move in one task: whatever is ready is moved, and an answer may overtake the request's body.
 
 use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use headworks_message::send::{self, Answer, Reframe};
 use headworks_message::{Framing, Parsed, Version, response};
-use headworks_model::target_group::{HttpVersion, TargetGroup, TargetProtocol};
+use headworks_model::target_group::{HttpVersion, TargetProtocol};
 
 use super::prepare::Prepared;
 use super::{retry, sticky, tunnel};
@@ -21,12 +23,16 @@ use crate::l7::codec::translate;
 use crate::l7::connection::{After, Connection, Ending};
 use crate::l7::respond::{Shape, shape};
 use crate::runtime::pool::Scratch;
-use crate::upstream::connect::{Connection as TargetConnection, connect};
+use crate::upstream::connect::{Connection as TargetConnection, Transport, connect_socket, secure};
+use crate::upstream::multiplex::Taken;
 use crate::upstream::target::{InFlight, TargetLocal};
 
 /// After the client has said its last, how long an answer may still take before the request counts as abandoned. A client
 /// that only half-closes gets its answer; one that is gone does not keep a target busy.
 const ABANDONED: Duration = Duration::from_secs(3);
+
+/// The longest that a TLS handshake with a target may take (H1); less where an answer has less time than that.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Whether the connection to the target had carried a request before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +54,8 @@ pub(super) struct Attempt {
     place: usize,
     target: Rc<TargetLocal>,
     upstream: Link<TargetConnection>,
+    /// How targets were spoken to when it was opened.
+    epoch: u64,
     which: Which,
     _in_flight: InFlight,
 }
@@ -95,17 +103,18 @@ impl Attempt {
         scratch.record.chosen = Some(target.clone());
         target.counters().requests.add(1);
         let in_flight = InFlight::new(&target);
-        if let Some(idle) = target.take_idle() {
+        let epoch = prepared.group.shared.epoch();
+        if let Some(idle) = target.take_idle(epoch) {
             let upstream = Link::new(idle);
-            return Ok(Attempt { place, target, upstream, which: Which::Idle, _in_flight: in_flight });
+            return Ok(Attempt { place, target, upstream, epoch, which: Which::Idle, _in_flight: in_flight });
         }
-        match Self::connect(connection, &target, settings).await {
+        match Self::connect(connection, prepared, &target, epoch).await {
             Ok((stream, which)) => {
                 if which == Which::New {
                     target.counters().new_connections.add(1);
                 }
                 let upstream = Link::new(stream);
-                Ok(Attempt { place, target, upstream, which, _in_flight: in_flight })
+                Ok(Attempt { place, target, upstream, epoch, which, _in_flight: in_flight })
             }
             Err(error) => {
                 target.counters().connect_failures.add(1);
@@ -117,28 +126,43 @@ impl Attempt {
         }
     }
 
+    /// Connects, and shakes hands if the group speaks TLS.
     async fn connect<C: Client>(
         connection: &mut Connection<C>,
+        prepared: &Prepared<'_>,
         target: &TargetLocal,
-        settings: &TargetGroup,
+        epoch: u64,
     ) -> Result<(TargetConnection, Which), ProxyError> {
-        let mut connecting = std::pin::pin!(async {
-            match settings.version {
-                HttpVersion::Http1 => Ok((connect(&target.shared.endpoint).await?, Which::New)),
-                HttpVersion::Http2 => {
-                    let (stream, is_new) = target.multiplexed.open(&target.shared.endpoint).await?;
-                    Ok((TargetConnection::Stream(Box::new(stream)), if is_new { Which::New } else { Which::Idle }))
+        let settings = &prepared.plan.settings;
+        let shared = &target.shared;
+        let dial = prepared.group.shared.dial();
+        let client = dial.client().filter(|_| dial.is_secured);
+        let turn = match settings.version {
+            HttpVersion::Http1 => None,
+            HttpVersion::Http2 => {
+                connection.timer.arm(settings.connect_timeout);
+                let waiting = std::pin::pin!(target.multiplexed.take_or_wait(epoch));
+                match in_time(waiting, connection, Kind::ConnectFailed, Kind::ConnectTimeout).await? {
+                    Taken::Stream(stream) => return Ok((TargetConnection::Stream(stream), Which::Idle)),
+                    Taken::Turn(turn) => Some(turn),
                 }
             }
-        });
+        };
         connection.timer.arm(settings.connect_timeout);
-        poll_fn(|cx| match connecting.as_mut().poll(cx) {
-            Poll::Ready(result) => Poll::Ready(result.map_err(|e| ProxyError::new(Kind::ConnectFailed, e))),
-            Poll::Pending if connection.worker.is_stopping() => Poll::Ready(Err(Kind::Stopping.into())),
-            Poll::Pending if connection.timer.poll_expired(cx) => Poll::Ready(Err(Kind::ConnectTimeout.into())),
-            Poll::Pending => Poll::Pending,
-        })
-        .await
+        let connecting = std::pin::pin!(connect_socket(&shared.endpoint));
+        let socket = in_time(connecting, connection, Kind::ConnectFailed, Kind::ConnectTimeout).await?;
+        let transport = match client {
+            None => Transport::Plain(socket),
+            Some(client) => {
+                connection.timer.arm(HANDSHAKE.min(settings.response_timeout));
+                let shaking = std::pin::pin!(secure(socket, &shared.endpoint, shared.host.as_deref(), client));
+                in_time(shaking, connection, Kind::HandshakeFailed, Kind::HandshakeTimeout).await?
+            }
+        };
+        let Some(turn) = turn else { return Ok((TargetConnection::Direct(transport), Which::New)) };
+        let beginning = std::pin::pin!(target.multiplexed.begin(transport, epoch, turn));
+        let stream = in_time(beginning, connection, Kind::ConnectFailed, Kind::ConnectTimeout).await?;
+        Ok((TargetConnection::Stream(Box::new(stream)), Which::New))
     }
 
     /// Sends the request, and the response back.
@@ -157,7 +181,7 @@ impl Attempt {
         match result {
             Ok((after, reuse)) => {
                 if reuse {
-                    self.target.give_idle(self.upstream.stream, connection.worker.clock.tick());
+                    self.target.give_idle(self.upstream.stream, self.epoch, connection.worker.clock.tick());
                 }
                 Ok(after)
             }
@@ -461,6 +485,22 @@ impl Attempt {
         scratch.record.sent_at_once = !waited;
         result
     }
+}
+
+/// Waits for a step towards a target, as long as the timer allows.
+async fn in_time<C: Client, T>(
+    mut step: impl Future<Output = io::Result<T>> + Unpin,
+    connection: &mut Connection<C>,
+    failed: Kind,
+    late: Kind,
+) -> Result<T, ProxyError> {
+    poll_fn(|cx| match Pin::new(&mut step).poll(cx) {
+        Poll::Ready(result) => Poll::Ready(result.map_err(|error| ProxyError::new(failed, error))),
+        Poll::Pending if connection.worker.is_stopping() => Poll::Ready(Err(Kind::Stopping.into())),
+        Poll::Pending if connection.timer.poll_expired(cx) => Poll::Ready(Err(late.into())),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
 }
 
 /// Whether the client is still there. Costs a system call only when it has sent something, or hung up.

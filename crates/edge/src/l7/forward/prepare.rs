@@ -222,6 +222,7 @@ fn write_head<C: Client>(
         target = Some(rewritten.target.as_slice());
     }
     let trace = trace(connection.worker.clock.trace_root(), &connection.worker.random);
+    let session = connection.peer.session.as_deref();
     let outgoing = Outgoing {
         target,
         host,
@@ -232,8 +233,8 @@ fn write_head<C: Client>(
             XffHeaderProcessing::Remove => ForwardedFor::Remove,
         },
         forwarded_lines: &plan.forwarded_lines,
-        certificate_lines: connection.peer.session.as_ref().map_or(&[], |session| &session.certificate_lines),
-        cipher_lines: plan.tells_cipher.then(|| connection.peer.session.as_ref().map_or(&[][..], |s| &s.cipher_lines)),
+        certificate_lines: session.map_or(&[], |session| &session.certificate_lines),
+        cipher_lines: plan.tells_cipher.then(|| session.map_or(&[][..], |session| &session.cipher_lines)),
         trace: &trace,
         trailers,
     };

@@ -33,7 +33,7 @@ pub(super) fn allowed<C: Client>(
     let settings = &prepared.plan.settings;
     let others = prepared.group.published().roster.eligible() > tried + 1;
     let free = match error.kind {
-        Kind::ConnectFailed | Kind::ConnectTimeout => others,
+        Kind::ConnectFailed | Kind::ConnectTimeout | Kind::HandshakeFailed | Kind::HandshakeTimeout => others,
         Kind::ResetBeforeResponse => which == Which::Idle && prepared.is_replayable(scratch),
         _ => false,
     };
@@ -82,9 +82,13 @@ fn count(prepared: &Prepared<'_>, scratch: &mut Scratch) {
 
 fn applies(when: RetryWhen, kind: Kind) -> bool {
     match when {
-        RetryWhen::ConnectFailure => matches!(kind, Kind::ConnectFailed | Kind::ConnectTimeout),
+        RetryWhen::ConnectFailure => {
+            matches!(kind, Kind::ConnectFailed | Kind::ConnectTimeout | Kind::HandshakeFailed | Kind::HandshakeTimeout)
+        }
         RetryWhen::ResetBeforeResponse => matches!(kind, Kind::ResetBeforeResponse),
-        RetryWhen::Timeout => matches!(kind, Kind::TargetTimeout | Kind::ConnectTimeout),
+        RetryWhen::Timeout => {
+            matches!(kind, Kind::TargetTimeout | Kind::ConnectTimeout | Kind::HandshakeTimeout)
+        }
         // a status is judged where its response is, by `of_status`
         RetryWhen::Status(_) => false,
     }

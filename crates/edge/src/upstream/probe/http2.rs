@@ -12,7 +12,7 @@ use http::{Method, Request, Version};
 use super::{AGENT, host};
 use crate::l7::codec::frames::failed;
 use crate::l7::codec::translate::grpc_status;
-use crate::upstream::connect::{Endpoint, connect_socket};
+use crate::upstream::connect::{Endpoint, Transport};
 
 /// The method of the health checking protocol of gRPC, whose answer says more than its status.
 const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
@@ -25,12 +25,12 @@ const ANSWER_LIMIT: usize = 4096;
 ///
 /// # Errors
 /// When no answer can be had.
-pub(super) async fn ask(endpoint: &Endpoint, check: &HealthCheck) -> io::Result<Outcome> {
-    let socket = connect_socket(endpoint).await?;
-    let (send, connection) = client::handshake(socket).await.map_err(failed)?;
+pub(super) async fn ask(stream: Transport, endpoint: &Endpoint, check: &HealthCheck) -> io::Result<Outcome> {
+    let scheme = if check.protocol == HealthProtocol::Https { "https" } else { "http" };
+    let (send, connection) = client::handshake(stream).await.map_err(failed)?;
     let request = Request::builder()
         .version(Version::HTTP_2)
-        .uri(format!("http://{}{}", host(endpoint), check.path))
+        .uri(format!("{scheme}://{}{}", host(endpoint), check.path))
         .header("user-agent", AGENT);
     let exchange = async {
         if check.protocol == HealthProtocol::Grpc {
