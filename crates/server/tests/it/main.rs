@@ -11,6 +11,7 @@ mod errors;
 mod forwarded;
 mod health;
 mod http;
+mod http2;
 mod http2_floods;
 mod http2_frames;
 mod life;
