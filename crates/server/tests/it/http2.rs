@@ -468,6 +468,52 @@ fn requests_that_are_given_up() {
     assert_eq!(now.sum("headworks_active_connections", &[("listener", "http")]), 1.0);
 }
 
+/// The same when the answer has begun and its target is silent: events that nobody listens to any more.
+#[test]
+fn answers_that_are_given_up() {
+    let events = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n";
+    let web = Origin::new("web").on("/events", [Step::send(events), Step::ReadToEnd]).start();
+    let headworks =
+        start(&format!("workers: 1\n{}", proxy(", access_log: { path: access.log }", "")), &[("web", &web)]);
+    let mut client = headworks.client();
+    client.begin_http2(&[]).send(headers(END_STREAM, 1, request("/events", &[])));
+    assert_eq!(client.frame_until("an event", |frame| frame.kind == kind::DATA).payload, b"first");
+    client.send(frames::reset(1, frames::code::CANCEL));
+    web.wait_end(1);
+    let line = headworks.log_lines("access.log", 1).join("");
+    assert!(line.contains("\"status\":200"), "{line}");
+    headworks.wait_metrics("headworks_target_in_flight_requests", &[], 0.0);
+}
+
+/// Answers that come before the request's body has: the stream is closed without an error (RFC 9113 section 8.1), and what
+/// the client had sent of its window comes back, also from streams that it gives up itself.
+#[test]
+fn bodies_that_nobody_reads() {
+    let early = [Step::answer_with(200, &["Connection: close"], "early"), Step::ReadToEnd];
+    let web = Origin::new("web").on("/early", early).on("/held", [Step::ReadToEnd]).lenient().start();
+    let headworks = start(&proxy("", ""), &[("web", &web)]);
+    let mut raw = headworks.client();
+    let post = [":method: POST", ":scheme: http", ":authority: a", ":path: /early"];
+    raw.begin_http2(&[]).send(headers(0, 1, frames::block(&post))).send(data(0, 1, "half"));
+    let last = raw.frame_until("the answer's end", frames::Frame::ends_stream);
+    assert_eq!(last.payload, b"early");
+    let reset = raw.frame_until("the stream's end", |frame| frame.kind == kind::RST_STREAM);
+    assert_eq!((reset.stream, reset.code()), (1, Some(frames::code::NO_ERROR)), "{reset:x?}");
+    let mut client = Http2::connect(&headworks);
+    for number in 0..12 {
+        let mut asked = client.begin(&ask("POST", if number % 2 == 0 { "/early" } else { "/held" }));
+        asked.body.send_data(pattern(200_000).into(), false).unwrap_or_else(|error| panic!("{error}"));
+        if number % 2 == 0 {
+            assert_eq!(asked.response().map(|response| response.text()).ok(), Some("early".to_owned()));
+        } else {
+            web.wait_heads(number + 2);
+            asked.body.send_reset(Reason::CANCEL);
+        }
+    }
+    let body = pattern(3_000_000);
+    assert_eq!(client.exchange(&ask("POST", "/").body(&body)).echo().body_hash, hash(&body));
+}
+
 #[test]
 fn stickiness() {
     let (a, b) = (Origin::echo("a"), Origin::echo("b"));
