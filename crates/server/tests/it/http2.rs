@@ -462,7 +462,7 @@ fn requests_that_are_given_up() {
         .collect();
     let version = || "HTTP/2.0".to_owned();
     assert_eq!(statuses, [(Some(460), version()), (Some(400), version()), (Some(200), version())], "{lines:#?}");
-    headworks.wait_metrics("headworks_target_in_flight_requests", &[], 0.0);
+    let _ = headworks.wait_metrics("headworks_target_in_flight_requests", &[], 0.0);
     let now = headworks.wait_metrics("headworks_requests_total", &[("listener", "http")], 3.0);
     assert_eq!(now.sum("headworks_connections_total", &[("listener", "http")]), 1.0);
     assert_eq!(now.sum("headworks_active_connections", &[("listener", "http")]), 1.0);
@@ -482,7 +482,7 @@ fn answers_that_are_given_up() {
     web.wait_end(1);
     let line = headworks.log_lines("access.log", 1).join("");
     assert!(line.contains("\"status\":200"), "{line}");
-    headworks.wait_metrics("headworks_target_in_flight_requests", &[], 0.0);
+    let _ = headworks.wait_metrics("headworks_target_in_flight_requests", &[], 0.0);
 }
 
 /// Answers that come before the request's body has: the stream is closed without an error (RFC 9113 section 8.1), and what
@@ -584,7 +584,7 @@ fn ten_thousand_requests() {
     gate.open();
     let late = client.frame_until("the first answer", |frame| frame.kind == kind::DATA || frame.kind == kind::PING);
     if late.kind == kind::PING {
-        client.send(frames::frame(kind::PING, ACK, 0, &late.payload));
+        client.send(frame(kind::PING, ACK, 0, &late.payload));
         assert_eq!(client.frame_until("the first answer", |frame| frame.kind == kind::DATA).payload, b"late");
     }
     let end = loop {
@@ -603,9 +603,13 @@ fn the_end_in_good_order() {
     let web = Origin::new("web").on("/held", [Step::Wait(gate.clone()), Step::answer(200, "late")]).start();
     let mut headworks = start(&proxy("", ""), &[("web", &web)]);
     let (mut client, mut idle) = (Http2::connect(&headworks), Http2::connect(&headworks));
+    // one that answers nothing, which holds nobody up
+    let mut silent = headworks.client();
+    silent.begin_http2(&[]).send(headers(END_STREAM, 1, request("/", &[])));
+    silent.frame_until("an answer", frames::Frame::ends_stream);
     assert_eq!(idle.exchange(&ask("GET", "/")).status, 200);
     let held: Vec<Asked> = (0..10).map(|_| client.ask(&ask("GET", "/held"))).collect();
-    web.wait_heads(11);
+    web.wait_heads(12);
     headworks.signal(Signal::TERM);
     assert!(idle.over().is_ok());
     gate.open();
@@ -614,6 +618,8 @@ fn the_end_in_good_order() {
     }
     assert!(client.over().is_ok());
     assert_eq!(headworks.wait_exit().code(), Some(0), "{}", headworks.said());
+    let farewell = silent.frame_until("a farewell", |frame| frame.kind == kind::GOAWAY);
+    assert_eq!(farewell.code(), Some(0), "{farewell:x?}");
 }
 
 /// A reload that takes rules, targets and the listener away leaves open streams alone.

@@ -671,3 +671,51 @@ fn prefaces() {
     );
     headworks.expect_alive();
 }
+
+/// Frames at random, from a seed that a failure names and `HEADWORKS_SEED` repeats: whatever comes, the program answers other
+/// clients.
+#[test]
+fn noise() {
+    let web = Origin::new("web").lenient().start();
+    let headworks = start(&proxy(", idle_timeout: 2s", ""), &[("web", &web)]);
+    let seed = std::env::var("HEADWORKS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1_u32);
+    check(
+        seed..seed + 300,
+        |seed| format!("seed {seed}"),
+        |seed| {
+            let mut random = u64::from(*seed) | 1 << 40;
+            let mut below = move |limit: u64| {
+                // xorshift64
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                random % limit
+            };
+            let mut client = headworks.client();
+            client.begin_http2(&[]);
+            for _ in 0..below(40) {
+                let stream = u32::try_from(below(12)).unwrap_or(1);
+                let bytes = match below(8) {
+                    0..3 => headers((below(2) as u8) * END_STREAM, stream, request("/", &[])),
+                    3 => data((below(2) as u8) * END_STREAM, stream, vec![b'x'; below(2000) as usize]),
+                    4 => reset(stream, below(14) as u32),
+                    5 => window(below(2) as u32 * stream, below(1 << 31) as u32),
+                    6 => settings(&[(below(8) as u16, below(1 << 20) as u32)]),
+                    _ => {
+                        let payload: Vec<u8> = (0..below(64)).map(|_| below(256) as u8).collect();
+                        frame(below(11) as u8, below(256) as u8, stream, payload)
+                    }
+                };
+                client.send_anyway(bytes);
+            }
+            client.finish();
+            while client.frame().is_ok() {}
+        },
+    );
+    let mut client = headworks.client();
+    client.begin_http2(&[]);
+    goes_on(&mut client);
+    let _ = headworks.wait_metrics("headworks_target_in_flight_requests", &[], 0.0);
+    let malformed = web.malformed();
+    assert!(malformed.is_empty(), "the target was sent what is not by RFC 9112: {malformed:?}");
+}
