@@ -77,7 +77,7 @@ fn floods() {
             let before = resident(&headworks);
             let started = Instant::now();
             let mut writer = client.twin();
-            let writing: Vec<u8> = (0..*times).flat_map(|n| flood(n)).collect();
+            let writing: Vec<u8> = (0..*times).flat_map(flood).collect();
             let writing = std::thread::spawn(move || {
                 writer.send_anyway(writing);
             });

@@ -176,7 +176,7 @@ fn connection_rows() -> Vec<Row> {
         ("5.1 DATA on idle", say(&[data(END_STREAM, 1, "x")]), Ends(PROTOCOL_ERROR)),
         ("5.1 RST_STREAM on idle", say(&[reset(1, 8)]), Ends(PROTOCOL_ERROR)),
         ("5.1 WINDOW_UPDATE on idle", say(&[window(1, 100)]), Ends(PROTOCOL_ERROR)),
-        ("5.1 CONTINUATION on idle", say(&[ended.clone()]), Ends(PROTOCOL_ERROR)),
+        ("5.1 CONTINUATION on idle", say(std::slice::from_ref(&ended)), Ends(PROTOCOL_ERROR)),
         ("5.1 PRIORITY on idle", say(&[frame(kind::PRIORITY, NONE, 3, depends(0, &[]))]), Ignored),
         // 5.1: half-closed by the client
         ("5.1 DATA on half-closed", say(&[get(1), data(END_STREAM, 1, "x")]), Resets(STREAM_CLOSED)),
