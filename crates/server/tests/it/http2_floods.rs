@@ -20,6 +20,13 @@ fn resident(headworks: &Headworks) -> u64 {
     line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(u64::MAX)
 }
 
+/// Time that the program has computed for, in hundredths of a second.
+fn computed(headworks: &Headworks) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", headworks.pid())).unwrap_or_default();
+    let behind_name = stat.rsplit(')').next().unwrap_or_default();
+    behind_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
+}
+
 /// Reads until the connection ends: the code of the last GOAWAY.
 fn farewell(client: &mut Client) -> (Option<u32>, End) {
     let mut code = None;
@@ -70,7 +77,7 @@ fn floods() {
             let before = resident(&headworks);
             let started = Instant::now();
             let mut writer = client.twin();
-            let writing: Vec<u8> = (0..*times).flat_map(|n| flood(n)).collect();
+            let writing: Vec<u8> = (0..*times).flat_map(flood).collect();
             let writing = std::thread::spawn(move || {
                 writer.send_anyway(writing);
             });
@@ -167,7 +174,7 @@ fn clients_that_do_not_read() {
         let mut client = headworks.client();
         client.begin_http2(&[(setting::INITIAL_WINDOW_SIZE, window)]);
         client.send(frame(kind::WINDOW_UPDATE, NONE, 0, (0x7fff_ffff_u32 - 65535).to_be_bytes()));
-        let mut most = 0;
+        let (mut most, busy) = (0, computed(&headworks));
         for stream in 0..128 {
             client.send(headers(END_STREAM, 2 * stream + 1, request("/big", &[])));
         }
@@ -177,6 +184,8 @@ fn clients_that_do_not_read() {
             (web.received().len() >= 128 && open == 0.0).then_some(())
         });
         assert!(most < 96 * 1024, "window {window}: {most} KiB");
+        let busy = computed(&headworks) - busy;
+        assert!(busy < 150, "window {window}: waited busily, {busy} hundredths of a second");
         web.forget();
         wait::until("the connection to be over", || {
             (headworks.metrics().sum("headworks_active_connections", &[]) == 0.0).then_some(())

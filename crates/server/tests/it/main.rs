@@ -13,6 +13,7 @@ mod forwarded;
 mod grpc;
 mod health;
 mod http;
+mod http2;
 mod http2_floods;
 mod http2_frames;
 mod http2_targets;

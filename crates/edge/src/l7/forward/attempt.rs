@@ -465,6 +465,10 @@ impl Attempt {
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Kind::ResponseTruncated)),
                 Poll::Pending => moved |= reply.moved,
             }
+            // a stream that is given up says so at once, a connection only when it is written to
+            if C::IS_STREAM && connection.client.stream.poll_peek(cx).is_ready() {
+                return Poll::Ready(Err(Kind::ClientClosed));
+            }
             if self.target.is_cut() {
                 return Poll::Ready(Err(Kind::Deregistered));
             }

@@ -46,8 +46,8 @@ const HEADER_LIST: u32 = 64 * 1024;
 const PENDING_RESETS: usize = 20;
 /// Streams that were reset for a client's errors.
 const ERROR_RESETS: usize = 256;
-/// Time for a client that has broken the rules to read that it has.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// Time for a client to answer a farewell, while nothing is open.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// Requests on one connection; then it is told to go away (H3).
 const REQUESTS: u32 = 10_000;
 
@@ -114,7 +114,7 @@ pub(crate) async fn serve<C: Client>(connection: &mut Connection<C>) {
     });
     let Some(mut h2) = shaken.await else { return };
     let (mut requests, mut leaving, mut ending) = (0, false, Ending::Plain);
-    let mut evicted = false;
+    let (mut evicted, patience) = (false, plan.idle_timeout.min(FAREWELL));
     timer.arm(plan.idle_timeout);
     loop {
         let event = poll_fn(|cx| {
@@ -145,14 +145,14 @@ pub(crate) async fn serve<C: Client>(connection: &mut Connection<C>) {
                     // nothing open for the whole time, or a farewell that was not answered: the end
                     return Poll::Ready(if leaving { Event::Over(Ending::Plain) } else { Event::Leave });
                 }
-                timer.arm(plan.idle_timeout);
+                timer.arm(if leaving { patience } else { plan.idle_timeout });
             }
             Poll::Pending
         })
         .await;
-        timer.arm(plan.idle_timeout);
         match event {
             Event::Request(request, respond) => {
+                timer.arm(plan.idle_timeout);
                 requests += 1;
                 let (head, body) = request.into_parts();
                 let client = Stream::new(body, respond);
@@ -166,11 +166,12 @@ pub(crate) async fn serve<C: Client>(connection: &mut Connection<C>) {
             Event::Leave if leaving => break,
             Event::Leave => {
                 leaving = true;
+                timer.arm(patience);
                 h2.graceful_shutdown();
             }
             Event::Evict => {
                 leaving = true;
-                timer.arm(FAREWELL);
+                timer.arm(patience);
             }
             Event::Over(how) => {
                 ending = how;

@@ -109,7 +109,7 @@ fn framing(headers: &HeaderMap, bodiless: bool) -> Result<Framing, Refusal> {
             if bodiless && length > 0 {
                 return Err(bad);
             }
-            Ok(if length == 0 { Framing::None } else { Framing::Length(length) })
+            Ok(Framing::Length(length))
         }
         (None, None) if bodiless => Ok(Framing::None),
         (None, None) => Ok(Framing::UntilClose),

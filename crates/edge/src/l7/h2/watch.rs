@@ -163,7 +163,8 @@ mod tests {
     /// What is spent and not earned ends the connection; what is earned does not.
     #[test]
     fn floods() {
-        let rows: [(&str, u8, fn(&mut Watch), bool); 5] = [
+        type Between = fn(&mut Watch);
+        let rows: [(&str, u8, Between, bool); 5] = [
             ("pings", PING, |_| {}, true),
             ("pings and their answers", PING, |watch| watch.sent(17), true),
             ("window updates of a download", WINDOW_UPDATE, |watch| watch.sent(16384), false),
