@@ -42,8 +42,9 @@ fn farewell(client: &mut Client) -> (Option<u32>, End) {
 /// A client that writes one thing over and over is told to calm down, and the rest of the program does not notice.
 #[test]
 fn floods() {
-    let web = Origin::new("web").lenient().start();
+    let web = Origin::new("web").on("/held", [Step::ReadToEnd]).lenient().start();
     let headworks = start(&format!("workers: 1\n{}", proxy("", "")), &[("web", &web)]);
+    let held = (0..128).flat_map(|n| headers(END_STREAM, 2 * n + 1, request("/held", &[]))).collect();
     let get = |stream: u32| headers(END_STREAM, stream, request("/", &[]));
     let post = headers(NONE, 1, block(&[":method: POST", ":scheme: http", ":authority: a", ":path: /"]));
     let open = frame(kind::HEADERS, NONE, 1, request("/", &[]));
@@ -63,6 +64,18 @@ fn floods() {
         ("tiny WINDOW_UPDATEs", vec![], Box::new(|_| window(0, 1)), 50_000),
         ("tiny WINDOW_UPDATEs of a stream", post.clone(), Box::new(|_| window(1, 1)), 50_000),
         ("resets of one stream", post.clone(), Box::new(|_| reset(1, CANCEL)), 50_000),
+        (
+            "malformed requests",
+            vec![],
+            Box::new(|n| headers(END_STREAM, 2 * n + 1, request("/", &["connection: x"]))),
+            50_000,
+        ),
+        (
+            "requests above the limit",
+            held,
+            Box::new(|n| headers(END_STREAM, 2 * n + 257, request("/held", &[]))),
+            50_000,
+        ),
         ("empty DATA", post, Box::new(|_| data(NONE, 1, "")), 50_000),
         ("empty CONTINUATIONs", open.clone(), Box::new(|_| frame(kind::CONTINUATION, NONE, 1, "")), 1000),
         ("long CONTINUATIONs", open.clone(), Box::new(move |_| long.clone()), 1000),

@@ -12,7 +12,7 @@ const EACH_TICK: u32 = 250;
 /// What a client earns with a request: it may be given up, and its window moved.
 const EACH_REQUEST: u32 = 4;
 /// Bytes sent that earn a client one frame: whoever downloads acknowledges. Much longer than our answer to any such frame.
-const EACH_BYTES: u32 = 512;
+const EACH_BYTES: u32 = 128;
 
 const HEAD: usize = 9;
 

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
-use h2::{RecvStream, SendStream};
+use h2::{Reason, RecvStream, SendStream};
 use headworks_testkit::wait::PATIENCE;
 use headworks_testkit::wire::{self, Body, Framing};
 use headworks_testkit::{Ask, Fields, Headworks, Response};
@@ -117,7 +117,11 @@ pub(super) fn response(head: &http::response::Parts, content: Vec<u8>) -> Respon
 
 async fn read(body: &mut RecvStream, into: &mut Vec<u8>) -> Result<(), h2::Error> {
     while let Some(piece) = body.data().await {
-        let piece = piece?;
+        let piece = match piece {
+            // section 8.1: the answer is whole, and the rest of the request is not wanted
+            Err(error) if error.is_reset() && error.reason() == Some(Reason::NO_ERROR) => break,
+            piece => piece?,
+        };
         body.flow_control().release_capacity(piece.len())?;
         into.extend_from_slice(&piece);
     }
