@@ -49,6 +49,7 @@ toolchain:
 packages: toolchain
 	@$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
 	@./.ci/python >/dev/null
+	@command -v chromium >/dev/null || ./.ci/packages chromium
 
 clean:
 	$(CARGO) clean

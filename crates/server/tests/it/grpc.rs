@@ -2,20 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use headworks_testkit::{Origin, ask, check};
 
+use crate::python::program;
 use crate::{proxy, start};
-
-/// The interpreter that `make packages` has set up.
-fn python() -> Command {
-    let home = std::env::var_os("HEADWORKS_PYTHON_HOME").map(PathBuf::from);
-    let cached = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/headworks/python");
-    let python = home.unwrap_or_else(cached).join("bin/python");
-    assert!(python.exists(), "{} is missing: make packages", python.display());
-    Command::new(python)
-}
 
 fn script(name: &str) -> PathBuf {
     let folder = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
@@ -30,7 +22,7 @@ struct Service {
 
 impl Service {
     fn start(name: &str) -> Service {
-        let mut command = python();
+        let mut command = program("python");
         command.arg(script("server.py")).arg(name).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start the service: {error}"));
         let said = child.stdout.take().unwrap_or_else(|| panic!("no output"));
@@ -63,7 +55,7 @@ fn every_call_shape() {
     let (one, two) = (Service::start("one"), Service::start("two"));
     let headworks = start(CHECKED, &[("one", &one.address), ("two", &two.address)]);
     let _ = headworks.wait_metrics("headworks_target_group_healthy_targets", &[("target_group", "calls")], 2.0);
-    let mut command = python();
+    let mut command = program("python");
     command.arg(script("client.py")).arg(headworks.address().to_string());
     let said = command.output().unwrap_or_else(|error| panic!("cannot call: {error}"));
     let lines: Vec<String> = String::from_utf8_lossy(&said.stdout).lines().map(str::to_owned).collect();

@@ -4,6 +4,7 @@
 mod actions;
 mod bad_input;
 mod body;
+mod browser;
 mod check_command;
 mod choosing;
 mod compression;
@@ -21,8 +22,10 @@ mod life;
 mod mixing;
 mod mutual_tls;
 mod observability;
+mod python;
 mod response_headers;
 mod rules;
+mod scanner;
 mod stickiness;
 mod target_tls;
 mod tls;
