@@ -74,6 +74,7 @@ fn main() {
             cipher_lines: None,
             trace: b"1-67891233-abcdef012345678912345678",
             trailers: false,
+            reserved: &[],
         };
         let mut out = Vec::new();
         let view = RequestView { bytes, head: &head };

@@ -74,10 +74,18 @@ pub(crate) fn judge(name: &[u8], value: &[u8]) -> (Known, Fitness) {
     (known, fitness)
 }
 
+/// Whether a target could read `name` as `other`: many fold `_`, some any sign, to `-`.
+pub(crate) fn reads_as(name: &[u8], other: &[u8]) -> bool {
+    name.len() == other.len() && name.iter().zip(other).all(|(a, b)| fold(a) == fold(b))
+}
+
+fn fold(byte: &u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
+}
+
 /// Fields that tell a target of its client's TLS. What a target could read as one of them is one: many fold `_`, some any
 /// sign, to `-`.
 fn of_amazon(name: &[u8]) -> Known {
-    let fold = |byte: &u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
     let spells =
         |word: &[u8]| name.len() >= word.len() && name.iter().zip(word).all(|(byte, like)| fold(byte) == *like);
     if spells(b"x-amzn-mtls-") {

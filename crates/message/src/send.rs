@@ -2,7 +2,10 @@
 //!
 //! Lines that go on unchanged are copied in runs straight from the received bytes.
 
+use std::sync::Arc;
+
 use crate::bytes::{decimal, is_control, is_target, list, trimmed};
+use crate::fields::reads_as;
 use crate::framing::Framing;
 use crate::head::{Field, Fitness, Known, RequestView, ResponseHead, Version};
 use crate::number::put_decimal;
@@ -24,6 +27,8 @@ pub struct Outgoing<'a> {
     pub certificate_lines: &'a [u8],
     /// Whole lines `x-amzn-tls-...` that tell of the client's TLS (H6); received ones go on only when this is none.
     pub cipher_lines: Option<&'a [u8]>,
+    /// Names that a listener has given to what it says itself: received ones never go on, however they are spelled.
+    pub reserved: &'a [Arc<str>],
     /// A fresh `1-{8 hex}-{24 hex}` for X-Amzn-Trace-Id (H5).
     pub trace: &'a [u8],
     /// The target may answer with trailers, if the client takes them: it is spoken to in HTTP/2.
@@ -161,6 +166,7 @@ pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
             }
             known => !is_hop_by_hop(known) && !matches!(known, Known::XForwardedProto | Known::XForwardedPort),
         };
+        let keeps = keeps && !plan.reserved.iter().any(|name| reads_as(field.name.of(bytes), name.as_bytes()));
         match field.fitness {
             Fitness::Clean if keeps => {}
             Fitness::UnusualName if keeps && !plan.drop_unusual_names => {}

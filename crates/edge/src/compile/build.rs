@@ -23,6 +23,7 @@ use crate::observe::access_log::{self, LogTarget};
 use crate::observe::counters::{Count, ListenerCounters};
 use crate::tls::listener::TlsListener;
 use crate::tls::ticket::Tickets;
+use crate::tls::told::ToldAs;
 use crate::tls::vault::Vault;
 use crate::upstream::group::GroupShared;
 
@@ -301,6 +302,7 @@ impl ListenerPart<'_> {
             forwarded_lines: format!("X-Forwarded-Proto: {scheme_text}\r\nX-Forwarded-Port: {port}\r\n").into_bytes(),
             tls: terms.map(|terms| Arc::new(TlsListener::new(terms))),
             tells_cipher: balancer.tls_version_and_cipher_headers,
+            told: ToldAs::new(listener.request_headers.as_ref()),
             log,
             attributes: listener.response_headers.as_ref().and_then(Attributes::new),
             compression: balancer.compression.as_ref().map(CompressionPlan::new),

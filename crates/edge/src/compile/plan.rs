@@ -15,6 +15,7 @@ use super::attributes::Attributes;
 use crate::observe::access_log::LogTarget;
 use crate::observe::counters::{Count, ListenerCounters};
 use crate::tls::listener::TlsListener;
+use crate::tls::told::ToldAs;
 use crate::upstream::group::GroupShared;
 
 /// Everything that workers run, swapped as one.
@@ -56,6 +57,8 @@ pub(crate) struct ListenerPlan {
     pub(crate) tls: Option<Arc<TlsListener>>,
     /// Targets are told version and cipher of the client's connection (H6).
     pub(crate) tells_cipher: bool,
+    /// What the fields about TLS and client certificates are called.
+    pub(crate) told: ToldAs,
     pub(crate) log: Option<LogTarget>,
     pub(crate) attributes: Option<Attributes>,
     pub(crate) compression: Option<CompressionPlan>,

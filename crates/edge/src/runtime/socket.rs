@@ -175,6 +175,10 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // the usual case over TLS, and the cheaper call
+        if let [only] = slices {
+            return self.poll_write(cx, only);
+        }
         self.poll_send(cx, |fd| {
             rustix::net::sendmsg(fd, slices, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
         })

@@ -23,7 +23,7 @@ use super::listener::{Terms, TlsListener};
 use super::session::{Protocol, Session};
 use crate::l7;
 use crate::l7::connection::Connection;
-use crate::listen::slot::ListenerSlot;
+use crate::listen::slot::{ListenerSlot, ListenerTable};
 use crate::runtime::deadline::Timer;
 use crate::runtime::socket::Socket;
 use crate::runtime::worker::Worker;
@@ -120,7 +120,7 @@ pub(crate) async fn serve(
     let shaken = match first_words(&socket, &worker, &mut timer).await {
         // in a box that is gone when it is over: a connection's task keeps room for the largest of its parts
         Ok(Spoken::Tls) => {
-            let shaking = Box::pin(shake(socket, tls.current()));
+            let shaking = Box::pin(shake(socket, tls.current(), slot.table()));
             in_time(shaking, &worker, &mut timer).await
         }
         Ok(Spoken::Http) => {
@@ -194,7 +194,11 @@ fn spoken(seen: &[u8]) -> Spoken {
 }
 
 /// The handshake itself. A client that is refused is told so by an alert.
-async fn shake(socket: Socket, terms: Arc<Terms>) -> Result<(TlsStream<Socket>, Box<Session>), Failure> {
+async fn shake(
+    socket: Socket,
+    terms: Arc<Terms>,
+    table: Rc<ListenerTable>,
+) -> Result<(TlsStream<Socket>, Box<Session>), Failure> {
     let begun = LazyConfigAcceptor::new(Acceptor::default(), socket).await.map_err(|e| Failure::from(&e))?;
     let hello = begun.client_hello();
     let Some((offer, chosen)) = terms.choose(&hello) else { return Err(Failure::Cipher) };
@@ -202,7 +206,7 @@ async fn shake(socket: Socket, terms: Arc<Terms>) -> Result<(TlsStream<Socket>, 
     let (config, certificate) = (offer.config.clone(), offer.certificate.name.clone());
     let mut stream = begun.into_stream(config).await.map_err(|e| Failure::from(&e))?;
     let connection = stream.get_ref().1;
-    let session = Session::of(connection, terms.clients.mode, &certificate, server_name);
+    let session = Session::of(connection, terms.clients.mode, &certificate, server_name, &table.plan.told);
     if session.resumed && !terms.clients.still_takes(connection.peer_certificates()) {
         let _ = stream.shutdown().await;
         return Err(Failure::CertificateRefused);

@@ -18,6 +18,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 
 use super::certificate::{Fault, Problem, read_all};
 use super::policy;
+use super::told::ToldAs;
 use super::x509::Parsed;
 
 /// Who may connect, as a listener asks for it.
@@ -187,23 +188,25 @@ impl ClientCertVerifier for WhileValid {
 
 /// The header fields that tell a target of its client's certificate, as whole lines, as an Application Load Balancer
 /// writes them.
-pub(crate) fn lines(mode: MutualMode, chain: Option<&[CertificateDer<'_>]>) -> Vec<u8> {
+pub(crate) fn lines(mode: MutualMode, chain: Option<&[CertificateDer<'_>]>, told: &ToldAs) -> Vec<u8> {
     let mut out = Vec::new();
     let Some((leaf, _)) = chain.and_then(<[_]>::split_first) else { return out };
     match mode {
         MutualMode::None => {}
         MutualMode::Passthrough => {
-            out.extend_from_slice(b"X-Amzn-Mtls-Clientcert: ");
+            out.extend_from_slice(told.certificate.as_bytes());
+            out.extend_from_slice(b": ");
             chain.into_iter().flatten().for_each(|certificate| put_pem(&mut out, certificate));
             out.extend_from_slice(b"\r\n");
         }
         MutualMode::Verify => {
             let Some(parsed) = Parsed::read(leaf) else { return out };
-            put_field(&mut out, b"X-Amzn-Mtls-Clientcert-Serial-Number", parsed.serial().as_bytes());
-            put_field(&mut out, b"X-Amzn-Mtls-Clientcert-Issuer", parsed.issuer().as_bytes());
-            put_field(&mut out, b"X-Amzn-Mtls-Clientcert-Subject", parsed.subject().as_bytes());
-            put_field(&mut out, b"X-Amzn-Mtls-Clientcert-Validity", parsed.validity().as_bytes());
-            out.extend_from_slice(b"X-Amzn-Mtls-Clientcert-Leaf: ");
+            put_field(&mut out, told.serial_number.as_bytes(), parsed.serial().as_bytes());
+            put_field(&mut out, told.issuer.as_bytes(), parsed.issuer().as_bytes());
+            put_field(&mut out, told.subject.as_bytes(), parsed.subject().as_bytes());
+            put_field(&mut out, told.validity.as_bytes(), parsed.validity().as_bytes());
+            out.extend_from_slice(told.leaf.as_bytes());
+            out.extend_from_slice(b": ");
             put_pem(&mut out, leaf);
             out.extend_from_slice(b"\r\n");
         }

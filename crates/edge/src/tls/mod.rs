@@ -15,6 +15,7 @@ pub(crate) mod policy;
 pub(crate) mod session;
 pub(crate) mod stream;
 pub(crate) mod ticket;
+pub(crate) mod told;
 pub(crate) mod vault;
 pub(crate) mod watched;
 mod x509;

@@ -6,6 +6,7 @@ use headworks_message::send::put_field;
 use headworks_model::listener::MutualMode;
 use rustls::{HandshakeKind, ServerConnection};
 
+use super::told::ToldAs;
 use super::{client, policy};
 
 /// The protocol that ALPN settled on.
@@ -43,12 +44,13 @@ impl Session {
         mode: MutualMode,
         certificate: &Arc<str>,
         server_name: Option<Box<str>>,
+        told: &ToldAs,
     ) -> Session {
         let version = policy::version_name(connection.protocol_version());
         let cipher = policy::cipher_name(connection.negotiated_cipher_suite());
         let mut cipher_lines = Vec::new();
-        put_field(&mut cipher_lines, b"x-amzn-tls-version", version.as_bytes());
-        put_field(&mut cipher_lines, b"x-amzn-tls-cipher-suite", cipher.as_bytes());
+        put_field(&mut cipher_lines, told.version.as_bytes(), version.as_bytes());
+        put_field(&mut cipher_lines, told.cipher.as_bytes(), cipher.as_bytes());
         Session {
             version,
             cipher,
@@ -56,7 +58,7 @@ impl Session {
             protocol: if connection.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 },
             server_name,
             certificate: certificate.clone(),
-            certificate_lines: client::lines(mode, connection.peer_certificates()).into(),
+            certificate_lines: client::lines(mode, connection.peer_certificates(), told).into(),
             cipher_lines: cipher_lines.into(),
         }
     }

@@ -16,6 +16,7 @@ fn bare() -> Outgoing<'static> {
         cipher_lines: None,
         trace: FRESH,
         trailers: false,
+        reserved: &[],
     }
 }
 

@@ -294,6 +294,7 @@ const PLANS: [Outgoing<'static>; 3] = [
         cipher_lines: None,
         trace: b"1-00000000-000000000000000000000000",
         trailers: false,
+        reserved: &[],
     },
     Outgoing {
         target: None,
@@ -305,6 +306,7 @@ const PLANS: [Outgoing<'static>; 3] = [
         cipher_lines: None,
         trace: b"1-00000000-000000000000000000000000",
         trailers: false,
+        reserved: &[],
     },
     Outgoing {
         target: Some(b"/re written?\r\n"),
@@ -316,6 +318,7 @@ const PLANS: [Outgoing<'static>; 3] = [
         cipher_lines: None,
         trace: b"1-00000000-000000000000000000000000",
         trailers: false,
+        reserved: &[],
     },
 ];
 

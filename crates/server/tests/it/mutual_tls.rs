@@ -211,3 +211,36 @@ fn trust_stores_at_fault() {
         },
     );
 }
+
+/// H11: other names, which a client cannot say either, however it spells them.
+#[test]
+fn fields_by_other_names() {
+    let folder = folder();
+    let at = folder.path();
+    let (server, clients) = (Authority::new("Server Authority"), Authority::new("Clients"));
+    server.issue(&["a.example.com"]).place(at, "a");
+    let trusted = clients.place(at, "clients.pem").display().to_string();
+    let listener = format!(
+        ", mutual_authentication: {{ mode: verify, trust_store: {trusted} }}, request_headers: {{ \
+         x_amzn_mtls_clientcert_subject: X-Client-Name, x_amzn_tls_version: X-Spoken }}"
+    );
+    let web = Origin::echo("web");
+    let yaml = secure(at, &["a"], ", tls_version_and_cipher_headers: true", &listener);
+    let headworks = start(&yaml, &[("web", &web)]);
+    let shown = clients.order(&["c"]).subject(&[(DnType::CommonName, "client-1")]).issue();
+    let caller = Caller::trusting(&server).showing(&shown).build();
+    let mut client = caller.connect(headworks.address(), "a.example.com");
+    let lies = ["X-Client-Name", "x_client_name", "X.Client-NAME", "X-Spoken", "X-Amzn-Mtls-Clientcert-Subject"];
+    let asked =
+        lies.iter().fold(ask("GET", "/").with("X-Client: stays"), |ask, name| ask.with(&format!("{name}: lie")));
+    client.send_anyway(asked.bytes());
+    let echo = client.response_to("GET").echo();
+    assert!(!echo.fields.0.iter().any(|(_, value)| value == "lie"), "{echo:?}");
+    assert_eq!(echo.fields.one("X-Client-Name"), Some("CN=client-1"));
+    assert_eq!(echo.fields.one("X-Spoken"), Some("TLSv1.3"));
+    assert_eq!(echo.fields.one("X-Amzn-Mtls-Clientcert-Serial-Number"), Some(shown.serial().as_str()));
+    assert_eq!(echo.fields.one("X-Client"), Some("stays"));
+    for gone in ["X-Amzn-Mtls-Clientcert-Subject", "X-Amzn-Tls-Version"] {
+        assert_eq!(echo.fields.one(gone), None);
+    }
+}

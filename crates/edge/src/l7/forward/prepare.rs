@@ -235,6 +235,7 @@ fn write_head<C: Client>(
         forwarded_lines: &plan.forwarded_lines,
         certificate_lines: session.map_or(&[], |session| &session.certificate_lines),
         cipher_lines: plan.tells_cipher.then(|| session.map_or(&[][..], |session| &session.cipher_lines)),
+        reserved: &plan.told.reserved,
         trace: &trace,
         trailers,
     };
