@@ -151,7 +151,9 @@ fn is_directory(text: &str) -> bool {
 fn is_email(text: &str) -> bool {
     let is_graphic = text.bytes().all(|b| b.is_ascii_graphic() && !b",?<>\"%:".contains(&b));
     let parts = text.split_once('@');
-    is_graphic && text.len() <= 254 && parts.is_some_and(|(who, at)| !who.is_empty() && at.contains('.') && !at.contains('@'))
+    is_graphic
+        && text.len() <= 254
+        && parts.is_some_and(|(who, at)| !who.is_empty() && at.contains('.') && !at.contains('@'))
 }
 
 fn is_key_id(text: &str) -> bool {

@@ -10,8 +10,8 @@ use crate::acme::NameSet;
 use crate::action::Action;
 use crate::certificate::Certificate;
 use crate::declared::{
-    Cidr, Codec, Cx, Declared, Defs, Fields, Lasts, NonEmpty, OneOrMore, Optional, Referable as _, Section,
-    Shape, Step, To, Within, choice, declared, doc, unknown,
+    Cidr, Codec, Cx, Declared, Defs, Fields, Lasts, NonEmpty, OneOrMore, Optional, Referable as _, Section, Shape,
+    Step, To, Within, choice, declared, doc, unknown,
 };
 use crate::guard::NetworkAcl;
 use crate::load_balancer::LoadBalancerKind;

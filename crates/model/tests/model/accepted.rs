@@ -120,7 +120,10 @@ load_balancers: { s: { listeners: { a: { port: 0, protocol: https, default: { fi
     let mut json = parsed.config.to_json();
     redact(&mut json, &parsed.secrets);
     assert_eq!(json.pointer("/acme/external_account"), Some(&json!({ "kid": "k", "hmac_key": "***" })));
-    check("acme: { terms_agreed: true, challenge: http-01, renew_before: 30d }", &[("/acme/renew_before", json!("30d"))]);
+    check(
+        "acme: { terms_agreed: true, challenge: http-01, renew_before: 30d }",
+        &[("/acme/renew_before", json!("30d"))],
+    );
     check("workers: 1", &[("/acme", Value::Null)]);
 }
 
