@@ -41,12 +41,14 @@ bench: packages release
 bench-quick:
 	$(MAKE) bench BENCH_ARGS=--quick
 
-# A C compiler and linker for the crates that bring C (TLS primitives, SQLite), and the test runner.
+# A C compiler and linker for the crates that bring C (TLS primitives, SQLite); for tests the test runner, and Pebble, the
+# authority that issues certificates by ACME to them.
 toolchain:
 	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: https://rustup.rs"; exit 1; }
 	@command -v cc >/dev/null || ./.ci/packages gcc libc6-dev
 
 packages: toolchain
+	@command -v pebble >/dev/null || ./.ci/packages pebble
 	@$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
 	@./.ci/python >/dev/null
 	@command -v chromium >/dev/null || ./.ci/packages chromium

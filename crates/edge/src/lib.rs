@@ -4,6 +4,7 @@
 //! step; any error leaves what ran before running. It reads no file but those that the configuration names for logs, and
 //! knows nothing of the control plane.
 
+mod challenge;
 mod compile;
 mod error;
 mod l7;
@@ -20,16 +21,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headworks_balance::Keyring;
+use headworks_model::acme::NameSet;
 use headworks_model::config::Config;
 use headworks_model::primitive::{Bind, Name};
 use tokio::sync::oneshot;
 
+pub use self::challenge::{CannotProve, Challenges, Offered, Proof};
 use self::compile::build;
 pub use self::compile::build::{CannotRun, validate};
 use self::compile::plan::{ListenerKey, Plan};
 pub use self::observe::access_log::LogWriter;
 pub use self::observe::{metrics, status};
 use self::runtime::worker::{Command, Handover, WorkerHandle};
+use self::tls::certificate::Certificate;
+pub use self::tls::certificate::{CannotShow, Validity};
 use self::tls::ticket::Tickets;
 use self::tls::vault::Vault;
 use self::upstream::resolve::Resolver;
@@ -44,6 +49,7 @@ pub struct Edge {
     bound: BTreeMap<ListenerKey, BoundListener>,
     vault: Vault,
     tickets: Tickets,
+    challenges: Arc<Challenges>,
     plan: Option<Arc<Plan>>,
 }
 
@@ -70,6 +76,7 @@ impl Edge {
             bound: BTreeMap::new(),
             vault: Vault::default(),
             tickets: Tickets::new().map_err(io::Error::other)?,
+            challenges: Arc::default(),
             plan: None,
         })
     }
@@ -80,6 +87,7 @@ impl Edge {
     /// All that cannot be run; what ran before goes on.
     pub async fn apply(&mut self, config: &Config, keyring: Arc<Keyring>) -> Result<(), Vec<CannotRun>> {
         let mut errors = build::unserved(config);
+        errors.extend(build::unissuable(config));
         let vault = self.vault.load(config, &mut errors);
         let mut fresh = self.bind_new(config, &mut errors);
         if !errors.is_empty() {
@@ -173,6 +181,7 @@ impl Edge {
             keyring,
             vault,
             tickets: &self.tickets,
+            challenges: &self.challenges,
             workers: self.workers.len(),
         };
         build::plan(config, &context)
@@ -201,12 +210,41 @@ impl Edge {
     }
 
     /// Looks whether files of certificates have changed, and takes in those that have. Connections that are open keep
-    /// what they began with; a file that is wrong leaves the one before in use.
-    pub fn refresh_certificates(&mut self) {
-        if !self.vault.look() {
-            return;
+    /// what they began with; a file that is wrong leaves the one before in use. True when something is new.
+    pub fn refresh_certificates(&mut self) -> bool {
+        let changed = self.vault.look();
+        if changed {
+            self.exchange_terms();
+            self.supervisors.iter().for_each(|(name, supervisor)| self.exchange_dial(name, supervisor));
         }
-        self.supervisors.iter().for_each(|(name, supervisor)| self.exchange_dial(name, supervisor));
+        changed
+    }
+
+    /// Shows what an authority has issued for `names` from now on, on every listener that asks for it: a key and a
+    /// chain, leaf first, in one text of PEM. Connections that are open keep what they began with.
+    ///
+    /// # Errors
+    /// When it is not for all of the names, has expired, or cannot be used at all; what was shown before goes on.
+    pub fn show_issued(&mut self, names: &NameSet, pem: &[u8]) -> Result<Validity, CannotShow> {
+        let certificate = Certificate::issued(names, pem)?;
+        let validity = certificate.facts.validity;
+        self.vault.put(names, certificate);
+        self.exchange_terms();
+        Ok(validity)
+    }
+
+    /// The life of what was issued for `names`; none while a stand-in is shown, or nothing.
+    pub fn issued(&self, names: &NameSet) -> Option<Validity> {
+        self.vault.validity(names)
+    }
+
+    /// Where proofs of names are offered to authorities.
+    pub fn challenges(&self) -> &Arc<Challenges> {
+        &self.challenges
+    }
+
+    /// Prepares anew what listeners meet clients with, of the certificates as they are now.
+    fn exchange_terms(&self) {
         for listener in self.plan.iter().flat_map(|plan| &plan.listeners) {
             let (Some(tls), Some(terms)) = (&listener.tls, self.vault.terms(&listener.key, &self.tickets)) else {
                 continue;
@@ -236,7 +274,7 @@ impl Edge {
     pub fn view(&self) -> status::View {
         let groups = self.supervisors.iter().map(|(name, s)| (name.clone(), s.shared.clone())).collect();
         let addresses = self.bound.iter().map(|(key, b)| (key.clone(), b.address)).collect();
-        status::View { plan: self.plan.clone(), groups, addresses }
+        status::View { plan: self.plan.clone(), groups, addresses, certificates: self.vault.certificates() }
     }
 
     /// Stops accepting and waits for requests in flight, up to `deadline`; what is left then is cut off. Returns when

@@ -1,6 +1,6 @@
 //! The whole of a configuration file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::acme::{Acme, NameSet};
 use crate::certificate::Certificate;
 use crate::check::check_config;
 use crate::declared::{Codec, Cx, Defs, Fields, Lasts, Section, Within, choice, declared};
 use crate::guard::{NetworkAcl, SecurityGroup};
+use crate::listener::CertificateRef;
 use crate::load_balancer::LoadBalancer;
 use crate::primitive::Name;
 use crate::target_group::TargetGroup;
@@ -31,6 +33,8 @@ declared! {
         /// How the program stops.
         #[via = Section]
         pub shutdown: Shutdown,
+        /// Who issues the certificates that listeners ask for by `{ acme: [names] }`.
+        pub acme: Option<Acme> = None,
         /// By name.
         pub certificates: BTreeMap<Name, Certificate> = BTreeMap::new(),
         /// By name. Allow only; what no rule allows is refused.
@@ -41,6 +45,20 @@ declared! {
         pub target_groups: BTreeMap<Name, TargetGroup> = BTreeMap::new(),
         /// By name.
         pub load_balancers: BTreeMap<Name, LoadBalancer> = BTreeMap::new(),
+    }
+}
+
+impl Config {
+    /// The sets of names that listeners ask certificates by ACME for, each once.
+    pub fn acme_names(&self) -> BTreeSet<&NameSet> {
+        let listeners = self.load_balancers.values().flat_map(|balancer| balancer.listeners.values());
+        let certificates = listeners.flat_map(|listener| &listener.certificates);
+        certificates
+            .filter_map(|certificate| match certificate {
+                CertificateRef::Acme(names) => Some(names),
+                CertificateRef::Named(_) => None,
+            })
+            .collect()
     }
 }
 

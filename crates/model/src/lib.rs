@@ -3,6 +3,7 @@
 //! One file per resource. Everything that leaves this crate is validated: below this door there are no raw strings.
 //! Deliberately absent: files, sockets, clocks. Reading a file's bytes and resolving names is for the callers.
 
+pub mod acme;
 pub mod action;
 pub mod certificate;
 mod check;

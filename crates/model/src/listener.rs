@@ -6,11 +6,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::{Map, Value, json};
 
+use crate::acme::NameSet;
 use crate::action::Action;
 use crate::certificate::Certificate;
 use crate::declared::{
-    Cidr, Codec, Cx, Declared, Defs, Fields, Host, Lasts, NonEmpty, OneOrMore, Optional, Referable as _, Section,
-    Shape, Step, To, Within, choice, declared, doc, unknown,
+    Cidr, Codec, Cx, Declared, Defs, Fields, Lasts, NonEmpty, OneOrMore, Optional, Referable as _, Section, Shape,
+    Step, To, Within, choice, declared, doc, unknown,
 };
 use crate::guard::NetworkAcl;
 use crate::load_balancer::LoadBalancerKind;
@@ -108,7 +109,7 @@ pub enum CertificateRef {
     /// One of `certificates:`.
     Named(Name),
     /// Issued by ACME for these names.
-    Acme(Vec<String>),
+    Acme(NameSet),
 }
 
 declared! {
@@ -310,7 +311,7 @@ impl Declared for CertificateRef {
         match node.as_map() {
             None => To::<Certificate>::read(node, cx).map(Self::Named),
             Some([entry]) if entry.key == "acme" => {
-                cx.within(Step::Key("acme"), |cx| NonEmpty::<Host>::read(&entry.node, cx)).map(Self::Acme)
+                cx.within(Step::Key("acme"), |cx| NameSet::read(&entry.node, cx)).map(Self::Acme)
             }
             Some([entry]) => {
                 unknown(entry, &["acme"], cx);
@@ -326,12 +327,12 @@ impl Declared for CertificateRef {
     fn write(&self) -> Value {
         match self {
             Self::Named(name) => name.write(),
-            Self::Acme(names) => json!({ "acme": names }),
+            Self::Acme(names) => json!({ "acme": names.write() }),
         }
     }
 
     fn schema(defs: &mut Defs) -> Value {
-        let mut names = <NonEmpty<Host> as Codec<Vec<String>>>::schema(defs);
+        let mut names = NameSet::schema(defs);
         if let Some(names) = names.as_object_mut() {
             names.insert("description".to_owned(), "Issued by ACME for these names.".into());
         }

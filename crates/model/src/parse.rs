@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::acme;
 use crate::certificate::Certificate;
 use crate::config::Config;
 use crate::declared::{Cx, Declared as _, Defs, Referable as _};
@@ -64,6 +65,10 @@ fn read<'a>(root: Option<&'a Node>, mut cx: Cx<'a>) -> Result<Parsed, Faults> {
             cx.declare(collection, root);
         }
         secrets = secret_paths(root);
+        let written = acme::SECRET.split('.').try_fold(root, |node, key| node.get(key)).is_some();
+        if written && !secrets.iter().any(|secret| secret == acme::SECRET) {
+            secrets.push(acme::SECRET.to_owned());
+        }
         config = if root.is_null() { Config::read(&NOTHING, &mut cx) } else { Config::read(root, &mut cx) };
     }
     let (faults, warnings) = cx.finish();

@@ -1,5 +1,6 @@
 //! The admin address: health, readiness, metrics, status, reload.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,6 +17,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
+
+use crate::acme::Standing;
 
 /// What came of the last attempt to apply a configuration.
 #[derive(Clone, Debug, Serialize)]
@@ -38,6 +41,8 @@ pub(crate) struct Shown {
     pub(crate) last: Option<Applied>,
     pub(crate) process: Process,
     pub(crate) file: String,
+    /// How orders of certificates stand, by the certificate's name.
+    pub(crate) orders: BTreeMap<String, Standing>,
 }
 
 /// The answer to a reload.
@@ -129,6 +134,12 @@ async fn status(State(admin): State<Arc<Admin>>) -> Json<Value> {
     });
     if let (Value::Object(out), Value::Object(view)) = (&mut out, shown.view.to_json()) {
         out.extend(view);
+    }
+    for (certificate, standing) in &shown.orders {
+        if let Some(Value::Object(certificate)) = out.pointer_mut("/certificates").and_then(|c| c.get_mut(certificate))
+        {
+            certificate.insert("order".to_owned(), json!(standing));
+        }
     }
     Json(out)
 }

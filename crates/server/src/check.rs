@@ -8,6 +8,7 @@ use headworks_model::{Change, difference_of_json};
 use hyper::{Method, StatusCode};
 use serde_json::Value;
 
+use crate::acme;
 use crate::cli::File;
 use crate::client;
 use crate::file::{self, Loaded, Refused};
@@ -31,7 +32,8 @@ pub(crate) fn complain(line: impl std::fmt::Display) {
 /// With all that is wrong.
 pub(crate) fn validated(path: &std::path::Path) -> Result<Loaded, Refused> {
     let loaded = file::load(path)?;
-    let errors = headworks_edge::validate(&loaded.config);
+    let mut errors = headworks_edge::validate(&loaded.config);
+    errors.extend(acme::validate(&loaded.config));
     if errors.is_empty() { Ok(loaded) } else { Err(loaded.placed(&errors)) }
 }
 

@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Check(File),
     /// Have the running instance apply its file again; exit 0, or 2 when the file is refused
     Reload(File),
+    /// Say which certificates the running instance has, until when, and what became of the last order
+    Certificates(Certificates),
     /// A load balancer without a file
     Proxy(Proxy),
     /// A small shop behind a load balancer on loopback
@@ -46,6 +48,15 @@ pub(crate) struct Run {
     /// Apply the file again whenever it is saved
     #[arg(long)]
     pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Certificates {
+    #[command(flatten)]
+    pub(crate) file: File,
+    /// As JSON, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -107,7 +107,8 @@ fn absolute_files(config: &mut Config, folder: &Path) {
     let clients = clients.flat_map(|mutual| [mutual.trust_store.as_mut(), mutual.crl.as_mut()]).flatten();
     let groups = config.target_groups.values_mut();
     let targets = groups.filter_map(|group| group.tls.as_mut().and_then(|tls| tls.ca.as_mut()));
-    for path in certificates.chain(clients).chain(targets) {
+    let authority = config.acme.as_mut().and_then(|acme| acme.ca.as_mut());
+    for path in certificates.chain(clients).chain(targets).chain(authority) {
         *path = folder.join(&*path);
     }
 }

@@ -1,13 +1,15 @@
 //! The keys of stickiness cookies: made once, rotated daily, kept on disk so that sessions outlive a restart.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand;
 use headworks_balance::Keyring;
+
+use crate::private;
 
 /// A new key every day; cookies sealed with an older one open for as long as the longest may last.
 const ROTATION: u64 = 24 * 3600;
@@ -38,7 +40,7 @@ pub(crate) fn load(data: &Path) -> io::Result<Arc<Keyring>> {
             None
         }
     });
-    let mut keyring = match kept {
+    let keyring = match kept {
         Some(keyring) if now().saturating_sub(keyring.newest_created()) < ROTATION => return Ok(Arc::new(keyring)),
         Some(mut keyring) => {
             keyring.rotate(secret()?, now(), LONGEST).map_err(io::Error::other)?;
@@ -46,7 +48,7 @@ pub(crate) fn load(data: &Path) -> io::Result<Arc<Keyring>> {
         }
         None => Keyring::new(secret()?, now()).map_err(io::Error::other)?,
     };
-    if let Err(error) = save(data, &path, &mut keyring) {
+    if let Err(error) = fs::create_dir_all(data).and_then(|()| private::write(data, FILE, &keyring.export())) {
         tracing::warn!(path = %path.display(), %error, "stickiness keys cannot be kept, sessions end with the process");
     }
     Ok(Arc::new(keyring))
@@ -55,15 +57,4 @@ pub(crate) fn load(data: &Path) -> io::Result<Arc<Keyring>> {
 /// Whether the newest key is due to be followed by another.
 pub(crate) fn is_due(keyring: &Keyring) -> bool {
     now().saturating_sub(keyring.newest_created()) >= ROTATION
-}
-
-fn save(data: &Path, path: &Path, keyring: &mut Keyring) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    fs::create_dir_all(data)?;
-    let temporary = data.join(format!("{FILE}.{}", std::process::id()));
-    let _ = fs::remove_file(&temporary);
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    file.write_all(&keyring.export())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)
 }

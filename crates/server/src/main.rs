@@ -1,12 +1,15 @@
 //! The binary `headworks`: command line in, exit status out.
 
+mod acme;
 mod admin;
+mod certificates;
 mod check;
 mod cli;
 mod client;
 mod demo;
 mod file;
 mod keys;
+mod private;
 mod proxy;
 mod reload;
 mod run;
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
         cli::Command::Run(args) => run::main(&args),
         cli::Command::Check(args) => check::main(&args),
         cli::Command::Reload(args) => reload::main(&args),
+        cli::Command::Certificates(args) => certificates::main(&args),
         cli::Command::Proxy(args) => proxy::main(&args),
         cli::Command::Demo(args) => demo::main(&args),
         cli::Command::DemoShop(args) => demo::shop_main(args),

@@ -9,15 +9,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use headworks_balance::Keyring;
-use headworks_edge::Edge;
 use headworks_edge::metrics::Process;
-use headworks_model::{Change, difference_of_json};
+use headworks_edge::{CannotRun, Edge};
+use headworks_model::{Change, Config, difference_of_json};
 use notify::Watcher;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::acme::{self, Desk, Issued};
 use crate::admin::{self, Admin, Applied, ReloadAnswer, Shown, unix_now};
 use crate::check::{REFUSED, complain};
 use crate::cli::Run;
@@ -104,6 +105,18 @@ pub(crate) fn run(source: Source, watch: bool, ready: impl FnOnce(&Listening)) -
     })
 }
 
+/// What comes to the control loop from other tasks.
+struct Inbox {
+    reloads: mpsc::Receiver<ReloadAnswer>,
+    issued: mpsc::Receiver<Issued>,
+}
+
+/// Applies a configuration to the data plane, once nothing stands in its way.
+async fn apply_to(edge: &mut Edge, config: &Config, keyring: Arc<Keyring>) -> Result<(), Vec<CannotRun>> {
+    let errors = acme::validate(config);
+    if errors.is_empty() { edge.apply(config, keyring).await } else { Err(errors) }
+}
+
 struct Control {
     source: Source,
     loaded: Loaded,
@@ -111,10 +124,11 @@ struct Control {
     keyring: Arc<Keyring>,
     admin: Arc<Admin>,
     admin_address: std::net::SocketAddr,
+    acme: Desk,
 }
 
 impl Control {
-    async fn start(source: Source) -> Result<(Control, mpsc::Receiver<ReloadAnswer>), StartError> {
+    async fn start(source: Source) -> Result<(Control, Inbox), StartError> {
         let loaded = source.load().map_err(StartError::Refused)?;
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let config = &loaded.config;
@@ -123,25 +137,26 @@ impl Control {
         let keyring = keys::load(&config.admin.data).map_err(|e| StartError::Io("stickiness keys".into(), e))?;
         let wanted = config.admin.address;
         let listener = TcpListener::bind(wanted).await.map_err(|e| {
-            let what = headworks_edge::CannotRun {
-                path: "admin.address".to_owned(),
-                what: format!("cannot listen on {wanted} ({e})"),
-            };
+            let what = CannotRun { path: "admin.address".to_owned(), what: format!("cannot listen on {wanted} ({e})") };
             StartError::Refused(loaded.placed(&[what]))
         })?;
         let admin_address = listener.local_addr().unwrap_or(wanted);
         let mut edge = Edge::start(workers).map_err(|e| StartError::Io("workers".into(), e))?;
-        edge.apply(config, keyring.clone()).await.map_err(|e| StartError::Refused(loaded.placed(&e)))?;
-        let (reloads, inbox) = mpsc::channel(16);
+        let acme = Desk::new(&config.admin.data);
+        acme.restore(config, &mut edge);
+        apply_to(&mut edge, config, keyring.clone()).await.map_err(|e| StartError::Refused(loaded.placed(&e)))?;
+        let (reloads, reload_requests) = mpsc::channel(16);
         let process = Process { reloads_applied: 1, started: unix_now(), workers, ..Process::default() };
         let shown = Shown { process, file: source.label(), ..Shown::default() };
         let admin = Arc::new(Admin { shown: shown.into(), ready: AtomicBool::new(false), reloads });
-        let control = Control { source, loaded, edge, keyring, admin, admin_address };
+        let issued = acme.open(edge.challenges().clone(), admin.clone());
+        let control = Control { source, loaded, edge, keyring, admin, admin_address, acme };
         control.show();
+        control.acme.want(&control.loaded.config, &control.edge);
         tokio::spawn(admin::serve(listener, control.admin.clone()));
         control.admin.ready.store(true, Ordering::Release);
         control.announce();
-        Ok((control, inbox))
+        Ok((control, Inbox { reloads: reload_requests, issued }))
     }
 
     fn listening(&self) -> Listening {
@@ -169,7 +184,7 @@ impl Control {
         }
     }
 
-    async fn live(mut self, mut inbox: mpsc::Receiver<ReloadAnswer>, watch: bool) -> ExitCode {
+    async fn live(mut self, mut inbox: Inbox, watch: bool) -> ExitCode {
         let signals = Signals::new();
         let Ok(mut signals) = signals else {
             complain("cannot listen to signals");
@@ -191,7 +206,7 @@ impl Control {
                         drop(self.reload().await);
                     }
                 }
-                Some(answer) = inbox.recv() => {
+                Some(answer) = inbox.reloads.recv() => {
                     let applied = self.reload().await;
                     let _ = answer.send(applied);
                 }
@@ -200,7 +215,12 @@ impl Control {
                     self.edge.reopen_logs();
                 }
                 _ = rotation.tick() => self.rotate_keys().await,
-                _ = files.tick() => self.edge.refresh_certificates(),
+                Some(issued) = inbox.issued.recv() => self.take(issued),
+                _ = files.tick() => {
+                    if self.edge.refresh_certificates() {
+                        self.show();
+                    }
+                }
                 _ = signals.terminate.recv() => break,
                 _ = signals.interrupt.recv() => break,
             }
@@ -256,12 +276,23 @@ impl Control {
             }
         }
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        self.edge.apply(new, self.keyring.clone()).await.map_err(|e| loaded.placed(&e))?;
+        self.acme.restore(new, &mut self.edge);
+        apply_to(&mut self.edge, new, self.keyring.clone()).await.map_err(|e| loaded.placed(&e))?;
         let changes = difference_of_json(&self.loaded.shown, &loaded.shown);
         self.loaded = loaded;
+        self.acme.want(&self.loaded.config, &self.edge);
         self.show();
         self.announce();
         Ok(changes)
+    }
+
+    /// Shows a certificate that was issued, if it is still asked for.
+    fn take(&mut self, issued: Issued) {
+        if self.loaded.config.acme_names().contains(&issued.names) {
+            let shown = self.edge.show_issued(&issued.names, issued.pem.as_bytes());
+            self.show();
+            let _ = issued.shown.send(shown);
+        }
     }
 
     async fn rotate_keys(&mut self) {

@@ -6,11 +6,13 @@
 
 pub mod authority;
 pub mod client;
+pub mod dns;
 pub mod echo;
 pub mod frames;
 pub mod gate;
 pub mod metrics;
 pub mod origin;
+pub mod pebble;
 pub mod program;
 pub mod script;
 mod serving;
@@ -25,6 +27,7 @@ pub use client::{Ask, Client, ask};
 pub use echo::Echo;
 pub use gate::Gate;
 pub use origin::{Origin, Received};
+pub use pebble::Pebble;
 pub use program::{Headworks, Program};
 pub use rcgen::DnType;
 pub use script::Step;

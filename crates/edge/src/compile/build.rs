@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use headworks_balance::{Algorithm, Keyring, hash64};
+use headworks_model::acme::ChallengeChoice;
 use headworks_model::action::{Action, Forward, Scheme};
 use headworks_model::config::Config;
 use headworks_model::listener::{CertificateRef, Listener, ListenerProtocol};
@@ -19,6 +20,7 @@ use super::plan::{
     ActionPlan, CompressionPlan, FallbackPlan, ForwardPlan, GroupPlan, ListenerKey, ListenerPlan, Plan, RulePlan,
     WeightedPlace,
 };
+use crate::challenge::Challenges;
 use crate::observe::access_log::{self, LogTarget};
 use crate::observe::counters::{Count, ListenerCounters};
 use crate::tls::listener::TlsListener;
@@ -73,11 +75,6 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
             if listener.http3 {
                 no(format!("{at}.http3"), "HTTP/3");
             }
-            for (i, certificate) in listener.certificates.iter().enumerate() {
-                if let CertificateRef::Acme(_) = certificate {
-                    no(format!("{at}.certificates[{i}]"), "a certificate issued by ACME");
-                }
-            }
             if listener.network_acl.is_some() {
                 no(format!("{at}.network_acl"), "a network ACL");
             }
@@ -114,9 +111,35 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
     found
 }
 
+/// What issuing certificates by ACME needs elsewhere in the configuration, and does not find.
+pub(crate) fn unissuable(config: &Config) -> Vec<CannotRun> {
+    let listeners = || {
+        config
+            .load_balancers
+            .iter()
+            .flat_map(|(name, lb)| lb.listeners.iter().map(move |(l, listener)| (name, l, listener)))
+    };
+    let Some(acme) = &config.acme else {
+        let asking = listeners().flat_map(|(balancer, name, listener)| {
+            let places = listener.certificates.iter().enumerate();
+            let places = places.filter(|(_, certificate)| matches!(certificate, CertificateRef::Acme(_)));
+            places.map(move |(i, _)| format!("load_balancers.{balancer}.listeners.{name}.certificates[{i}]"))
+        });
+        let what = "needs the section acme, with terms_agreed: true";
+        return asking.map(|path| CannotRun { path, what: what.to_owned() }).collect();
+    };
+    let needs_http = acme.challenge == ChallengeChoice::Http01 && !config.acme_names().is_empty();
+    if needs_http && !listeners().any(|(.., listener)| listener.protocol == ListenerProtocol::Http) {
+        let what = "http-01 is answered by http listeners, and there is none".to_owned();
+        return vec![CannotRun { path: "acme.challenge".to_owned(), what }];
+    }
+    Vec::new()
+}
+
 /// What stands in the way of running a configuration, as far as that can be told without touching the machine.
 pub fn validate(config: &Config) -> Vec<CannotRun> {
     let mut found = unserved(config);
+    found.extend(unissuable(config));
     Vault::default().load(config, &mut found);
     for (balancer, name, listener) in
         config.load_balancers.iter().flat_map(|(b, lb)| lb.listeners.iter().map(move |(n, l)| (b, n, l)))
@@ -175,6 +198,7 @@ pub(crate) struct Context<'a> {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) vault: &'a Vault,
     pub(crate) tickets: &'a Tickets,
+    pub(crate) challenges: &'a Arc<Challenges>,
     pub(crate) workers: usize,
 }
 
@@ -220,7 +244,7 @@ pub(crate) fn plan(config: &Config, context: &Context<'_>) -> Result<Plan, Vec<C
     if !errors.is_empty() {
         return Err(errors);
     }
-    Ok(Plan { listeners, groups, keyring: context.keyring.clone() })
+    Ok(Plan { listeners, groups, keyring: context.keyring.clone(), challenges: context.challenges.clone() })
 }
 
 pub(crate) fn key(balancer: &Name, listener: &Name) -> ListenerKey {

@@ -12,6 +12,7 @@ use headworks_model::target_group::TargetGroup;
 use headworks_route::{CompiledTransforms, Table};
 
 use super::attributes::Attributes;
+use crate::challenge::Challenges;
 use crate::observe::access_log::LogTarget;
 use crate::observe::counters::{Count, ListenerCounters};
 use crate::tls::listener::TlsListener;
@@ -23,6 +24,7 @@ pub(crate) struct Plan {
     pub(crate) listeners: Vec<Arc<ListenerPlan>>,
     pub(crate) groups: Vec<Arc<GroupPlan>>,
     pub(crate) keyring: Arc<Keyring>,
+    pub(crate) challenges: Arc<Challenges>,
 }
 
 /// Identity of a listener: the names of its load balancer and its own.

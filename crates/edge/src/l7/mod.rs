@@ -1,6 +1,7 @@
 //! The way of a request. Read this first: [`serve`] is a connection's life, [`handle`] lists the stages of a request in
 //! the order it meets them; each is the sibling module of that name.
 
+mod challenge;
 pub(crate) mod codec;
 pub(crate) mod connection;
 pub(crate) mod forward;
@@ -65,6 +66,9 @@ async fn handle<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch
 async fn answer<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch) -> Result<After, ProxyError> {
     let table = connection.slot.table();
     guard::admit(connection, &table, scratch)?;
+    if let Some(answer) = challenge::pending(connection, &table, scratch) {
+        return Ok(respond::challenge(connection, &answer, scratch).await);
+    }
     let rule = connection.route(&table, scratch);
     match &rule.action {
         ActionPlan::Forward(forward) => forward::run(connection, &table, rule, forward, scratch).await,

@@ -13,6 +13,7 @@ use super::counters::{CompressionCounters, Count, GRPC_STATUSES, GroupCounters, 
 use super::histogram::{Histogram, Merged};
 use super::status::{View, statuses, total};
 use crate::compile::plan::ListenerPlan;
+use crate::tls::certificate::{Origin, unix_now};
 
 /// What the process knows besides the data plane.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +26,10 @@ pub struct Process {
     pub started: u64,
     /// Data-plane threads.
     pub workers: usize,
+    /// Certificates that an authority has issued by ACME.
+    pub orders_issued: u64,
+    /// Orders of certificates that came to nothing.
+    pub orders_failed: u64,
 }
 
 /// The Content-Type of [`exposition`].
@@ -77,6 +82,7 @@ impl Family<'_> {
 impl Collector for Exposed {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.process(&mut encoder)?;
+        self.certificates(&mut encoder)?;
         self.listeners(&mut encoder)?;
         self.groups(&mut encoder)?;
         self.targets(&mut encoder)
@@ -102,6 +108,20 @@ impl Exposed {
         started.gauge(&Vec::new(), self.process.started as f64)?;
         let mut workers = begin(encoder, "workers", "Data-plane threads", MetricType::Gauge)?;
         workers.gauge(&Vec::new(), self.process.workers as f64)
+    }
+
+    fn certificates(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let now = unix_now();
+        let help = "Seconds until a certificate expires; 0 for one that stands in until it is issued";
+        let mut expiry = begin(encoder, "certificate_expiry_seconds", help, MetricType::Gauge)?;
+        for certificate in &self.view.certificates {
+            let labels = vec![("certificate", certificate.name.to_string())];
+            let left = certificate.facts.validity.not_after.saturating_sub(now);
+            expiry.gauge(&labels, if certificate.origin == Origin::StandIn { 0.0 } else { left as f64 })?;
+        }
+        let mut orders = begin(encoder, "acme_orders", "Certificates ordered by ACME by outcome", MetricType::Counter)?;
+        orders.counter(&vec![("outcome", "issued".into())], self.process.orders_issued)?;
+        orders.counter(&vec![("outcome", "failed".into())], self.process.orders_failed)
     }
 
     fn listeners(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

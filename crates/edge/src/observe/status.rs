@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::counters::{Count, ListenerCounters, TargetCounters};
 use super::histogram::{Histogram, Merged};
 use crate::compile::plan::{ActionPlan, ListenerKey, ListenerPlan, Plan, RulePlan};
+use crate::tls::certificate::{Certificate, Facts, Origin};
 use crate::upstream::group::{GroupShared, TargetState};
 
 /// What runs at one moment. Counters go on counting behind it.
@@ -19,6 +20,8 @@ pub struct View {
     pub(crate) plan: Option<Arc<Plan>>,
     pub(crate) groups: BTreeMap<Name, Arc<GroupShared>>,
     pub(crate) addresses: BTreeMap<ListenerKey, SocketAddr>,
+    /// Those of files first.
+    pub(crate) certificates: Vec<Arc<Certificate>>,
 }
 
 /// p50, p95 and p99 in milliseconds.
@@ -38,7 +41,7 @@ fn latency<'a>(histograms: impl IntoIterator<Item = &'a Histogram>) -> Latency {
 }
 
 impl View {
-    /// Listeners with their rules and hits, target groups with their targets.
+    /// Listeners with their rules and hits, target groups with their targets, certificates.
     pub fn to_json(&self) -> Value {
         let mut balancers = BTreeMap::<&str, Map<String, Value>>::new();
         for listener in self.plan.iter().flat_map(|plan| &plan.listeners) {
@@ -51,7 +54,9 @@ impl View {
             .collect();
         let groups: Map<String, Value> =
             self.groups.iter().map(|(name, group)| (name.to_string(), group_json(group))).collect();
-        json!({ "load_balancers": balancers, "target_groups": groups })
+        let certificates: Map<String, Value> =
+            self.certificates.iter().map(|c| (c.name.to_string(), certificate_json(c))).collect();
+        json!({ "load_balancers": balancers, "target_groups": groups, "certificates": certificates })
     }
 
     fn listener(&self, plan: &ListenerPlan) -> Value {
@@ -108,6 +113,19 @@ pub(crate) fn statuses<'a>(counters: impl Iterator<Item = &'a super::counters::S
         *sums.entry(status).or_insert(0) += count;
     }
     sums
+}
+
+fn certificate_json(certificate: &Certificate) -> Value {
+    let Facts { issuer, serial, valid: [not_before, not_after], .. } = &certificate.facts;
+    json!({
+        "source": if certificate.origin == Origin::Files { "files" } else { "acme" },
+        "state": if certificate.origin == Origin::StandIn { "stand_in" } else { "issued" },
+        "names": certificate.names,
+        "issuer": issuer,
+        "serial": serial,
+        "not_before": not_before,
+        "not_after": not_after,
+    })
 }
 
 fn group_json(group: &GroupShared) -> Value {

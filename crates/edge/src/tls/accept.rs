@@ -133,7 +133,8 @@ pub(crate) async fn serve(
     };
     drop(timer);
     match shaken {
-        Ok((stream, session)) => {
+        Ok(None) => tracing::debug!(%peer, "challenge answered"),
+        Ok(Some((stream, session))) => {
             slot.counters().tls.succeeded(&session);
             let protocol = session.protocol;
             let connection = Connection::open(stream, peer, slot, worker, Some(session));
@@ -193,14 +194,20 @@ fn spoken(seen: &[u8]) -> Spoken {
     }
 }
 
-/// The handshake itself. A client that is refused is told so by an alert.
+/// The handshake itself. A client that is refused is told so by an alert; nothing comes of one that only asked for the
+/// proof of a name.
 async fn shake(
     socket: Socket,
     terms: Arc<Terms>,
     table: Rc<ListenerTable>,
-) -> Result<(TlsStream<Socket>, Box<Session>), Failure> {
+) -> Result<Option<(TlsStream<Socket>, Box<Session>)>, Failure> {
     let begun = LazyConfigAcceptor::new(Acceptor::default(), socket).await.map_err(|e| Failure::from(&e))?;
     let hello = begun.client_hello();
+    if let Some(config) = table.tables.plan.challenges.handshake(&hello) {
+        let mut stream = begun.into_stream(config).await.map_err(|e| Failure::from(&e))?;
+        let _ = stream.shutdown().await;
+        return Ok(None);
+    }
     let Some((offer, chosen)) = terms.choose(&hello) else { return Err(Failure::Cipher) };
     let server_name = hello.server_name().filter(|_| chosen.matches).map(Into::into);
     let (config, certificate) = (offer.config.clone(), offer.certificate.name.clone());
@@ -211,7 +218,7 @@ async fn shake(
         let _ = stream.shutdown().await;
         return Err(Failure::CertificateRefused);
     }
-    Ok((stream, Box::new(session)))
+    Ok(Some((stream, Box::new(session))))
 }
 
 #[cfg(test)]

@@ -14,6 +14,11 @@ pub(crate) struct Rank {
     pub(crate) not_after: i64,
 }
 
+impl Rank {
+    /// Of a certificate that any other is preferred to.
+    pub(crate) const LOWEST: Rank = Rank { kind: KeyKind::Rsa, hash: Hash::Md5, bits: 0, not_after: i64::MIN };
+}
+
 /// The kind of its key, worse first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum KeyKind {

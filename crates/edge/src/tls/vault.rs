@@ -1,4 +1,5 @@
-//! Everything that TLS has of files: read when a configuration is built, looked at again while it runs.
+//! Everything that TLS has of files: read when a configuration is built, looked at again while it runs. And what was
+//! issued by ACME, as the control plane hands it in.
 //!
 //! It lives in the control thread. A configuration that names a file at fault is refused with its place; a file that is
 //! at fault later changes nothing.
@@ -7,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use headworks_model::acme::NameSet;
 use headworks_model::certificate as declared;
 use headworks_model::config::Config;
 use headworks_model::listener::{CertificateRef, Listener, MutualAuthentication};
@@ -15,7 +17,7 @@ use headworks_model::target_group::{HealthProtocol, HttpVersion, TargetGroup, Ta
 use headworks_model::tls_policy::TlsPolicy;
 use rustls::RootCertStore;
 
-use super::certificate::{Certificate, Fault};
+use super::certificate::{Certificate, Fault, Origin, Validity};
 use super::client::ClientRule;
 use super::dial::{self, Asked, Dial};
 use super::listener::Terms;
@@ -30,6 +32,8 @@ pub(crate) struct Vault {
     certificates: BTreeMap<Name, (declared::Certificate, Watched<Certificate>)>,
     listeners: BTreeMap<ListenerKey, Spec>,
     groups: BTreeMap<Name, GroupSpec>,
+    /// By ACME: what was issued last, or what stands in for it.
+    issued: BTreeMap<NameSet, Arc<Certificate>>,
 }
 
 /// What a target group asks for.
@@ -46,7 +50,8 @@ struct GroupSpec {
 /// What a listener asks for.
 #[derive(Clone, Debug)]
 struct Spec {
-    certificates: Vec<Name>,
+    /// In the order of declaration.
+    certificates: Vec<CertificateRef>,
     policy: TlsPolicy,
     mutual: Option<(MutualAuthentication, Watched<ClientRule>)>,
 }
@@ -91,6 +96,16 @@ impl Vault {
             match held {
                 Ok(held) => drop(vault.certificates.insert(name.clone(), (declared.clone(), held))),
                 Err(fault) => errors.push(certificate_fault(name, declared, &fault)),
+            }
+        }
+        for names in config.acme_names() {
+            let held = self.issued.get(names).cloned();
+            match held.map_or_else(|| Certificate::stand_in(names).map(Arc::new), Ok) {
+                Ok(certificate) => drop(vault.issued.insert(names.clone(), certificate)),
+                Err(problem) => {
+                    let what = format!("the stand-in of {} {problem}", names.label());
+                    errors.push(CannotRun { path: "acme".to_owned(), what });
+                }
             }
         }
         for (balancer, settings) in &config.load_balancers {
@@ -146,10 +161,6 @@ impl Vault {
     }
 
     fn spec(&self, key: &ListenerKey, listener: &Listener) -> Result<Spec, CannotRun> {
-        let certificates = listener.certificates.iter().filter_map(|certificate| match certificate {
-            CertificateRef::Named(name) => Some(name.clone()),
-            CertificateRef::Acme(_) => None,
-        });
         let mutual = match &listener.mutual_authentication {
             None => None,
             Some(declared) => {
@@ -161,7 +172,7 @@ impl Vault {
                 Some((declared.clone(), held))
             }
         };
-        Ok(Spec { certificates: certificates.collect(), policy: listener.tls_policy, mutual })
+        Ok(Spec { certificates: listener.certificates.clone(), policy: listener.tls_policy, mutual })
     }
 
     /// What a listener meets clients with; none when it does not speak TLS.
@@ -170,11 +181,35 @@ impl Vault {
     /// When what it asks for makes no configuration.
     pub(crate) fn terms(&self, key: &ListenerKey, tickets: &Tickets) -> Option<Result<Terms, rustls::Error>> {
         let spec = self.listeners.get(key)?;
-        let certificates = spec.certificates.iter().filter_map(|name| self.certificates.get(name));
-        let certificates = certificates.map(|(_, held)| held.value().clone()).collect();
+        let certificates = spec.certificates.iter().filter_map(|certificate| match certificate {
+            CertificateRef::Named(name) => self.certificates.get(name).map(|(_, held)| held.value().clone()),
+            CertificateRef::Acme(names) => self.issued.get(names).cloned(),
+        });
+        let certificates = certificates.collect();
         let clients =
             spec.mutual.as_ref().map_or_else(|| Arc::new(ClientRule::none()), |(_, held)| held.value().clone());
         Some(Terms::new(key, certificates, spec.policy, clients, tickets))
+    }
+
+    /// Shows what was issued for `names` in place of what was shown for them before.
+    pub(crate) fn put(&mut self, names: &NameSet, certificate: Certificate) {
+        self.issued.insert(names.clone(), Arc::new(certificate));
+    }
+
+    /// The life of what was issued for `names`; none while there is nothing but a stand-in.
+    pub(crate) fn validity(&self, names: &NameSet) -> Option<Validity> {
+        let held = self.issued.get(names).filter(|certificate| certificate.origin == Origin::Acme)?;
+        Some(held.facts.validity)
+    }
+
+    /// All certificates, those of files first. What was issued for names that no listener asks for is not among them.
+    pub(crate) fn certificates(&self) -> Vec<Arc<Certificate>> {
+        let files = self.certificates.values().map(|(_, held)| held.value());
+        let asks = |spec: &Spec, names: &NameSet| {
+            spec.certificates.iter().any(|one| matches!(one, CertificateRef::Acme(asked) if asked == names))
+        };
+        let issued = self.issued.iter().filter(|(names, _)| self.listeners.values().any(|spec| asks(spec, names)));
+        files.chain(issued.map(|(_, certificate)| certificate)).cloned().collect()
     }
 
     /// Looks whether files have changed, and reads those that have. True when something is new.

@@ -13,6 +13,7 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Name;
 
+use super::certificate::{Facts, Validity};
 use super::choice::{Hash, KeyKind, Rank};
 
 /// A certificate that has been read.
@@ -50,6 +51,17 @@ impl<'a> Parsed<'a> {
         let weak = [OID_PKCS1_MD2WITHRSAENC, OID_PKCS1_MD4WITHRSAENC, OID_PKCS1_MD5WITHRSAENC, OID_MD5_WITH_RSA];
         let hash = if weak.contains(algorithm) { Hash::Md5 } else { Hash::Sha };
         Rank { kind, hash, bits: bits as u32, not_after: self.not_after() }
+    }
+
+    /// What there is to say about it.
+    pub(super) fn facts(&self) -> Facts {
+        let validity = self.0.validity();
+        Facts {
+            issuer: self.issuer(),
+            serial: self.serial(),
+            validity: Validity { not_before: validity.not_before.timestamp(), not_after: self.not_after() },
+            valid: [iso(validity.not_before), self.not_after_text()],
+        }
     }
 
     /// Seconds since 1970 after which it is not valid.

@@ -98,6 +98,36 @@ fn listeners_say_more_in_answers() {
 }
 
 #[test]
+fn certificates_by_acme() {
+    let text = "acme: { terms_agreed: true, email: admin@example.com, external_account: { kid: k, hmac_key: c2VjcmV0 } }
+load_balancers: { s: { listeners: { a: { port: 0, protocol: https, default: { fixed_response: { status: 200 } },
+    certificates: [{ acme: [b.example.com, A.example.com, b.example.com] }, { acme: c.example.com }, { acme: [c.example.com] }] } } } }";
+    check(
+        text,
+        &[
+            ("/acme/directory", json!("https://acme-v02.api.letsencrypt.org/directory")),
+            ("/acme/challenge", json!("auto")),
+            ("/acme/email", json!(["admin@example.com"])),
+            ("/acme/renew_before", Value::Null),
+            ("/load_balancers/s/listeners/a/certificates/0/acme", json!(["a.example.com", "b.example.com"])),
+        ],
+    );
+    // equal sets are one
+    let parsed = accept(text);
+    let names: Vec<String> = parsed.config.acme_names().into_iter().map(|names| names.label()).collect();
+    assert_eq!(names, ["a.example.com+9f69282d92767952", "c.example.com"]);
+    // the key is a secret also as a literal
+    let mut json = parsed.config.to_json();
+    redact(&mut json, &parsed.secrets);
+    assert_eq!(json.pointer("/acme/external_account"), Some(&json!({ "kid": "k", "hmac_key": "***" })));
+    check(
+        "acme: { terms_agreed: true, challenge: http-01, renew_before: 30d }",
+        &[("/acme/renew_before", json!("30d"))],
+    );
+    check("workers: 1", &[("/acme", Value::Null)]);
+}
+
+#[test]
 fn answers_are_compressed() {
     check("load_balancers: { a: {} }", &[("/load_balancers/a/compression", Value::Null)]);
     check(

@@ -1,6 +1,7 @@
 //! Whole-product tests: the binary as its users run it, real sockets on both sides, one file per theme. What a table here
 //! expects is the documentation's or an RFC's word, not the code's.
 
+mod acme;
 mod actions;
 mod bad_input;
 mod body;

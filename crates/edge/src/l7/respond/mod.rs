@@ -118,6 +118,14 @@ pub(crate) async fn fixed<C: Client>(
     Ok(send(connection, scratch, &answer).await)
 }
 
+/// The answer to an authority that asks for a token (RFC 8555 section 8.3).
+pub(crate) async fn challenge<C: Client>(connection: &mut Connection<C>, answer: &str, scratch: &mut Scratch) -> After {
+    scratch.record.actions = "acme-challenge";
+    scratch.record.status = 200;
+    let answer = Own { content_type: Some("application/octet-stream"), body: answer.as_bytes(), ..Own::new(200) };
+    send(connection, scratch, &answer).await
+}
+
 /// Sends an answer of our own and finds out what becomes of the connection.
 async fn send<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch, answer: &Own<'_>) -> After {
     let head = &scratch.request;
