@@ -22,6 +22,8 @@ use crate::admin::{Admin, unix_now};
 
 /// The longest that one order may take.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// Orders in one attempt, each ended by nonces that are not taken.
+const NONCES: u32 = 4;
 /// The clock is looked at this often: it may be set, and a machine may sleep.
 const GLANCE: Duration = Duration::from_secs(600);
 /// Some authorities give their keys with padding, and with bits behind the last octet.
@@ -154,13 +156,24 @@ impl Agent {
             let _ = wanted.wait_for(|now| !goes_on(now)).await;
         };
         let outcome = tokio::select! {
-            outcome = tokio::time::timeout(PATIENCE, self.issue(&settings, names, failures)) => {
+            outcome = tokio::time::timeout(PATIENCE, self.insist(&settings, names, failures)) => {
                 outcome.unwrap_or(Outcome::Failed(Failure::Late, None))
             }
             () = unwanted => Outcome::Unwanted,
         };
         self.conclude(&settings, names, outcome);
         self.show(None);
+    }
+
+    /// Orders a certificate, again at once where the authority does not take its own nonces.
+    async fn insist(&mut self, settings: &Acme, names: &NameSet, failures: u32) -> Outcome {
+        for _ in 1..NONCES {
+            match self.issue(settings, names, failures).await {
+                Outcome::Failed(failure, _) if failure.is_of_nonce() => {}
+                outcome => return outcome,
+            }
+        }
+        self.issue(settings, names, failures).await
     }
 
     /// Orders a certificate, has it shown, and keeps it.

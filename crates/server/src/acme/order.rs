@@ -72,8 +72,17 @@ impl From<rcgen::Error> for Failure {
 impl Failure {
     /// The authority does not know the account.
     pub(crate) fn is_of_account(&self) -> bool {
-        let Failure::Authority(Error::Api(problem)) = self else { return false };
-        problem.r#type.as_deref() == Some("urn:ietf:params:acme:error:accountDoesNotExist")
+        self.is("urn:ietf:params:acme:error:accountDoesNotExist")
+    }
+
+    /// The authority did not take its own nonces, several times in a row. An order that is made again at once goes on
+    /// where this one stopped (RFC 8555 section 6.5).
+    pub(crate) fn is_of_nonce(&self) -> bool {
+        self.is("urn:ietf:params:acme:error:badNonce")
+    }
+
+    fn is(&self, kind: &str) -> bool {
+        matches!(self, Failure::Authority(Error::Api(problem)) if problem.r#type.as_deref() == Some(kind))
     }
 }
 
@@ -135,12 +144,12 @@ pub(crate) async fn issue(
         }
         Err(error) => return Err(error.into()),
     }
+    drop(offered);
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new(names.iter().cloned().collect::<Vec<_>>())?;
     params.distinguished_name = DistinguishedName::new();
     order.finalize_csr(params.serialize_request(&key)?.der()).await?;
     let chain = order.poll_certificate(&POLLING).await?;
-    drop(offered);
     Ok(format!("{}{chain}", key.serialize_pem()))
 }
 

