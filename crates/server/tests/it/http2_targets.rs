@@ -8,11 +8,12 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use h2::client::{self, SendRequest};
 use h2::ext::Protocol;
-use headworks_testkit::{Origin, Step};
+use headworks_testkit::{Authority, Origin, Step};
 use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::tls::folder;
 use crate::{proxy, start};
 
 const CHAIN: &str = "load_balancers:
@@ -119,6 +120,32 @@ fn exchanges_over_one_connection() {
             .collect();
         for answer in asked {
             assert_eq!(ok(answer.await, "no answer").status(), 200);
+        }
+    });
+    let connections = headworks.metrics().sum("headworks_target_connections_total", &[("target_group", "second")]);
+    assert_eq!(connections as u64, 1);
+}
+
+/// By ALPN.
+#[test]
+fn exchanges_over_tls() {
+    let folder = folder();
+    Authority::new("Test Authority").issue(&["localhost"]).place(folder.path(), "a");
+    let (web, port) = (Origin::echo("web"), free_port());
+    let at = folder.path().join("a").display().to_string();
+    let yaml = CHAIN
+        .replace("address: 127.0.0.1:<port>,", "address: 127.0.0.1:<port>, protocol: https, certificates: [a],")
+        .replace("second: { version", "second: { protocol: https, version")
+        + &format!("certificates: {{ a: {{ certificate: {at}.pem, key: {at}.key }} }}\n");
+    let headworks = start(&yaml, &[("web", &web), ("port", &port), ("check", &"{ interval: 100ms, path: /well }")]);
+    let _ = headworks.wait_metrics("headworks_target_group_healthy_targets", &[("target_group", "second")], 1.0);
+    run(async {
+        let mut send = connect(headworks.listener("front/http")).await;
+        for number in 0..5 {
+            let answer = ask(&mut send, request(Method::POST, "/a"), Some(b"hello")).await;
+            let said: Value = ok(serde_json::from_slice(&answer.body), "no echo");
+            assert_eq!((answer.status.as_u16(), &said["body_length"]), (200, &5.into()), "request {number}");
+            assert!(said["headers"].to_string().contains("https"), "the second way is over TLS: {said}");
         }
     });
     let connections = headworks.metrics().sum("headworks_target_connections_total", &[("target_group", "second")]);

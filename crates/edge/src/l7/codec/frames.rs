@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream};
+use headworks_message::trailers::{Fate, fate};
 use http::HeaderMap;
 use tokio::io::ReadBuf;
 
@@ -52,9 +53,14 @@ impl Incoming {
         Poll::Ready(Ok(()))
     }
 
-    /// What followed the body, once.
+    /// What followed the body and may be sent on, once. What means something in a head only is left out, as it is of chunked
+    /// bodies (RFC 9110 section 6.5.1).
     pub(crate) fn take_trailers(&mut self) -> Option<HeaderMap> {
-        self.trailers.take()
+        let mut trailers = self.trailers.take()?;
+        let barred: Vec<_> =
+            trailers.keys().filter(|name| fate(name.as_str().as_bytes()) != Fate::Pass).cloned().collect();
+        barred.iter().for_each(|name| drop(trailers.remove(name)));
+        Some(trailers)
     }
 }
 
