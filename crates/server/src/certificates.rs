@@ -7,28 +7,13 @@ use hyper::{Method, StatusCode};
 use serde_json::{Map, Value};
 
 use crate::admin::unix_now;
-use crate::check::{REFUSED, complain, say, validated};
+use crate::check::{complain, say};
 use crate::cli::Certificates;
-use crate::client;
+use crate::client::ask_instance_of;
 
 pub(crate) fn main(args: &Certificates) -> ExitCode {
-    let loaded = match validated(&args.file.config) {
-        Ok(loaded) => loaded,
-        Err(refused) => {
-            complain(refused);
-            return ExitCode::from(REFUSED);
-        }
-    };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(error);
-            return ExitCode::FAILURE;
-        }
-    };
-    let admin = loaded.config.admin.address;
-    match runtime.block_on(client::ask(admin, Method::GET, "/v1/status", Duration::from_secs(10))) {
-        Ok((StatusCode::OK, mut status)) => {
+    match ask_instance_of(&args.file.config, Method::GET, "/v1/status", Duration::from_secs(10)) {
+        Ok((admin, StatusCode::OK, mut status)) => {
             let certificates = status.get_mut("certificates").map(Value::take);
             let Some(Value::Object(certificates)) = certificates else {
                 complain(format_args!("{admin}: the running instance is of another version"));
@@ -41,14 +26,11 @@ pub(crate) fn main(args: &Certificates) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Ok((status, _)) => {
+        Ok((admin, status, _)) => {
             complain(format_args!("{admin}: the running instance answers {status}"));
             ExitCode::FAILURE
         }
-        Err(error) => {
-            complain(format_args!("{admin}: {error}"));
-            ExitCode::FAILURE
-        }
+        Err(exit) => exit,
     }
 }
 

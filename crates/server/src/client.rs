@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty, Limited};
@@ -10,6 +12,8 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
+
+use crate::check::{REFUSED, complain, validated};
 
 /// An answer is never longer than the configuration of a hundred thousand rules.
 const LONGEST: usize = 256 * 1024 * 1024;
@@ -33,6 +37,35 @@ impl fmt::Display for NoAnswer {
 }
 
 impl std::error::Error for NoAnswer {}
+
+/// Asks the instance that runs `file`: where it was asked, and what it answers. What stands in the way has been said when
+/// the exit status comes back; a file that is wrong is said with its places, and nobody is asked.
+///
+/// # Errors
+/// With the command's exit status.
+pub(crate) fn ask_instance_of(
+    file: &Path,
+    method: Method,
+    path: &str,
+    patience: Duration,
+) -> Result<(SocketAddr, StatusCode, Value), ExitCode> {
+    let loaded = validated(file).map_err(|refused| {
+        complain(refused);
+        ExitCode::from(REFUSED)
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        complain(error);
+        ExitCode::FAILURE
+    })?;
+    let admin = loaded.config.admin.address;
+    match runtime.block_on(ask(admin, method, path, patience)) {
+        Ok((status, answer)) => Ok((admin, status, answer)),
+        Err(error) => {
+            complain(format_args!("{admin}: {error}"));
+            Err(ExitCode::FAILURE)
+        }
+    }
+}
 
 /// One request, one JSON answer.
 ///
