@@ -19,12 +19,12 @@ use crate::runtime::socket::Socket;
 
 /// Serves one client connection until it ends.
 pub(crate) async fn serve<C: Client>(mut connection: Box<Connection<C>>) {
-    while connection.request_begins().await {
-        if h2::is_spoken(&mut connection).await {
-            // in a box: connections of HTTP/1.1 need no room for it
-            Box::pin(h2::serve(&mut connection)).await;
-            break;
-        }
+    let mut begins = connection.request_begins().await;
+    if begins && h2::is_spoken(&mut connection).await {
+        // in a box: connections of HTTP/1.1 need no room for it
+        return Box::pin(serve_http2(connection)).await;
+    }
+    while begins {
         let mut scratch = connection.worker.pool.scratch();
         scratch.record.clear();
         let after = match handle(&mut connection, &mut scratch).await {
@@ -33,9 +33,7 @@ pub(crate) async fn serve<C: Client>(mut connection: Box<Connection<C>>) {
         };
         connection.finish_record(&mut scratch);
         connection.worker.pool.give_scratch(scratch);
-        if after == After::Close {
-            break;
-        }
+        begins = after == After::KeepOpen && connection.request_begins().await;
     }
     connection.close().await;
 }

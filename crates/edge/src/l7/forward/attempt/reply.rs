@@ -57,8 +57,8 @@ impl Attempt {
         scratch: &mut Scratch,
     ) -> Result<(After, bool), Kind> {
         let head = &scratch.response;
-        scratch.record.answered = Some(Instant::now());
-        let answered = *scratch.record.answered.get_or_insert_with(Instant::now);
+        let answered = Instant::now();
+        scratch.record.answered = Some(answered);
         let sent = *scratch.record.sent.get_or_insert(answered);
         self.target.counters().latency.record(answered.saturating_duration_since(sent).as_micros() as u64);
         scratch.record.target_status = Some(head.status);
@@ -78,13 +78,12 @@ impl Attempt {
         let keep_open =
             request.is_done() && delimited && watch != Watch::HalfClosed && connection.may_stay_open(scratch);
         sticky::write(connection, prepared, &self.target, self.upstream.buffer.data(), scratch);
-        let head = &scratch.response;
+        let (head, data) = (&scratch.response, self.upstream.buffer.data());
         // a call that ends before it begins says so in its head
         let grpc_status = match prepared.plan.settings.protocol {
-            TargetProtocol::Grpc => translate::grpc_status_of(head, self.upstream.buffer.data()),
+            TargetProtocol::Grpc => translate::grpc_status_of(head, data),
             _ => None,
         };
-        let data = self.upstream.buffer.data();
         let Shape { removed, encoder } =
             shape(prepared.listener, data, head, framing, prepared.asked, &connection.worker.pool, &mut scratch.lines);
         let encoder = encoder.map(|encoder| if C::IS_STREAM { encoder.unframed() } else { encoder });
@@ -92,7 +91,7 @@ impl Attempt {
         let version = scratch.request.version;
         let answer = Answer { version, keep_alive: keep_open, reframe, removed, lines: &scratch.lines };
         scratch.to_client.clear();
-        send::response(self.upstream.buffer.data(), head, &answer, &mut scratch.to_client);
+        send::response(data, head, &answer, &mut scratch.to_client);
         self.upstream.buffer.consume(head.len, &connection.worker.pool);
         scratch.record.status = head.status;
         let bodiless = matches!(framing, Framing::None | Framing::Length(0)) && head.status != 101;
