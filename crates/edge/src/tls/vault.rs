@@ -13,7 +13,7 @@ use headworks_model::certificate as declared;
 use headworks_model::config::Config;
 use headworks_model::listener::{CertificateRef, Listener, MutualAuthentication};
 use headworks_model::primitive::Name;
-use headworks_model::target_group::{HealthProtocol, HttpVersion, TargetGroup, TargetTls};
+use headworks_model::target_group::{HttpVersion, TargetGroup, TargetTls};
 use headworks_model::tls_policy::TlsPolicy;
 use rustls::RootCertStore;
 
@@ -127,9 +127,8 @@ impl Vault {
     }
 
     fn group_spec(&self, name: &Name, group: &TargetGroup) -> Result<GroupSpec, CannotRun> {
-        let is_secured = group.protocol.is_tls();
-        let is_checked = matches!(group.health_check.protocol, HealthProtocol::Https | HealthProtocol::Tls);
-        let tls = (is_secured || is_checked).then(|| group.tls.clone().unwrap_or_default());
+        let is_secured = group.is_secured();
+        let tls = (is_secured || group.is_checked_over_tls()).then(|| group.tls.clone().unwrap_or_default());
         let roots = match tls.as_ref().filter(|tls| tls.verify) {
             None => None,
             Some(tls) => {

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use http::HeaderMap;
+use http::uri::Scheme;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
@@ -93,14 +94,14 @@ impl Connection {
         }
     }
 
-    /// The request has been given whole.
+    /// The request has been given whole. `trailers` follow it on a stream; without one there is no way to say them.
     ///
     /// # Errors
     /// When its end cannot be said.
-    pub(crate) fn finish(&mut self) -> io::Result<()> {
+    pub(crate) fn finish(&mut self, trailers: Option<HeaderMap>) -> io::Result<()> {
         match self {
             Connection::Direct(_) => Ok(()),
-            Connection::Stream(stream) => stream.finish(),
+            Connection::Stream(stream) => stream.finish(trailers),
         }
     }
 
@@ -114,6 +115,14 @@ impl Connection {
 }
 
 impl Transport {
+    /// What requests on it say in `:scheme` (RFC 9113 section 8.3.1).
+    pub(super) fn scheme(&self) -> Scheme {
+        match self {
+            Transport::Plain(_) => Scheme::HTTP,
+            Transport::Tls(_) => Scheme::HTTPS,
+        }
+    }
+
     fn is_quiet(&mut self) -> bool {
         match self {
             Transport::Plain(socket) => socket.is_quiet(),
@@ -235,7 +244,7 @@ impl AsyncWrite for Connection {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Connection::Direct(transport) => Pin::new(transport).poll_shutdown(cx),
-            Connection::Stream(stream) => Poll::Ready(stream.finish()),
+            Connection::Stream(stream) => Poll::Ready(stream.finish(None)),
         }
     }
 }

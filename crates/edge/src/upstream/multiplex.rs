@@ -42,6 +42,7 @@ pub(crate) struct Multiplexed {
 /// A connection and who uses it.
 struct Shared {
     send: SendRequest<Bytes>,
+    scheme: Scheme,
     state: Rc<State>,
     /// How targets were spoken to when it was opened.
     epoch: u64,
@@ -84,6 +85,7 @@ impl Multiplexed {
     /// # Errors
     /// When the target does not speak HTTP/2.
     pub(crate) async fn begin(&self, transport: Transport, epoch: u64, _turn: Turn<'_>) -> io::Result<Stream> {
+        let scheme = transport.scheme();
         let (send, connection) = Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
@@ -101,7 +103,7 @@ impl Multiplexed {
             }
             watched.closed.set(true);
         });
-        let shared = Shared { send, state, epoch };
+        let shared = Shared { send, scheme, state, epoch };
         let stream = shared.stream();
         self.connections.borrow_mut().push(shared);
         Ok(stream)
@@ -134,7 +136,8 @@ impl Shared {
     fn stream(&self) -> Stream {
         self.state.streams.set(self.state.streams.get() + 1);
         self.state.idle_sweeps.set(0);
-        Stream { phase: Phase::Asking(self.send.clone()), head: Vec::new(), read: 0, lease: Lease(self.state.clone()) }
+        let phase = Phase::Asking(self.send.clone(), self.scheme.clone());
+        Stream { phase, head: Vec::new(), read: 0, lease: Lease(self.state.clone()) }
     }
 }
 
@@ -159,7 +162,7 @@ pub(crate) struct Stream {
 /// Where an exchange stands.
 enum Phase {
     /// Nothing has been sent.
-    Asking(SendRequest<Bytes>),
+    Asking(SendRequest<Bytes>, Scheme),
     /// The request's head is out.
     Asked(ResponseFuture, Outgoing),
     /// The response's head has come.
@@ -171,7 +174,7 @@ impl Stream {
     /// The first write is the request's head, whole.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.phase {
-            Phase::Asking(send) => {
+            Phase::Asking(send, _) => {
                 let ready = ready!(send.poll_ready(cx));
                 Poll::Ready(ready.map_err(failed).and_then(|()| self.ask(bytes)).inspect_err(|_| self.fail()))
             }
@@ -181,9 +184,9 @@ impl Stream {
     }
 
     fn ask(&mut self, text: &[u8]) -> io::Result<usize> {
-        let Phase::Asking(send) = &mut self.phase else { return Err(closed()) };
+        let Phase::Asking(send, scheme) = &mut self.phase else { return Err(closed()) };
         let (head, length, framing) =
-            translate::request(text, Scheme::HTTP).map_err(|_| io::ErrorKind::InvalidInput)?;
+            translate::request(text, scheme.clone()).map_err(|_| io::ErrorKind::InvalidInput)?;
         let bodiless = matches!(framing, Framing::None | Framing::Length(0));
         let promised = if let Framing::Length(n) = framing { Some(n) } else { None };
         let (response, stream) = send.send_request(head, bodiless).map_err(failed)?;
@@ -206,7 +209,7 @@ impl Stream {
                 return Poll::Ready(Ok(()));
             }
             match &mut self.phase {
-                Phase::Asking(_) => return Poll::Pending,
+                Phase::Asking(..) => return Poll::Pending,
                 Phase::Asked(response, _) => {
                     if let Poll::Ready(Some(interim)) = response.poll_informational(cx) {
                         self.say(interim.map_err(failed)?, false);
@@ -233,14 +236,14 @@ impl Stream {
         translate::put_response(&head.into_parts().0, over, &mut self.head);
     }
 
-    /// The request has been given whole.
+    /// The request has been given whole, but for `trailers`.
     ///
     /// # Errors
     /// When its end cannot be said.
-    pub(super) fn finish(&mut self) -> io::Result<()> {
+    pub(super) fn finish(&mut self, trailers: Option<HeaderMap>) -> io::Result<()> {
         match &mut self.phase {
-            Phase::Asked(_, request) | Phase::Answered(_, request) => request.finish(None),
-            Phase::Asking(_) | Phase::Failed => Ok(()),
+            Phase::Asked(_, request) | Phase::Answered(_, request) => request.finish(trailers),
+            Phase::Asking(..) | Phase::Failed => Ok(()),
         }
     }
 

@@ -25,7 +25,11 @@ pub(crate) async fn probe(
     version: HttpVersion,
     dial: &Dial,
 ) -> Outcome {
-    let is_tls = matches!(check.protocol, HealthProtocol::Https | HealthProtocol::Tls);
+    let is_tls = match check.protocol {
+        HealthProtocol::Https | HealthProtocol::Tls => true,
+        HealthProtocol::Grpc => dial.is_secured,
+        _ => false,
+    };
     let asked = async {
         let connection = connect(endpoint, host, dial.client().filter(|_| is_tls)).await?;
         match (check.protocol, version) {

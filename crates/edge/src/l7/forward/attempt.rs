@@ -265,7 +265,8 @@ impl Attempt {
                 match request.poll(&mut scratch.to_target, &mut connection.client, &mut self.upstream.stream, pool, cx)
                 {
                     Poll::Ready(Ok(())) => {
-                        if self.upstream.stream.finish().is_err() {
+                        let trailers = connection.client.stream.take_trailers();
+                        if self.upstream.stream.finish(trailers).is_err() {
                             return Poll::Ready(Waited::Failed(Kind::ResetBeforeResponse));
                         }
                         // without a body or a new connection, no time has passed that is worth a look at the clock
@@ -312,7 +313,7 @@ impl Attempt {
                 let kind = match (*watch, request.waits_for_source && !request.is_done()) {
                     (Watch::HalfClosed, _) => Kind::ClientClosed,
                     (_, true) => Kind::ClientTimeout,
-                    _ => Kind::TargetTimeout,
+                    _ => prepared.late,
                 };
                 return Poll::Ready(Waited::Failed(kind));
             }
