@@ -12,6 +12,7 @@ pub mod framing;
 pub mod head;
 pub mod number;
 mod odd;
+pub mod proxy_protocol;
 pub mod request;
 pub mod response;
 pub mod send;
