@@ -51,6 +51,7 @@ packages: toolchain
 	@command -v pebble >/dev/null || ./.ci/packages pebble
 	@$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
 	@./.ci/python >/dev/null
+	@command -v testssl >/dev/null || ./.ci/packages testssl.sh bsdextrautils dnsutils
 	@command -v chromium >/dev/null || ./.ci/packages chromium
 
 clean:
