@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::arrival::{Arrival, canonical};
+use super::proxied;
 use super::slot::ListenerSlot;
 use crate::l7;
 use crate::l7::connection::Connection;
@@ -40,13 +42,23 @@ pub(crate) async fn run(listener: Acceptor, slot: Rc<ListenerSlot>, worker: Rc<W
 }
 
 fn spawn(stream: Socket, peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) {
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let tls = slot.table().plan.tls.clone();
-    if let Some(tls) = tls {
-        tokio::task::spawn_local(tls::accept::serve(stream, peer, slot.clone(), worker.clone(), tls));
+    let peer = canonical(peer);
+    if slot.table().plan.proxied_from.is_some() {
+        tokio::task::spawn_local(proxied::serve(stream, peer, slot.clone(), worker.clone()));
         return;
     }
-    let connection = Connection::open(stream, peer, slot.clone(), worker.clone(), None);
+    let arrival = Arrival::direct(peer, &stream, slot);
+    begin(stream, arrival, slot, worker);
+}
+
+/// Serves a connection of which it is known who it is from.
+pub(super) fn begin(stream: Socket, arrival: Arrival, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) {
+    let tls = slot.table().plan.tls.clone();
+    if let Some(tls) = tls {
+        tokio::task::spawn_local(tls::accept::serve(stream, arrival, slot.clone(), worker.clone(), tls));
+        return;
+    }
+    let connection = Connection::open(stream, arrival, slot.clone(), worker.clone(), None);
     tokio::task::spawn_local(l7::serve(connection));
 }
 

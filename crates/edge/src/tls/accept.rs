@@ -23,6 +23,7 @@ use super::listener::{Terms, TlsListener};
 use super::session::{Protocol, Session};
 use crate::l7;
 use crate::l7::connection::Connection;
+use crate::listen::arrival::Arrival;
 use crate::listen::slot::{ListenerSlot, ListenerTable};
 use crate::runtime::deadline::Timer;
 use crate::runtime::socket::Socket;
@@ -106,11 +107,12 @@ enum Spoken {
 /// Shakes hands, then serves the connection until it ends.
 pub(crate) async fn serve(
     socket: Socket,
-    peer: SocketAddr,
+    arrival: Arrival,
     slot: Rc<ListenerSlot>,
     worker: Rc<Worker>,
     tls: Arc<TlsListener>,
 ) {
+    let peer = arrival.peer;
     let Some(place) = Place::take(peer, &slot, &worker) else {
         slot.counters().tls.failed(Failure::TooMany);
         return;
@@ -126,7 +128,7 @@ pub(crate) async fn serve(
         Ok(Spoken::Http) => {
             slot.counters().tls.failed(Failure::PlainHttp);
             drop((place, timer));
-            return l7::refuse_plain(Connection::open(socket, peer, slot, worker, None)).await;
+            return l7::refuse_plain(Connection::open(socket, arrival, slot, worker, None)).await;
         }
         Ok(Spoken::Neither) => Err(Failure::NotTls),
         Err(failure) => Err(failure),
@@ -137,7 +139,7 @@ pub(crate) async fn serve(
         Ok(Some((stream, session))) => {
             slot.counters().tls.succeeded(&session);
             let protocol = session.protocol;
-            let connection = Connection::open(stream, peer, slot, worker, Some(session));
+            let connection = Connection::open(stream, arrival, slot, worker, Some(session));
             drop(place);
             match protocol {
                 Protocol::Http1 => l7::serve(connection).await,

@@ -27,6 +27,8 @@ pub(crate) struct Session {
     pub(crate) cipher: &'static str,
     pub(crate) resumed: bool,
     pub(crate) protocol: Protocol,
+    /// What ALPN settled on, where it did.
+    pub(crate) alpn: Option<&'static [u8]>,
     /// The name the client asked for, if the certificate it was shown is for it.
     pub(crate) server_name: Option<Box<str>>,
     /// The name of the certificate it was shown.
@@ -48,6 +50,11 @@ impl Session {
     ) -> Session {
         let version = policy::version_name(connection.protocol_version());
         let cipher = policy::cipher_name(connection.negotiated_cipher_suite());
+        let alpn = match connection.alpn_protocol() {
+            Some(b"h2") => Some(&b"h2"[..]),
+            Some(b"http/1.1") => Some(&b"http/1.1"[..]),
+            _ => None,
+        };
         let mut cipher_lines = Vec::new();
         put_field(&mut cipher_lines, told.version.as_bytes(), version.as_bytes());
         put_field(&mut cipher_lines, told.cipher.as_bytes(), cipher.as_bytes());
@@ -55,7 +62,8 @@ impl Session {
             version,
             cipher,
             resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
-            protocol: if connection.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 },
+            protocol: if alpn == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 },
+            alpn,
             server_name,
             certificate: certificate.clone(),
             certificate_lines: client::lines(mode, connection.peer_certificates(), told).into(),

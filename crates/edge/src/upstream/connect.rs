@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use http::HeaderMap;
 use http::uri::Scheme;
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
 use super::multiplex::Stream;
@@ -36,18 +36,22 @@ pub(crate) enum Connection {
     Stream(Box<Stream>),
 }
 
-/// Opens a socket. The caller bounds its time.
+/// Opens a socket, and says `header` on it first, if there is one. The caller bounds its time.
 ///
 /// # Errors
 /// Those of the socket.
-pub(crate) async fn connect_socket(endpoint: &Endpoint) -> io::Result<Socket> {
-    match endpoint {
+pub(crate) async fn connect_socket(endpoint: &Endpoint, header: Option<Vec<u8>>) -> io::Result<Socket> {
+    let mut socket = match endpoint {
         Endpoint::Ip(address) => Socket::connect_tcp(*address).await,
         Endpoint::Unix(path) => Socket::connect_unix(path).await,
+    }?;
+    if let Some(header) = header {
+        socket.write_all(&header).await?;
     }
+    Ok(socket)
 }
 
-/// Opens a connection, and shakes hands when there is a `client` for it; `host` is the name that the target is declared
+/// Opens a connection, says `header` on it first, and shakes hands when there is a `client` for it; `host` is the name that the target is declared
 /// by. The caller bounds its time.
 ///
 /// # Errors
@@ -56,8 +60,9 @@ pub(crate) async fn connect(
     endpoint: &Endpoint,
     host: Option<&str>,
     client: Option<&ClientSide>,
+    header: Option<Vec<u8>>,
 ) -> io::Result<Transport> {
-    let socket = connect_socket(endpoint).await?;
+    let socket = connect_socket(endpoint, header).await?;
     match client {
         None => Ok(Transport::Plain(socket)),
         Some(client) => secure(socket, endpoint, host, client).await,

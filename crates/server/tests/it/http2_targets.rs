@@ -39,7 +39,7 @@ pub(crate) fn ok<T, E: std::fmt::Display>(result: Result<T, E>, what: &str) -> T
 }
 
 /// A port that is free now.
-fn free_port() -> String {
+pub(crate) fn free_port() -> String {
     let listener = ok(std::net::TcpListener::bind("127.0.0.1:0"), "no port");
     ok(listener.local_addr(), "no address").port().to_string()
 }

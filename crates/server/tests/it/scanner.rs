@@ -35,8 +35,9 @@ fn nothing_is_found_but_the_unknown_authority() {
 }
 
 /// What testssl.sh finds fault with, and why that is so here.
-const EXPLAINED: [(&str, &str); 2] = [
+const EXPLAINED: [(&str, &str); 3] = [
     ("cert_chain_of_trust", "the authority is this test's own"),
+    ("cert_validityPeriod", "they are valid for the whole of the test and longer"),
     ("cert_revocation", "its certificates name neither a revocation list nor a responder"),
 ];
 

@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 
 use headworks_message::send::Reframe;
 use headworks_message::{Framing, Parsed, response};
-use headworks_model::target_group::HttpVersion;
+use headworks_model::target_group::{HttpVersion, ProxyProtocolVersion};
 
 use super::prepare::Prepared;
 use super::retry;
 use crate::error::{Kind, ProxyError};
 use crate::l7::codec::flow::{Broken, Flow};
 use crate::l7::codec::link::{Client, Link};
-use crate::l7::connection::{After, Connection};
+use crate::l7::connection::{After, Connection, Peer};
 use crate::runtime::pool::Scratch;
 use crate::upstream::connect::{Connection as TargetConnection, Transport, connect_socket, secure};
 use crate::upstream::multiplex::Taken;
@@ -40,6 +40,13 @@ pub(super) enum Which {
     New,
 }
 
+/// Whether the target was told whose connection it is, which is nobody else's then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Announced {
+    Yes,
+    No,
+}
+
 /// An attempt that brought no answer.
 pub(super) struct Failed {
     pub(super) error: ProxyError,
@@ -56,6 +63,7 @@ pub(super) struct Attempt {
     /// How targets were spoken to when it was opened.
     epoch: u64,
     which: Which,
+    announced: Announced,
     _in_flight: InFlight,
 }
 
@@ -73,6 +81,23 @@ enum Watch {
     Spoke,
     /// It has said its last.
     HalfClosed,
+}
+
+impl Announced {
+    fn by(version: ProxyProtocolVersion) -> Announced {
+        match version {
+            ProxyProtocolVersion::None => Announced::No,
+            ProxyProtocolVersion::V1 | ProxyProtocolVersion::V2 => Announced::Yes,
+        }
+    }
+
+    /// Who alone may use the connection.
+    fn to(self, peer: &Rc<Peer>) -> Option<&Rc<Peer>> {
+        match self {
+            Announced::Yes => Some(peer),
+            Announced::No => None,
+        }
+    }
 }
 
 impl Attempt {
@@ -103,17 +128,18 @@ impl Attempt {
         target.counters().requests.add(1);
         let in_flight = InFlight::new(&target);
         let epoch = prepared.group.shared.epoch();
-        if let Some(idle) = target.take_idle(epoch) {
-            let upstream = Link::new(idle);
-            return Ok(Attempt { place, target, upstream, epoch, which: Which::Idle, _in_flight: in_flight });
+        let announced = Announced::by(settings.proxy_protocol);
+        if let Some(idle) = target.take_idle(epoch, announced.to(&connection.peer)) {
+            let (upstream, which) = (Link::new(idle), Which::Idle);
+            return Ok(Attempt { place, target, upstream, epoch, which, announced, _in_flight: in_flight });
         }
         match Self::connect(connection, prepared, &target, epoch).await {
-            Ok((stream, which)) => {
+            Ok((stream, which, announced)) => {
                 if which == Which::New {
                     target.counters().new_connections.add(1);
                 }
                 let upstream = Link::new(stream);
-                Ok(Attempt { place, target, upstream, epoch, which, _in_flight: in_flight })
+                Ok(Attempt { place, target, upstream, epoch, which, announced, _in_flight: in_flight })
             }
             Err(error) => {
                 target.counters().connect_failures.add(1);
@@ -125,30 +151,33 @@ impl Attempt {
         }
     }
 
-    /// Connects, and shakes hands if the group speaks TLS.
+    /// Connects, says who the connection is for if the group is told, and shakes hands if it speaks TLS.
     async fn connect<C: Client>(
         connection: &mut Connection<C>,
         prepared: &Prepared<'_>,
         target: &TargetLocal,
         epoch: u64,
-    ) -> Result<(TargetConnection, Which), ProxyError> {
+    ) -> Result<(TargetConnection, Which, Announced), ProxyError> {
         let settings = &prepared.plan.settings;
         let shared = &target.shared;
         let dial = prepared.group.shared.dial();
         let client = dial.client().filter(|_| dial.is_secured);
+        // as it is dialled now, which another thread may have changed since the plan was made
+        let announced = Announced::by(dial.announces);
+        let peer = connection.peer.clone();
         let turn = match settings.version {
             HttpVersion::Http1 => None,
             HttpVersion::Http2 => {
                 connection.timer.arm(settings.connect_timeout);
-                let waiting = std::pin::pin!(target.multiplexed.take_or_wait(epoch));
+                let waiting = std::pin::pin!(target.multiplexed.take_or_wait(epoch, announced.to(&peer)));
                 match in_time(waiting, connection, Kind::ConnectFailed, Kind::ConnectTimeout).await? {
-                    Taken::Stream(stream) => return Ok((TargetConnection::Stream(stream), Which::Idle)),
+                    Taken::Stream(stream) => return Ok((TargetConnection::Stream(stream), Which::Idle, announced)),
                     Taken::Turn(turn) => Some(turn),
                 }
             }
         };
         connection.timer.arm(settings.connect_timeout);
-        let connecting = std::pin::pin!(connect_socket(&shared.endpoint));
+        let connecting = std::pin::pin!(connect_socket(&shared.endpoint, connection.announcement(dial.announces)));
         let socket = in_time(connecting, connection, Kind::ConnectFailed, Kind::ConnectTimeout).await?;
         let transport = match client {
             None => Transport::Plain(socket),
@@ -158,10 +187,10 @@ impl Attempt {
                 in_time(shaking, connection, Kind::HandshakeFailed, Kind::HandshakeTimeout).await?
             }
         };
-        let Some(turn) = turn else { return Ok((TargetConnection::Direct(transport), Which::New)) };
-        let beginning = std::pin::pin!(target.multiplexed.begin(transport, epoch, turn));
+        let Some(turn) = turn else { return Ok((TargetConnection::Direct(transport), Which::New, announced)) };
+        let beginning = std::pin::pin!(target.multiplexed.begin(transport, epoch, announced.to(&peer), turn));
         let stream = in_time(beginning, connection, Kind::ConnectFailed, Kind::ConnectTimeout).await?;
-        Ok((TargetConnection::Stream(Box::new(stream)), Which::New))
+        Ok((TargetConnection::Stream(Box::new(stream)), Which::New, announced))
     }
 
     /// Sends the request, and the response back.
@@ -180,7 +209,8 @@ impl Attempt {
         match result {
             Ok((after, reuse)) => {
                 if reuse {
-                    self.target.give_idle(self.upstream.stream, self.epoch, connection.worker.clock.tick());
+                    let (now, owner) = (connection.worker.clock.tick(), self.announced.to(&connection.peer));
+                    self.target.give_idle(self.upstream.stream, self.epoch, now, owner);
                 }
                 Ok(after)
             }
