@@ -236,7 +236,8 @@ pub fn request(section: &FieldSection) -> Result<RequestFields<'_>, Malformed> {
         }
         fields.count += 1;
     }
-    fields.method = method.filter(|method| !method.is_empty() && method.iter().all(|b| is_token(*b))).ok_or(Malformed)?;
+    fields.method =
+        method.filter(|method| !method.is_empty() && method.iter().all(|b| is_token(*b))).ok_or(Malformed)?;
     let is_tunnel = fields.method == b"CONNECT" && fields.protocol.is_none();
     // a tunnel has neither, everything else has both
     if fields.scheme.is_none() != is_tunnel || fields.path.is_none() != is_tunnel {
@@ -346,10 +347,7 @@ mod tests {
             (with(&[("te", "gzip")]), false),
             (vec![(":method", "CONNECT"), (":authority", "a:443")], true),
             (vec![(":method", "CONNECT"), (":authority", "a:443"), (":path", "/")], false),
-            (
-                vec![(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":path", "/")],
-                true,
-            ),
+            (vec![(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":path", "/")], true),
             (vec![(":method", "G T"), (":scheme", "https"), (":path", "/")], false),
         ];
         for (lines, expected) in rows {

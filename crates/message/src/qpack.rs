@@ -9,7 +9,7 @@ use self::table::{Found, STATIC};
 use crate::head::Span;
 
 /// What RFC 9114 section 4.2.2 counts for each field besides its bytes.
-const FIELD_OVERHEAD: usize = 32;
+pub const FIELD_OVERHEAD: usize = 32;
 
 /// Field lines as they were sent. Reused from one to the next.
 #[derive(Clone, Debug, Default)]
@@ -217,8 +217,10 @@ mod tests {
             (b"\x00\x00\x51\x0b/index.html", Ok(&[(":path", "/index.html")])),
             (&[0, 0, 0xd1, 0xd7], Ok(&[(":method", "GET"), (":scheme", "https")])),
             // Huffman coded, never indexed
-            (&[0, 0, 0x70, 0x8c, 0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff],
-             Ok(&[(":authority", "www.example.com")])),
+            (
+                &[0, 0, 0x70, 0x8c, 0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff],
+                Ok(&[(":authority", "www.example.com")]),
+            ),
             (b"\x00\x00\x23abc\x03def", Ok(&[("abc", "def")])),
             (&[0, 0], Ok(&[])),
             (&[], Err(Fault::Undecodable)),
