@@ -272,6 +272,13 @@ choice! {
     }
 }
 
+impl ProxyProtocolVersion {
+    /// Whether targets are told anything.
+    pub fn is_sent(self) -> bool {
+        self != Self::None
+    }
+}
+
 #[expect(clippy::derivable_impls, reason = "the macro that declares the enum takes no #[default]")]
 impl Default for ProxyProtocolVersion {
     fn default() -> Self {

@@ -12,9 +12,8 @@ use headworks_model::listener::{CertificateRef, Listener, ListenerProtocol};
 use headworks_model::load_balancer::{LoadBalancer, LoadBalancerKind};
 use headworks_model::primitive::Name;
 use headworks_model::rule::Rule;
-use headworks_model::target_group::{
-    self, Fallback, HashOn, ProxyProtocolVersion, Stickiness, TargetGroup, TargetProtocol,
-};
+use headworks_model::target_group::{self, Fallback, HashOn, Stickiness, TargetGroup, TargetProtocol};
+use headworks_model::tls_policy::TlsVersion;
 use headworks_route::{CompiledTransforms, Table};
 
 use super::attributes::Attributes;
@@ -25,6 +24,7 @@ use super::plan::{
 use crate::challenge::Challenges;
 use crate::observe::access_log::{self, LogTarget};
 use crate::observe::counters::{Count, ListenerCounters};
+use crate::quic;
 use crate::tls::listener::TlsListener;
 use crate::tls::ticket::Tickets;
 use crate::tls::told::ToldAs;
@@ -74,9 +74,6 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
         }
         for (name, listener) in &balancer.listeners {
             let at = format!("{at}.listeners.{name}");
-            if listener.http3 {
-                no(format!("{at}.http3"), "HTTP/3");
-            }
             if listener.network_acl.is_some() {
                 no(format!("{at}.network_acl"), "a network ACL");
             }
@@ -104,7 +101,19 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
     if config.admin.auth == headworks_model::config::AdminAuth::Required {
         no("admin.auth".to_owned(), "authentication of the admin address");
     }
+    found.extend(unspeakable(config));
     found
+}
+
+/// Listeners with HTTP/3 whose policy leaves out the only TLS that it knows (RFC 9001 section 4.2).
+fn unspeakable(config: &Config) -> impl Iterator<Item = CannotRun> {
+    let listeners = config.load_balancers.iter();
+    let listeners = listeners.flat_map(|(name, lb)| lb.listeners.iter().map(move |(l, listener)| (name, l, listener)));
+    let cannot = |listener: &Listener| listener.http3 && !listener.tls_policy.has(TlsVersion::Tls13);
+    listeners.filter(move |(.., listener)| cannot(listener)).map(|(balancer, name, _)| CannotRun {
+        path: format!("load_balancers.{balancer}.listeners.{name}.tls_policy"),
+        what: "http3 needs a policy with TLS 1.3".to_owned(),
+    })
 }
 
 /// What issuing certificates by ACME needs elsewhere in the configuration, and does not find.
@@ -240,7 +249,7 @@ pub(crate) fn plan(config: &Config, context: &Context<'_>) -> Result<Plan, Vec<C
     if !errors.is_empty() {
         return Err(errors);
     }
-    let announces = config.target_groups.values().any(|group| group.proxy_protocol != ProxyProtocolVersion::None);
+    let announces = config.target_groups.values().any(|group| group.proxy_protocol.is_sent());
     Ok(Plan { listeners, groups, announces, keyring: context.keyring.clone(), challenges: context.challenges.clone() })
 }
 
@@ -322,11 +331,12 @@ impl ListenerPart<'_> {
                 .then(|| format!(":{port}").into_bytes()),
             forwarded_lines: format!("X-Forwarded-Proto: {scheme_text}\r\nX-Forwarded-Port: {port}\r\n").into_bytes(),
             tls: terms.map(|terms| Arc::new(TlsListener::new(terms))),
+            http3: listener.http3.then(|| quic::transport(balancer.idle_timeout)),
             tells_cipher: balancer.tls_version_and_cipher_headers,
             told: ToldAs::new(listener.request_headers.as_ref()),
             proxied_from: (!listener.proxy_protocol.is_empty()).then(|| listener.proxy_protocol.as_slice().into()),
             log,
-            attributes: listener.response_headers.as_ref().and_then(Attributes::new),
+            attributes: Attributes::new(listener.response_headers.as_ref(), listener.http3.then_some(port)),
             compression: balancer.compression.as_ref().map(CompressionPlan::new),
             table,
             earlier_hits: earlier_hits(before, &rules),

@@ -47,7 +47,7 @@ fn spawn(stream: Socket, peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<
         tokio::task::spawn_local(proxied::serve(stream, peer, slot.clone(), worker.clone()));
         return;
     }
-    let arrival = Arrival::direct(peer, &stream, slot);
+    let arrival = Arrival::direct(peer, slot, || stream.local_address());
     begin(stream, arrival, slot, worker);
 }
 

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use headworks_message::proxy_protocol::{Ends, Tlvs};
 
 use super::slot::ListenerSlot;
-use crate::runtime::socket::Socket;
 
 /// Who a connection is from.
 pub(crate) struct Arrival {
@@ -24,11 +23,11 @@ pub(crate) struct Known {
 }
 
 impl Arrival {
-    /// A client that has connected here.
-    pub(crate) fn direct(peer: SocketAddr, socket: &Socket, slot: &ListenerSlot) -> Arrival {
+    /// A client that has connected here; `local` finds out where, if it can.
+    pub(crate) fn direct(peer: SocketAddr, slot: &ListenerSlot, local: impl FnOnce() -> Option<SocketAddr>) -> Arrival {
         // a listener on one address knows it, and nobody but targets that are told of it asks
         let asks = slot.address.ip().is_unspecified() && slot.table().tables.plan.announces;
-        let local = asks.then(|| socket.local_address()).flatten();
+        let local = asks.then(local).flatten();
         let known = local.map(|local| Box::new(Known { local: canonical(local), records: Box::default() }));
         Arrival { peer, known }
     }

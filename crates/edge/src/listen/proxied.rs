@@ -137,7 +137,7 @@ async fn arrival(
         Ok(Read::Complete(header)) => Ok(match header.ends {
             Some(ends) => Arrival::proxied(ends, header.tlvs),
             // the proxy speaks for itself
-            None => Arrival::direct(peer, socket, slot),
+            None => Arrival::direct(peer, slot, || socket.local_address()),
         }),
         Ok(Read::Incomplete) => Err(Refusal::Closed),
         Err(malformed) => Err(malformed.into()),

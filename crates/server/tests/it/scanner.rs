@@ -68,7 +68,8 @@ fn testssl_finds_nothing_but_the_unknown_authority() {
     }
     let faults: Vec<String> = findings
         .iter()
-        .filter(|finding| !["OK", "INFO", "LOW"].contains(&text(finding, "severity").as_str()))
+        // WARN is what it could not look at, for want of time for instance
+        .filter(|finding| !["OK", "INFO", "LOW", "WARN"].contains(&text(finding, "severity").as_str()))
         .filter(|finding| EXPLAINED.iter().all(|(id, _)| finding["id"] != *id))
         .map(ToString::to_string)
         .collect();

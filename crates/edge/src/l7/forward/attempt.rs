@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use headworks_message::send::Reframe;
 use headworks_message::{Framing, Parsed, response};
-use headworks_model::target_group::{HttpVersion, ProxyProtocolVersion};
+use headworks_model::target_group::HttpVersion;
 
 use super::prepare::Prepared;
 use super::retry;
@@ -40,13 +40,6 @@ pub(super) enum Which {
     New,
 }
 
-/// Whether the target was told whose connection it is, which is nobody else's then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Announced {
-    Yes,
-    No,
-}
-
 /// An attempt that brought no answer.
 pub(super) struct Failed {
     pub(super) error: ProxyError,
@@ -63,7 +56,8 @@ pub(super) struct Attempt {
     /// How targets were spoken to when it was opened.
     epoch: u64,
     which: Which,
-    announced: Announced,
+    /// Who it was announced for to the target, and who alone may use it then.
+    owner: Option<Rc<Peer>>,
     _in_flight: InFlight,
 }
 
@@ -81,23 +75,6 @@ enum Watch {
     Spoke,
     /// It has said its last.
     HalfClosed,
-}
-
-impl Announced {
-    fn by(version: ProxyProtocolVersion) -> Announced {
-        match version {
-            ProxyProtocolVersion::None => Announced::No,
-            ProxyProtocolVersion::V1 | ProxyProtocolVersion::V2 => Announced::Yes,
-        }
-    }
-
-    /// Who alone may use the connection.
-    fn to(self, peer: &Rc<Peer>) -> Option<&Rc<Peer>> {
-        match self {
-            Announced::Yes => Some(peer),
-            Announced::No => None,
-        }
-    }
 }
 
 impl Attempt {
@@ -128,18 +105,18 @@ impl Attempt {
         target.counters().requests.add(1);
         let in_flight = InFlight::new(&target);
         let epoch = prepared.group.shared.epoch();
-        let announced = Announced::by(settings.proxy_protocol);
-        if let Some(idle) = target.take_idle(epoch, announced.to(&connection.peer)) {
+        let owner = settings.proxy_protocol.is_sent().then(|| connection.peer.clone());
+        if let Some(idle) = target.take_idle(epoch, owner.as_ref()) {
             let (upstream, which) = (Link::new(idle), Which::Idle);
-            return Ok(Attempt { place, target, upstream, epoch, which, announced, _in_flight: in_flight });
+            return Ok(Attempt { place, target, upstream, epoch, which, owner, _in_flight: in_flight });
         }
         match Self::connect(connection, prepared, &target, epoch).await {
-            Ok((stream, which, announced)) => {
+            Ok((stream, which, owner)) => {
                 if which == Which::New {
                     target.counters().new_connections.add(1);
                 }
                 let upstream = Link::new(stream);
-                Ok(Attempt { place, target, upstream, epoch, which, announced, _in_flight: in_flight })
+                Ok(Attempt { place, target, upstream, epoch, which, owner, _in_flight: in_flight })
             }
             Err(error) => {
                 target.counters().connect_failures.add(1);
@@ -157,21 +134,20 @@ impl Attempt {
         prepared: &Prepared<'_>,
         target: &TargetLocal,
         epoch: u64,
-    ) -> Result<(TargetConnection, Which, Announced), ProxyError> {
+    ) -> Result<(TargetConnection, Which, Option<Rc<Peer>>), ProxyError> {
         let settings = &prepared.plan.settings;
         let shared = &target.shared;
         let dial = prepared.group.shared.dial();
         let client = dial.client().filter(|_| dial.is_secured);
         // as it is dialled now, which another thread may have changed since the plan was made
-        let announced = Announced::by(dial.announces);
-        let peer = connection.peer.clone();
+        let owner = dial.announces.is_sent().then(|| connection.peer.clone());
         let turn = match settings.version {
             HttpVersion::Http1 => None,
             HttpVersion::Http2 => {
                 connection.timer.arm(settings.connect_timeout);
-                let waiting = std::pin::pin!(target.multiplexed.take_or_wait(epoch, announced.to(&peer)));
+                let waiting = std::pin::pin!(target.multiplexed.take_or_wait(epoch, owner.as_ref()));
                 match in_time(waiting, connection, Kind::ConnectFailed, Kind::ConnectTimeout).await? {
-                    Taken::Stream(stream) => return Ok((TargetConnection::Stream(stream), Which::Idle, announced)),
+                    Taken::Stream(stream) => return Ok((TargetConnection::Stream(stream), Which::Idle, owner.clone())),
                     Taken::Turn(turn) => Some(turn),
                 }
             }
@@ -187,10 +163,10 @@ impl Attempt {
                 in_time(shaking, connection, Kind::HandshakeFailed, Kind::HandshakeTimeout).await?
             }
         };
-        let Some(turn) = turn else { return Ok((TargetConnection::Direct(transport), Which::New, announced)) };
-        let beginning = std::pin::pin!(target.multiplexed.begin(transport, epoch, announced.to(&peer), turn));
+        let Some(turn) = turn else { return Ok((TargetConnection::Direct(transport), Which::New, owner)) };
+        let beginning = std::pin::pin!(target.multiplexed.begin(transport, epoch, owner.as_ref(), turn));
         let stream = in_time(beginning, connection, Kind::ConnectFailed, Kind::ConnectTimeout).await?;
-        Ok((TargetConnection::Stream(Box::new(stream)), Which::New, announced))
+        Ok((TargetConnection::Stream(Box::new(stream)), Which::New, owner.clone()))
     }
 
     /// Sends the request, and the response back.
@@ -209,8 +185,8 @@ impl Attempt {
         match result {
             Ok((after, reuse)) => {
                 if reuse {
-                    let (now, owner) = (connection.worker.clock.tick(), self.announced.to(&connection.peer));
-                    self.target.give_idle(self.upstream.stream, self.epoch, now, owner);
+                    let now = connection.worker.clock.tick();
+                    self.target.give_idle(self.upstream.stream, self.epoch, now, self.owner.as_ref());
                 }
                 Ok(after)
             }
