@@ -1,8 +1,6 @@
 //! HTTP/2 clients that mean harm: each can cost so much and no more, and is told so with ENHANCE_YOUR_CALM where there is
 //! somebody to tell.
 
-use std::time::Duration;
-
 use headworks_testkit::frames::code::{CANCEL, ENHANCE_YOUR_CALM};
 use headworks_testkit::frames::flag::{ACK, END_HEADERS, END_STREAM, NONE};
 use headworks_testkit::frames::{
