@@ -7,6 +7,7 @@
 mod challenge;
 mod compile;
 mod error;
+mod guard;
 mod l7;
 mod listen;
 mod observe;
@@ -30,6 +31,7 @@ pub use self::challenge::{CannotProve, Challenges, Offered, Proof};
 use self::compile::build;
 pub use self::compile::build::{CannotRun, validate};
 use self::compile::plan::{ListenerKey, Plan};
+use self::guard::members::Membership;
 pub use self::observe::access_log::LogWriter;
 pub use self::observe::{metrics, status};
 use self::runtime::worker::{Command, Handover, WorkerHandle};
@@ -50,6 +52,7 @@ pub struct Edge {
     vault: Vault,
     tickets: Tickets,
     challenges: Arc<Challenges>,
+    membership: Membership,
     plan: Option<Arc<Plan>>,
 }
 
@@ -77,6 +80,7 @@ impl Edge {
             vault: Vault::default(),
             tickets: Tickets::new().map_err(io::Error::other)?,
             challenges: Arc::default(),
+            membership: Membership::default(),
             plan: None,
         })
     }
@@ -108,6 +112,8 @@ impl Edge {
                 supervisor.configure(settings, in_use.contains(name)).await;
             }
         }
+        self.membership = Membership::new(config);
+        self.follow_members(&plan);
         self.exchange(&plan, &mut fresh).await;
         self.supervisors.retain(|name, _| config.target_groups.contains_key(name));
         let declared = |key: &ListenerKey| plan.listeners.iter().any(|l| l.key == *key);
@@ -202,6 +208,25 @@ impl Edge {
         for wait in taken {
             let _ = wait.await;
         }
+    }
+
+    /// Looks who the members of security groups are now: targets come and go, and so do addresses of the machine. Those who
+    /// are new may connect from now on; connections that are open stay.
+    pub fn refresh_members(&self) {
+        if self.plan.as_ref().is_some_and(|plan| self.follow_members(plan)) {
+            self.workers.iter().for_each(|worker| worker.send(Command::FollowMembers));
+        }
+    }
+
+    /// True when any listener has others to let in than before.
+    fn follow_members(&self, plan: &Plan) -> bool {
+        let targets = |group: &Name| {
+            let supervisor = self.supervisors.get(group);
+            supervisor.map_or_else(Vec::new, |supervisor| supervisor.shared.addresses())
+        };
+        let members = |group: &Name| self.membership.of(group, targets);
+        // each is to look, whether or not one before has changed
+        plan.listeners.iter().filter(|listener| listener.guard.doors.follow_members(members)).count() > 0
     }
 
     /// Where each listener is bound, by `load balancer/listener`.

@@ -67,6 +67,11 @@ impl Networks {
         Networks::of_ranges(intersect(&self.v4, &other.v4), intersect(&self.v6, &other.v6))
     }
 
+    /// Whether it has every address of both families.
+    pub fn is_everything(&self) -> bool {
+        self.v4.iter().eq([(0, u32::MAX)]) && self.v6.iter().eq([(0, u128::MAX)])
+    }
+
     /// Whether it has no address.
     pub fn is_empty(&self) -> bool {
         self.v4.len() == 0 && self.v6.len() == 0

@@ -220,6 +220,7 @@ impl Control {
                     if self.edge.refresh_certificates() {
                         self.show();
                     }
+                    self.edge.refresh_members();
                 }
                 _ = signals.terminate.recv() => break,
                 _ = signals.interrupt.recv() => break,

@@ -21,6 +21,8 @@ use super::plan::{
     WeightedPlace,
 };
 use crate::challenge::Challenges;
+use crate::guard::Guard;
+use crate::guard::door::{AccessLists, Carrier, Doors};
 use crate::observe::access_log::{self, LogTarget};
 use crate::observe::counters::{Count, ListenerCounters};
 use crate::tls::listener::TlsListener;
@@ -67,24 +69,13 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
         if balancer.kind == LoadBalancerKind::Network {
             no(format!("{at}.type"), "a network load balancer");
         }
-        if !balancer.security_groups.is_empty() {
-            no(format!("{at}.security_groups"), "a security group");
-        }
         for (name, listener) in &balancer.listeners {
             let at = format!("{at}.listeners.{name}");
             if listener.http3 {
                 no(format!("{at}.http3"), "HTTP/3");
             }
-            if listener.network_acl.is_some() {
-                no(format!("{at}.network_acl"), "a network ACL");
-            }
             if !listener.proxy_protocol.is_empty() {
                 no(format!("{at}.proxy_protocol"), "PROXY protocol");
-            }
-            let limits = &listener.limits;
-            let bounds = [limits.connections, limits.connections_per_client, limits.new_connections_per_second];
-            if bounds.iter().any(|n| *n > 0) || limits.minimum_rate > 0 {
-                no(format!("{at}.limits"), "a limit other than header_timeout");
             }
         }
     }
@@ -228,13 +219,15 @@ pub(crate) fn plan(config: &Config, context: &Context<'_>) -> Result<Plan, Vec<C
             Some(Arc::new(GroupPlan { algorithm: algorithm(&settings), fallback, shared, settings }))
         })
         .collect();
+    let access_lists = AccessLists::new(config);
     let mut listeners = Vec::new();
     for (balancer_name, balancer) in &config.load_balancers {
         let log = log_target(balancer_name, balancer, &mut errors);
         for (name, listener) in &balancer.listeners {
             let key = key(balancer_name, name);
             let Some(port) = context.ports.get(&key).copied() else { continue };
-            let part = ListenerPart { key, balancer, listener, port, log: log.clone() };
+            let doors = Doors::new(config, balancer, listener, port, Carrier::Tcp, &access_lists);
+            let part = ListenerPart { key, balancer, listener, port, doors, log: log.clone() };
             match part.build(&places, context) {
                 Ok(plan) => listeners.push(Arc::new(plan)),
                 Err(found) => errors.extend(found),
@@ -268,12 +261,13 @@ struct ListenerPart<'a> {
     balancer: &'a LoadBalancer,
     listener: &'a Listener,
     port: u16,
+    doors: Doors,
     log: Option<LogTarget>,
 }
 
 impl ListenerPart<'_> {
     fn build(self, places: &HashMap<&Name, usize>, context: &Context<'_>) -> Result<ListenerPlan, Vec<CannotRun>> {
-        let ListenerPart { key, balancer, listener, port, log } = self;
+        let ListenerPart { key, balancer, listener, port, doors, log } = self;
         let at = format!("load_balancers.{}.listeners.{}", key.load_balancer, key.listener);
         let mut errors = Vec::new();
         let table = Table::compile(&listener.rules).map_err(|error| {
@@ -330,6 +324,7 @@ impl ListenerPart<'_> {
             log,
             attributes: listener.response_headers.as_ref().and_then(Attributes::new),
             compression: balancer.compression.as_ref().map(CompressionPlan::new),
+            guard: Guard::new(doors, &listener.limits, before.map(|b| b.guard.state.clone()).unwrap_or_default()),
             table,
             earlier_hits: earlier_hits(before, &rules),
             hits: (0..context.workers).map(|_| (0..=rules.len()).map(|_| Count::default()).collect()).collect(),

@@ -13,6 +13,7 @@ use headworks_route::{CompiledTransforms, Table};
 
 use super::attributes::Attributes;
 use crate::challenge::Challenges;
+use crate::guard::Guard;
 use crate::observe::access_log::LogTarget;
 use crate::observe::counters::{Count, ListenerCounters};
 use crate::tls::listener::TlsListener;
@@ -64,6 +65,8 @@ pub(crate) struct ListenerPlan {
     pub(crate) log: Option<LogTarget>,
     pub(crate) attributes: Option<Attributes>,
     pub(crate) compression: Option<CompressionPlan>,
+    /// Who may connect.
+    pub(crate) guard: Guard,
     pub(crate) table: Table,
     pub(crate) rules: Vec<RulePlan>,
     pub(crate) default: RulePlan,

@@ -11,6 +11,7 @@ use headworks_model::load_balancer::DesyncMitigation;
 
 use super::codec::link::{Client, Goodbye, Link, Stopped};
 use crate::compile::plan::RulePlan;
+use crate::guard::Admission;
 use crate::listen::slot::{ListenerSlot, ListenerTable};
 use crate::observe::log_line::Context;
 use crate::runtime::clock::ticks;
@@ -71,6 +72,8 @@ pub(crate) struct Peer {
     id: u64,
     /// Tick after which the connection is not kept open any more (H1).
     pub(crate) expires: u32,
+    /// That it was let in.
+    pub(crate) admission: Admission,
 }
 
 /// Counts a connection as open while it lives, so that a worker that drains waits for it.
@@ -100,12 +103,13 @@ impl<C: Client> Connection<C> {
     /// would be kept twice.
     pub(crate) fn open(
         stream: C,
-        peer: SocketAddr,
+        admission: Admission,
         slot: Rc<ListenerSlot>,
         worker: Rc<Worker>,
         session: Option<Box<Session>>,
     ) -> Box<Connection<C>> {
         let plan = &slot.table().plan;
+        let peer = admission.peer;
         let peer = Peer {
             address: peer,
             forwarded: forwarded_text(peer, plan.xff_client_port),
@@ -113,6 +117,7 @@ impl<C: Client> Connection<C> {
             session,
             id: worker.random.next(),
             expires: worker.clock.tick().saturating_add(ticks(plan.client_keep_alive)),
+            admission,
         };
         let open = Some(Open::new(&slot, &worker));
         Connection::assemble(stream, Rc::new(peer), slot, worker, open)

@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts until the listener closes. Connections that the kernel had queued by then are served all the same: closing the
 /// socket would reset them.
-pub(crate) async fn run(listener: Acceptor, slot: Rc<ListenerSlot>, worker: Rc<Worker>) {
+pub(crate) async fn run(listener: Rc<Acceptor>, slot: Rc<ListenerSlot>, worker: Rc<Worker>) {
     loop {
         let accepted = tokio::select! {
             biased;
@@ -40,13 +40,22 @@ pub(crate) async fn run(listener: Acceptor, slot: Rc<ListenerSlot>, worker: Rc<W
 }
 
 fn spawn(stream: Socket, peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) {
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let tls = slot.table().plan.tls.clone();
-    if let Some(tls) = tls {
-        tokio::task::spawn_local(tls::accept::serve(stream, peer, slot.clone(), worker.clone(), tls));
+    let table = slot.table();
+    let admission = match table.plan.guard.admit(peer) {
+        Ok(admission) => admission,
+        Err(reason) => {
+            tracing::debug!(%peer, listener = %slot.key.listener, reason = reason.as_str(), "connection refused");
+            slot.counters().refused(reason);
+            // nothing is left of it here, not even in the kernel
+            stream.reset_on_close();
+            return;
+        }
+    };
+    if let Some(tls) = table.plan.tls.clone() {
+        tokio::task::spawn_local(tls::accept::serve(stream, admission, slot.clone(), worker.clone(), tls));
         return;
     }
-    let connection = Connection::open(stream, peer, slot.clone(), worker.clone(), None);
+    let connection = Connection::open(stream, admission, slot.clone(), worker.clone(), None);
     tokio::task::spawn_local(l7::serve(connection));
 }
 

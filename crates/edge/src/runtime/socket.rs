@@ -17,6 +17,7 @@ use rustix::net::sockopt::{set_socket_linger, set_tcp_nodelay, socket_error};
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType,
 };
+use socket2::{SockFilter, SockRef};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
@@ -224,6 +225,21 @@ impl Acceptor {
             }
         })
         .await
+    }
+
+    /// Has the kernel drop what the filter does not let begin; none lets all begin.
+    ///
+    /// # Errors
+    /// When the kernel does not take the filter; the one before goes on then.
+    pub(crate) fn set_filter(&self, filter: Option<&[SockFilter]>) -> io::Result<()> {
+        let socket = SockRef::from(self.0.get_ref());
+        match filter {
+            Some(filter) => socket.attach_filter(filter),
+            None => match socket.detach_filter() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                detached => detached,
+            },
+        }
     }
 
     /// The next connection that the kernel has queued already.

@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Apply { plan: Arc<Plan>, sockets: Vec<Handover>, done: oneshot::Sender<()> },
     /// A target was cut off: requests in flight look whether it is theirs.
     Look,
+    /// Members of security groups have come or gone.
+    FollowMembers,
     /// Stop accepting, finish what is in flight.
     Drain,
     /// End what is still there.
@@ -135,7 +137,10 @@ impl Worker {
         slots.retain(|slot| {
             let kept = plan.listeners.iter().find(|l| l.key == slot.key && !sockets.iter().any(|s| s.key == l.key));
             match kept {
-                Some(listener) => slot.exchange(self.table(listener, &tables)),
+                Some(listener) => {
+                    slot.exchange(self.table(listener, &tables));
+                    slot.follow_doors();
+                }
                 None => {
                     slot.close();
                     closes = true;
@@ -148,6 +153,9 @@ impl Worker {
             match socket.local_addr().and_then(|address| Ok((address, Acceptor::new(socket)?))) {
                 Ok((address, socket)) => {
                     let slot = ListenerSlot::new(address, self.index, self.table(listener, &tables));
+                    let socket = Rc::new(socket);
+                    slot.listens_by(&socket);
+                    slot.follow_doors();
                     slots.push(slot.clone());
                     tokio::task::spawn_local(accept::run(socket, slot, self.clone()));
                 }
@@ -226,6 +234,7 @@ async fn run(index: usize, log: LogWriter, mut inbox: mpsc::UnboundedReceiver<Co
                 let _ = done.send(());
             }
             Command::Look => worker.deadlines.wake_all(),
+            Command::FollowMembers => worker.slots.borrow().iter().for_each(|slot| slot.follow_doors()),
             Command::Drain => {
                 worker.enter(Phase::Draining);
                 // queued connections are taken in by their accept tasks before anything is judged to be over

@@ -6,13 +6,13 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use headworks_guard::ClientKey;
 use rustls::server::Acceptor;
 use tokio::io::AsyncWriteExt;
 use tokio_rustls::LazyConfigAcceptor;
@@ -21,6 +21,7 @@ use tokio_rustls::server::TlsStream;
 use super::failure::Failure;
 use super::listener::{Terms, TlsListener};
 use super::session::{Protocol, Session};
+use crate::guard::Admission;
 use crate::l7;
 use crate::l7::connection::Connection;
 use crate::listen::slot::{ListenerSlot, ListenerTable};
@@ -42,28 +43,18 @@ pub(crate) struct UnderWay(RefCell<Counted>);
 #[derive(Default)]
 struct Counted {
     all: u32,
-    by_client: HashMap<u64, u32>,
-}
-
-/// Who counts as one client: an IPv4 address, a /64 of IPv6.
-fn client_of(ip: IpAddr) -> u64 {
-    match ip {
-        // never the same as a /64 that is routed: those begin with 001
-        IpAddr::V4(ip) => u64::from(u32::from(ip)),
-        IpAddr::V6(ip) => (u128::from(ip) >> 64) as u64,
-    }
+    by_client: HashMap<ClientKey, u32>,
 }
 
 /// One handshake; it counts as a connection of the worker, so that a worker that drains waits for it.
 struct Place {
     slot: Rc<ListenerSlot>,
     worker: Rc<Worker>,
-    client: u64,
+    client: ClientKey,
 }
 
 impl Place {
-    fn take(peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) -> Option<Place> {
-        let client = client_of(peer.ip());
+    fn take(client: ClientKey, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) -> Option<Place> {
         let mut counted = worker.handshakes.0.borrow_mut();
         if counted.all >= AT_ONCE {
             return None;
@@ -106,12 +97,13 @@ enum Spoken {
 /// Shakes hands, then serves the connection until it ends.
 pub(crate) async fn serve(
     socket: Socket,
-    peer: SocketAddr,
+    admission: Admission,
     slot: Rc<ListenerSlot>,
     worker: Rc<Worker>,
     tls: Arc<TlsListener>,
 ) {
-    let Some(place) = Place::take(peer, &slot, &worker) else {
+    let peer = admission.peer;
+    let Some(place) = Place::take(peer.ip().into(), &slot, &worker) else {
         slot.counters().tls.failed(Failure::TooMany);
         return;
     };
@@ -126,7 +118,7 @@ pub(crate) async fn serve(
         Ok(Spoken::Http) => {
             slot.counters().tls.failed(Failure::PlainHttp);
             drop((place, timer));
-            return l7::refuse_plain(Connection::open(socket, peer, slot, worker, None)).await;
+            return l7::refuse_plain(Connection::open(socket, admission, slot, worker, None)).await;
         }
         Ok(Spoken::Neither) => Err(Failure::NotTls),
         Err(failure) => Err(failure),
@@ -137,7 +129,7 @@ pub(crate) async fn serve(
         Ok(Some((stream, session))) => {
             slot.counters().tls.succeeded(&session);
             let protocol = session.protocol;
-            let connection = Connection::open(stream, peer, slot, worker, Some(session));
+            let connection = Connection::open(stream, admission, slot, worker, Some(session));
             drop(place);
             match protocol {
                 Protocol::Http1 => l7::serve(connection).await,
@@ -146,6 +138,9 @@ pub(crate) async fn serve(
         }
         Err(failure) => {
             tracing::debug!(%peer, reason = failure.as_str(), "handshake failed");
+            if failure == Failure::Timeout {
+                slot.table().plan.guard.offended(&admission);
+            }
             slot.counters().tls.failed(failure);
         }
     }

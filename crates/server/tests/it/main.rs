@@ -13,6 +13,7 @@ mod desync;
 mod errors;
 mod forwarded;
 mod grpc;
+mod guards;
 mod health;
 mod http;
 mod http2;

@@ -1,0 +1,159 @@
+//! From security groups and network ACLs to what a listener lets in.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use headworks_guard::filter::{self, Instruction};
+use headworks_guard::{AccessList, Action, Allowance, Networks, NumberedRule};
+use headworks_model::config::Config;
+use headworks_model::guard::{InboundRule, NetworkAcl, Source};
+use headworks_model::listener::Listener;
+use headworks_model::load_balancer::LoadBalancer;
+use headworks_model::primitive::Name;
+
+use super::reason::Reason;
+
+/// How connections come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    Tcp,
+}
+
+/// The addresses that may connect to a listener; both have to let one in, where they are declared.
+#[derive(Default)]
+pub(crate) struct Doors {
+    access_list: Option<Arc<Networks>>,
+    security_groups: Option<Allowed>,
+}
+
+/// Whom security groups allow.
+struct Allowed {
+    networks: Networks,
+    /// Groups whose members they are besides.
+    groups: Vec<Name>,
+    members: ArcSwap<Networks>,
+}
+
+/// Network ACLs, compiled once for all listeners that have them.
+pub(crate) struct AccessLists(HashMap<Name, Arc<Networks>>);
+
+impl AccessLists {
+    pub(crate) fn new(config: &Config) -> AccessLists {
+        let listeners = config.load_balancers.values().flat_map(|balancer| balancer.listeners.values());
+        let mut lists = HashMap::new();
+        for name in listeners.filter_map(|listener| listener.network_acl.as_ref()) {
+            if let Some(acl) = config.network_acls.get(name) {
+                lists.entry(name.clone()).or_insert_with(|| Arc::new(compile(acl).allowed));
+            }
+        }
+        AccessLists(lists)
+    }
+}
+
+/// A network ACL, compiled; its rules are in the order of their numbers.
+pub(super) fn compile(acl: &NetworkAcl) -> AccessList {
+    let action = |allow| if allow { Action::Allow } else { Action::Deny };
+    let rules: Vec<NumberedRule<'_>> =
+        acl.inbound.iter().map(|rule| NumberedRule { action: action(rule.allow), from: &rule.from }).collect();
+    AccessList::compile(&rules)
+}
+
+/// A rule of a security group, compiled.
+pub(super) fn allowance(rule: &InboundRule) -> Allowance {
+    let network = |source: &Source| match source {
+        Source::Net(network) => Some(*network),
+        Source::Group(_) => None,
+    };
+    Allowance {
+        tcp: rule.protocol != "udp",
+        udp: rule.protocol != "tcp",
+        ports: rule.ports.clone(),
+        from: rule.from.iter().filter_map(network).collect(),
+        groups: groups_of(rule).map(|name| name.as_str().to_owned()).collect(),
+    }
+}
+
+/// The groups that a rule refers to.
+fn groups_of(rule: &InboundRule) -> impl Iterator<Item = &Name> {
+    rule.from.iter().filter_map(|source| match source {
+        Source::Net(_) => None,
+        Source::Group(name) => Some(name),
+    })
+}
+
+impl Doors {
+    /// Compiles what stands before a listener at `port`.
+    pub(crate) fn new(
+        config: &Config,
+        balancer: &LoadBalancer,
+        listener: &Listener,
+        port: u16,
+        carrier: Carrier,
+        lists: &AccessLists,
+    ) -> Doors {
+        let access_list = listener.network_acl.as_ref().and_then(|name| lists.0.get(name).cloned());
+        let security_groups = (!balancer.security_groups.is_empty()).then(|| {
+            let groups = balancer.security_groups.iter().filter_map(|name| config.security_groups.get(name));
+            let rules: Vec<(&InboundRule, Allowance)> =
+                groups.flat_map(|group| &group.inbound).map(|rule| (rule, allowance(rule))).collect();
+            let carried = |allowance: &Allowance| match carrier {
+                Carrier::Tcp => allowance.tcp,
+            };
+            let fitting = rules.iter().filter(|(_, allowance)| carried(allowance) && allowance.has_port(port));
+            let (mut networks, mut groups) = (Networks::default(), Vec::new());
+            for (rule, allowance) in fitting {
+                networks = networks.union(&allowance.from);
+                groups.extend(groups_of(rule).cloned());
+            }
+            groups.sort_unstable();
+            groups.dedup();
+            Allowed { networks, groups, members: ArcSwap::default() }
+        });
+        Doors { access_list, security_groups }
+    }
+
+    /// Whether an address may come in.
+    ///
+    /// # Errors
+    /// Which of the doors is closed to it.
+    #[inline]
+    pub(crate) fn judge(&self, address: IpAddr) -> Result<(), Reason> {
+        if self.access_list.as_ref().is_some_and(|list| !list.contain(address)) {
+            return Err(Reason::NetworkAcl);
+        }
+        match &self.security_groups {
+            Some(allowed) if !allowed.networks.contain(address) && !allowed.members.load().contain(address) => {
+                Err(Reason::SecurityGroup)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks up who the members of the groups are that it refers to. True when that is not who they were.
+    pub(crate) fn follow_members(&self, members: impl Fn(&Name) -> Vec<IpAddr>) -> bool {
+        let Some(allowed) = self.security_groups.as_ref().filter(|allowed| !allowed.groups.is_empty()) else {
+            return false;
+        };
+        let now: Networks = allowed.groups.iter().flat_map(members).map(Into::into).collect();
+        let changed = **allowed.members.load() != now;
+        if changed {
+            allowed.members.store(Arc::new(now));
+        }
+        changed
+    }
+
+    /// The same as a filter for the listening socket, so that what is denied is dropped as if nobody were there. None when
+    /// all may connect, or when it would be too long.
+    pub(crate) fn filter(&self) -> Option<Vec<Instruction>> {
+        let groups = self.security_groups.as_ref().map(|allowed| allowed.networks.union(&allowed.members.load()));
+        let allowed = match (self.access_list.as_deref(), groups) {
+            (None, None) => return None,
+            (Some(list), None) => list.clone(),
+            (None, Some(groups)) => groups,
+            (Some(list), Some(groups)) => list.intersection(&groups),
+        };
+        if allowed.is_everything() { None } else { filter::of(&allowed) }
+    }
+}
