@@ -4,8 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::certificate::Certificate;
+use crate::check_guards::check_guards;
 use crate::config::Config;
 use crate::declared::{Cx, Fields, Referable, Step};
+use crate::guard::{NetworkAcl, SecurityGroup};
 use crate::listener::{Listener, ListenerProtocol};
 use crate::primitive::{Bind, Name};
 use crate::target_group::{Fallback, TargetGroup};
@@ -15,8 +17,11 @@ use crate::yaml::{Entry, Mark, Node};
 pub(crate) fn check_config<'a>(config: &Config, fields: &Fields<'a>, cx: &mut Cx<'a>) {
     check_fallbacks(config, fields, cx);
     check_binds(config, fields, cx);
-    warn_unused::<TargetGroup>(fields, cx);
-    warn_unused::<Certificate>(fields, cx);
+    check_guards(config, fields, cx);
+    warn_unused::<TargetGroup>("no listener", fields, cx);
+    warn_unused::<Certificate>("no listener", fields, cx);
+    warn_unused::<NetworkAcl>("no listener", fields, cx);
+    warn_unused::<SecurityGroup>("nothing", fields, cx);
 }
 
 /// Fallbacks lead to groups of the same kind, and never back.
@@ -134,16 +139,16 @@ fn collision<'a>(balancer: &'a Entry, entry: &'a Entry, listener: &Listener, bef
     });
 }
 
-fn warn_unused<'a, T: Referable>(fields: &Fields<'a>, cx: &mut Cx<'a>) {
+fn warn_unused<'a, T: Referable>(who: &str, fields: &Fields<'a>, cx: &mut Cx<'a>) {
     for entry in fields.get(T::COLLECTION).and_then(Node::as_map).unwrap_or_default() {
         if !cx.is_used(T::COLLECTION, &entry.key) {
             let mark: Mark = entry.mark;
-            at(&[T::COLLECTION, &entry.key], cx, |cx| cx.warn(mark, format!("no listener uses this {}", T::CALLED)));
+            at(&[T::COLLECTION, &entry.key], cx, |cx| cx.warn(mark, format!("{who} uses this {}", T::CALLED)));
         }
     }
 }
 
-fn at<'a>(steps: &[&'a str], cx: &mut Cx<'a>, then: impl FnOnce(&mut Cx<'a>)) {
+pub(crate) fn at<'a>(steps: &[&'a str], cx: &mut Cx<'a>, then: impl FnOnce(&mut Cx<'a>)) {
     match steps {
         [] => then(cx),
         [step, rest @ ..] => cx.within(Step::Key(step), |cx| at(rest, cx, then)),

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use headworks_guard::{AccessList, Action, Allowance, NumberedRule};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
@@ -69,6 +70,56 @@ declared! {
         /// Networks.
         #[via = NonEmpty<Cidr>]
         pub from: Vec<IpNet>,
+    }
+}
+
+impl InboundRule {
+    /// Whether it is about connections.
+    pub fn is_tcp(&self) -> bool {
+        self.protocol != Transport::Udp.word()
+    }
+
+    /// Whether it is about datagrams.
+    pub fn is_udp(&self) -> bool {
+        self.protocol != Transport::Tcp.word()
+    }
+
+    /// Whether it is about this port.
+    pub fn has_port(&self, port: u16) -> bool {
+        self.ports.is_empty() || self.ports.iter().any(|(first, last)| (*first..=*last).contains(&port))
+    }
+
+    /// The groups that it refers to.
+    pub fn groups(&self) -> impl Iterator<Item = &Name> {
+        self.from.iter().filter_map(|source| match source {
+            Source::Net(_) => None,
+            Source::Group(name) => Some(name),
+        })
+    }
+
+    /// The rule as one that addresses are compared with.
+    pub fn allowance(&self) -> Allowance {
+        let network = |source: &Source| match source {
+            Source::Net(network) => Some(*network),
+            Source::Group(_) => None,
+        };
+        Allowance {
+            tcp: self.is_tcp(),
+            udp: self.is_udp(),
+            ports: self.ports.clone(),
+            from: self.from.iter().filter_map(network).collect(),
+            groups: self.groups().map(|name| name.as_str().to_owned()).collect(),
+        }
+    }
+}
+
+impl NetworkAcl {
+    /// The list as one set of addresses, and what became of each rule.
+    pub fn compile(&self) -> AccessList {
+        let action = |allow| if allow { Action::Allow } else { Action::Deny };
+        let rules: Vec<NumberedRule<'_>> =
+            self.inbound.iter().map(|rule| NumberedRule { action: action(rule.allow), from: &rule.from }).collect();
+        AccessList::compile(&rules)
     }
 }
 

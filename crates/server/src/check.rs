@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use headworks_model::{Change, difference_of_json};
+use headworks_model::{Change, Reach, difference_of_json};
 use hyper::{Method, StatusCode};
 use serde_json::Value;
 
@@ -47,6 +47,11 @@ pub(crate) fn main(args: &File) -> ExitCode {
     };
     loaded.warnings.iter().for_each(|warning| complain(format_args!("warning: {warning}")));
     say(format_args!("{} is valid", args.config.display()));
+    for Reach { load_balancer, target_group, port, by } in loaded.config.reaches() {
+        if let Some(by) = by {
+            say(format_args!("{load_balancer} reaches port {port} of {target_group}: {by}"));
+        }
+    }
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return ExitCode::SUCCESS;
     };

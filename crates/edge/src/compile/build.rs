@@ -150,31 +150,9 @@ pub fn validate(config: &Config) -> Vec<CannotRun> {
 
 /// Names of groups that some rule forwards to (T5), fallbacks of such groups included.
 pub(crate) fn groups_in_use(config: &Config) -> Vec<Name> {
-    let mut used: Vec<Name> = Vec::new();
-    let mut add = |name: &Name| {
-        if !used.contains(name) {
-            used.push(name.clone());
-        }
-    };
-    let actions = config
-        .load_balancers
-        .values()
-        .flat_map(|b| b.listeners.values())
-        .flat_map(|l| l.rules.iter().map(|r| &r.action).chain([&l.default]));
-    for action in actions {
-        if let Action::Forward(forward) = action {
-            forward.groups.iter().for_each(|g| add(&g.name));
-        }
-    }
-    let mut next = 0;
-    while let Some(name) = used.get(next).cloned() {
-        next += 1;
-        if let Some(Fallback::Forward(other)) = config.target_groups.get(&name).map(|g| &g.fallback)
-            && !used.contains(other)
-        {
-            used.push(other.clone());
-        }
-    }
+    let mut used: Vec<Name> = config.load_balancers.values().flat_map(|b| config.forwarded_to(b)).cloned().collect();
+    used.sort_unstable();
+    used.dedup();
     used
 }
 

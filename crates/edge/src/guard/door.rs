@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use headworks_guard::Networks;
 use headworks_guard::filter::{self, Instruction};
-use headworks_guard::{AccessList, Action, Allowance, Networks, NumberedRule};
 use headworks_model::config::Config;
-use headworks_model::guard::{InboundRule, NetworkAcl, Source};
+use headworks_model::guard::{InboundRule, Source};
 use headworks_model::listener::Listener;
 use headworks_model::load_balancer::LoadBalancer;
 use headworks_model::primitive::Name;
@@ -45,42 +45,11 @@ impl AccessLists {
         let mut lists = HashMap::new();
         for name in listeners.filter_map(|listener| listener.network_acl.as_ref()) {
             if let Some(acl) = config.network_acls.get(name) {
-                lists.entry(name.clone()).or_insert_with(|| Arc::new(compile(acl).allowed));
+                lists.entry(name.clone()).or_insert_with(|| Arc::new(acl.compile().allowed));
             }
         }
         AccessLists(lists)
     }
-}
-
-/// A network ACL, compiled; its rules are in the order of their numbers.
-pub(super) fn compile(acl: &NetworkAcl) -> AccessList {
-    let action = |allow| if allow { Action::Allow } else { Action::Deny };
-    let rules: Vec<NumberedRule<'_>> =
-        acl.inbound.iter().map(|rule| NumberedRule { action: action(rule.allow), from: &rule.from }).collect();
-    AccessList::compile(&rules)
-}
-
-/// A rule of a security group, compiled.
-pub(super) fn allowance(rule: &InboundRule) -> Allowance {
-    let network = |source: &Source| match source {
-        Source::Net(network) => Some(*network),
-        Source::Group(_) => None,
-    };
-    Allowance {
-        tcp: rule.protocol != "udp",
-        udp: rule.protocol != "tcp",
-        ports: rule.ports.clone(),
-        from: rule.from.iter().filter_map(network).collect(),
-        groups: groups_of(rule).map(|name| name.as_str().to_owned()).collect(),
-    }
-}
-
-/// The groups that a rule refers to.
-fn groups_of(rule: &InboundRule) -> impl Iterator<Item = &Name> {
-    rule.from.iter().filter_map(|source| match source {
-        Source::Net(_) => None,
-        Source::Group(name) => Some(name),
-    })
 }
 
 impl Doors {
@@ -96,20 +65,20 @@ impl Doors {
         let access_list = listener.network_acl.as_ref().and_then(|name| lists.0.get(name).cloned());
         let security_groups = (!balancer.security_groups.is_empty()).then(|| {
             let groups = balancer.security_groups.iter().filter_map(|name| config.security_groups.get(name));
-            let rules: Vec<(&InboundRule, Allowance)> =
-                groups.flat_map(|group| &group.inbound).map(|rule| (rule, allowance(rule))).collect();
-            let carried = |allowance: &Allowance| match carrier {
-                Carrier::Tcp => allowance.tcp,
+            let carried = |rule: &InboundRule| match carrier {
+                Carrier::Tcp => rule.is_tcp(),
             };
-            let fitting = rules.iter().filter(|(_, allowance)| carried(allowance) && allowance.has_port(port));
-            let (mut networks, mut groups) = (Networks::default(), Vec::new());
-            for (rule, allowance) in fitting {
-                networks = networks.union(&allowance.from);
-                groups.extend(groups_of(rule).cloned());
-            }
+            let rules = groups.flat_map(|group| &group.inbound);
+            let rules: Vec<&InboundRule> = rules.filter(|rule| carried(rule) && rule.has_port(port)).collect();
+            let sources = rules.iter().flat_map(|rule| &rule.from);
+            let networks = sources.filter_map(|source| match source {
+                Source::Net(network) => Some(*network),
+                Source::Group(_) => None,
+            });
+            let mut groups: Vec<Name> = rules.iter().flat_map(|rule| rule.groups()).cloned().collect();
             groups.sort_unstable();
             groups.dedup();
-            Allowed { networks, groups, members: ArcSwap::default() }
+            Allowed { networks: networks.collect(), groups, members: ArcSwap::default() }
         });
         Doors { access_list, security_groups }
     }

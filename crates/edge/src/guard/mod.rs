@@ -4,7 +4,6 @@
 //! stands for the connection until it ends. Engines are in `headworks_guard`; here they meet a listener's configuration, all
 //! workers, and the clock.
 
-pub(crate) mod advice;
 pub(crate) mod door;
 pub(crate) mod members;
 pub(crate) mod reason;
