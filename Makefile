@@ -52,6 +52,7 @@ packages: toolchain
 	@$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
 	@./.ci/python >/dev/null
 	@command -v chromium >/dev/null || ./.ci/packages chromium
+	@./.ci/packages iproute2 nftables util-linux
 
 clean:
 	$(CARGO) clean

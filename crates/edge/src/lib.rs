@@ -32,6 +32,7 @@ use self::compile::build;
 pub use self::compile::build::{CannotRun, validate};
 use self::compile::plan::{ListenerKey, Plan};
 use self::guard::members::Membership;
+pub use self::guard::members::members;
 pub use self::observe::access_log::LogWriter;
 pub use self::observe::{metrics, status};
 use self::runtime::worker::{Command, Handover, WorkerHandle};
@@ -62,15 +63,18 @@ struct BoundListener {
 }
 
 impl Edge {
-    /// Starts workers that listen nowhere yet.
+    /// Starts workers that listen nowhere yet. Together they accept up to `connections`; more wait in the kernel until
+    /// there is room.
     ///
     /// # Errors
     /// When threads or the resolver cannot be started.
-    pub fn start(workers: usize) -> io::Result<Edge> {
+    pub fn start(workers: usize, connections: usize) -> io::Result<Edge> {
         let log = LogWriter::start()?;
         let resolver = Resolver::new().map_err(io::Error::other)?;
+        let workers = workers.max(1);
+        let most = (connections / workers).max(1);
         let workers =
-            (0..workers.max(1)).map(|i| WorkerHandle::start(i, log.clone())).collect::<io::Result<Vec<_>>>()?;
+            (0..workers).map(|i| WorkerHandle::start(i, log.clone(), most)).collect::<io::Result<Vec<_>>>()?;
         Ok(Edge {
             workers: Arc::new(workers),
             log,

@@ -10,7 +10,7 @@ use crate::check::at;
 use crate::config::Config;
 use crate::declared::{Cx, Fields, Referable, Step};
 use crate::guard::{AclRule, NetworkAcl, SecurityGroup};
-use crate::listener::{Listener, ListenerProtocol};
+use crate::listener::Listener;
 use crate::load_balancer::LoadBalancer;
 use crate::primitive::{Address, Bind, Name};
 use crate::target_group::{Fallback, TargetGroup};
@@ -120,14 +120,7 @@ fn check_listeners<'a>(config: &Config, fields: &Fields<'a>, cx: &mut Cx<'a>) {
 fn is_open(config: &Config, balancer: &LoadBalancer, listener: &Listener, port: u16) -> bool {
     let groups = balancer.security_groups.iter().filter_map(|name| config.security_groups.get(name));
     let mut rules = groups.flat_map(|group| &group.inbound);
-    rules.any(|rule| {
-        let carried = match listener.protocol {
-            ListenerProtocol::Udp => rule.is_udp(),
-            ListenerProtocol::TcpUdp => rule.is_udp() || rule.is_tcp(),
-            _ => rule.is_tcp(),
-        };
-        carried && rule.has_port(port)
-    })
+    rules.any(|rule| listener.carriers().iter().any(|carrier| rule.is_about(port, *carrier)))
 }
 
 /// Whether the security groups of a target group's targets let a load balancer reach one of their ports.

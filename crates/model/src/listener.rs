@@ -13,7 +13,7 @@ use crate::declared::{
     Cidr, Codec, Cx, Declared, Defs, Fields, Lasts, NonEmpty, OneOrMore, Optional, Referable as _, Section, Shape,
     Step, To, Within, choice, declared, doc, unknown,
 };
-use crate::guard::NetworkAcl;
+use crate::guard::{Carrier, NetworkAcl};
 use crate::load_balancer::LoadBalancerKind;
 use crate::primitive::{Bind, Name};
 use crate::request_headers::RequestHeaders;
@@ -110,6 +110,18 @@ pub enum CertificateRef {
     Named(Name),
     /// Issued by ACME for these names.
     Acme(NameSet),
+}
+
+impl Listener {
+    /// How its clients come.
+    pub fn carriers(&self) -> &'static [Carrier] {
+        match self.protocol {
+            ListenerProtocol::Udp => &[Carrier::Udp],
+            ListenerProtocol::TcpUdp => &[Carrier::Tcp, Carrier::Udp],
+            ListenerProtocol::Https if self.http3 => &[Carrier::Tcp, Carrier::Udp],
+            _ => &[Carrier::Tcp],
+        }
+    }
 }
 
 declared! {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::acme;
 use crate::cli::File;
 use crate::client;
+use crate::descriptors;
 use crate::file::{self, Loaded, Refused};
 
 /// Exit status for a file that is refused.
@@ -46,6 +47,8 @@ pub(crate) fn main(args: &File) -> ExitCode {
         }
     };
     loaded.warnings.iter().for_each(|warning| complain(format_args!("warning: {warning}")));
+    let shortage = descriptors::shortage(&loaded.config, descriptors::most());
+    shortage.into_iter().for_each(|shortage| complain(format_args!("warning: {shortage}")));
     say(format_args!("{} is valid", args.config.display()));
     for Reach { load_balancer, target_group, port, by } in loaded.config.reaches() {
         if let Some(by) = by {

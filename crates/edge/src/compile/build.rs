@@ -8,6 +8,7 @@ use headworks_balance::{Algorithm, Keyring, hash64};
 use headworks_model::acme::ChallengeChoice;
 use headworks_model::action::{Action, Forward, Scheme};
 use headworks_model::config::Config;
+use headworks_model::guard::Carrier;
 use headworks_model::listener::{CertificateRef, Listener, ListenerProtocol};
 use headworks_model::load_balancer::{LoadBalancer, LoadBalancerKind};
 use headworks_model::primitive::Name;
@@ -22,7 +23,7 @@ use super::plan::{
 };
 use crate::challenge::Challenges;
 use crate::guard::Guard;
-use crate::guard::door::{AccessLists, Carrier, Doors};
+use crate::guard::door::{AccessLists, Doors};
 use crate::observe::access_log::{self, LogTarget};
 use crate::observe::counters::{Count, ListenerCounters};
 use crate::tls::listener::TlsListener;
@@ -288,6 +289,7 @@ impl ListenerPart<'_> {
             port,
             idle_timeout: balancer.idle_timeout,
             header_timeout: listener.limits.header_timeout.unwrap_or(balancer.idle_timeout),
+            minimum_rate: listener.limits.minimum_rate,
             client_keep_alive: balancer.client_keep_alive,
             desync: balancer.desync_mitigation,
             drop_invalid_header_fields: balancer.drop_invalid_header_fields,

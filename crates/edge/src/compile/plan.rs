@@ -47,6 +47,8 @@ pub(crate) struct ListenerPlan {
     pub(crate) port: u16,
     pub(crate) idle_timeout: Duration,
     pub(crate) header_timeout: Duration,
+    /// Bytes a second that clients must bring and take; 0 for none.
+    pub(crate) minimum_rate: u32,
     pub(crate) client_keep_alive: Duration,
     pub(crate) desync: DesyncMitigation,
     pub(crate) drop_invalid_header_fields: bool,

@@ -8,28 +8,22 @@ use arc_swap::ArcSwap;
 use headworks_guard::Networks;
 use headworks_guard::filter::{self, Instruction};
 use headworks_model::config::Config;
-use headworks_model::guard::{InboundRule, Source};
+use headworks_model::guard::Carrier;
 use headworks_model::listener::Listener;
 use headworks_model::load_balancer::LoadBalancer;
 use headworks_model::primitive::Name;
 
 use super::reason::Reason;
 
-/// How connections come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Carrier {
-    Tcp,
-}
-
 /// The addresses that may connect to a listener; both have to let one in, where they are declared.
 #[derive(Default)]
 pub(crate) struct Doors {
     access_list: Option<Arc<Networks>>,
-    security_groups: Option<Allowed>,
+    security_groups: Option<Groups>,
 }
 
 /// Whom security groups allow.
-struct Allowed {
+struct Groups {
     networks: Networks,
     /// Groups whose members they are besides.
     groups: Vec<Name>,
@@ -63,22 +57,10 @@ impl Doors {
         lists: &AccessLists,
     ) -> Doors {
         let access_list = listener.network_acl.as_ref().and_then(|name| lists.0.get(name).cloned());
-        let security_groups = (!balancer.security_groups.is_empty()).then(|| {
-            let groups = balancer.security_groups.iter().filter_map(|name| config.security_groups.get(name));
-            let carried = |rule: &InboundRule| match carrier {
-                Carrier::Tcp => rule.is_tcp(),
-            };
-            let rules = groups.flat_map(|group| &group.inbound);
-            let rules: Vec<&InboundRule> = rules.filter(|rule| carried(rule) && rule.has_port(port)).collect();
-            let sources = rules.iter().flat_map(|rule| &rule.from);
-            let networks = sources.filter_map(|source| match source {
-                Source::Net(network) => Some(*network),
-                Source::Group(_) => None,
-            });
-            let mut groups: Vec<Name> = rules.iter().flat_map(|rule| rule.groups()).cloned().collect();
-            groups.sort_unstable();
-            groups.dedup();
-            Allowed { networks: networks.collect(), groups, members: ArcSwap::default() }
+        let security_groups = config.allowed(balancer, port, carrier).map(|allowed| Groups {
+            networks: allowed.networks,
+            groups: allowed.groups,
+            members: ArcSwap::default(),
         });
         Doors { access_list, security_groups }
     }

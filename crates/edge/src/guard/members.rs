@@ -11,8 +11,7 @@ use headworks_model::primitive::{Bind, Name};
 pub(crate) struct Carriers {
     /// Where its load balancers listen.
     binds: Vec<Bind>,
-    /// The target groups.
-    pub(crate) target_groups: Vec<Name>,
+    target_groups: Vec<Name>,
 }
 
 /// The security groups that are carried.
@@ -55,6 +54,12 @@ impl Membership {
         addresses.dedup();
         addresses
     }
+}
+
+/// The addresses of a security group's members, in order; `targets` has those of a target group. What runs finds them for
+/// itself: this is for those who only look at a configuration.
+pub fn members(config: &Config, group: &Name, targets: impl Fn(&Name) -> Vec<IpAddr>) -> Vec<IpAddr> {
+    Membership::new(config).of(group, targets)
 }
 
 /// The machine's own addresses: what a load balancer has that listens on all of them.

@@ -12,24 +12,26 @@ use crate::runtime::socket::{Acceptor, Socket};
 use crate::runtime::worker::Worker;
 use crate::tls;
 
-/// Pause after an accept that failed for want of descriptors or memory: trying at once would only burn the processor.
+/// Pause while there is no room, or after an accept that failed for want of descriptors or memory: trying at once would only burn the processor.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts until the listener closes. Connections that the kernel had queued by then are served all the same: closing the
 /// socket would reset them.
 pub(crate) async fn run(listener: Rc<Acceptor>, slot: Rc<ListenerSlot>, worker: Rc<Worker>) {
     loop {
+        let is_full = worker.is_full();
         let accepted = tokio::select! {
             biased;
-            accepted = listener.accept() => accepted,
+            accepted = listener.accept(), if !is_full => accepted,
             () = slot.closed.notified() => break,
+            () = pause(), if is_full => continue,
         };
         match accepted {
             Ok((stream, peer)) => spawn(stream, peer, &slot, &worker),
             Err(error) => {
                 if is_exhaustion(&error) {
                     tracing::warn!(%error, listener = %slot.address, "cannot accept");
-                    tokio::time::sleep(PAUSE).await;
+                    pause().await;
                 }
             }
         }
@@ -37,6 +39,10 @@ pub(crate) async fn run(listener: Rc<Acceptor>, slot: Rc<ListenerSlot>, worker: 
     while let Some((stream, peer)) = listener.accept_queued() {
         spawn(stream, peer, &slot, &worker);
     }
+}
+
+async fn pause() {
+    tokio::time::sleep(PAUSE).await;
 }
 
 fn spawn(stream: Socket, peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) {

@@ -113,6 +113,18 @@ impl Socket {
         }
     }
 
+    /// Bytes that were sent and that the other side has not acknowledged: they are in the kernel's buffer still, or on their
+    /// way.
+    pub(crate) fn unacknowledged(&self) -> usize {
+        /// `TIOCOUTQ`, which is what a TCP socket calls `SIOCOUTQ` (tcp(7)).
+        const OUTPUT_QUEUE: rustix::ioctl::Opcode = 0x5411;
+        #[expect(unsafe_code, reason = "there is no safe way to ask for it")]
+        // SAFETY: on Linux, `TIOCOUTQ` of a socket writes one `int`, and nothing else is read or written.
+        let asked: rustix::io::Result<i32> =
+            unsafe { rustix::ioctl::ioctl(self.0.get_ref(), rustix::ioctl::Getter::<OUTPUT_QUEUE, i32>::new()) };
+        asked.ok().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0)
+    }
+
     /// Makes the coming close a reset.
     pub(crate) fn reset_on_close(&self) {
         let _ = set_socket_linger(self.0.get_ref(), Some(Duration::ZERO));

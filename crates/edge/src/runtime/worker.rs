@@ -35,6 +35,9 @@ pub(crate) struct Worker {
     pub(crate) log: RefCell<Lines>,
     /// Client connections open.
     pub(crate) connections: Cell<usize>,
+    /// As many as there are descriptors for.
+    most_connections: usize,
+    was_full: Cell<bool>,
     pub(crate) handshakes: UnderWay,
     phase: Cell<Phase>,
     tables: RefCell<Option<Rc<Tables>>>,
@@ -81,11 +84,11 @@ impl WorkerHandle {
     ///
     /// # Errors
     /// When no thread or runtime can be made.
-    pub(crate) fn start(index: usize, log: LogWriter) -> io::Result<WorkerHandle> {
+    pub(crate) fn start(index: usize, log: LogWriter, most_connections: usize) -> io::Result<WorkerHandle> {
         let (commands, inbox) = mpsc::unbounded_channel();
         let runtime = move || Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
         let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || match runtime() {
-            Ok(runtime) => runtime.block_on(run(index, log, inbox)),
+            Ok(runtime) => runtime.block_on(run(index, log, most_connections, inbox)),
             Err(error) => tracing::error!(%error, index, "cannot start the runtime of a worker"),
         })?;
         Ok(WorkerHandle { commands, thread: Some(thread) })
@@ -109,6 +112,19 @@ impl Worker {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.phase.get() == Phase::Stopping
+    }
+
+    /// Whether there are no descriptors for another connection. To accept it would leave none for targets.
+    pub(crate) fn is_full(&self) -> bool {
+        let is_full = self.connections.get() >= self.most_connections;
+        if is_full != self.was_full.replace(is_full) && is_full {
+            tracing::warn!(
+                connections = self.most_connections,
+                worker = self.index,
+                "as many connections as there are descriptors for, more have to wait"
+            );
+        }
+        is_full
     }
 
     fn enter(&self, phase: Phase) {
@@ -196,7 +212,7 @@ impl Worker {
 }
 
 /// A worker's life: commands and ticks; connections are tasks of their own.
-async fn run(index: usize, log: LogWriter, mut inbox: mpsc::UnboundedReceiver<Command>) {
+async fn run(index: usize, log: LogWriter, most_connections: usize, mut inbox: mpsc::UnboundedReceiver<Command>) {
     let worker = Rc::new(Worker {
         index,
         clock: Clock::new(),
@@ -205,6 +221,8 @@ async fn run(index: usize, log: LogWriter, mut inbox: mpsc::UnboundedReceiver<Co
         random: Random::new(),
         log: RefCell::new(Lines::new(log)),
         connections: Cell::new(0),
+        most_connections,
+        was_full: Cell::new(false),
         handshakes: UnderWay::default(),
         phase: Cell::new(Phase::Serving),
         tables: RefCell::new(None),

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use headworks_testkit::stream::End;
-use headworks_testkit::{Ask, Client, Headworks, Origin, ask, check, wait};
+use headworks_testkit::{Ask, Client, Headworks, Origin, Step, ask, check, wait};
 
-use crate::start;
+use crate::{HEADWORKS, start};
 
 /// How long silence lasts before it counts as silence. Loopback answers in microseconds.
 const SILENCE: Duration = Duration::from_millis(300);
@@ -224,7 +224,8 @@ fn connections_at_once() {
     let headworks = start(&answering(ON_LOOPBACK, "", ", limits: { connections: 7 }", ""), &[]);
     let to = headworks.address();
     // all at once: nobody may slip in between looking and counting
-    let mut clients: Vec<Client> = (0..40).map(|_| Client::connect(to)).collect();
+    let connect = |_| Client::try_connect_from("127.0.0.1", to, wait::PATIENCE).ok();
+    let mut clients: Vec<Client> = (0..40).filter_map(connect).collect();
     for client in &mut clients {
         client.send_anyway(ask("GET", "/").bytes());
     }
@@ -322,4 +323,118 @@ fn slow_heads() {
     assert_eq!(met("127.0.0.2", to), Met::Refused);
     assert_eq!(quick.exchange(&ask("GET", "/")).status, 200);
     assert_eq!(refusals(&headworks, "blocked"), 1.0);
+}
+
+/// Connections wait in the kernel rather than fail for want of descriptors, and what is open goes on.
+#[test]
+fn more_connections_than_descriptors() {
+    let web = Origin::new("web").start();
+    let yaml = "workers: 1\nload_balancers:\n  shop: { listeners: { http: { address: 127.0.0.1:0, limits: { connections: 1000 }, \
+                default: { forward: web } } } }\ntarget_groups:\n  web: { targets: [<web>], health_check: { protocol: none } }\n";
+    let headworks = HEADWORKS.start_with_descriptors(yaml, &[("web", &web)], 228);
+    // (228 - 128) / 2
+    let (room, asked) = (50, 120);
+    let mut clients: Vec<Client> = (0..asked).map(|_| Client::connect(headworks.address())).collect();
+    for client in &mut clients {
+        client.ask(&ask("GET", "/"));
+    }
+    let mut waiting = clients.split_off(room);
+    for client in &mut clients {
+        assert_eq!(client.response().status, 200);
+    }
+    assert!(waiting.iter().all(|client| !client.arrived()));
+    assert_eq!(clients[0].exchange(&ask("GET", "/")).status, 200, "what is open has its way to targets");
+    drop(clients);
+    for client in waiting.drain(..).collect::<Vec<_>>().iter_mut().take(room) {
+        assert_eq!(client.response().status, 200);
+    }
+    let said = headworks.said();
+    assert!(said.contains("as many connections as there are descriptors for"), "{said}");
+    assert!(
+        said.contains("limits of listeners allow 1000 connections in all, 228 open files are enough for 50"),
+        "{said}"
+    );
+    assert!(!said.contains("cannot accept"), "{said}");
+}
+
+/// One listener with a rate that clients must keep, in front of `<web>`.
+const PACED: &str = "load_balancers:\n  shop: { listeners: { http: { address: 127.0.0.1:0, limits: { minimum_rate: 2000 }, \
+                     default: { forward: web } } } }\ntarget_groups:\n  web: { targets: [<web>], health_check: { protocol: none } }\n";
+
+/// The grace, and what a coarse clock and a busy machine add to it; far from the time-outs of a minute that there are else.
+fn expect_after_grace(started: Instant) {
+    let passed = started.elapsed();
+    assert!((4.5..9.0).contains(&passed.as_secs_f64()), "noticed after {passed:?}");
+}
+
+/// Sends a piece ten times a second for as long as somebody listens, `seconds` at most: slowness is what is tested here.
+fn drip(client: &mut Client, piece: &str, seconds: u64) {
+    for _ in 0..seconds * 10 {
+        if client.arrived() {
+            return;
+        }
+        client.send_anyway(piece);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn a_rate_for_heads() {
+    let web = Origin::new("web").start();
+    let headworks = start(PACED, &[("web", &web)]);
+    let started = Instant::now();
+    let mut slow = headworks.client();
+    slow.send("GET / HTTP/1.1\r\nHost: shop\r\nX-A: ");
+    drip(&mut slow, "a", 20);
+    assert_eq!(slow.response().status, 408);
+    expect_after_grace(started);
+}
+
+#[test]
+fn a_rate_for_bodies() {
+    let web = Origin::new("web").start();
+    let headworks = start(PACED, &[("web", &web)]);
+    let (started, to) = (Instant::now(), headworks.address());
+    // 4000 bytes a second, for longer than the grace
+    let steady = std::thread::spawn(move || {
+        let mut client = Client::connect(to);
+        client.send("POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 28000\r\n\r\n");
+        drip(&mut client, &"b".repeat(400), 7);
+        client.response().echo().body_length
+    });
+    let mut slow = headworks.client();
+    slow.send("POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 28000\r\n\r\n");
+    drip(&mut slow, "b", 20);
+    assert_eq!(slow.response().status, 408);
+    expect_after_grace(started);
+    assert_eq!(steady.join().unwrap_or(0), 28_000);
+}
+
+#[test]
+fn a_rate_for_those_who_read() {
+    let length = 32 << 20;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+    let body = [head.as_bytes(), &vec![b'x'; length]].concat();
+    let web = Origin::new("web").on("/big", [Step::Send(body)]).start();
+    let headworks = start(PACED, &[("web", &web)]);
+    let (started, to) = (Instant::now(), headworks.address());
+    let steady = std::thread::spawn(move || {
+        let mut client = Client::connect(to);
+        client.ask(&ask("GET", "/big")).response_head();
+        // slower than everything that is held on the way would last, and faster than it must be
+        for _ in 0..160 {
+            client.bytes(100_000);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        client.bytes(length - 16_000_000).len()
+    });
+    let mut stuck = headworks.client();
+    stuck.ask(&ask("GET", "/big")).response_head();
+    let ended = || (headworks.metrics().sum("headworks_active_connections", &[]) == 1.0).then_some(());
+    assert!(wait::within(Duration::from_secs(20), ended).is_some(), "a client that does not read stays");
+    // what was sent before may count once: as long as the grace again
+    let passed = started.elapsed().as_secs_f64();
+    assert!((4.5..15.0).contains(&passed) && !steady.is_finished(), "noticed after {passed} s");
+    assert_eq!(stuck.rest().1, End::Reset);
+    assert_eq!(steady.join().unwrap_or(0), length - 16_000_000);
 }

@@ -11,6 +11,7 @@ mod choosing;
 mod compression;
 mod desync;
 mod errors;
+mod firewall;
 mod forwarded;
 mod grpc;
 mod guards;
