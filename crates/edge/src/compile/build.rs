@@ -8,12 +8,12 @@ use headworks_balance::{Algorithm, Keyring, hash64};
 use headworks_model::acme::ChallengeChoice;
 use headworks_model::action::{Action, Forward, Scheme};
 use headworks_model::config::Config;
-use headworks_model::guard::Carrier;
 use headworks_model::listener::{CertificateRef, Listener, ListenerProtocol};
 use headworks_model::load_balancer::{LoadBalancer, LoadBalancerKind};
 use headworks_model::primitive::Name;
 use headworks_model::rule::Rule;
 use headworks_model::target_group::{self, Fallback, HashOn, Stickiness, TargetGroup, TargetProtocol};
+use headworks_model::tls_policy::TlsVersion;
 use headworks_route::{CompiledTransforms, Table};
 
 use super::attributes::Attributes;
@@ -26,6 +26,7 @@ use crate::guard::Guard;
 use crate::guard::door::{AccessLists, Doors};
 use crate::observe::access_log::{self, LogTarget};
 use crate::observe::counters::{Count, ListenerCounters};
+use crate::quic;
 use crate::tls::listener::TlsListener;
 use crate::tls::ticket::Tickets;
 use crate::tls::told::ToldAs;
@@ -72,9 +73,6 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
         }
         for (name, listener) in &balancer.listeners {
             let at = format!("{at}.listeners.{name}");
-            if listener.http3 {
-                no(format!("{at}.http3"), "HTTP/3");
-            }
             if !listener.proxy_protocol.is_empty() {
                 no(format!("{at}.proxy_protocol"), "PROXY protocol");
             }
@@ -100,7 +98,19 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
     if config.admin.auth == headworks_model::config::AdminAuth::Required {
         no("admin.auth".to_owned(), "authentication of the admin address");
     }
+    found.extend(unspeakable(config));
     found
+}
+
+/// Listeners with HTTP/3 whose policy leaves out the only TLS that it knows (RFC 9001 section 4.2).
+fn unspeakable(config: &Config) -> impl Iterator<Item = CannotRun> {
+    let listeners = config.load_balancers.iter();
+    let listeners = listeners.flat_map(|(name, lb)| lb.listeners.iter().map(move |(l, listener)| (name, l, listener)));
+    let cannot = |listener: &Listener| listener.http3 && !listener.tls_policy.has(TlsVersion::Tls13);
+    listeners.filter(move |(.., listener)| cannot(listener)).map(|(balancer, name, _)| CannotRun {
+        path: format!("load_balancers.{balancer}.listeners.{name}.tls_policy"),
+        what: "http3 needs a policy with TLS 1.3".to_owned(),
+    })
 }
 
 /// What issuing certificates by ACME needs elsewhere in the configuration, and does not find.
@@ -172,6 +182,13 @@ pub(crate) struct Context<'a> {
     pub(crate) workers: usize,
 }
 
+impl<'a> Context<'a> {
+    /// What a listener was before.
+    fn before_of(&self, key: &ListenerKey) -> Option<&'a Arc<ListenerPlan>> {
+        self.before?.listeners.iter().find(|listener| listener.key == *key)
+    }
+}
+
 /// Builds the plan. Listeners are those that have a port.
 ///
 /// # Errors
@@ -205,8 +222,10 @@ pub(crate) fn plan(config: &Config, context: &Context<'_>) -> Result<Plan, Vec<C
         for (name, listener) in &balancer.listeners {
             let key = key(balancer_name, name);
             let Some(port) = context.ports.get(&key).copied() else { continue };
-            let doors = Doors::new(config, balancer, listener, port, Carrier::Tcp, &access_lists);
-            let part = ListenerPart { key, balancer, listener, port, doors, log: log.clone() };
+            let doors = |carrier| Doors::new(config, balancer, listener, port, carrier, &access_lists);
+            let state = context.before_of(&key).map(|before| before.guard.state.clone());
+            let guard = Guard::new(doors, &listener.limits, state.unwrap_or_default());
+            let part = ListenerPart { key, balancer, listener, port, guard, log: log.clone() };
             match part.build(&places, context) {
                 Ok(plan) => listeners.push(Arc::new(plan)),
                 Err(found) => errors.extend(found),
@@ -240,13 +259,13 @@ struct ListenerPart<'a> {
     balancer: &'a LoadBalancer,
     listener: &'a Listener,
     port: u16,
-    doors: Doors,
+    guard: Guard,
     log: Option<LogTarget>,
 }
 
 impl ListenerPart<'_> {
     fn build(self, places: &HashMap<&Name, usize>, context: &Context<'_>) -> Result<ListenerPlan, Vec<CannotRun>> {
-        let ListenerPart { key, balancer, listener, port, doors, log } = self;
+        let ListenerPart { key, balancer, listener, port, guard, log } = self;
         let at = format!("load_balancers.{}.listeners.{}", key.load_balancer, key.listener);
         let mut errors = Vec::new();
         let table = Table::compile(&listener.rules).map_err(|error| {
@@ -269,7 +288,7 @@ impl ListenerPart<'_> {
             Scheme::Http => ("http", 80),
             Scheme::Https => ("https", 443),
         };
-        let before = context.before.and_then(|plan| plan.listeners.iter().find(|l| l.key == key));
+        let before = context.before_of(&key);
         let counters = before.map_or_else(
             || Arc::new((0..context.workers).map(|_| ListenerCounters::default()).collect()),
             |before| before.counters.clone(),
@@ -299,12 +318,13 @@ impl ListenerPart<'_> {
                 .then(|| format!(":{port}").into_bytes()),
             forwarded_lines: format!("X-Forwarded-Proto: {scheme_text}\r\nX-Forwarded-Port: {port}\r\n").into_bytes(),
             tls: terms.map(|terms| Arc::new(TlsListener::new(terms))),
+            http3: listener.http3.then(|| quic::transport(balancer.idle_timeout)),
             tells_cipher: balancer.tls_version_and_cipher_headers,
             told: ToldAs::new(listener.request_headers.as_ref()),
             log,
-            attributes: listener.response_headers.as_ref().and_then(Attributes::new),
+            attributes: Attributes::new(listener.response_headers.as_ref(), listener.http3.then_some(port)),
             compression: balancer.compression.as_ref().map(CompressionPlan::new),
-            guard: Guard::new(doors, &listener.limits, before.map(|b| b.guard.state.clone()).unwrap_or_default()),
+            guard,
             table,
             earlier_hits: earlier_hits(before, &rules),
             hits: (0..context.workers).map(|_| (0..=rules.len()).map(|_| Count::default()).collect()).collect(),

@@ -56,6 +56,9 @@ impl Doors {
         carrier: Carrier,
         lists: &AccessLists,
     ) -> Doors {
+        if !listener.carriers().contains(&carrier) {
+            return Doors::default();
+        }
         let access_list = listener.network_acl.as_ref().and_then(|name| lists.0.get(name).cloned());
         let security_groups = config.allowed(balancer, port, carrier).map(|allowed| Groups {
             networks: allowed.networks,

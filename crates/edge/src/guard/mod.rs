@@ -9,11 +9,13 @@ pub(crate) mod members;
 pub(crate) mod reason;
 pub(crate) mod state;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use headworks_guard::{Block, ClientKey};
+use headworks_model::guard::Carrier;
 use headworks_model::listener::ListenerLimits;
+use headworks_model::primitive::Name;
 
 use self::door::Doors;
 use self::reason::Reason;
@@ -21,7 +23,10 @@ use self::state::State;
 
 /// What stands before a listener, compiled.
 pub(crate) struct Guard {
-    pub(crate) doors: Doors,
+    /// For those who come over TCP,
+    pub(crate) tcp: Doors,
+    /// and over UDP.
+    udp: Doors,
     limits: Limits,
     /// Shared with the plans before and after.
     pub(crate) state: Arc<State>,
@@ -69,17 +74,34 @@ impl Drop for Seat {
 }
 
 impl Guard {
-    pub(crate) fn new(doors: Doors, limits: &ListenerLimits, state: Arc<State>) -> Guard {
-        Guard { doors, limits: Limits::new(limits), state }
+    pub(crate) fn new(doors: impl Fn(Carrier) -> Doors, limits: &ListenerLimits, state: Arc<State>) -> Guard {
+        Guard { tcp: doors(Carrier::Tcp), udp: doors(Carrier::Udp), limits: Limits::new(limits), state }
+    }
+
+    /// Whether an address may come in at all. Enough to ask for as long as nobody has proved to be there.
+    ///
+    /// # Errors
+    /// Which of the doors is closed to it.
+    pub(crate) fn judge(&self, address: IpAddr, carrier: Carrier) -> Result<(), Reason> {
+        match carrier {
+            Carrier::Tcp => self.tcp.judge(address),
+            Carrier::Udp => self.udp.judge(address),
+        }
+    }
+
+    /// Looks up anew who the members of security groups are. True when that is not who they were.
+    pub(crate) fn follow_members(&self, members: impl Fn(&Name) -> Vec<IpAddr>) -> bool {
+        // each is to look, whether or not the other has changed
+        self.tcp.follow_members(&members) | self.udp.follow_members(&members)
     }
 
     /// Lets a connection in. A client that is over its own limits is refused before it counts towards those of all.
     ///
     /// # Errors
     /// Why it must not come in.
-    pub(crate) fn admit(&self, peer: SocketAddr) -> Result<Admission, Reason> {
+    pub(crate) fn admit(&self, peer: SocketAddr, carrier: Carrier) -> Result<Admission, Reason> {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        self.doors.judge(peer.ip())?;
+        self.judge(peer.ip(), carrier)?;
         let client = self.state.enter(peer.ip().into(), &self.limits)?;
         Ok(Admission { peer, seat: Seat { state: self.state.clone(), client } })
     }

@@ -76,14 +76,36 @@ pub(crate) struct Peer {
     pub(crate) admission: Admission,
 }
 
+impl Peer {
+    /// Of a connection that begins now; `session` is what its TLS handshake agreed on, if it had one.
+    pub(crate) fn new(
+        admission: Admission,
+        session: Option<Box<Session>>,
+        slot: &ListenerSlot,
+        worker: &Worker,
+    ) -> Rc<Peer> {
+        let plan = &slot.table().plan;
+        let address = admission.peer;
+        Rc::new(Peer {
+            address,
+            forwarded: forwarded_text(address, plan.xff_client_port),
+            logged: address.to_string().into(),
+            session,
+            id: worker.random.next(),
+            expires: worker.clock.tick().saturating_add(ticks(plan.client_keep_alive)),
+            admission,
+        })
+    }
+}
+
 /// Counts a connection as open while it lives, so that a worker that drains waits for it.
-struct Open {
+pub(crate) struct Open {
     slot: Rc<ListenerSlot>,
     worker: Rc<Worker>,
 }
 
 impl Open {
-    fn new(slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) -> Open {
+    pub(crate) fn new(slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) -> Open {
         worker.connections.set(worker.connections.get() + 1);
         slot.counters().new_connections.add(1);
         slot.counters().active_connections.add(1);
@@ -108,19 +130,9 @@ impl<C: Client> Connection<C> {
         worker: Rc<Worker>,
         session: Option<Box<Session>>,
     ) -> Box<Connection<C>> {
-        let plan = &slot.table().plan;
-        let peer = admission.peer;
-        let peer = Peer {
-            address: peer,
-            forwarded: forwarded_text(peer, plan.xff_client_port),
-            logged: peer.to_string().into(),
-            session,
-            id: worker.random.next(),
-            expires: worker.clock.tick().saturating_add(ticks(plan.client_keep_alive)),
-            admission,
-        };
+        let peer = Peer::new(admission, session, &slot, &worker);
         let open = Some(Open::new(&slot, &worker));
-        Connection::assemble(stream, Rc::new(peer), slot, worker, open)
+        Connection::assemble(stream, peer, slot, worker, open)
     }
 
     /// A request's way on a connection that carries many at once: whatever is told of a connection, told of one stream.

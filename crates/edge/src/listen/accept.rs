@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use headworks_model::guard::Carrier;
+
 use super::slot::ListenerSlot;
 use crate::l7;
 use crate::l7::connection::Connection;
@@ -47,7 +49,7 @@ async fn pause() {
 
 fn spawn(stream: Socket, peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) {
     let table = slot.table();
-    let admission = match table.plan.guard.admit(peer) {
+    let admission = match table.plan.guard.admit(peer, Carrier::Tcp) {
         Ok(admission) => admission,
         Err(reason) => {
             tracing::debug!(%peer, listener = %slot.key.listener, reason = reason.as_str(), "connection refused");

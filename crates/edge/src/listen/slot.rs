@@ -68,6 +68,8 @@ pub(crate) struct ListenerSlot {
     socket: RefCell<Weak<Acceptor>>,
     /// Woken when the listener closes, so that it stops accepting.
     pub(crate) closed: tokio::sync::Notify,
+    /// Woken when it may have HTTP/3 no longer.
+    pub(crate) left_http3: tokio::sync::Notify,
 }
 
 impl ListenerSlot {
@@ -82,6 +84,7 @@ impl ListenerSlot {
             closing: Cell::new(false),
             socket: RefCell::default(),
             closed: tokio::sync::Notify::new(),
+            left_http3: tokio::sync::Notify::new(),
         })
     }
 
@@ -91,6 +94,12 @@ impl ListenerSlot {
 
     pub(crate) fn exchange(&self, table: Rc<ListenerTable>) {
         *self.table.borrow_mut() = table;
+        self.left_http3.notify_one();
+    }
+
+    /// Whether connections over QUIC come to an end here.
+    pub(crate) fn has_left_http3(&self) -> bool {
+        self.is_closing() || self.table.borrow().plan.http3.is_none()
     }
 
     /// This is what it listens by.
@@ -102,7 +111,7 @@ impl ListenerSlot {
     /// misses is refused after all when it is accepted.
     pub(crate) fn follow_doors(&self) {
         let Some(socket) = self.socket.borrow().upgrade() else { return };
-        let filter = self.table().plan.guard.doors.filter().map(|filter| {
+        let filter = self.table().plan.guard.tcp.filter().map(|filter| {
             let step = |i: Instruction| SockFilter::new(i.code, i.when_true, i.when_false, i.operand);
             filter.into_iter().map(step).collect::<Vec<_>>()
         });
@@ -131,5 +140,6 @@ impl ListenerSlot {
     pub(crate) fn close(&self) {
         self.closing.set(true);
         self.closed.notify_one();
+        self.left_http3.notify_one();
     }
 }

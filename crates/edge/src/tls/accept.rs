@@ -3,8 +3,6 @@
 //! Bounded in time and in number, on the whole and for each client, so that clients that only begin cost little and keep
 //! nobody else out. Until a client has spoken, nothing is allocated for it but its task.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -12,7 +10,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use headworks_guard::ClientKey;
 use rustls::server::Acceptor;
 use tokio::io::AsyncWriteExt;
 use tokio_rustls::LazyConfigAcceptor;
@@ -21,6 +18,7 @@ use tokio_rustls::server::TlsStream;
 use super::failure::Failure;
 use super::listener::{Terms, TlsListener};
 use super::session::{Protocol, Session};
+use super::under_way::Place;
 use crate::guard::Admission;
 use crate::l7;
 use crate::l7::connection::Connection;
@@ -30,61 +28,7 @@ use crate::runtime::socket::Socket;
 use crate::runtime::worker::Worker;
 
 /// The longest that a handshake may take; less where the listener's idle timeout is.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Handshakes under way in one worker.
-const AT_ONCE: u32 = 4096;
-/// Handshakes under way in one worker from one address, or one /64 of IPv6.
-const AT_ONCE_FROM_ONE: u32 = 512;
-
-/// Handshakes that are under way in a worker.
-#[derive(Default)]
-pub(crate) struct UnderWay(RefCell<Counted>);
-
-#[derive(Default)]
-struct Counted {
-    all: u32,
-    by_client: HashMap<ClientKey, u32>,
-}
-
-/// One handshake; it counts as a connection of the worker, so that a worker that drains waits for it.
-struct Place {
-    slot: Rc<ListenerSlot>,
-    worker: Rc<Worker>,
-    client: ClientKey,
-}
-
-impl Place {
-    fn take(client: ClientKey, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) -> Option<Place> {
-        let mut counted = worker.handshakes.0.borrow_mut();
-        if counted.all >= AT_ONCE {
-            return None;
-        }
-        let of_client = counted.by_client.entry(client).or_insert(0);
-        if *of_client >= AT_ONCE_FROM_ONE {
-            return None;
-        }
-        *of_client += 1;
-        counted.all += 1;
-        worker.connections.set(worker.connections.get() + 1);
-        slot.counters().tls.under_way.add(1);
-        Some(Place { slot: slot.clone(), worker: worker.clone(), client })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counted = self.worker.handshakes.0.borrow_mut();
-        counted.all = counted.all.saturating_sub(1);
-        if let Some(of_client) = counted.by_client.get_mut(&self.client) {
-            *of_client -= 1;
-            if *of_client == 0 {
-                counted.by_client.remove(&self.client);
-            }
-        }
-        self.slot.counters().tls.under_way.sub(1);
-        self.worker.connections.set(self.worker.connections.get().saturating_sub(1));
-    }
-}
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a client's first bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +47,7 @@ pub(crate) async fn serve(
     tls: Arc<TlsListener>,
 ) {
     let peer = admission.peer;
-    let Some(place) = Place::take(peer.ip().into(), &slot, &worker) else {
+    let Some(place) = Place::take(peer, &slot, &worker) else {
         slot.counters().tls.failed(Failure::TooMany);
         return;
     };
@@ -134,6 +78,8 @@ pub(crate) async fn serve(
             match protocol {
                 Protocol::Http1 => l7::serve(connection).await,
                 Protocol::Http2 => Box::pin(l7::serve_http2(connection)).await,
+                // never agreed on over TCP
+                Protocol::Http3 => {}
             }
         }
         Err(failure) => {
