@@ -28,6 +28,11 @@ impl Reason {
         Reason::Blocked,
     ];
 
+    /// Whether a limit is the reason, which is worth a line in the log; that some are denied is what lists are for.
+    pub(crate) fn is_limit(self) -> bool {
+        !matches!(self, Reason::SecurityGroup | Reason::NetworkAcl)
+    }
+
     /// What metrics call it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

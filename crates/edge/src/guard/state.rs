@@ -3,6 +3,7 @@
 //! This is the one place where workers write to the same memory: twice for each connection, never for a request. A limit
 //! is exact across workers that way, which no share of each worker would be.
 
+use std::cmp::Reverse;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -26,7 +27,12 @@ pub(crate) struct State {
     /// Chooses the part, so that nobody can choose addresses that meet in one.
     hasher: RandomState,
     started: Instant,
+    /// When refusals were last told of, in seconds from before the start.
+    told: AtomicU64,
 }
+
+/// Seconds between two lines about refused connections.
+const TELL_EVERY: u64 = 10;
 
 /// Alone on its cache lines.
 #[repr(align(128))]
@@ -48,6 +54,7 @@ impl Default for State {
             shards: (0..SHARDS).map(|_| Padded(Mutex::new(Clients::new(CLIENTS, hasher.clone())))).collect(),
             hasher: RandomState::new(),
             started: Instant::now(),
+            told: AtomicU64::new(0),
         }
     }
 }
@@ -113,22 +120,32 @@ impl State {
         self.shard(key).offend(key, Some(block), now)
     }
 
+    /// Whether it is time to say again that connections are refused: a line for each would be the clients' to order.
+    pub(crate) fn may_tell(&self) -> bool {
+        // 0 stands for never, so that the first refusal is told
+        let now = self.now().as_secs() + TELL_EVERY;
+        let told = self.told.load(Ordering::Relaxed);
+        now >= told + TELL_EVERY && self.told.compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
     /// The clients with the most connections open, then those with the most in all; at most `count`.
     pub(crate) fn top(&self, count: usize) -> Vec<Talker> {
         let now = self.now();
-        let mut all = Vec::new();
+        let mut top: Vec<Talker> = Vec::new();
         for shard in &self.shards {
-            let clients = locked(&shard.0);
-            all.extend(clients.iter().map(|(key, client)| (client.open, client.admitted, client.refused, key)));
+            let talker = |(key, client): (ClientKey, &Client)| Talker {
+                key,
+                client: *client,
+                is_blocked: client.is_blocked(now),
+            };
+            top.extend(locked(&shard.0).iter().map(talker));
+            // in each turn, so that no more are held than of one part
+            top.sort_unstable_by_key(|talker| {
+                let Talker { key, client, .. } = talker;
+                Reverse((client.open, client.admitted, client.refused, *key))
+            });
+            top.truncate(count);
         }
-        // a part of the order is enough, and what is at the top has been seen a moment ago
-        all.sort_unstable_by(|one, other| other.cmp(one));
-        all.truncate(count);
-        let known = |key: ClientKey| self.shard(key).iter().find(|(other, _)| *other == key).map(|(_, client)| *client);
-        let talker = |key: ClientKey| {
-            let client = known(key)?;
-            Some(Talker { key, client, is_blocked: client.is_blocked(now) })
-        };
-        all.into_iter().filter_map(|(.., key)| talker(key)).collect()
+        top
     }
 }

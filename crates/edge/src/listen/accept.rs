@@ -52,8 +52,7 @@ fn spawn(stream: Socket, peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<
     let admission = match table.plan.guard.admit(peer, Carrier::Tcp) {
         Ok(admission) => admission,
         Err(reason) => {
-            tracing::debug!(%peer, listener = %slot.key.listener, reason = reason.as_str(), "connection refused");
-            slot.counters().refused(reason);
+            slot.refuse(peer, reason);
             // nothing is left of it here, not even in the kernel
             stream.reset_on_close();
             return;

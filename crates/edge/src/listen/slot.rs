@@ -9,6 +9,7 @@ use headworks_guard::filter::Instruction;
 use socket2::SockFilter;
 
 use crate::compile::plan::{GroupPlan, ListenerKey, ListenerPlan, Plan};
+use crate::guard::reason::Reason;
 use crate::observe::counters::ListenerCounters;
 use crate::runtime::socket::Acceptor;
 use crate::upstream::group::GroupLocal;
@@ -119,6 +120,17 @@ impl ListenerSlot {
             tracing::warn!(%error, listener = %self.address, "denied connections are reset, not dropped");
             // one that is out of date would drop what is allowed now
             let _ = socket.set_filter(None);
+        }
+    }
+
+    /// Counts a connection that is refused, and now and then says so.
+    pub(crate) fn refuse(&self, peer: SocketAddr, reason: Reason) {
+        self.counters().refused(reason);
+        let (balancer, listener, why) = (&self.key.load_balancer, &self.key.listener, reason.as_str());
+        if reason.is_limit() && self.table().plan.guard.state.may_tell() {
+            tracing::warn!(%peer, %balancer, %listener, why, "connections are refused");
+        } else {
+            tracing::debug!(%peer, %balancer, %listener, why, "connection refused");
         }
     }
 

@@ -88,7 +88,7 @@ fn meet(incoming: Incoming, secrets: &Secrets, slot: &Rc<ListenerSlot>, worker: 
     }
     let table = slot.table();
     if let Err(reason) = table.plan.guard.judge(peer.ip(), Carrier::Udp) {
-        slot.counters().refused(reason);
+        slot.refuse(peer, reason);
         return incoming.ignore();
     }
     let Some((handshake, config)) = config(&table, secrets) else { return incoming.refuse() };
@@ -111,7 +111,7 @@ fn meet(incoming: Incoming, secrets: &Secrets, slot: &Rc<ListenerSlot>, worker: 
                 let admission = match slot.table().plan.guard.admit(peer, Carrier::Udp) {
                     Ok(admission) => admission,
                     Err(reason) => {
-                        slot.counters().refused(reason);
+                        slot.refuse(peer, reason);
                         return quic.close(EXCESSIVE_LOAD, b"");
                     }
                 };

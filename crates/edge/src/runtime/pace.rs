@@ -100,7 +100,7 @@ mod tests {
             (500, 125, 1, None),
             (500, 2500, 20, None),
             (500, 2500, 24, Some(5.0)),
-            (500, 250, 4, Some(10.0)),
+            (500, 250, 4, Some(9.5)),
             (1, 1, 4, None),
         ];
         for (rate, bytes, every, expected) in rows {

@@ -2,13 +2,13 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::process::Command;
 use std::time::Duration;
 
+use headworks_testkit::Client;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use socket2::{Domain, Socket, Type};
 
 use crate::HEADWORKS;
 
@@ -18,8 +18,8 @@ struct Cable {
 }
 
 fn run(command: &str) {
-    let mut words = command.split(' ');
-    let output = Command::new(words.next().unwrap()).args(words).output();
+    let (program, arguments) = command.split_once(' ').unwrap_or((command, ""));
+    let output = Command::new(program).args(arguments.split(' ')).output();
     let output = output.unwrap_or_else(|error| panic!("{command}: {error}"));
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
 }
@@ -70,11 +70,9 @@ impl Drop for Cable {
 
 /// What a connection attempt is met with.
 fn knock(from: &str, to: &str) -> &'static str {
-    let (from, to): (IpAddr, SocketAddr) = (from.parse().unwrap(), to.parse().unwrap());
-    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::new(from, 0).into()).unwrap_or_else(|error| panic!("{from}: {error}"));
-    match socket.connect_timeout(&to.into(), Duration::from_millis(400)) {
-        Ok(()) => "open",
+    let to: SocketAddr = to.parse().unwrap_or_else(|_| panic!("{to} is no address"));
+    match Client::try_connect_from(from, to, Duration::from_millis(400)) {
+        Ok(_) => "open",
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => "closed",
         Err(error) if error.kind() == ErrorKind::TimedOut => "silent",
         Err(error) => panic!("{from} to {to}: {error}"),

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use headworks_testkit::program::filled;
 use headworks_testkit::stream::End;
 use headworks_testkit::{Ask, Client, Headworks, Origin, Step, ask, check, wait};
 
@@ -254,6 +255,7 @@ fn connections_of_one_client() {
     let others: Vec<Client> = ["127.0.0.3", "127.0.0.4"].iter().flat_map(|from| fill(from, to)).collect();
     assert_eq!(others.len(), 5, "what is left of 8");
     assert_eq!(refusals(&headworks, "connections_per_client"), 22.0);
+    assert_eq!(headworks.said().matches("connections are refused").count(), 1, "{}", headworks.said());
     assert_eq!(refusals(&headworks, "connections"), 1.0);
     let status = headworks.status();
     let top = &status["load_balancers"]["shop"]["listeners"]["http"]["top_clients"];
@@ -325,6 +327,38 @@ fn slow_heads() {
     assert_eq!(refusals(&headworks, "blocked"), 1.0);
 }
 
+/// `headworks check` says what is of no effect, and who reaches whom; none of it is an error.
+#[test]
+fn what_check_says_of_guards() {
+    let yaml = r"
+load_balancers:
+  shop:
+    security_groups: [edge]
+    listeners: { http: { port: 8080, network_acl: office, default: { forward: app } } }
+target_groups: { app: { targets: [192.0.2.1:9001, 192.0.2.2:9002], security_groups: [app] } }
+security_groups:
+  edge: { inbound: [ { ports: 8080, from: [0.0.0.0/0] } ] }
+  app: { inbound: [ { ports: 9001, from: [edge] } ] }
+network_acls:
+  office: { inbound: [ { rule: 1, action: allow, from: [0.0.0.0/0] }, { rule: 2, action: deny, from: [192.0.2.0/24] } ] }
+";
+    let folder = tempfile::tempdir().unwrap();
+    let text = filled(yaml, &[]);
+    std::fs::write(folder.path().join("headworks.yaml"), text).unwrap();
+    let output = HEADWORKS.run(folder.path(), &["check", "-c", "headworks.yaml"]);
+    assert_eq!(output.status.code(), Some(0));
+    let warned = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        warned.lines().collect::<Vec<_>>(),
+        [
+            "warning: headworks.yaml:7:87: target_groups.app.security_groups: no rule lets load balancer shop reach port 9002",
+            "warning: headworks.yaml:12:71: network_acls.office.inbound[1]: rule 2 never matches: all of it is taken by rule 1 (line 12)",
+        ]
+    );
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("shop reaches port 9001 of app: app allows members of edge\n"), "{said}");
+}
+
 /// Connections wait in the kernel rather than fail for want of descriptors, and what is open goes on.
 #[test]
 fn more_connections_than_descriptors() {
@@ -345,7 +379,7 @@ fn more_connections_than_descriptors() {
     assert!(waiting.iter().all(|client| !client.arrived()));
     assert_eq!(clients[0].exchange(&ask("GET", "/")).status, 200, "what is open has its way to targets");
     drop(clients);
-    for client in waiting.drain(..).collect::<Vec<_>>().iter_mut().take(room) {
+    for client in waiting.iter_mut().take(room) {
         assert_eq!(client.response().status, 200);
     }
     let said = headworks.said();
