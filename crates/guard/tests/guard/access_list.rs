@@ -1,3 +1,5 @@
+//! Compiled lists decide as the plain reading of their rules, and what they call needless can be left out.
+
 use std::net::IpAddr;
 
 use headworks_guard::{AccessList, Action, Fate, NumberedRule};

@@ -1,3 +1,5 @@
+//! Who counts as one client, what a full table does, and who is kept out.
+
 use std::hash::RandomState;
 use std::net::IpAddr;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Programs of packet filters, run by the letter: they let begin what the set of networks has.
+
 use std::net::IpAddr;
 
 use headworks_guard::Networks;

@@ -1,3 +1,5 @@
+//! Sets of networks against the plain question of each of them; their size.
+
 use std::net::IpAddr;
 
 use headworks_guard::Networks;

@@ -1,3 +1,5 @@
+//! No second has more than the limit.
+
 use std::collections::VecDeque;
 use std::time::Duration;
 

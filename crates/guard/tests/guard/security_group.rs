@@ -1,3 +1,5 @@
+//! Which allowances say nothing new.
+
 use headworks_guard::{Allowance, Overlap, overlaps};
 
 fn allowance(text: &str) -> Allowance {
