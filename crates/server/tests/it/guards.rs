@@ -351,7 +351,7 @@ network_acls:
     assert_eq!(
         warned.lines().collect::<Vec<_>>(),
         [
-            "warning: headworks.yaml:7:87: target_groups.app.security_groups: no rule lets load balancer shop reach port 9002",
+            "warning: headworks.yaml:7:85: target_groups.app.security_groups: no rule lets load balancer shop reach port 9002",
             "warning: headworks.yaml:12:71: network_acls.office.inbound[1]: rule 2 never matches: all of it is taken by rule 1 (line 12)",
         ]
     );
