@@ -54,6 +54,7 @@ packages: toolchain
 	@command -v testssl >/dev/null || ./.ci/packages testssl.sh
 	@PATH=$$PATH:/usr/sbin command -v haproxy >/dev/null || ./.ci/packages haproxy
 	@command -v chromium >/dev/null || ./.ci/packages chromium
+	@./.ci/packages iproute2 nftables util-linux
 
 clean:
 	$(CARGO) clean

@@ -7,6 +7,7 @@
 mod challenge;
 mod compile;
 mod error;
+mod guard;
 mod l7;
 mod listen;
 mod observe;
@@ -32,6 +33,8 @@ pub use self::challenge::{CannotProve, Challenges, Offered, Proof};
 use self::compile::build;
 pub use self::compile::build::{CannotRun, validate};
 use self::compile::plan::{ListenerKey, Plan};
+use self::guard::members::Membership;
+pub use self::guard::members::members;
 pub use self::observe::access_log::LogWriter;
 pub use self::observe::{metrics, status};
 use self::runtime::worker::{Command, Handover, WorkerHandle};
@@ -52,6 +55,7 @@ pub struct Edge {
     vault: Vault,
     tickets: Tickets,
     challenges: Arc<Challenges>,
+    membership: Membership,
     plan: Option<Arc<Plan>>,
 }
 
@@ -64,16 +68,19 @@ struct BoundListener {
 }
 
 impl Edge {
-    /// Starts workers that listen nowhere yet.
+    /// Starts workers that listen nowhere yet. Together they accept up to `connections`; more wait in the kernel until
+    /// there is room.
     ///
     /// # Errors
     /// When threads or the resolver cannot be started.
-    pub fn start(workers: usize) -> io::Result<Edge> {
+    pub fn start(workers: usize, connections: usize) -> io::Result<Edge> {
         let log = LogWriter::start()?;
         let resolver = Resolver::new().map_err(io::Error::other)?;
         let secrets = quic::Secrets::new().map_err(io::Error::other)?;
-        let start = |index| WorkerHandle::start(index, log.clone(), secrets.clone());
-        let workers = (0..workers.max(1)).map(start).collect::<io::Result<Vec<_>>>()?;
+        let workers = workers.max(1);
+        let most = (connections / workers).max(1);
+        let start = |index| WorkerHandle::start(index, log.clone(), most, secrets.clone());
+        let workers = (0..workers).map(start).collect::<io::Result<Vec<_>>>()?;
         Ok(Edge {
             workers: Arc::new(workers),
             log,
@@ -83,6 +90,7 @@ impl Edge {
             vault: Vault::default(),
             tickets: Tickets::new().map_err(io::Error::other)?,
             challenges: Arc::default(),
+            membership: Membership::default(),
             plan: None,
         })
     }
@@ -114,6 +122,8 @@ impl Edge {
                 supervisor.configure(settings, in_use.contains(name)).await;
             }
         }
+        self.membership = Membership::new(config);
+        self.follow_members(&plan);
         self.exchange(&plan, &mut fresh).await;
         self.supervisors.retain(|name, _| config.target_groups.contains_key(name));
         let declared = |key: &ListenerKey| plan.listeners.iter().any(|l| l.key == *key);
@@ -227,6 +237,25 @@ impl Edge {
         for wait in taken {
             let _ = wait.await;
         }
+    }
+
+    /// Looks who the members of security groups are now: targets come and go, and so do addresses of the machine. Those who
+    /// are new may connect from now on; connections that are open stay.
+    pub fn refresh_members(&self) {
+        if self.plan.as_ref().is_some_and(|plan| self.follow_members(plan)) {
+            self.workers.iter().for_each(|worker| worker.send(Command::FollowMembers));
+        }
+    }
+
+    /// True when any listener has others to let in than before.
+    fn follow_members(&self, plan: &Plan) -> bool {
+        let targets = |group: &Name| {
+            let supervisor = self.supervisors.get(group);
+            supervisor.map_or_else(Vec::new, |supervisor| supervisor.shared.addresses())
+        };
+        let members = |group: &Name| self.membership.of(group, targets);
+        // each is to look, whether or not one before has changed
+        plan.listeners.iter().filter(|listener| listener.guard.follow_members(members)).count() > 0
     }
 
     /// Where each listener is bound, by `load balancer/listener`.

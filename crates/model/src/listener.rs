@@ -13,7 +13,7 @@ use crate::declared::{
     Cidr, Codec, Cx, Declared, Defs, Fields, Lasts, NonEmpty, OneOrMore, Optional, Referable as _, Section, Shape,
     Step, To, Within, choice, declared, doc, unknown,
 };
-use crate::guard::NetworkAcl;
+use crate::guard::{Carrier, NetworkAcl};
 use crate::load_balancer::LoadBalancerKind;
 use crate::primitive::{Bind, Name};
 use crate::request_headers::RequestHeaders;
@@ -112,6 +112,18 @@ pub enum CertificateRef {
     Acme(NameSet),
 }
 
+impl Listener {
+    /// How its clients come.
+    pub fn carriers(&self) -> &'static [Carrier] {
+        match self.protocol {
+            ListenerProtocol::Udp => &[Carrier::Udp],
+            ListenerProtocol::TcpUdp => &[Carrier::Tcp, Carrier::Udp],
+            ListenerProtocol::Https if self.http3 => &[Carrier::Tcp, Carrier::Udp],
+            _ => &[Carrier::Tcp],
+        }
+    }
+}
+
 declared! {
     /// Client certificates (S4).
     #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,20 +154,42 @@ choice! {
 }
 
 declared! {
-    /// Bounds of one listener; 0 and absent mean none, except for the header timeout.
+    /// Bounds of one listener; 0 means none.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct ListenerLimits {
-        /// Connections open at once.
+        /// Connections open at once; default 0.
         pub connections: u32 = 0,
-        /// Connections open at once from one client address.
-        pub connections_per_client: u32 = 0,
-        /// New connections in a second.
+        /// Connections open at once from one client: an IPv4 address, or a /64 of IPv6. Default 20000, which is more than
+        /// a large office or a carrier has behind one address, and less than one address can open.
+        pub connections_per_client: u32 = 20_000,
+        /// New connections in any second; default 0.
         pub new_connections_per_second: u32 = 0,
         /// From the first byte of a head to its end; default the idle timeout.
         #[via = Optional<Lasts<100, 86_400_000>>]
         pub header_timeout: Option<Duration> = None,
-        /// Bytes a second, measured after a grace.
+        /// Bytes a second that a client must send while it is waited for inside a head or a body, and take of an answer;
+        /// measured after a grace of 5 s. Default 0.
         pub minimum_rate: u32 = 0,
+        /// Clients that go over `connections_per_client`, or are too slow, again and again are refused for a while.
+        /// Absent: none is.
+        pub block: Option<Block> = None,
+    }
+}
+
+declared! {
+    /// When a client is refused for a while.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Block {
+        /// Offences; default 10.
+        #[via = Within<1, 1_000_000>]
+        pub after: u32 = 10,
+        /// From the first to the last of them; default 1 min.
+        #[via = Lasts<1_000, 86_400_000>]
+        pub within: Duration = Duration::from_secs(60),
+        /// How long it is refused; default 10 min.
+        #[key = "for"]
+        #[via = Lasts<1_000, 604_800_000>]
+        pub lasts: Duration = Duration::from_secs(600),
     }
 }
 

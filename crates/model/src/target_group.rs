@@ -13,6 +13,7 @@ use crate::declared::{
     Codec, Cx, Declared, Defs, Fields, Host, Lasts, OneOrMore, Optional, Ratio, Referable, Section, Step, To, Token,
     Within, choice, declared, parsed,
 };
+use crate::guard::SecurityGroup;
 pub use crate::health_check::{HealthCheck, HealthProtocol};
 use crate::primitive::{Address, Name};
 pub use crate::stickiness::Stickiness;
@@ -66,6 +67,10 @@ declared! {
         pub limits: TargetLimits = TargetLimits::default(),
         /// PROXY protocol sent to targets.
         pub proxy_protocol: ProxyProtocolVersion = ProxyProtocolVersion::None,
+        /// The security groups of its targets' machines. Targets are members of them, and a warning says when they do not
+        /// let a load balancer reach its targets. Nothing is enforced here: the door is the targets' own.
+        #[via = OneOrMore<To<SecurityGroup>>]
+        pub security_groups: Vec<Name> = Vec::new(),
     }
 }
 

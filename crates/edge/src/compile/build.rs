@@ -22,6 +22,8 @@ use super::plan::{
     WeightedPlace,
 };
 use crate::challenge::Challenges;
+use crate::guard::Guard;
+use crate::guard::door::{AccessLists, Doors};
 use crate::observe::access_log::{self, LogTarget};
 use crate::observe::counters::{Count, ListenerCounters};
 use crate::quic;
@@ -68,20 +70,6 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
         let at = format!("load_balancers.{name}");
         if balancer.kind == LoadBalancerKind::Network {
             no(format!("{at}.type"), "a network load balancer");
-        }
-        if !balancer.security_groups.is_empty() {
-            no(format!("{at}.security_groups"), "a security group");
-        }
-        for (name, listener) in &balancer.listeners {
-            let at = format!("{at}.listeners.{name}");
-            if listener.network_acl.is_some() {
-                no(format!("{at}.network_acl"), "a network ACL");
-            }
-            let limits = &listener.limits;
-            let bounds = [limits.connections, limits.connections_per_client, limits.new_connections_per_second];
-            if bounds.iter().any(|n| *n > 0) || limits.minimum_rate > 0 {
-                no(format!("{at}.limits"), "a limit other than header_timeout");
-            }
         }
     }
     for (name, group) in &config.target_groups {
@@ -164,31 +152,9 @@ pub fn validate(config: &Config) -> Vec<CannotRun> {
 
 /// Names of groups that some rule forwards to (T5), fallbacks of such groups included.
 pub(crate) fn groups_in_use(config: &Config) -> Vec<Name> {
-    let mut used: Vec<Name> = Vec::new();
-    let mut add = |name: &Name| {
-        if !used.contains(name) {
-            used.push(name.clone());
-        }
-    };
-    let actions = config
-        .load_balancers
-        .values()
-        .flat_map(|b| b.listeners.values())
-        .flat_map(|l| l.rules.iter().map(|r| &r.action).chain([&l.default]));
-    for action in actions {
-        if let Action::Forward(forward) = action {
-            forward.groups.iter().for_each(|g| add(&g.name));
-        }
-    }
-    let mut next = 0;
-    while let Some(name) = used.get(next).cloned() {
-        next += 1;
-        if let Some(Fallback::Forward(other)) = config.target_groups.get(&name).map(|g| &g.fallback)
-            && !used.contains(other)
-        {
-            used.push(other.clone());
-        }
-    }
+    let mut used: Vec<Name> = config.load_balancers.values().flat_map(|b| config.forwarded_to(b)).cloned().collect();
+    used.sort_unstable();
+    used.dedup();
     used
 }
 
@@ -205,6 +171,13 @@ pub(crate) struct Context<'a> {
     pub(crate) tickets: &'a Tickets,
     pub(crate) challenges: &'a Arc<Challenges>,
     pub(crate) workers: usize,
+}
+
+impl<'a> Context<'a> {
+    /// What a listener was before.
+    fn before_of(&self, key: &ListenerKey) -> Option<&'a Arc<ListenerPlan>> {
+        self.before?.listeners.iter().find(|listener| listener.key == *key)
+    }
 }
 
 /// Builds the plan. Listeners are those that have a port.
@@ -233,13 +206,17 @@ pub(crate) fn plan(config: &Config, context: &Context<'_>) -> Result<Plan, Vec<C
             Some(Arc::new(GroupPlan { algorithm: algorithm(&settings), fallback, shared, settings }))
         })
         .collect();
+    let access_lists = AccessLists::new(config);
     let mut listeners = Vec::new();
     for (balancer_name, balancer) in &config.load_balancers {
         let log = log_target(balancer_name, balancer, &mut errors);
         for (name, listener) in &balancer.listeners {
             let key = key(balancer_name, name);
             let Some(port) = context.ports.get(&key).copied() else { continue };
-            let part = ListenerPart { key, balancer, listener, port, log: log.clone() };
+            let doors = |carrier| Doors::new(config, balancer, listener, port, carrier, &access_lists);
+            let state = context.before_of(&key).map(|before| before.guard.state.clone());
+            let guard = Guard::new(doors, &listener.limits, state.unwrap_or_default());
+            let part = ListenerPart { key, balancer, listener, port, guard, log: log.clone() };
             match part.build(&places, context) {
                 Ok(plan) => listeners.push(Arc::new(plan)),
                 Err(found) => errors.extend(found),
@@ -274,12 +251,13 @@ struct ListenerPart<'a> {
     balancer: &'a LoadBalancer,
     listener: &'a Listener,
     port: u16,
+    guard: Guard,
     log: Option<LogTarget>,
 }
 
 impl ListenerPart<'_> {
     fn build(self, places: &HashMap<&Name, usize>, context: &Context<'_>) -> Result<ListenerPlan, Vec<CannotRun>> {
-        let ListenerPart { key, balancer, listener, port, log } = self;
+        let ListenerPart { key, balancer, listener, port, guard, log } = self;
         let at = format!("load_balancers.{}.listeners.{}", key.load_balancer, key.listener);
         let mut errors = Vec::new();
         let table = Table::compile(&listener.rules).map_err(|error| {
@@ -302,7 +280,7 @@ impl ListenerPart<'_> {
             Scheme::Http => ("http", 80),
             Scheme::Https => ("https", 443),
         };
-        let before = context.before.and_then(|plan| plan.listeners.iter().find(|l| l.key == key));
+        let before = context.before_of(&key);
         let counters = before.map_or_else(
             || Arc::new((0..context.workers).map(|_| ListenerCounters::default()).collect()),
             |before| before.counters.clone(),
@@ -322,6 +300,7 @@ impl ListenerPart<'_> {
             port,
             idle_timeout: balancer.idle_timeout,
             header_timeout: listener.limits.header_timeout.unwrap_or(balancer.idle_timeout),
+            minimum_rate: listener.limits.minimum_rate,
             client_keep_alive: balancer.client_keep_alive,
             desync: balancer.desync_mitigation,
             drop_invalid_header_fields: balancer.drop_invalid_header_fields,
@@ -338,6 +317,7 @@ impl ListenerPart<'_> {
             log,
             attributes: Attributes::new(listener.response_headers.as_ref(), listener.http3.then_some(port)),
             compression: balancer.compression.as_ref().map(CompressionPlan::new),
+            guard,
             table,
             earlier_hits: earlier_hits(before, &rules),
             hits: (0..context.workers).map(|_| (0..=rules.len()).map(|_| Count::default()).collect()).collect(),

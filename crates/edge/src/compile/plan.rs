@@ -14,6 +14,7 @@ use ipnet::IpNet;
 
 use super::attributes::Attributes;
 use crate::challenge::Challenges;
+use crate::guard::Guard;
 use crate::observe::access_log::LogTarget;
 use crate::observe::counters::{Count, ListenerCounters};
 use crate::tls::listener::TlsListener;
@@ -49,6 +50,8 @@ pub(crate) struct ListenerPlan {
     pub(crate) port: u16,
     pub(crate) idle_timeout: Duration,
     pub(crate) header_timeout: Duration,
+    /// Bytes a second that clients must bring and take; 0 for none.
+    pub(crate) minimum_rate: u32,
     pub(crate) client_keep_alive: Duration,
     pub(crate) desync: DesyncMitigation,
     pub(crate) drop_invalid_header_fields: bool,
@@ -71,6 +74,8 @@ pub(crate) struct ListenerPlan {
     pub(crate) log: Option<LogTarget>,
     pub(crate) attributes: Option<Attributes>,
     pub(crate) compression: Option<CompressionPlan>,
+    /// Who may connect.
+    pub(crate) guard: Guard,
     pub(crate) table: Table,
     pub(crate) rules: Vec<RulePlan>,
     pub(crate) default: RulePlan,

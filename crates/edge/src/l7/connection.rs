@@ -12,6 +12,7 @@ use headworks_model::target_group::ProxyProtocolVersion;
 
 use super::codec::link::{Client, Goodbye, Link, Stopped};
 use crate::compile::plan::RulePlan;
+use crate::guard::Admission;
 use crate::listen::arrival::{Arrival, Known, canonical};
 use crate::listen::slot::{ListenerSlot, ListenerTable};
 use crate::observe::log_line::Context;
@@ -76,6 +77,8 @@ pub(crate) struct Peer {
     id: u64,
     /// Tick after which the connection is not kept open any more (H1).
     pub(crate) expires: u32,
+    /// That it was let in.
+    pub(crate) admission: Admission,
 }
 
 impl Peer {
@@ -87,7 +90,7 @@ impl Peer {
         worker: &Worker,
     ) -> Rc<Peer> {
         let plan = &slot.table().plan;
-        let Arrival { peer: address, known } = arrival;
+        let Arrival { peer: address, known, admission } = arrival;
         Rc::new(Peer {
             address,
             known,
@@ -96,6 +99,7 @@ impl Peer {
             session,
             id: worker.random.next(),
             expires: worker.clock.tick().saturating_add(ticks(plan.client_keep_alive)),
+            admission,
         })
     }
 }

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::arrival::{Arrival, canonical};
+use headworks_model::guard::Carrier;
+
+use super::arrival::Arrival;
 use super::proxied;
 use super::slot::ListenerSlot;
 use crate::l7;
@@ -14,24 +16,26 @@ use crate::runtime::socket::{Acceptor, Socket};
 use crate::runtime::worker::Worker;
 use crate::tls;
 
-/// Pause after an accept that failed for want of descriptors or memory: trying at once would only burn the processor.
+/// Pause while there is no room, or after an accept that failed for want of descriptors or memory: trying at once would only burn the processor.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts until the listener closes. Connections that the kernel had queued by then are served all the same: closing the
 /// socket would reset them.
-pub(crate) async fn run(listener: Acceptor, slot: Rc<ListenerSlot>, worker: Rc<Worker>) {
+pub(crate) async fn run(listener: Rc<Acceptor>, slot: Rc<ListenerSlot>, worker: Rc<Worker>) {
     loop {
+        let is_full = worker.is_full();
         let accepted = tokio::select! {
             biased;
-            accepted = listener.accept() => accepted,
+            accepted = listener.accept(), if !is_full => accepted,
             () = slot.closed.notified() => break,
+            () = pause(), if is_full => continue,
         };
         match accepted {
             Ok((stream, peer)) => spawn(stream, peer, &slot, &worker),
             Err(error) => {
                 if is_exhaustion(&error) {
                     tracing::warn!(%error, listener = %slot.address, "cannot accept");
-                    tokio::time::sleep(PAUSE).await;
+                    pause().await;
                 }
             }
         }
@@ -41,13 +45,26 @@ pub(crate) async fn run(listener: Acceptor, slot: Rc<ListenerSlot>, worker: Rc<W
     }
 }
 
+async fn pause() {
+    tokio::time::sleep(PAUSE).await;
+}
+
 fn spawn(stream: Socket, peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) {
-    let peer = canonical(peer);
-    if slot.table().plan.proxied_from.is_some() {
-        tokio::task::spawn_local(proxied::serve(stream, peer, slot.clone(), worker.clone()));
+    let table = slot.table();
+    let admission = match table.plan.guard.admit(peer, Carrier::Tcp) {
+        Ok(admission) => admission,
+        Err(reason) => {
+            slot.refuse(peer, reason);
+            // nothing is left of it here, not even in the kernel
+            stream.reset_on_close();
+            return;
+        }
+    };
+    if table.plan.proxied_from.is_some() {
+        tokio::task::spawn_local(proxied::serve(stream, admission, slot.clone(), worker.clone()));
         return;
     }
-    let arrival = Arrival::direct(peer, slot, || stream.local_address());
+    let arrival = Arrival::direct(admission, slot, || stream.local_address());
     begin(stream, arrival, slot, worker);
 }
 

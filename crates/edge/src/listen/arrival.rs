@@ -5,11 +5,14 @@ use std::net::SocketAddr;
 use headworks_message::proxy_protocol::{Ends, Tlvs};
 
 use super::slot::ListenerSlot;
+use crate::guard::Admission;
 
 /// Who a connection is from.
 pub(crate) struct Arrival {
     /// The socket's peer, or the client that a proxy speaks for.
     pub(crate) peer: SocketAddr,
+    /// What the socket's peer was let in by.
+    pub(crate) admission: Admission,
     /// None where nobody asks for it.
     pub(crate) known: Option<Box<Known>>,
 }
@@ -24,18 +27,22 @@ pub(crate) struct Known {
 
 impl Arrival {
     /// A client that has connected here; `local` finds out where, if it can.
-    pub(crate) fn direct(peer: SocketAddr, slot: &ListenerSlot, local: impl FnOnce() -> Option<SocketAddr>) -> Arrival {
+    pub(crate) fn direct(
+        admission: Admission,
+        slot: &ListenerSlot,
+        local: impl FnOnce() -> Option<SocketAddr>,
+    ) -> Arrival {
         // a listener on one address knows it, and nobody but targets that are told of it asks
         let asks = slot.address.ip().is_unspecified() && slot.table().tables.plan.announces;
         let local = asks.then(local).flatten();
         let known = local.map(|local| Box::new(Known { local: canonical(local), records: Box::default() }));
-        Arrival { peer, known }
+        Arrival { peer: admission.peer, admission, known }
     }
 
     /// A client of a proxy.
-    pub(crate) fn proxied(ends: Ends, records: Tlvs<'_>) -> Arrival {
+    pub(crate) fn proxied(admission: Admission, ends: Ends, records: Tlvs<'_>) -> Arrival {
         let known = Known { local: canonical(ends.destination), records: records.bytes().into() };
-        Arrival { peer: canonical(ends.source), known: Some(Box::new(known)) }
+        Arrival { peer: canonical(ends.source), admission, known: Some(Box::new(known)) }
     }
 }
 

@@ -5,7 +5,6 @@
 //! in time; until the proxy has spoken, nothing is allocated for it but its task.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -17,6 +16,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use super::accept;
 use super::arrival::Arrival;
 use super::slot::ListenerSlot;
+use crate::guard::Admission;
 use crate::runtime::deadline::Timer;
 use crate::runtime::socket::Socket;
 use crate::runtime::worker::Worker;
@@ -101,9 +101,10 @@ impl Drop for Place {
 }
 
 /// Reads the header, then has the connection served as that of the client it tells of.
-pub(crate) async fn serve(mut socket: Socket, peer: SocketAddr, slot: Rc<ListenerSlot>, worker: Rc<Worker>) {
+pub(crate) async fn serve(mut socket: Socket, admission: Admission, slot: Rc<ListenerSlot>, worker: Rc<Worker>) {
+    let peer = admission.peer;
     let place = Place::take(&worker);
-    match arrival(&mut socket, peer, &slot, &worker).await {
+    match arrival(&mut socket, admission, &slot, &worker).await {
         Ok(arrival) => accept::begin(socket, arrival, &slot, &worker),
         Err(refusal) => {
             tracing::debug!(%peer, reason = refusal.as_str(), "connection without a PROXY header refused");
@@ -115,12 +116,12 @@ pub(crate) async fn serve(mut socket: Socket, peer: SocketAddr, slot: Rc<Listene
 
 async fn arrival(
     socket: &mut Socket,
-    peer: SocketAddr,
+    admission: Admission,
     slot: &ListenerSlot,
     worker: &Rc<Worker>,
 ) -> Result<Arrival, Refusal> {
     let plan = slot.table().plan.clone();
-    let is_proxy = plan.proxied_from.iter().flatten().any(|network| network.contains(&peer.ip()));
+    let is_proxy = plan.proxied_from.iter().flatten().any(|network| network.contains(&admission.peer.ip()));
     if !is_proxy {
         return Err(Refusal::Stranger);
     }
@@ -135,9 +136,9 @@ async fn arrival(
     .await?;
     match read(&header.bytes) {
         Ok(Read::Complete(header)) => Ok(match header.ends {
-            Some(ends) => Arrival::proxied(ends, header.tlvs),
+            Some(ends) => Arrival::proxied(admission, ends, header.tlvs),
             // the proxy speaks for itself
-            None => Arrival::direct(peer, slot, || socket.local_address()),
+            None => Arrival::direct(admission, slot, || socket.local_address()),
         }),
         Ok(Read::Incomplete) => Err(Refusal::Closed),
         Err(malformed) => Err(malformed.into()),

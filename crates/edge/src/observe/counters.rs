@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use headworks_message::encoding::ContentCoding;
 
 use super::histogram::Histogram;
+use crate::guard::reason::Reason;
 use crate::listen::proxied::Refusal;
 use crate::tls::failure::Failure;
 use crate::tls::session::Session;
@@ -59,6 +60,8 @@ impl Statuses {
 pub(crate) struct ListenerCounters {
     pub(crate) new_connections: Count,
     pub(crate) active_connections: Count,
+    /// Connections that were refused, in the order of [`Reason::ALL`].
+    refused: [Count; Reason::ALL.len()],
     pub(crate) requests: Count,
     /// Requests for which a target was chosen (H13).
     pub(crate) routed_requests: Count,
@@ -80,6 +83,19 @@ pub(crate) struct ListenerCounters {
     pub(crate) proxy_refusals: ProxyRefusals,
     /// By content coding.
     pub(crate) compressed: [CompressionCounters; ContentCoding::ALL.len()],
+}
+
+impl ListenerCounters {
+    pub(crate) fn refused(&self, reason: Reason) {
+        if let Some(count) = self.refused.get(reason as usize) {
+            count.add(1);
+        }
+    }
+
+    /// (reason, count)
+    pub(crate) fn refusals(&self) -> impl Iterator<Item = (Reason, u64)> {
+        Reason::ALL.into_iter().zip(&self.refused).map(|(reason, count)| (reason, count.read()))
+    }
 }
 
 /// Answers that were compressed in one coding.

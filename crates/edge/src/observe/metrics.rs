@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 
 use super::counters::{CompressionCounters, Count, GRPC_STATUSES, GroupCounters, ListenerCounters, TargetCounters};
 use super::histogram::{Histogram, Merged};
-use super::status::{View, statuses, total};
+use super::status::{View, refusals, statuses, total};
 use crate::compile::plan::ListenerPlan;
 use crate::tls::certificate::{Origin, unix_now};
 
@@ -149,6 +149,13 @@ impl Exposed {
         let mut active = begin(encoder, "active_connections", "Client connections open", MetricType::Gauge)?;
         for plan in listeners() {
             active.gauge(&listener_labels(plan), total(&plan.counters, |c| &c.active_connections) as f64)?;
+        }
+        let help = "Connections refused by reason, as far as the kernel has let them through";
+        let mut refused = begin(encoder, "refused_connections", help, MetricType::Counter)?;
+        for plan in listeners() {
+            for (reason, count) in refusals(&plan.counters) {
+                refused.counter(&with(&listener_labels(plan), "reason", &reason), count)?;
+            }
         }
         let mut dropped =
             begin(encoder, "access_log_dropped_lines", "Lines the disk was too slow for", MetricType::Counter)?;

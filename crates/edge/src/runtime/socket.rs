@@ -17,6 +17,7 @@ use rustix::net::sockopt::{set_socket_linger, set_tcp_nodelay, socket_error};
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType,
 };
+use socket2::{SockFilter, SockRef};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
@@ -115,6 +116,18 @@ impl Socket {
     /// The address that the other side has connected to, or that this one has connected from.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         rustix::net::getsockname(self.0.get_ref()).ok()?.try_into().ok()
+    }
+
+    /// Bytes that were sent and that the other side has not acknowledged: they are in the kernel's buffer still, or on their
+    /// way.
+    pub(crate) fn unacknowledged(&self) -> usize {
+        /// `TIOCOUTQ`, which is what a TCP socket calls `SIOCOUTQ` (tcp(7)).
+        const OUTPUT_QUEUE: rustix::ioctl::Opcode = 0x5411;
+        #[expect(unsafe_code, reason = "there is no safe way to ask for it")]
+        // SAFETY: on Linux, `TIOCOUTQ` of a socket writes one `int`, and nothing else is read or written.
+        let asked: rustix::io::Result<i32> =
+            unsafe { rustix::ioctl::ioctl(self.0.get_ref(), rustix::ioctl::Getter::<OUTPUT_QUEUE, i32>::new()) };
+        asked.ok().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0)
     }
 
     /// Makes the coming close a reset.
@@ -229,6 +242,21 @@ impl Acceptor {
             }
         })
         .await
+    }
+
+    /// Has the kernel drop what the filter does not let begin; none lets all begin.
+    ///
+    /// # Errors
+    /// When the kernel does not take the filter; the one before goes on then.
+    pub(crate) fn set_filter(&self, filter: Option<&[SockFilter]>) -> io::Result<()> {
+        let socket = SockRef::from(self.0.get_ref());
+        match filter {
+            Some(filter) => socket.attach_filter(filter),
+            None => match socket.detach_filter() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                detached => detached,
+            },
+        }
     }
 
     /// The next connection that the kernel has queued already.

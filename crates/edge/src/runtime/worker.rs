@@ -37,6 +37,9 @@ pub(crate) struct Worker {
     pub(crate) log: RefCell<Lines>,
     /// Client connections open.
     pub(crate) connections: Cell<usize>,
+    /// As many as there are descriptors for.
+    most_connections: usize,
+    was_full: Cell<bool>,
     pub(crate) handshakes: UnderWay,
     secrets: Secrets,
     phase: Cell<Phase>,
@@ -68,6 +71,8 @@ pub(crate) enum Command {
     Apply { plan: Arc<Plan>, sockets: Vec<Handover>, done: oneshot::Sender<()> },
     /// A target was cut off: requests in flight look whether it is theirs.
     Look,
+    /// Members of security groups have come or gone.
+    FollowMembers,
     /// Stop accepting, finish what is in flight.
     Drain,
     /// End what is still there.
@@ -85,11 +90,16 @@ impl WorkerHandle {
     ///
     /// # Errors
     /// When no thread or runtime can be made.
-    pub(crate) fn start(index: usize, log: LogWriter, secrets: Secrets) -> io::Result<WorkerHandle> {
+    pub(crate) fn start(
+        index: usize,
+        log: LogWriter,
+        most_connections: usize,
+        secrets: Secrets,
+    ) -> io::Result<WorkerHandle> {
         let (commands, inbox) = mpsc::unbounded_channel();
         let runtime = move || Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
         let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || match runtime() {
-            Ok(runtime) => runtime.block_on(run(index, log, secrets, inbox)),
+            Ok(runtime) => runtime.block_on(run(index, log, most_connections, secrets, inbox)),
             Err(error) => tracing::error!(%error, index, "cannot start the runtime of a worker"),
         })?;
         Ok(WorkerHandle { commands, thread: Some(thread) })
@@ -113,6 +123,19 @@ impl Worker {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.phase.get() == Phase::Stopping
+    }
+
+    /// Whether there are no descriptors for another connection. To accept it would leave none for targets.
+    pub(crate) fn is_full(&self) -> bool {
+        let is_full = self.connections.get() >= self.most_connections;
+        if is_full != self.was_full.replace(is_full) && is_full {
+            tracing::warn!(
+                connections = self.most_connections,
+                worker = self.index,
+                "as many connections as there are descriptors for, more have to wait"
+            );
+        }
+        is_full
     }
 
     fn enter(&self, phase: Phase) {
@@ -144,6 +167,7 @@ impl Worker {
             match kept {
                 Some(listener) => {
                     slot.exchange(self.table(listener, &tables));
+                    slot.follow_doors();
                     closes |= listener.http3.is_none();
                 }
                 None => {
@@ -179,7 +203,9 @@ impl Worker {
         let table = table();
         if let Some(socket) = connections {
             let (address, socket) = (socket.local_addr()?, Acceptor::new(socket)?);
-            let slot = ListenerSlot::new(address, self.index, table.clone());
+            let (slot, socket) = (ListenerSlot::new(address, self.index, table.clone()), Rc::new(socket));
+            slot.listens_by(&socket);
+            slot.follow_doors();
             slots.push(slot.clone());
             tokio::task::spawn_local(accept::run(socket, slot, self.clone()));
         }
@@ -217,7 +243,13 @@ impl Worker {
 }
 
 /// A worker's life: commands and ticks; connections are tasks of their own.
-async fn run(index: usize, log: LogWriter, secrets: Secrets, mut inbox: mpsc::UnboundedReceiver<Command>) {
+async fn run(
+    index: usize,
+    log: LogWriter,
+    most_connections: usize,
+    secrets: Secrets,
+    mut inbox: mpsc::UnboundedReceiver<Command>,
+) {
     let worker = Rc::new(Worker {
         index,
         clock: Clock::new(),
@@ -226,6 +258,8 @@ async fn run(index: usize, log: LogWriter, secrets: Secrets, mut inbox: mpsc::Un
         random: Random::new(),
         log: RefCell::new(Lines::new(log)),
         connections: Cell::new(0),
+        most_connections,
+        was_full: Cell::new(false),
         handshakes: UnderWay::default(),
         secrets,
         phase: Cell::new(Phase::Serving),
@@ -256,6 +290,7 @@ async fn run(index: usize, log: LogWriter, secrets: Secrets, mut inbox: mpsc::Un
                 let _ = done.send(());
             }
             Command::Look => worker.deadlines.wake_all(),
+            Command::FollowMembers => worker.slots.borrow().iter().for_each(|slot| slot.follow_doors()),
             Command::Drain => {
                 worker.enter(Phase::Draining);
                 // queued connections are taken in by their accept tasks before anything is judged to be over

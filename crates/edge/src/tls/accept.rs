@@ -29,6 +29,7 @@ use crate::runtime::worker::Worker;
 
 /// The longest that a handshake may take; less where the listener's idle timeout is.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What a client's first bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Spoken {
@@ -83,6 +84,9 @@ pub(crate) async fn serve(
         }
         Err(failure) => {
             tracing::debug!(%peer, reason = failure.as_str(), "handshake failed");
+            if failure == Failure::Timeout {
+                slot.table().plan.guard.offended(&arrival.admission);
+            }
             slot.counters().tls.failed(failure);
         }
     }

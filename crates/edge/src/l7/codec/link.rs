@@ -25,6 +25,11 @@ pub(crate) trait Client: AsyncRead + AsyncWrite + Unpin {
     /// Makes the coming close a reset, so that the client cannot take a cut-off answer for a whole one.
     fn reset_on_close(&mut self);
 
+    /// Bytes that were written and that the client has not acknowledged; 0 where that cannot be told.
+    fn unacknowledged(&self) -> usize {
+        0
+    }
+
     /// Whether it carries one exchange only: it is a stream among others on a connection.
     const IS_STREAM: bool = false;
 
@@ -69,6 +74,10 @@ impl Client for Socket {
 
     fn reset_on_close(&mut self) {
         Socket::reset_on_close(self);
+    }
+
+    fn unacknowledged(&self) -> usize {
+        Socket::unacknowledged(self)
     }
 }
 

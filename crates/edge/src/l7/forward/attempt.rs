@@ -264,7 +264,10 @@ impl Attempt {
     ) -> Waited {
         let worker = connection.worker.clone();
         let pool = &worker.pool;
-        let idle_timeout = connection.slot.table().plan.idle_timeout;
+        let (idle_timeout, minimum_rate) = {
+            let plan = &connection.slot.table().plan;
+            (plan.idle_timeout, plan.minimum_rate)
+        };
         let mut in_head = !self.upstream.buffer.is_empty();
         poll_fn(|cx| {
             if !request.is_done() {
@@ -289,8 +292,19 @@ impl Attempt {
                     // the target may have answered before it hung up: its answer is still worth reading
                     Poll::Ready(Err(Broken::Destination)) => request.abandon(),
                     Poll::Pending if request.moved => {
-                        let wait = if request.waits_for_source { idle_timeout } else { prepared.response_timeout };
-                        connection.timer.arm(wait);
+                        let taken = request.taken;
+                        match (request.waits_for_source, minimum_rate) {
+                            (true, 0) => connection.timer.arm(idle_timeout),
+                            (true, rate) => {
+                                if !request.await_client(&mut connection.timer, idle_timeout, rate, taken) {
+                                    return Poll::Ready(Waited::Failed(Kind::ClientTimeout));
+                                }
+                            }
+                            (false, _) => {
+                                let now = worker.clock.tick();
+                                request.await_other(&mut connection.timer, prepared.response_timeout, now, taken);
+                            }
+                        }
                     }
                     Poll::Pending => {}
                 }
