@@ -29,6 +29,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "resend", run: invariants::resend, shape: request_shape, seeds: REQUESTS },
     Target { name: "encoded", run: invariants::encoded, shape: response_shape, seeds: RESPONSES },
     Target { name: "accept_encoding", run: invariants::accept_encoding, shape: coding_shape, seeds: CODINGS },
+    Target { name: "client_hello", run: invariants::client_hello, shape: hello_shape, seeds: HELLOS },
     Target { name: "differential", run: invariants::differential, shape: request_shape, seeds: REQUESTS },
 ];
 
@@ -63,6 +64,11 @@ fn coding_shape(bytes: &[u8]) -> String {
     format!("{:?} {each:?} {members}", negotiate([bytes], &ContentCoding::ALL))
 }
 
+fn hello_shape(bytes: &[u8]) -> String {
+    let read = headworks_message::client_hello::Reader::default().read(bytes);
+    format!("{:?}", read.map(|hello| hello.map(|hello| (hello.server_name.is_some(), hello.protocols.len().min(4)))))
+}
+
 const REQUESTS: &[&[u8]] = &[
     b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n",
     b"GET /a/b?c=d#e HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
@@ -89,6 +95,15 @@ const CODINGS: &[&[u8]] = &[
     b"gzip, deflate, br, zstd",
     b"br;q=0.5, gzip ; q=0.501,\t*;q=0",
     b"identity;q=1.000, x-gzip;Q=0.9, zstd;q=2",
+];
+
+/// A name and two protocols, in one record and in two; nothing but what must be there.
+const HELLOS: &[&[u8]] = &[
+    b"\x16\x03\x01\0\x4b\x01\0\0\x47\x03\x03rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr\0\0\x02\x13\x01\x01\0\0\x1c\
+\0\0\0\x0a\0\x08\0\0\x05a.exa\0\x10\0\x0a\0\x08\x02h2\x04http",
+    b"\x16\x03\x01\0\x05\x01\0\0\x47\x03\x16\x03\x03\0\x46\x03rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr\0\0\x02\x13\x01\x01\0\0\x1c\
+\0\0\0\x0a\0\x08\0\0\x05a.exa\0\x10\0\x0a\0\x08\x02h2\x04http",
+    b"\x16\x03\x01\0\x2d\x01\0\0\x29\x03\x03rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr\0\0\x02\x13\x01\x01\0",
 ];
 
 const BODIES: &[&[u8]] = &[
