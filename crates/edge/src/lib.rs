@@ -7,6 +7,7 @@
 mod challenge;
 mod compile;
 mod error;
+mod l4;
 mod l7;
 mod listen;
 mod observe;

@@ -74,13 +74,13 @@ pub(crate) struct Peer {
 }
 
 /// Counts a connection as open while it lives, so that a worker that drains waits for it.
-struct Open {
+pub(crate) struct Open {
     slot: Rc<ListenerSlot>,
     worker: Rc<Worker>,
 }
 
 impl Open {
-    fn new(slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) -> Open {
+    pub(crate) fn new(slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) -> Open {
         worker.connections.set(worker.connections.get() + 1);
         slot.counters().new_connections.add(1);
         slot.counters().active_connections.add(1);

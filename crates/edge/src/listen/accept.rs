@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::slot::ListenerSlot;
+use crate::l4;
 use crate::l7;
 use crate::l7::connection::Connection;
 use crate::runtime::socket::{Acceptor, Socket};
@@ -41,9 +42,13 @@ pub(crate) async fn run(listener: Acceptor, slot: Rc<ListenerSlot>, worker: Rc<W
 
 fn spawn(stream: Socket, peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) {
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let tls = slot.table().plan.tls.clone();
-    if let Some(tls) = tls {
+    let table = slot.table();
+    if let Some(tls) = table.plan.tls.clone() {
         tokio::task::spawn_local(tls::accept::serve(stream, peer, slot.clone(), worker.clone(), tls));
+        return;
+    }
+    if let Some(flows) = &table.plan.flows {
+        tokio::task::spawn_local(l4::serve(stream, peer, slot.clone(), worker.clone(), flows.protocol));
         return;
     }
     let connection = Connection::open(stream, peer, slot.clone(), worker.clone(), None);

@@ -21,6 +21,7 @@ use tokio_rustls::server::TlsStream;
 use super::failure::Failure;
 use super::listener::{Terms, TlsListener};
 use super::session::{Protocol, Session};
+use crate::l4;
 use crate::l7;
 use crate::l7::connection::Connection;
 use crate::listen::slot::{ListenerSlot, ListenerTable};
@@ -55,14 +56,15 @@ fn client_of(ip: IpAddr) -> u64 {
 }
 
 /// One handshake; it counts as a connection of the worker, so that a worker that drains waits for it.
-struct Place {
+pub(crate) struct Place {
     slot: Rc<ListenerSlot>,
     worker: Rc<Worker>,
     client: u64,
 }
 
 impl Place {
-    fn take(peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) -> Option<Place> {
+    /// None when there are too many, on the whole or from this client.
+    pub(crate) fn take(peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) -> Option<Place> {
         let client = client_of(peer.ip());
         let mut counted = worker.handshakes.0.borrow_mut();
         if counted.all >= AT_ONCE {
@@ -123,6 +125,7 @@ pub(crate) async fn serve(
             let shaking = Box::pin(shake(socket, tls.current(), slot.table()));
             in_time(shaking, &worker, &mut timer).await
         }
+        Ok(Spoken::Http) if slot.table().plan.flows.is_some() => Err(Failure::PlainHttp),
         Ok(Spoken::Http) => {
             slot.counters().tls.failed(Failure::PlainHttp);
             drop((place, timer));
@@ -136,6 +139,10 @@ pub(crate) async fn serve(
         Ok(None) => tracing::debug!(%peer, "challenge answered"),
         Ok(Some((stream, session))) => {
             slot.counters().tls.succeeded(&session);
+            if slot.table().plan.flows.is_some() {
+                drop(place);
+                return Box::pin(l4::serve_secured(stream, peer, slot, worker, session)).await;
+            }
             let protocol = session.protocol;
             let connection = Connection::open(stream, peer, slot, worker, Some(session));
             drop(place);

@@ -22,6 +22,8 @@ mod http2_targets;
 mod life;
 mod mixing;
 mod mutual_tls;
+mod network;
+mod network_tls;
 mod observability;
 mod python;
 mod response_headers;
