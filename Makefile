@@ -41,8 +41,8 @@ bench: packages release
 bench-quick:
 	$(MAKE) bench BENCH_ARGS=--quick
 
-# A C compiler and linker for the crates that bring C (TLS primitives, SQLite); for tests the test runner, and Pebble, the
-# authority that issues certificates by ACME to them.
+# A C compiler and linker for the crates that bring C (TLS primitives, SQLite); for tests the test runner, Pebble, the
+# authority that issues certificates by ACME to them, and Redis, a target that speaks no HTTP.
 toolchain:
 	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: https://rustup.rs"; exit 1; }
 	@command -v cc >/dev/null || ./.ci/packages gcc libc6-dev
@@ -51,6 +51,8 @@ packages: toolchain
 	@command -v pebble >/dev/null || ./.ci/packages pebble
 	@$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
 	@./.ci/python >/dev/null
+	@command -v redis-server >/dev/null || ./.ci/packages redis-server
+	@command -v openssl >/dev/null || ./.ci/packages openssl
 	@command -v chromium >/dev/null || ./.ci/packages chromium
 
 clean:

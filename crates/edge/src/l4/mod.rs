@@ -38,9 +38,9 @@ pub(crate) async fn serve(
     let mut flow = Flow::open(peer, slot, worker);
     // a PROXY header in is read here, before anything else, and gives the flow its client
     let ended = match protocol {
-        FlowProtocol::Tcp => carry(&mut flow, client, Buffer::default(), &Spoken::Nothing).await,
+        FlowProtocol::Tcp => carry(&mut flow, client, Buffer::default(), Spoken::Nothing).await,
         FlowProtocol::TlsPassthrough => match Box::pin(hello::read(&mut flow, &mut client)).await {
-            Ok((hello, opening)) => carry(&mut flow, client, opening, &Spoken::Hello(hello)).await,
+            Ok((hello, opening)) => carry(&mut flow, client, opening, Spoken::Hello(hello)).await,
             Err(ended) => ended,
         },
     };
@@ -57,17 +57,19 @@ pub(crate) async fn serve_secured(
 ) {
     let mut flow = Flow::open(peer, slot, worker);
     let protocol = client.get_ref().1.alpn_protocol().map(Into::into);
-    let ended = carry(&mut flow, client, Buffer::default(), &Spoken::Tls { session, protocol }).await;
+    let ended = carry(&mut flow, client, Buffer::default(), Spoken::Tls { session, protocol }).await;
     flow.finish(ended);
 }
 
 /// The stages behind what the client has said of itself. `opening` has been read from it already and is the target's.
-async fn carry<C: End>(flow: &mut Flow, client: C, opening: Buffer, spoken: &Spoken) -> Ended {
-    flow.remember(spoken);
-    let connected = match route::find(flow, spoken) {
-        Ok(route) => connect::run(flow, &route, spoken).await,
+async fn carry<C: End>(flow: &mut Flow, client: C, opening: Buffer, spoken: Spoken) -> Ended {
+    flow.remember(&spoken);
+    let connected = match route::find(flow, &spoken) {
+        Ok(route) => connect::run(flow, &route, &spoken).await,
         Err(ended) => Err(ended),
     };
+    // a flow may be long, and this has served its purpose
+    drop(spoken);
     match connected {
         // a PROXY header out goes in front of `opening`
         Ok(Connected { end: Target::Plain(target), through }) => {

@@ -2,6 +2,7 @@
 //! that a flow gets and keeps.
 
 use std::collections::{BTreeMap, HashMap};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use headworks_testkit::stream::End;
@@ -476,4 +477,46 @@ fn other_targets() {
     headworks.wait_status("the wall to be known", |status| status.to_string().contains("\"unhealthy\"").then_some(()));
     let mut client = headworks.client();
     assert_eq!(client.send(b"hello").bytes(5), b"hello");
+}
+
+/// A real server that speaks no HTTP, pipelined, in bulk, and pushing by itself.
+#[test]
+fn redis_behind_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("redis.sock");
+    let server = Command::new("redis-server")
+        .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
+        .arg(&path)
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .spawn();
+    let _server = Killed(server.unwrap_or_else(|error| panic!("redis-server: {error}; `make packages` installs it")));
+    wait::until("redis", || std::os::unix::net::UnixStream::connect(&path).ok());
+    let headworks = start(&network(&[&format!("\"unix:{}\"", path.display())], "", "", ""), &[]);
+    let mut client = headworks.client();
+    let value = vec![b'v'; 1 << 20];
+    client.send(b"PING\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1048576\r\n");
+    client.send(&value).send(b"\r\nGET k\r\nSUBSCRIBE news\r\n");
+    let told = b"+PONG\r\n+OK\r\n$1048576\r\n";
+    assert_eq!(client.bytes(told.len()), told);
+    assert_eq!(echo::hash(&client.bytes(value.len())), echo::hash(&value));
+    assert_eq!(client.bytes(2), b"\r\n");
+    let subscribed = b"*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n";
+    assert_eq!(client.bytes(subscribed.len()), subscribed);
+    let mut other = headworks.client();
+    assert_eq!(other.send(b"PUBLISH news hello\r\n").bytes(4), b":1\r\n");
+    let message = b"*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$5\r\nhello\r\n";
+    assert_eq!(client.bytes(message.len()), message);
+    other.send(b"QUIT\r\n");
+    assert_eq!(other.rest(), (b"+OK\r\n".to_vec(), End::Closed));
+}
+
+/// A child that does not outlive its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

@@ -77,7 +77,11 @@ impl Fleet {
     pub(crate) fn measure(&self, contender: &Contender<'_>, work: Work, length: Duration) -> Result<Sample, Trouble> {
         let process = &contender.proxy.process;
         let before = process.usage()?;
-        let address = if work.talk == Talk::Plain { contender.door.address } else { contender.proxy.secure };
+        let address = match work.talk {
+            Talk::Plain => contender.door.address,
+            Talk::Secure | Talk::Handshakes | Talk::Http2 => contender.proxy.secure,
+            Talk::Carried | Talk::CarriedOnce => contender.proxy.carried,
+        };
         let counted = self.generator.run(address, work, length)?;
         let after = process.usage()?;
         contender.headworks.map_or(Ok(()), Headworks::empty_log)?;

@@ -14,18 +14,18 @@ use crate::bench::trouble::Trouble;
 
 /// Starts HAProxy and waits until it serves.
 pub(crate) fn start(folder: &Folder, program: &Path, origin: SocketAddr, secret: &Secret) -> Result<Proxy, Trouble> {
-    let [plain, spliced, secure] = free_addresses()?;
-    let settings = settings(plain, spliced, secure, origin, secret);
+    let [plain, spliced, secure, carried] = free_addresses()?;
+    let settings = settings([plain, spliced, secure, carried], origin, secret);
     let file = folder.write("haproxy.cfg", &settings)?;
     let mut command = pinned(PROXY_CORE, program);
     command.arg("-db").arg("-f").arg(file);
     let mut process = Process::start("haproxy", command, folder.at("haproxy.log"))?;
     process.wait_until(Duration::from_secs(5), || answers(plain, HOST, &Body::Tiny.path()))?;
     let doors = vec![Door { setting: "", address: plain }, Door { setting: "splice-auto", address: spliced }];
-    Ok(Proxy { name: "haproxy".to_owned(), doors, secure, settings, process })
+    Ok(Proxy { name: "haproxy".to_owned(), doors, secure, carried, settings, process })
 }
 
-fn settings(plain: SocketAddr, spliced: SocketAddr, secure: SocketAddr, origin: SocketAddr, secret: &Secret) -> String {
+fn settings([plain, spliced, secure, carried]: [SocketAddr; 4], origin: SocketAddr, secret: &Secret) -> String {
     let both = secret.both.display();
     format!(
         "global
@@ -53,6 +53,15 @@ frontend spliced
   bind {spliced} backlog 4096
   option splice-auto
   default_backend origin-spliced
+frontend carried
+  mode tcp
+  option splice-auto
+  bind {carried} backlog 4096
+  default_backend origin-carried
+backend origin-carried
+  mode tcp
+  option splice-auto
+  server one {origin}
 backend origin
   server one {origin} pool-max-conn -1
 backend origin-spliced

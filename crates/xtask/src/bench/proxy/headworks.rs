@@ -41,6 +41,7 @@ pub(crate) struct Headworks {
 struct Declared {
     address: SocketAddr,
     secure: SocketAddr,
+    carried: SocketAddr,
     admin: SocketAddr,
     origin: SocketAddr,
     certificate: PathBuf,
@@ -60,11 +61,11 @@ impl Headworks {
         origin: SocketAddr,
         secret: &Secret,
     ) -> Result<Headworks, Trouble> {
-        let [address, secure, admin] = free_addresses()?;
+        let [address, secure, carried, admin] = free_addresses()?;
         let own: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
         let (log, data) = (folder.at(&format!("{own}-access.log")), folder.at(&format!("{own}-state")));
         let (certificate, key) = (secret.certificate.clone(), secret.key.clone());
-        let declared = Declared { address, secure, admin, origin, certificate, key, log, data, rules };
+        let declared = Declared { address, secure, carried, admin, origin, certificate, key, log, data, rules };
         let settings = declared.text(0);
         let file = folder.write(&format!("{own}.yaml"), &settings)?;
         let mut command = pinned(PROXY_CORE, program);
@@ -74,7 +75,7 @@ impl Headworks {
             answers(admin, "localhost", "/readyz") && answers(address, HOST, &Body::Tiny.path())
         })?;
         let doors = vec![Door { setting: "", address }];
-        let proxy = Proxy { name: name.to_owned(), doors, secure, settings: shortened(&settings), process };
+        let proxy = Proxy { name: name.to_owned(), doors, secure, carried, settings: shortened(&settings), process };
         Ok(Headworks { proxy, admin, file, declared })
     }
 
@@ -98,13 +99,17 @@ impl Headworks {
 
 impl Declared {
     fn text(&self, generation: u32) -> String {
-        let Declared { address, secure, admin, origin, .. } = self;
+        let Declared { address, secure, carried, admin, origin, .. } = self;
         let (certificate, key) = (self.certificate.display(), self.key.display());
         let (log, data) = (self.log.display(), self.data.display());
         let mut text = format!(
             "workers: 1
 admin: {{ address: \"{admin}\", data: {data} }}
 load_balancers:
+  carried:
+    type: network
+    access_log: {log}
+    listeners: {{ tcp: {{ address: \"{carried}\", protocol: tcp, default: {{ forward: carried }} }} }}
   bench:
     type: application
     idle_timeout: 10m
@@ -134,7 +139,8 @@ load_balancers:
             text += "            then: { forward: origin }\n";
         }
         text += &format!("certificates: {{ bench: {{ certificate: {certificate}, key: {key} }} }}\n");
-        text += &format!("target_groups:\n  origin:\n    protocol: http\n    targets: [\"{origin}\"]\n");
+        text += &format!("target_groups:\n  carried: {{ protocol: tcp, targets: [\"{origin}\"] }}\n");
+        text += &format!("  origin:\n    protocol: http\n    targets: [\"{origin}\"]\n");
         text
     }
 }

@@ -17,34 +17,47 @@ pub(crate) fn user_line() -> &'static str {
     if rustix::process::geteuid().is_root() { "user root;\n" } else { "" }
 }
 
+/// The module by which nginx carries bytes; where Debian puts it.
+pub(crate) const STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+
 /// Starts nginx and waits until it serves.
 pub(crate) fn start(folder: &Folder, program: &Path, origin: SocketAddr, secret: &Secret) -> Result<Proxy, Trouble> {
-    let [buffered, direct, secure] = free_addresses()?;
-    let settings = settings(folder, [buffered, direct, secure], origin, secret);
+    let [buffered, direct, secure, carried] = free_addresses()?;
+    let settings = settings(folder, [buffered, direct, secure, carried], origin, secret);
     let file = folder.write("nginx.conf", &settings)?;
     let mut command = pinned(PROXY_CORE, program);
     command.args(["-e", "stderr", "-p"]).arg(folder.path()).arg("-c").arg(file);
     let mut process = Process::start("nginx", command, folder.at("nginx.log"))?;
     process.wait_until(Duration::from_secs(5), || answers(buffered, HOST, &Body::Tiny.path()))?;
     let doors = vec![Door { setting: "", address: buffered }, Door { setting: "proxy_buffering off", address: direct }];
-    Ok(Proxy { name: "nginx".to_owned(), doors, secure, settings, process })
+    Ok(Proxy { name: "nginx".to_owned(), doors, secure, carried, settings, process })
 }
 
 fn settings(
     folder: &Folder,
-    [buffered, direct, secure]: [SocketAddr; 3],
+    [buffered, direct, secure, carried]: [SocketAddr; 4],
     origin: SocketAddr,
     secret: &Secret,
 ) -> String {
     let (certificate, key) = (secret.certificate.display(), secret.key.display());
     let dir = folder.path().display();
     format!(
-        "{user}daemon off;
+        "{user}load_module {STREAM};
+daemon off;
 worker_processes 1;
 worker_rlimit_nofile 20000;
 pid {dir}/nginx.pid;
 error_log stderr crit;
 events {{ worker_connections 16384; }}
+stream {{
+  tcp_nodelay on;
+  proxy_buffer_size 32k;
+  upstream origin {{ server {origin}; }}
+  server {{
+    listen {carried} backlog=4096 reuseport;
+    proxy_pass origin;
+  }}
+}}
 http {{
   access_log off;
   server_tokens off;
