@@ -11,11 +11,12 @@ mod l4;
 mod l7;
 mod listen;
 mod observe;
+mod quic;
 mod runtime;
 mod tls;
 mod upstream;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use headworks_balance::Keyring;
 use headworks_model::acme::NameSet;
 use headworks_model::config::Config;
+use headworks_model::listener::Listener;
 use headworks_model::primitive::{Bind, Name};
 use tokio::sync::oneshot;
 
@@ -54,9 +56,12 @@ pub struct Edge {
     plan: Option<Arc<Plan>>,
 }
 
+#[derive(Clone, Copy)]
 struct BoundListener {
     declared: Bind,
     address: SocketAddr,
+    /// QUIC too.
+    has_quic: bool,
 }
 
 impl Edge {
@@ -67,8 +72,9 @@ impl Edge {
     pub fn start(workers: usize) -> io::Result<Edge> {
         let log = LogWriter::start()?;
         let resolver = Resolver::new().map_err(io::Error::other)?;
-        let workers =
-            (0..workers.max(1)).map(|i| WorkerHandle::start(i, log.clone())).collect::<io::Result<Vec<_>>>()?;
+        let secrets = quic::Secrets::new().map_err(io::Error::other)?;
+        let start = |index| WorkerHandle::start(index, log.clone(), secrets.clone());
+        let workers = (0..workers.max(1)).map(start).collect::<io::Result<Vec<_>>>()?;
         Ok(Edge {
             workers: Arc::new(workers),
             log,
@@ -113,41 +119,57 @@ impl Edge {
         self.supervisors.retain(|name, _| config.target_groups.contains_key(name));
         let declared = |key: &ListenerKey| plan.listeners.iter().any(|l| l.key == *key);
         self.bound.retain(|key, _| declared(key));
-        for (key, listener) in fresh {
-            self.bound.insert(key, listener.0);
-        }
+        self.bound.extend(fresh.into_iter().map(|(key, listener)| (key, listener.bound)));
         self.plan = Some(plan);
         Ok(())
     }
 
-    /// Binds listeners that are new, or moved.
+    /// Binds listeners that are new, or moved, or have QUIC now.
     fn bind_new(&self, config: &Config, errors: &mut Vec<CannotRun>) -> Fresh {
         let mut fresh = Fresh::new();
-        for (balancer_name, balancer) in &config.load_balancers {
-            for (name, listener) in &balancer.listeners {
-                let key = build::key(balancer_name, name);
-                if self.bound.get(&key).is_some_and(|b| b.declared == listener.bind) || !errors.is_empty() {
-                    continue;
-                }
-                match listen::bind::bind(listener.bind, self.workers.len()) {
-                    Ok(bound) => {
-                        let listener = BoundListener { declared: listener.bind, address: bound.address };
-                        fresh.insert(key, (listener, bound.sockets));
-                    }
-                    Err(error) => {
-                        let (what, place) = match listener.bind {
-                            Bind::Any(port) => ("port", format!("port {port}")),
-                            Bind::Address(address) => ("address", address.to_string()),
-                        };
-                        errors.push(CannotRun {
-                            path: format!("load_balancers.{balancer_name}.listeners.{name}.{what}"),
-                            what: format!("cannot listen on {place} ({error})"),
-                        });
-                    }
+        let listeners = config.load_balancers.iter();
+        for (balancer, name, listener) in
+            listeners.flat_map(|(balancer, lb)| lb.listeners.iter().map(move |(name, l)| (balancer, name, l)))
+        {
+            let key = build::key(balancer, name);
+            let kept = self.bound.get(&key).filter(|bound| bound.declared == listener.bind);
+            if kept.is_some_and(|bound| bound.has_quic == listener.http3) || !errors.is_empty() {
+                continue;
+            }
+            match self.bind(listener, kept) {
+                Ok(bound) => drop(fresh.insert(key, bound)),
+                Err(error) => {
+                    let (what, place) = match listener.bind {
+                        Bind::Any(port) => ("port", format!("port {port}")),
+                        Bind::Address(address) => ("address", address.to_string()),
+                    };
+                    errors.push(CannotRun {
+                        path: format!("load_balancers.{balancer}.listeners.{name}.{what}"),
+                        what: format!("cannot listen on {place} ({error})"),
+                    });
                 }
             }
         }
         fresh
+    }
+
+    /// Binds what a listener has not bound yet.
+    fn bind(&self, listener: &Listener, kept: Option<&BoundListener>) -> io::Result<FreshListener> {
+        let workers = self.workers.len();
+        let (address, connections) = match kept {
+            Some(bound) => (bound.address, Vec::new()),
+            None => {
+                let bound = listen::bind::bind(listener.bind, workers)?;
+                (bound.address, bound.sockets)
+            }
+        };
+        let has_quic = kept.is_some_and(|bound| bound.has_quic);
+        let quic = match listener.http3 && !has_quic {
+            true => quic::steer::join(listen::bind::bind_datagrams(address, workers)?).into(),
+            false => VecDeque::new(),
+        };
+        let bound = BoundListener { declared: listener.bind, address, has_quic: listener.http3 };
+        Ok(FreshListener { bound, connections, quic })
     }
 
     fn supervise_new(&self, config: &Config) -> BTreeMap<Name, Supervisor> {
@@ -174,7 +196,7 @@ impl Edge {
         let groups = self.supervisors.iter().chain(started).map(|(name, s)| (name.clone(), s.shared.clone())).collect();
         let mut ports: HashMap<ListenerKey, u16> =
             self.bound.iter().map(|(key, b)| (key.clone(), b.address.port())).collect();
-        ports.extend(fresh.iter().map(|(key, (b, _))| (key.clone(), b.address.port())));
+        ports.extend(fresh.iter().map(|(key, fresh)| (key.clone(), fresh.bound.address.port())));
         let context = build::Context {
             groups: &groups,
             ports: &ports,
@@ -194,7 +216,10 @@ impl Edge {
         for worker in self.workers.iter() {
             let sockets = fresh
                 .iter_mut()
-                .filter_map(|(key, (_, sockets))| Some(Handover { key: key.clone(), socket: sockets.pop()? }))
+                .map(|(key, fresh)| {
+                    let (connections, quic) = (fresh.connections.pop(), fresh.quic.pop_front());
+                    Handover { key: key.clone(), connections, quic }
+                })
                 .collect();
             let (done, wait) = oneshot::channel();
             worker.send(Command::Apply { plan: plan.clone(), sockets, done });
@@ -302,5 +327,12 @@ impl Edge {
     }
 }
 
-/// Listeners that are bound and not yet handed over.
-type Fresh = BTreeMap<ListenerKey, (BoundListener, Vec<std::net::TcpListener>)>;
+/// A listener that is bound, and what of it is not yet handed over, by worker.
+struct FreshListener {
+    bound: BoundListener,
+    connections: Vec<std::net::TcpListener>,
+    /// In the order of the workers, whose numbers are in their connections' identities.
+    quic: VecDeque<quic::steer::Mouth>,
+}
+
+type Fresh = BTreeMap<ListenerKey, FreshListener>;

@@ -14,13 +14,18 @@ pub(crate) struct Attributes {
 }
 
 impl Attributes {
-    /// None when nothing is changed, so that an answer costs one look.
-    pub(crate) fn new(headers: &ResponseHeaders) -> Option<Attributes> {
-        let hides_server = !headers.server;
+    /// None when nothing is changed, so that an answer costs one look. `http3`: the port where it is spoken.
+    pub(crate) fn new(headers: Option<&ResponseHeaders>, http3: Option<u16>) -> Option<Attributes> {
+        let hides_server = headers.is_some_and(|headers| !headers.server);
         let mut attributes = Attributes { removed: Vec::new(), lines: Vec::new(), hides_server };
-        for (name, value) in headers.set() {
+        for (name, value) in headers.iter().flat_map(|headers| headers.set()) {
             attributes.removed.push(name);
             put_field(&mut attributes.lines, name.as_bytes(), value.as_bytes());
+        }
+        if let Some(port) = http3 {
+            // RFC 7838 section 3; in a day, as everybody does
+            attributes.removed.push("Alt-Svc");
+            put_field(&mut attributes.lines, b"Alt-Svc", format!("h3=\":{port}\"; ma=86400").as_bytes());
         }
         if hides_server {
             attributes.removed.push("Server");

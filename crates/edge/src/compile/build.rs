@@ -14,6 +14,7 @@ use headworks_model::load_balancer::{LoadBalancer, LoadBalancerKind};
 use headworks_model::primitive::Name;
 use headworks_model::rule::Rule;
 use headworks_model::target_group::{self, Fallback, HashOn, Stickiness, TargetGroup, TargetProtocol};
+use headworks_model::tls_policy::TlsVersion;
 use headworks_route::{CompiledTransforms, FlowTable, Table};
 
 use super::attributes::Attributes;
@@ -24,6 +25,7 @@ use super::plan::{
 use crate::challenge::Challenges;
 use crate::observe::access_log::{self, LogTarget};
 use crate::observe::counters::{Count, ListenerCounters};
+use crate::quic;
 use crate::tls::listener::TlsListener;
 use crate::tls::ticket::Tickets;
 use crate::tls::told::ToldAs;
@@ -76,9 +78,6 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
             if matches!(listener.protocol, ListenerProtocol::Udp | ListenerProtocol::TcpUdp) {
                 no(format!("{at}.protocol"), "UDP");
             }
-            if listener.http3 {
-                no(format!("{at}.http3"), "HTTP/3");
-            }
             if listener.network_acl.is_some() {
                 no(format!("{at}.network_acl"), "a network ACL");
             }
@@ -112,7 +111,19 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
     if config.admin.auth == headworks_model::config::AdminAuth::Required {
         no("admin.auth".to_owned(), "authentication of the admin address");
     }
+    found.extend(unspeakable(config));
     found
+}
+
+/// Listeners with HTTP/3 whose policy leaves out the only TLS that it knows (RFC 9001 section 4.2).
+fn unspeakable(config: &Config) -> impl Iterator<Item = CannotRun> {
+    let listeners = config.load_balancers.iter();
+    let listeners = listeners.flat_map(|(name, lb)| lb.listeners.iter().map(move |(l, listener)| (name, l, listener)));
+    let cannot = |listener: &Listener| listener.http3 && !listener.tls_policy.has(TlsVersion::Tls13);
+    listeners.filter(move |(.., listener)| cannot(listener)).map(|(balancer, name, _)| CannotRun {
+        path: format!("load_balancers.{balancer}.listeners.{name}.tls_policy"),
+        what: "http3 needs a policy with TLS 1.3".to_owned(),
+    })
 }
 
 /// What issuing certificates by ACME needs elsewhere in the configuration, and does not find.
@@ -336,10 +347,11 @@ impl ListenerPart<'_> {
                 .then(|| format!(":{port}").into_bytes()),
             forwarded_lines: format!("X-Forwarded-Proto: {scheme_text}\r\nX-Forwarded-Port: {port}\r\n").into_bytes(),
             tls: terms.map(|terms| Arc::new(TlsListener::new(terms))),
+            http3: listener.http3.then(|| quic::transport(balancer.idle_timeout)),
             tells_cipher: balancer.tls_version_and_cipher_headers,
             told: ToldAs::new(listener.request_headers.as_ref()),
             log,
-            attributes: listener.response_headers.as_ref().and_then(Attributes::new),
+            attributes: Attributes::new(listener.response_headers.as_ref(), listener.http3.then_some(port)),
             compression: balancer.compression.as_ref().map(CompressionPlan::new),
             flows,
             table,

@@ -59,6 +59,8 @@ pub(crate) struct ListenerPlan {
     pub(crate) forwarded_lines: Vec<u8>,
     /// What clients are met with, where TLS is spoken.
     pub(crate) tls: Option<Arc<TlsListener>>,
+    /// Bounds of connections over QUIC, where HTTP/3 is spoken.
+    pub(crate) http3: Option<Arc<quinn::TransportConfig>>,
     /// Targets are told version and cipher of the client's connection (H6).
     pub(crate) tells_cipher: bool,
     /// What the fields about TLS and client certificates are called.

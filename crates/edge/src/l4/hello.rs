@@ -9,7 +9,7 @@ use super::flow::Flow;
 use crate::l7::codec::buffer::Buffer;
 use crate::observe::flow::Ended;
 use crate::runtime::socket::Socket;
-use crate::tls::accept::Place;
+use crate::tls::under_way::Place;
 
 /// Reads until the hello is whole: what it says, and all that was read. Bounded in time as a whole, in length by the
 /// reader, and in number like handshakes.

@@ -73,6 +73,26 @@ pub(crate) struct Peer {
     pub(crate) expires: u32,
 }
 
+impl Peer {
+    /// Of a connection that begins now; `session` is what its TLS handshake agreed on, if it had one.
+    pub(crate) fn new(
+        address: SocketAddr,
+        session: Option<Box<Session>>,
+        slot: &ListenerSlot,
+        worker: &Worker,
+    ) -> Rc<Peer> {
+        let plan = &slot.table().plan;
+        Rc::new(Peer {
+            address,
+            forwarded: forwarded_text(address, plan.xff_client_port),
+            logged: address.to_string().into(),
+            session,
+            id: worker.random.next(),
+            expires: worker.clock.tick().saturating_add(ticks(plan.client_keep_alive)),
+        })
+    }
+}
+
 /// Counts a connection as open while it lives, so that a worker that drains waits for it.
 pub(crate) struct Open {
     slot: Rc<ListenerSlot>,
@@ -105,17 +125,9 @@ impl<C: Client> Connection<C> {
         worker: Rc<Worker>,
         session: Option<Box<Session>>,
     ) -> Box<Connection<C>> {
-        let plan = &slot.table().plan;
-        let peer = Peer {
-            address: peer,
-            forwarded: forwarded_text(peer, plan.xff_client_port),
-            logged: peer.to_string().into(),
-            session,
-            id: worker.random.next(),
-            expires: worker.clock.tick().saturating_add(ticks(plan.client_keep_alive)),
-        };
+        let peer = Peer::new(peer, session, &slot, &worker);
         let open = Some(Open::new(&slot, &worker));
-        Connection::assemble(stream, Rc::new(peer), slot, worker, open)
+        Connection::assemble(stream, peer, slot, worker, open)
     }
 
     /// A request's way on a connection that carries many at once: whatever is told of a connection, told of one stream.

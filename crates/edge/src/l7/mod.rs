@@ -7,6 +7,8 @@ pub(crate) mod connection;
 pub(crate) mod forward;
 pub(crate) mod guard;
 pub(crate) mod h2;
+pub(crate) mod h3;
+mod lay_out;
 mod read;
 pub(crate) mod respond;
 

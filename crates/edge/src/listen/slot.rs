@@ -72,6 +72,8 @@ pub(crate) struct ListenerSlot {
     closing: Cell<bool>,
     /// Woken when the listener closes, so that it stops accepting.
     pub(crate) closed: tokio::sync::Notify,
+    /// Woken when it may have HTTP/3 no longer.
+    pub(crate) left_http3: tokio::sync::Notify,
 }
 
 impl ListenerSlot {
@@ -85,6 +87,7 @@ impl ListenerSlot {
             table: RefCell::new(table),
             closing: Cell::new(false),
             closed: tokio::sync::Notify::new(),
+            left_http3: tokio::sync::Notify::new(),
         })
     }
 
@@ -94,6 +97,12 @@ impl ListenerSlot {
 
     pub(crate) fn exchange(&self, table: Rc<ListenerTable>) {
         *self.table.borrow_mut() = table;
+        self.left_http3.notify_one();
+    }
+
+    /// Whether connections over QUIC come to an end here.
+    pub(crate) fn has_left_http3(&self) -> bool {
+        self.is_closing() || self.table.borrow().plan.http3.is_none()
     }
 
     /// Host for requests that name none.
@@ -114,5 +123,6 @@ impl ListenerSlot {
     pub(crate) fn close(&self) {
         self.closing.set(true);
         self.closed.notify_one();
+        self.left_http3.notify_one();
     }
 }

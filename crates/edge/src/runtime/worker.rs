@@ -19,7 +19,9 @@ use crate::compile::plan::{ListenerKey, Plan};
 use crate::listen::accept;
 use crate::listen::slot::{ListenerSlot, ListenerTable, Tables};
 use crate::observe::access_log::{Lines, LogWriter};
-use crate::tls::accept::UnderWay;
+use crate::quic::steer::Mouth;
+use crate::quic::{Secrets, endpoint};
+use crate::tls::under_way::UnderWay;
 use crate::upstream::group::GroupLocal;
 
 /// Idle connections to targets are gone over every so many ticks.
@@ -36,6 +38,7 @@ pub(crate) struct Worker {
     /// Client connections open.
     pub(crate) connections: Cell<usize>,
     pub(crate) handshakes: UnderWay,
+    secrets: Secrets,
     phase: Cell<Phase>,
     tables: RefCell<Option<Rc<Tables>>>,
     slots: RefCell<Vec<Rc<ListenerSlot>>>,
@@ -50,10 +53,13 @@ enum Phase {
     Stopping,
 }
 
-/// Sockets of a listener for one worker.
+/// Sockets of a listener for one worker: those that are new.
 pub(crate) struct Handover {
     pub(crate) key: ListenerKey,
-    pub(crate) socket: StdListener,
+    /// Where connections come in.
+    pub(crate) connections: Option<StdListener>,
+    /// Where QUIC does.
+    pub(crate) quic: Option<Mouth>,
 }
 
 /// What the control thread asks of a worker.
@@ -79,11 +85,11 @@ impl WorkerHandle {
     ///
     /// # Errors
     /// When no thread or runtime can be made.
-    pub(crate) fn start(index: usize, log: LogWriter) -> io::Result<WorkerHandle> {
+    pub(crate) fn start(index: usize, log: LogWriter, secrets: Secrets) -> io::Result<WorkerHandle> {
         let (commands, inbox) = mpsc::unbounded_channel();
         let runtime = move || Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
         let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || match runtime() {
-            Ok(runtime) => runtime.block_on(run(index, log, inbox)),
+            Ok(runtime) => runtime.block_on(run(index, log, secrets, inbox)),
             Err(error) => tracing::error!(%error, index, "cannot start the runtime of a worker"),
         })?;
         Ok(WorkerHandle { commands, thread: Some(thread) })
@@ -133,9 +139,13 @@ impl Worker {
         let mut slots = self.slots.borrow_mut();
         let mut closes = false;
         slots.retain(|slot| {
-            let kept = plan.listeners.iter().find(|l| l.key == slot.key && !sockets.iter().any(|s| s.key == l.key));
+            let moves = sockets.iter().any(|s| s.key == slot.key && s.connections.is_some());
+            let kept = plan.listeners.iter().find(|l| l.key == slot.key && !moves);
             match kept {
-                Some(listener) => slot.exchange(self.table(listener, &tables)),
+                Some(listener) => {
+                    slot.exchange(self.table(listener, &tables));
+                    closes |= listener.http3.is_none();
+                }
                 None => {
                     slot.close();
                     closes = true;
@@ -143,15 +153,11 @@ impl Worker {
             }
             kept.is_some()
         });
-        for Handover { key, socket } in sockets {
-            let Some(listener) = plan.listeners.iter().find(|l| l.key == key) else { continue };
-            match socket.local_addr().and_then(|address| Ok((address, Acceptor::new(socket)?))) {
-                Ok((address, socket)) => {
-                    let slot = ListenerSlot::new(address, self.index, self.table(listener, &tables));
-                    slots.push(slot.clone());
-                    tokio::task::spawn_local(accept::run(socket, slot, self.clone()));
-                }
-                Err(error) => tracing::error!(%error, "cannot listen"),
+        for Handover { key, connections, quic } in sockets {
+            if let Some(listener) = plan.listeners.iter().find(|l| l.key == key)
+                && let Err(error) = self.listen(&mut slots, connections, quic, || self.table(listener, &tables))
+            {
+                tracing::error!(%error, listener = %key.listener, "cannot listen");
             }
         }
         drop(slots);
@@ -160,6 +166,29 @@ impl Worker {
         if closes {
             self.deadlines.wake_all();
         }
+    }
+
+    /// Takes in the sockets of a listener, which is among `slots` if it was there before.
+    fn listen(
+        self: &Rc<Self>,
+        slots: &mut Vec<Rc<ListenerSlot>>,
+        connections: Option<StdListener>,
+        quic: Option<Mouth>,
+        table: impl Fn() -> Rc<ListenerTable>,
+    ) -> io::Result<()> {
+        let table = table();
+        if let Some(socket) = connections {
+            let (address, socket) = (socket.local_addr()?, Acceptor::new(socket)?);
+            let slot = ListenerSlot::new(address, self.index, table.clone());
+            slots.push(slot.clone());
+            tokio::task::spawn_local(accept::run(socket, slot, self.clone()));
+        }
+        let slot = slots.iter().find(|slot| slot.key == table.plan.key);
+        if let (Some(mouth), Some(slot)) = (quic, slot) {
+            let endpoint = endpoint::open(mouth, &self.secrets, self.index)?;
+            tokio::task::spawn_local(endpoint::run(endpoint, self.secrets.clone(), slot.clone(), self.clone()));
+        }
+        Ok(())
     }
 
     fn table(&self, listener: &Arc<crate::compile::plan::ListenerPlan>, tables: &Rc<Tables>) -> Rc<ListenerTable> {
@@ -188,7 +217,7 @@ impl Worker {
 }
 
 /// A worker's life: commands and ticks; connections are tasks of their own.
-async fn run(index: usize, log: LogWriter, mut inbox: mpsc::UnboundedReceiver<Command>) {
+async fn run(index: usize, log: LogWriter, secrets: Secrets, mut inbox: mpsc::UnboundedReceiver<Command>) {
     let worker = Rc::new(Worker {
         index,
         clock: Clock::new(),
@@ -198,6 +227,7 @@ async fn run(index: usize, log: LogWriter, mut inbox: mpsc::UnboundedReceiver<Co
         log: RefCell::new(Lines::new(log)),
         connections: Cell::new(0),
         handshakes: UnderWay::default(),
+        secrets,
         phase: Cell::new(Phase::Serving),
         tables: RefCell::new(None),
         slots: RefCell::default(),

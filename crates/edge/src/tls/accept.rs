@@ -3,10 +3,8 @@
 //! Bounded in time and in number, on the whole and for each client, so that clients that only begin cost little and keep
 //! nobody else out. Until a client has spoken, nothing is allocated for it but its task.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::future::poll_fn;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,6 +19,7 @@ use tokio_rustls::server::TlsStream;
 use super::failure::Failure;
 use super::listener::{Terms, TlsListener};
 use super::session::{Protocol, Session};
+use super::under_way::Place;
 use crate::l4;
 use crate::l7;
 use crate::l7::connection::Connection;
@@ -30,72 +29,7 @@ use crate::runtime::socket::Socket;
 use crate::runtime::worker::Worker;
 
 /// The longest that a handshake may take; less where the listener's idle timeout is.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Handshakes under way in one worker.
-const AT_ONCE: u32 = 4096;
-/// Handshakes under way in one worker from one address, or one /64 of IPv6.
-const AT_ONCE_FROM_ONE: u32 = 512;
-
-/// Handshakes that are under way in a worker.
-#[derive(Default)]
-pub(crate) struct UnderWay(RefCell<Counted>);
-
-#[derive(Default)]
-struct Counted {
-    all: u32,
-    by_client: HashMap<u64, u32>,
-}
-
-/// Who counts as one client: an IPv4 address, a /64 of IPv6.
-fn client_of(ip: IpAddr) -> u64 {
-    match ip {
-        // never the same as a /64 that is routed: those begin with 001
-        IpAddr::V4(ip) => u64::from(u32::from(ip)),
-        IpAddr::V6(ip) => (u128::from(ip) >> 64) as u64,
-    }
-}
-
-/// One handshake; it counts as a connection of the worker, so that a worker that drains waits for it.
-pub(crate) struct Place {
-    slot: Rc<ListenerSlot>,
-    worker: Rc<Worker>,
-    client: u64,
-}
-
-impl Place {
-    /// None when there are too many, on the whole or from this client.
-    pub(crate) fn take(peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) -> Option<Place> {
-        let client = client_of(peer.ip());
-        let mut counted = worker.handshakes.0.borrow_mut();
-        if counted.all >= AT_ONCE {
-            return None;
-        }
-        let of_client = counted.by_client.entry(client).or_insert(0);
-        if *of_client >= AT_ONCE_FROM_ONE {
-            return None;
-        }
-        *of_client += 1;
-        counted.all += 1;
-        worker.connections.set(worker.connections.get() + 1);
-        slot.counters().tls.under_way.add(1);
-        Some(Place { slot: slot.clone(), worker: worker.clone(), client })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counted = self.worker.handshakes.0.borrow_mut();
-        counted.all = counted.all.saturating_sub(1);
-        if let Some(of_client) = counted.by_client.get_mut(&self.client) {
-            *of_client -= 1;
-            if *of_client == 0 {
-                counted.by_client.remove(&self.client);
-            }
-        }
-        self.slot.counters().tls.under_way.sub(1);
-        self.worker.connections.set(self.worker.connections.get().saturating_sub(1));
-    }
-}
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a client's first bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +83,8 @@ pub(crate) async fn serve(
             match protocol {
                 Protocol::Http1 => l7::serve(connection).await,
                 Protocol::Http2 => Box::pin(l7::serve_http2(connection)).await,
+                // never agreed on over TCP
+                Protocol::Http3 => {}
             }
         }
         Err(failure) => {
@@ -248,13 +184,5 @@ mod tests {
         for (seen, expected) in rows {
             assert_eq!(spoken(seen), expected, "{}", seen.escape_ascii());
         }
-    }
-
-    #[test]
-    fn who_counts_as_one_client() {
-        let of = |ip: &str| client_of(ip.parse().unwrap());
-        assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
     }
 }

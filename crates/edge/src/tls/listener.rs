@@ -95,6 +95,22 @@ impl Terms {
         Ok(Terms { names, offers, policy, ciphers, clients })
     }
 
+    /// The configuration of a handshake over QUIC, but for what it shows; none when the policy has no TLS 1.3. Nothing is
+    /// taken ahead of the handshake's end: it could be sent again by anybody who has seen it (RFC 8446 section 8).
+    pub(crate) fn quic(&self) -> Option<ServerConfig> {
+        let mut config = ServerConfig::clone(&self.offers.first()?.config);
+        config.alpn_protocols = vec![super::ALPN_QUIC.to_vec()];
+        config.max_early_data_size = 0;
+        self.policy.has(TlsVersion::Tls13).then_some(config)
+    }
+
+    /// The cipher that a handshake over QUIC settles on: the first of ours that the client offers.
+    pub(crate) fn quic_cipher(&self, hello: &ClientHello<'_>) -> &'static str {
+        let ours = self.offers.iter().take(1).flat_map(|offer| &offer.config.crypto_provider().cipher_suites);
+        let mut ours = ours.filter(|suite| suite.tls13().is_some());
+        policy::cipher_name(ours.find(|suite| hello.cipher_suites().contains(&suite.suite())).copied())
+    }
+
     /// The offer for a client.
     pub(crate) fn choose(&self, hello: &ClientHello<'_>) -> Option<(&Offer, Chosen)> {
         let fits = |place: usize| self.offers.get(place).is_some_and(|offer| self.fits(&offer.certificate, hello));

@@ -16,6 +16,7 @@ pub(crate) mod session;
 pub(crate) mod stream;
 pub(crate) mod ticket;
 pub(crate) mod told;
+pub(crate) mod under_way;
 pub(crate) mod vault;
 pub(crate) mod watched;
 mod x509;
@@ -23,3 +24,5 @@ mod x509;
 /// What clients are offered by ALPN, preferred first. Who adds a protocol here answers for it in [`session::Protocol`]
 /// and where [`accept`] hands over the connection.
 pub(crate) const ALPN: &[&[u8]] = &[b"h2", b"http/1.1"];
+/// What clients are offered over QUIC.
+pub(crate) const ALPN_QUIC: &[u8] = b"h3";

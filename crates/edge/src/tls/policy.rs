@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use headworks_model::tls_policy::{Ciphers, KeyExchange, TlsPolicy, TlsVersion};
 use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
-use rustls::{CipherSuite, ProtocolVersion, SupportedCipherSuite, SupportedProtocolVersion};
+use rustls::{CipherSuite, ProtocolVersion, SupportedCipherSuite, SupportedProtocolVersion, quic};
 
 /// Everything that is implemented.
 pub(crate) fn provider() -> &'static Arc<CryptoProvider> {
@@ -32,6 +32,12 @@ pub(crate) fn provider_of(policy: TlsPolicy) -> Arc<CryptoProvider> {
         kx_groups: groups.to_vec(),
         ..default_provider()
     })
+}
+
+/// What the first packets of QUIC are protected with, whatever a policy lists (RFC 9001 section 5.2).
+pub(crate) fn initial_suite() -> Option<quic::Suite> {
+    let suites = provider().cipher_suites.iter().filter_map(SupportedCipherSuite::tls13);
+    suites.into_iter().find(|suite| suite.common.suite == CipherSuite::TLS13_AES_128_GCM_SHA256)?.quic_suite()
 }
 
 /// The versions that a policy lists and that are spoken.

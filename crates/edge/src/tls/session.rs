@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use headworks_message::send::put_field;
 use headworks_model::listener::MutualMode;
+use rustls::pki_types::CertificateDer;
 use rustls::{HandshakeKind, ServerConnection};
 
 use super::told::ToldAs;
@@ -16,6 +17,8 @@ pub(crate) enum Protocol {
     Http1,
     /// HTTP/2.
     Http2,
+    /// HTTP/3, over QUIC.
+    Http3,
 }
 
 /// What a handshake agreed on.
@@ -37,6 +40,16 @@ pub(crate) struct Session {
     pub(crate) cipher_lines: Box<[u8]>,
 }
 
+/// What the two sides of a handshake have agreed on.
+pub(crate) struct Agreed<'a> {
+    pub(crate) version: &'static str,
+    pub(crate) cipher: &'static str,
+    pub(crate) resumed: bool,
+    pub(crate) protocol: Protocol,
+    /// The client's certificate and those that lead up from it.
+    pub(crate) chain: Option<&'a [CertificateDer<'static>]>,
+}
+
 impl Session {
     /// Of a handshake that is over. `server_name` is the name asked for, if the certificate is for it.
     pub(crate) fn of(
@@ -46,19 +59,36 @@ impl Session {
         server_name: Option<Box<str>>,
         told: &ToldAs,
     ) -> Session {
-        let version = policy::version_name(connection.protocol_version());
-        let cipher = policy::cipher_name(connection.negotiated_cipher_suite());
+        let agreed = Agreed {
+            version: policy::version_name(connection.protocol_version()),
+            cipher: policy::cipher_name(connection.negotiated_cipher_suite()),
+            resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+            protocol: if connection.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 },
+            chain: connection.peer_certificates(),
+        };
+        Session::new(&agreed, mode, certificate, server_name, told)
+    }
+
+    /// Of what a handshake that is over agreed on. `server_name` is the name asked for, if the certificate is for it.
+    pub(crate) fn new(
+        agreed: &Agreed<'_>,
+        mode: MutualMode,
+        certificate: &Arc<str>,
+        server_name: Option<Box<str>>,
+        told: &ToldAs,
+    ) -> Session {
+        let Agreed { version, cipher, resumed, protocol, chain } = *agreed;
         let mut cipher_lines = Vec::new();
         put_field(&mut cipher_lines, told.version.as_bytes(), version.as_bytes());
         put_field(&mut cipher_lines, told.cipher.as_bytes(), cipher.as_bytes());
         Session {
             version,
             cipher,
-            resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
-            protocol: if connection.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 },
+            resumed,
+            protocol,
             server_name,
             certificate: certificate.clone(),
-            certificate_lines: client::lines(mode, connection.peer_certificates(), told).into(),
+            certificate_lines: client::lines(mode, chain, told).into(),
             cipher_lines: cipher_lines.into(),
         }
     }

@@ -66,7 +66,7 @@ fn share(text: &Bytes, span: Span) -> Bytes {
     text.slice(start..start + span.len as usize)
 }
 
-fn is_of_connection(known: Known) -> bool {
+pub(crate) fn is_of_connection(known: Known) -> bool {
     matches!(
         known,
         Known::Connection | Known::KeepAlive | Known::ProxyConnection | Known::TransferEncoding | Known::Upgrade

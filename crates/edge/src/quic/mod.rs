@@ -1,0 +1,74 @@
+//! QUIC (RFC 9000) below HTTP/3: one endpoint for each listener in each worker.
+//!
+//! All workers of a listener are bound to one address (`SO_REUSEPORT`), and the kernel deals datagrams out by where they come
+//! from. A client that moves, or whose NAT thinks anew, is dealt to another worker in the middle of a connection: so
+//! identities of connections say whose they are ([`identity`]), and sockets hand on what is not theirs ([`steer`]).
+
+pub(crate) mod endpoint;
+mod handshake;
+mod identity;
+pub(crate) mod steer;
+
+use std::hash::RandomState;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::{hkdf, hmac, rand};
+use quinn::{IdleTimeout, TransportConfig, VarInt};
+
+/// Requests at once on a connection, as over HTTP/2.
+const STREAMS: u32 = 128;
+/// Streams that a client may open one way: three that HTTP/3 has, and some that nobody knows.
+const UNIDIRECTIONAL_STREAMS: u32 = 16;
+/// Bytes that a client may send ahead on a stream: what one stalled target costs.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// Bytes that a client may send ahead on all its streams.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes sent that a client has not acknowledged.
+const SEND_WINDOW: u64 = 2 * 1024 * 1024;
+/// The longest silence between two signs of life, while the listener's idle timeout allows it.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(20);
+
+/// What all endpoints of the process have in common, so that any worker understands what another has said.
+#[derive(Clone)]
+pub(crate) struct Secrets {
+    /// Of stateless resets (RFC 9000 section 10.3).
+    reset: Arc<hmac::Key>,
+    /// Of tokens that prove a client's address (section 8.1).
+    token: Arc<hkdf::Prk>,
+    /// Of connection identities.
+    identity: RandomState,
+}
+
+impl Secrets {
+    /// Draws them.
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub(crate) fn new() -> Result<Secrets, Unspecified> {
+        let mut seed = [0; 64];
+        rand::fill(&mut seed)?;
+        let reset = Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &seed));
+        rand::fill(&mut seed)?;
+        let token = Arc::new(hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(&seed));
+        Ok(Secrets { reset, token, identity: RandomState::new() })
+    }
+}
+
+/// Bounds of a connection. Who is idle is decided above, by requests; here, only who is gone: as long as a connection is
+/// open, it gives signs of life, so that one may wait long for an answer.
+pub(crate) fn transport(idle_timeout: Duration) -> Arc<TransportConfig> {
+    let silence = idle_timeout.max(Duration::from_secs(1));
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_bidi_streams(STREAMS.into())
+        .max_concurrent_uni_streams(UNIDIRECTIONAL_STREAMS.into())
+        .stream_receive_window(STREAM_WINDOW.into())
+        .receive_window(CONNECTION_WINDOW.into())
+        .send_window(SEND_WINDOW)
+        .datagram_receive_buffer_size(None)
+        .max_idle_timeout(Some(IdleTimeout::try_from(silence).unwrap_or_else(|_| VarInt::MAX.into())))
+        .keep_alive_interval(Some((silence / 3).min(SIGN_OF_LIFE)));
+    Arc::new(transport)
+}
