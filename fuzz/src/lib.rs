@@ -30,6 +30,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "encoded", run: invariants::encoded, shape: response_shape, seeds: RESPONSES },
     Target { name: "accept_encoding", run: invariants::accept_encoding, shape: coding_shape, seeds: CODINGS },
     Target { name: "client_hello", run: invariants::client_hello, shape: hello_shape, seeds: HELLOS },
+    Target { name: "field_section", run: invariants::field_section, shape: section_shape, seeds: SECTIONS },
     Target { name: "differential", run: invariants::differential, shape: request_shape, seeds: REQUESTS },
 ];
 
@@ -53,8 +54,17 @@ fn response_shape(bytes: &[u8]) -> String {
 
 fn chunked_shape(bytes: &[u8]) -> String {
     let mut body = headworks_message::Body::new(headworks_message::Framing::Chunked);
-    let good = bytes.iter().take_while(|b| body.take(std::slice::from_ref(b)).is_ok_and(|taken| taken.total() > 0)).count();
+    let good =
+        bytes.iter().take_while(|b| body.take(std::slice::from_ref(b)).is_ok_and(|taken| taken.total() > 0)).count();
     format!("{} {body:?}", good.min(64))
+}
+
+fn section_shape(bytes: &[u8]) -> String {
+    use headworks_message::{h3, qpack::FieldSection};
+    let mut section = FieldSection::default();
+    let decoded = section.decode(bytes, 4096);
+    let lengths: Vec<_> = section.iter().map(|(name, value)| (name.len().min(9), value.len().min(9))).take(4).collect();
+    format!("{decoded:?} {lengths:?} {:?}", h3::request(&section).is_ok())
 }
 
 fn coding_shape(bytes: &[u8]) -> String {
@@ -91,10 +101,11 @@ const RESPONSES: &[&[u8]] = &[
     b"HTTP/1.1 204 \r\nContent-Length: 0\r\nContent-Length: 0\r\nSet-Cookie: a=b\r\n\r\n",
 ];
 
-const CODINGS: &[&[u8]] = &[
-    b"gzip, deflate, br, zstd",
-    b"br;q=0.5, gzip ; q=0.501,\t*;q=0",
-    b"identity;q=1.000, x-gzip;Q=0.9, zstd;q=2",
+const SECTIONS: &[&[u8]] = &[
+    b"\x00\x00\xd1\xd7\xc1\x50\x01a",
+    b"\x00\x00\x51\x0b/index.html\x23abc\x03def",
+    b"\x00\x00\x70\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff",
+    b"\x00\x00\x2f\x00\x25\xa8\x49\xe9\x5b\xa9\x7d\x7f\x89\x25\xa8\x49\xe9\x5b\xb8\xe8\xb4\xbf",
 ];
 
 /// A name and two protocols, in one record and in two; nothing but what must be there.
@@ -105,6 +116,9 @@ const HELLOS: &[&[u8]] = &[
 \0\0\0\x0a\0\x08\0\0\x05a.exa\0\x10\0\x0a\0\x08\x02h2\x04http",
     b"\x16\x03\x01\0\x2d\x01\0\0\x29\x03\x03rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr\0\0\x02\x13\x01\x01\0",
 ];
+
+const CODINGS: &[&[u8]] =
+    &[b"gzip, deflate, br, zstd", b"br;q=0.5, gzip ; q=0.501,\t*;q=0", b"identity;q=1.000, x-gzip;Q=0.9, zstd;q=2"];
 
 const BODIES: &[&[u8]] = &[
     b"5\r\nhello\r\n0\r\n\r\n",

@@ -145,6 +145,12 @@ impl Caller {
         }
     }
 
+    /// What it speaks TLS with, for those who speak it over something else than TCP.
+    #[must_use]
+    pub fn config(&self) -> ClientConfig {
+        ClientConfig::clone(&self.config)
+    }
+
     /// The OCSP response that came with the last certificate, if it takes any.
     #[must_use]
     pub fn stapled(&self) -> Vec<u8> {

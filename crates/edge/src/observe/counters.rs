@@ -118,6 +118,10 @@ pub(crate) struct TlsCounters {
     resumed: [Count; 2],
     /// In the order of [`Failure::ALL`].
     failures: [Count; Failure::ALL.len()],
+    /// Clients over QUIC that had to prove their address first.
+    pub(crate) validations: Count,
+    /// Datagrams of QUIC that came to a worker for another.
+    pub(crate) handed_on: Count,
 }
 
 impl TlsCounters {

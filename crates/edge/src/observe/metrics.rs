@@ -291,6 +291,21 @@ impl Exposed {
         for plan in listeners() {
             under_way.gauge(&listener_labels(plan), total(&plan.counters, |c| &c.tls.under_way) as f64)?;
         }
+        type Get = fn(&ListenerCounters) -> &Count;
+        let quic: [(&str, &str, Get); 2] = [
+            ("quic_address_validations", "Clients that were asked to prove their address before a handshake", |c| {
+                &c.tls.validations
+            }),
+            ("quic_datagrams_handed_on", "Datagrams that one worker received for a connection of another", |c| {
+                &c.tls.handed_on
+            }),
+        ];
+        for (name, help, get) in quic {
+            let mut metric = begin(encoder, name, help, MetricType::Counter)?;
+            for plan in listeners().filter(|plan| plan.http3.is_some()) {
+                metric.counter(&listener_labels(plan), total(&plan.counters, get))?;
+            }
+        }
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use super::Secrets;
 use super::handshake::{self, Handshake};
 use super::identity::Identities;
 use super::steer::{Mouth, Steered};
+use crate::compile::plan::ListenerPlan;
 use crate::l7;
 use crate::l7::connection::{Open, Peer};
 use crate::listen::slot::{ListenerSlot, ListenerTable};
@@ -36,8 +37,8 @@ const UNSEEN_BYTES: u64 = 8 * 1024 * 1024;
 ///
 /// # Errors
 /// When the runtime cannot watch the socket.
-pub(crate) fn open(mouth: Mouth, secrets: &Secrets, worker: usize) -> io::Result<Endpoint> {
-    let socket = Steered::new(mouth, secrets, worker)?;
+pub(crate) fn open(mouth: Mouth, secrets: &Secrets, worker: usize, plan: &ListenerPlan) -> io::Result<Endpoint> {
+    let socket = Steered::new(mouth, secrets, worker, plan.counters.clone())?;
     let identities = Identities::new(secrets.identity.clone(), worker);
     let mut config = EndpointConfig::new(secrets.reset.clone());
     config.cid_generator(move || Box::new(identities.clone()));
@@ -81,6 +82,7 @@ fn meet(incoming: Incoming, secrets: &Secrets, slot: &Rc<ListenerSlot>, worker: 
     if worker.handshakes.count() >= CROWDED && incoming.may_retry() {
         // fails only where it has been proved
         let _ = incoming.retry();
+        slot.counters().tls.validations.add(1);
         return;
     }
     let table = slot.table();

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::Secrets;
 use super::identity::{Identities, destination};
+use crate::observe::counters::ListenerCounters;
 
 /// Datagrams that wait for a worker. What is over is lost, as datagrams may be.
 const WAITING: usize = 1024;
@@ -49,6 +50,7 @@ pub(super) struct Steered {
     inbox: Mutex<mpsc::Receiver<Datagram>>,
     identities: Identities,
     worker: usize,
+    counters: Arc<Vec<ListenerCounters>>,
 }
 
 impl Steered {
@@ -56,13 +58,19 @@ impl Steered {
     ///
     /// # Errors
     /// When the runtime cannot watch it.
-    pub(super) fn new(mouth: Mouth, secrets: &Secrets, worker: usize) -> io::Result<Arc<Steered>> {
+    pub(super) fn new(
+        mouth: Mouth,
+        secrets: &Secrets,
+        worker: usize,
+        counters: Arc<Vec<ListenerCounters>>,
+    ) -> io::Result<Arc<Steered>> {
         Ok(Arc::new(Steered {
             socket: TokioRuntime.wrap_udp_socket(mouth.socket)?,
             doors: mouth.doors,
             inbox: Mutex::new(mouth.inbox),
             identities: Identities::new(secrets.identity.clone(), worker),
             worker,
+            counters,
         }))
     }
 
@@ -97,6 +105,9 @@ impl Steered {
             match owner.filter(|owner| *owner != self.worker).and_then(|owner| self.doors.get(owner)) {
                 Some(door) => {
                     let bytes = datagram.into();
+                    if let Some(counters) = self.counters.get(self.worker) {
+                        counters.tls.handed_on.add(1);
+                    }
                     let _ = door.try_send(Datagram { bytes, from: meta.addr, to: meta.dst_ip, ecn: meta.ecn });
                 }
                 None => {

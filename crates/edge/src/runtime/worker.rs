@@ -185,7 +185,7 @@ impl Worker {
         }
         let slot = slots.iter().find(|slot| slot.key == table.plan.key);
         if let (Some(mouth), Some(slot)) = (quic, slot) {
-            let endpoint = endpoint::open(mouth, &self.secrets, self.index)?;
+            let endpoint = endpoint::open(mouth, &self.secrets, self.index, &table.plan)?;
             tokio::task::spawn_local(endpoint::run(endpoint, self.secrets.clone(), slot.clone(), self.clone()));
         }
         Ok(())

@@ -2,6 +2,8 @@
 
 use headworks_message::client_hello::Reader;
 use headworks_message::encoding::{self, Asked, ContentCoding, Offer};
+use headworks_message::h3::{self, FrameHead, Settings};
+use headworks_message::qpack::{self, FieldSection};
 use headworks_message::send::{self, Answer, ForwardedFor, Host, Outgoing, Reframe};
 use headworks_message::{
     Body, Fitness, Framing, Known, Parsed, Reason, RequestHead, RequestView, ResponseHead, Tier, Version, request,
@@ -471,4 +473,32 @@ pub(crate) fn differential(bytes: &[u8]) {
     }
     let mut status = ResponseHead::default();
     let _ = response::parse(bytes, &mut status);
+}
+
+/// A field section of HTTP/3 that can be decoded says the same when it is encoded anew, and never more than its limit.
+pub(crate) fn field_section(bytes: &[u8]) {
+    const LIMIT: usize = 4096;
+    let _ = (FrameHead::parse(bytes), Settings::parse(bytes));
+    if let Some((n, length)) = h3::integer(bytes) {
+        let mut out = Vec::new();
+        h3::put_integer(&mut out, n);
+        assert!(out.len() <= length && h3::integer(&out) == Some((n, out.len())));
+    }
+    let (mut section, mut again) = (FieldSection::default(), FieldSection::default());
+    if section.decode(bytes, LIMIT).is_err() {
+        return;
+    }
+    let size: usize = section.iter().map(|(name, value)| name.len() + value.len() + qpack::FIELD_OVERHEAD).sum();
+    assert!(size <= LIMIT);
+    let mut encoded = Vec::new();
+    qpack::begin(&mut encoded);
+    section.iter().for_each(|(name, value)| qpack::put(&mut encoded, name, value));
+    assert_eq!(again.decode(&encoded, LIMIT), Ok(()));
+    let lines = |section: &FieldSection| {
+        section.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec())).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&again), lines(&section));
+    if let Ok(request) = h3::request(&section) {
+        assert!(section.iter().skip(request.count).all(|(name, value)| h3::check(name, value).is_ok()));
+    }
 }

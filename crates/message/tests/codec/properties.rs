@@ -364,6 +364,22 @@ fn hello() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// Field lines of every form, whole and broken.
+fn section() -> impl Strategy<Value = Vec<u8>> {
+    let string = |prefix: u8| {
+        let any = proptest::collection::vec(any::<u8>(), 0..5);
+        any.prop_map(move |bytes| [&[prefix | bytes.len() as u8][..], &bytes].concat())
+    };
+    let line = prop_oneof![
+        3 => (0xc0..=0xfe_u8).prop_map(|indexed| vec![indexed]),
+        3 => (0x50..0x5f_u8, string(0)).prop_map(|(name, value)| [vec![name], value].concat()),
+        2 => (string(0x20), string(0)).prop_map(|(name, value)| [name, value].concat()),
+        2 => (string(0x28), string(0x80)).prop_map(|(name, value)| [name, value].concat()),
+        1 => proptest::collection::vec(any::<u8>(), 0..4),
+    ];
+    proptest::collection::vec(line, 0..8).prop_map(|lines| [vec![0, 0], lines.concat()].concat())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -417,5 +433,11 @@ proptest! {
         invariants::differential(&bytes);
         invariants::encoded(&bytes);
         invariants::accept_encoding(&bytes);
+        invariants::field_section(&bytes);
+    }
+
+    #[test]
+    fn fields_say_the_same_encoded_anew(bytes in section()) {
+        invariants::field_section(&bytes);
     }
 }

@@ -19,6 +19,7 @@ mod http2;
 mod http2_floods;
 mod http2_frames;
 mod http2_targets;
+mod http3;
 mod life;
 mod mixing;
 mod mutual_tls;

@@ -11,7 +11,7 @@ use quinn::{ReadError, RecvStream, VarInt};
 const PIECE: usize = 64 * 1024;
 
 /// Why a stream is not read any further.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Fault {
     /// The request is broken; the others are not (RFC 9114 section 8).
     Stream(Code),

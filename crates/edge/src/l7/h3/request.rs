@@ -45,6 +45,7 @@ pub(super) struct Incoming {
 }
 
 /// What came of reading a head.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Head {
     /// It is in the section; whether nothing follows it.
     Whole { bodiless: bool },
