@@ -41,8 +41,8 @@ bench: packages release
 bench-quick:
 	$(MAKE) bench BENCH_ARGS=--quick
 
-# A C compiler and linker for the crates that bring C (TLS primitives, SQLite); for tests the test runner, and Pebble, the
-# authority that issues certificates by ACME to them.
+# A C compiler and linker for the crates that bring C (TLS primitives, SQLite); for tests the test runner, Pebble, the
+# authority that issues certificates by ACME to them, and Redis, a target that speaks no HTTP.
 toolchain:
 	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: https://rustup.rs"; exit 1; }
 	@command -v cc >/dev/null || ./.ci/packages gcc libc6-dev
@@ -53,6 +53,8 @@ packages: toolchain
 	@./.ci/python >/dev/null
 	@command -v testssl >/dev/null || ./.ci/packages testssl.sh
 	@PATH=$$PATH:/usr/sbin command -v haproxy >/dev/null || ./.ci/packages haproxy
+	@command -v redis-server >/dev/null || ./.ci/packages redis-server
+	@command -v openssl >/dev/null || ./.ci/packages openssl
 	@command -v chromium >/dev/null || ./.ci/packages chromium
 	@./.ci/packages iproute2 nftables util-linux
 

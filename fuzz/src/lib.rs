@@ -30,6 +30,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "encoded", run: invariants::encoded, shape: response_shape, seeds: RESPONSES },
     Target { name: "accept_encoding", run: invariants::accept_encoding, shape: coding_shape, seeds: CODINGS },
     Target { name: "proxy_protocol", run: invariants::proxy_protocol, shape: proxy_shape, seeds: PROXY_HEADERS },
+    Target { name: "client_hello", run: invariants::client_hello, shape: hello_shape, seeds: HELLOS },
     Target { name: "field_section", run: invariants::field_section, shape: section_shape, seeds: SECTIONS },
     Target { name: "differential", run: invariants::differential, shape: request_shape, seeds: REQUESTS },
 ];
@@ -94,6 +95,11 @@ const PROXY_HEADERS: &[&[u8]] = &[
     b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x24\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x02\0\x01\0\x02",
 ];
 
+fn hello_shape(bytes: &[u8]) -> String {
+    let read = headworks_message::client_hello::Reader::default().read(bytes);
+    format!("{:?}", read.map(|hello| hello.map(|hello| (hello.server_name.is_some(), hello.protocols.len().min(4)))))
+}
+
 const REQUESTS: &[&[u8]] = &[
     b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n",
     b"GET /a/b?c=d#e HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
@@ -121,6 +127,15 @@ const SECTIONS: &[&[u8]] = &[
     b"\x00\x00\x51\x0b/index.html\x23abc\x03def",
     b"\x00\x00\x70\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff",
     b"\x00\x00\x2f\x00\x25\xa8\x49\xe9\x5b\xa9\x7d\x7f\x89\x25\xa8\x49\xe9\x5b\xb8\xe8\xb4\xbf",
+];
+
+/// A name and two protocols, in one record and in two; nothing but what must be there.
+const HELLOS: &[&[u8]] = &[
+    b"\x16\x03\x01\0\x4b\x01\0\0\x47\x03\x03rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr\0\0\x02\x13\x01\x01\0\0\x1c\
+\0\0\0\x0a\0\x08\0\0\x05a.exa\0\x10\0\x0a\0\x08\x02h2\x04http",
+    b"\x16\x03\x01\0\x05\x01\0\0\x47\x03\x16\x03\x03\0\x46\x03rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr\0\0\x02\x13\x01\x01\0\0\x1c\
+\0\0\0\x0a\0\x08\0\0\x05a.exa\0\x10\0\x0a\0\x08\x02h2\x04http",
+    b"\x16\x03\x01\0\x2d\x01\0\0\x29\x03\x03rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr\0\0\x02\x13\x01\x01\0",
 ];
 
 const CODINGS: &[&[u8]] =

@@ -173,7 +173,10 @@ impl Group {
             Some(Verdict::Unhealthy) => {
                 member.forget_traffic();
                 member.first_batch = false;
-                member.unhealthy_until = self.settings.unhealthy_draining.map(|interval| now.saturating_add(interval));
+                match self.settings.unhealthy_draining {
+                    Some(Duration::ZERO) => self.changes.expired.push(key),
+                    interval => member.unhealthy_until = interval.map(|interval| now.saturating_add(interval)),
+                }
             }
             Some(Verdict::Initial) | None => {}
         }

@@ -23,7 +23,8 @@ pub struct Settings {
     /// How long a deregistered target keeps what is in flight (`deregistration_delay.timeout_seconds`).
     pub deregistration_delay: Duration,
     /// How long an unhealthy target keeps its established flows, after which they are cut
-    /// (`target_health_state.unhealthy.draining_interval_seconds`). Nothing: they are left alone, as on an ALB.
+    /// (`target_health_state.unhealthy.draining_interval_seconds`). Zero: they are cut
+    /// at once. Nothing: they are left alone, as on an ALB.
     pub unhealthy_draining: Option<Duration>,
     /// Ejection of targets whose requests keep failing. An ALB has none.
     pub circuit_breaker: Option<CircuitBreaker>,

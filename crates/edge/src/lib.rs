@@ -8,6 +8,7 @@ mod challenge;
 mod compile;
 mod error;
 mod guard;
+mod l4;
 mod l7;
 mod listen;
 mod observe;

@@ -5,6 +5,7 @@
 
 mod bytes;
 pub mod chunked;
+pub mod client_hello;
 pub mod desync;
 pub mod encoding;
 pub mod fields;

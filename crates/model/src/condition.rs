@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use crate::condition_value::{HeaderConditions, HostValue, MethodWord, PathValue, ServerName};
+use crate::condition_value::{HeaderConditions, HostValue, MethodWord, PathValue, ProtocolName, ServerName};
 use crate::declared::{Cidr, Cx, Fields, OneOrMore, declared};
 use crate::listener::ListenerProtocol;
 use crate::primitive::{Pattern, TextMatch};
@@ -33,6 +33,10 @@ declared! {
         /// Server name of a TLS ClientHello; only on `tls_passthrough` listeners.
         #[via = OneOrMore<ServerName>]
         pub sni: Vec<Pattern> = Vec::new(),
+        /// A protocol that a TLS ClientHello offers by ALPN, such as `h2`, compared with case; only on `tls_passthrough`
+        /// listeners.
+        #[via = OneOrMore<ProtocolName>]
+        pub alpn: Vec<String> = Vec::new(),
         /// Our extension: further sets, all of which must hold (several query conditions, say).
         #[via = OneOrMore]
         pub all: Vec<Conditions> = Vec::new(),
@@ -64,6 +68,7 @@ fn check_conditions<'a>(_: &Conditions, fields: &Fields<'a>, cx: &mut Cx<'a>) {
     let Some(listener) = cx.listener else { return };
     if listener != ListenerProtocol::TlsPassthrough {
         fields.only_with("sni", "sni on tls_passthrough listeners only", cx);
+        fields.only_with("alpn", "alpn on tls_passthrough listeners only", cx);
     }
     if !listener.is_http() {
         for key in ["host", "path", "method", "header", "query"] {

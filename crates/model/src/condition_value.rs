@@ -152,6 +152,30 @@ impl Codec<Pattern> for ServerName {
     }
 }
 
+/// The name of a protocol (RFC 7301 section 6): here 1 to 255 visible ASCII characters.
+pub(crate) struct ProtocolName;
+
+impl Codec<String> for ProtocolName {
+    fn expected() -> String {
+        "a protocol's name such as h2 or http/1.1".to_owned()
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<String> {
+        parsed(node, Self::expected, cx, |text| {
+            let fits = (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+            if fits { Ok(text.to_owned()) } else { Err("is no protocol's name") }
+        })
+    }
+
+    fn write(value: &String) -> Value {
+        value.as_str().into()
+    }
+
+    fn schema(_defs: &mut Defs) -> Value {
+        json!({ "type": "string", "pattern": "^[!-~]{1,255}$", "examples": ["h2", "http/1.1"] })
+    }
+}
+
 /// A mapping from header names to values.
 pub(crate) struct HeaderConditions;
 

@@ -43,6 +43,8 @@ declared! {
         /// TLS versions and ciphers offered: `modern` (TLS 1.3), `intermediate` (1.2 and up, the default), or the name of a
         /// policy of Elastic Load Balancing.
         pub tls_policy: TlsPolicy = TlsPolicy::intermediate(),
+        /// What a `tls` listener agrees on by ALPN; default `None`: nothing (N9).
+        pub alpn_policy: AlpnPolicy = AlpnPolicy::None,
         /// Client certificates.
         pub mutual_authentication: Option<MutualAuthentication> = None,
         /// Fields of every answer.
@@ -55,6 +57,9 @@ declared! {
         /// `{ from: [networks] }`: the PROXY protocol is accepted from these peers only, and required of them.
         #[via = ProxyFrom]
         pub proxy_protocol: Vec<IpNet> = Vec::new(),
+        /// On a listener that carries bytes: both directions have been still for so long; default the load balancer's (N2).
+        #[via = Optional<Lasts<100, 604_800_000>>]
+        pub idle_timeout: Option<Duration> = None,
         /// Bounds against abuse.
         #[via = Section]
         pub limits: ListenerLimits,
@@ -120,6 +125,36 @@ impl Listener {
             ListenerProtocol::TcpUdp => &[Carrier::Tcp, Carrier::Udp],
             ListenerProtocol::Https if self.http3 => &[Carrier::Tcp, Carrier::Udp],
             _ => &[Carrier::Tcp],
+        }
+    }
+}
+
+choice! {
+    /// What a `tls` listener agrees on by ALPN, in the words of a Network Load Balancer (N9).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum AlpnPolicy {
+        /// HTTP/1 only.
+        Http1Only = "HTTP1Only",
+        /// HTTP/2 only.
+        Http2Only = "HTTP2Only",
+        /// HTTP/1 rather than HTTP/2.
+        Http2Optional = "HTTP2Optional",
+        /// HTTP/2 rather than HTTP/1.
+        Http2Preferred = "HTTP2Preferred",
+        /// Nothing is agreed on.
+        None = "None",
+    }
+}
+
+impl AlpnPolicy {
+    /// The protocols (RFC 7301 section 6) that are taken, preferred first.
+    pub fn protocols(self) -> &'static [&'static [u8]] {
+        match self {
+            Self::Http1Only => &[b"http/1.1", b"http/1.0"],
+            Self::Http2Only => &[b"h2"],
+            Self::Http2Optional => &[b"http/1.1", b"http/1.0", b"h2"],
+            Self::Http2Preferred => &[b"h2", b"http/1.1", b"http/1.0"],
+            Self::None => &[],
         }
     }
 }
@@ -198,6 +233,9 @@ fn note_protocol(protocol: Option<&ListenerProtocol>, cx: &mut Cx<'_>) {
 }
 
 fn check_mutual<'a>(mutual: &MutualAuthentication, fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    if mutual.mode == MutualMode::Passthrough && cx.listener.is_some_and(|listener| !listener.is_http()) {
+        fields.wrong("mode", "passthrough tells targets in header fields, and there are none", "verify or none", cx);
+    }
     if mutual.mode != MutualMode::Verify {
         fields.only_with("crl", "it with mode: verify only", cx);
         if mutual.ignore_expiry {
@@ -241,8 +279,15 @@ fn inspect_listener<'a>(fields: &Fields<'a>, cx: &mut Cx<'a>) {
         }
         fields.only_with("mutual_authentication", "it on https and tls listeners only", cx);
     }
-    if !protocol.is_http() {
+    if protocol.is_http() {
+        fields.only_with("idle_timeout", "it on listeners of a network load balancer only", cx);
+    } else {
         fields.only_with("response_headers", "it on http and https listeners only", cx);
+    }
+    if protocol != ListenerProtocol::Tls
+        && fields.get("alpn_policy").and_then(Node::as_text) != Some(AlpnPolicy::None.word())
+    {
+        fields.only_with("alpn_policy", "it on tls listeners only", cx);
     }
     if protocol != ListenerProtocol::Https {
         fields.only_with("request_headers", "it on https listeners only", cx);

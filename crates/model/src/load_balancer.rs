@@ -19,9 +19,9 @@ declared! {
         #[key = "type"]
         #[note = note_kind]
         pub kind: LoadBalancerKind = LoadBalancerKind::Application,
-        /// A connection on which nothing moves is closed after this; default 60 s.
+        /// A connection on which nothing moves is closed after this; default 60 s, of a network load balancer 350 s (N2).
         #[via = Lasts<100, 604_800_000>]
-        pub idle_timeout: Duration = Duration::from_secs(60),
+        pub idle_timeout: Duration => default_idle_timeout(kind),
         /// The longest life of a client connection; default 1 h.
         #[via = Lasts<100, 604_800_000>]
         pub client_keep_alive: Duration = Duration::from_secs(3600),
@@ -91,6 +91,7 @@ declared! {
     /// The access log of a load balancer.
     #[derive(Clone, Debug, PartialEq)]
     #[short = "path"]
+    #[check = check_access_log]
     pub struct AccessLog {
         /// The file; relative paths start at the configuration file's folder.
         pub path: PathBuf,
@@ -119,6 +120,16 @@ choice! {
 
 fn note_kind(kind: Option<&LoadBalancerKind>, cx: &mut Cx<'_>) {
     cx.load_balancer = kind.copied();
+}
+
+fn default_idle_timeout(kind: Option<LoadBalancerKind>) -> Duration {
+    Duration::from_secs(if kind == Some(LoadBalancerKind::Network) { 350 } else { 60 })
+}
+
+fn check_access_log<'a>(log: &AccessLog, fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    if cx.load_balancer == Some(LoadBalancerKind::Network) && log.format != AccessLogFormat::Json {
+        fields.wrong("format", format!("{} tells of requests, and there are none", log.format.word()), "json", cx);
+    }
 }
 
 fn inspect_load_balancer<'a>(fields: &Fields<'a>, cx: &mut Cx<'a>) {

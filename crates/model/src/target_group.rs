@@ -34,8 +34,8 @@ declared! {
         /// Its targets, no address twice.
         #[via = Targets]
         pub targets: Vec<Target> = Vec::new(),
-        /// How a target is chosen (T7).
-        pub algorithm: Algorithm = Algorithm::RoundRobin,
+        /// How a target is chosen (T7); default `round_robin`, of groups that speak no HTTP `flow_hash` (N1).
+        pub algorithm: Algorithm => default_algorithm(protocol),
         /// Take fewer requests to targets that fail more than others; only with `weighted_random`.
         pub anomaly_mitigation: bool = false,
         /// What `consistent_hash` hashes.
@@ -45,6 +45,15 @@ declared! {
         /// How long a deregistered target may finish what it has (T9); default 300 s.
         #[via = Lasts<0, 604_800_000>]
         pub deregistration_delay: Duration = Duration::from_secs(300),
+        /// What goes on through a deregistered target is reset when its delay is over (N7); default false: it goes on. Only
+        /// of groups that speak no HTTP.
+        pub deregistration_connection_termination: bool = false,
+        /// What goes on through a target that has become unhealthy is reset (N6); default true. Only of groups that speak
+        /// no HTTP.
+        pub unhealthy_connection_termination: bool => default_termination(protocol),
+        /// Without `unhealthy_connection_termination`: it is reset after this (N6), 0 s to 360,000 s; absent: it goes on.
+        #[via = Optional<Lasts<0, 360_000_000>>]
+        pub unhealthy_draining_interval: Option<Duration> = None,
         /// How long a new target's share grows (T8); 0 s: not at all.
         #[via = Lasts<0, 86_400_000>]
         pub slow_start: Duration = Duration::ZERO,
@@ -177,6 +186,10 @@ choice! {
         WeightedRandom = "weighted_random",
         /// By a hash of the request, moving few when targets change.
         ConsistentHash = "consistent_hash",
+        /// By a hash of both ends of a flow (N1), moving few when targets change; of groups that speak no HTTP.
+        FlowHash = "flow_hash",
+        /// The one with the fewest connections for its weight; of groups that speak no HTTP.
+        LeastConnections = "least_connections",
     }
 }
 
@@ -304,6 +317,14 @@ fn default_version(protocol: Option<TargetProtocol>) -> HttpVersion {
     if protocol == Some(TargetProtocol::Grpc) { HttpVersion::Http2 } else { HttpVersion::Http1 }
 }
 
+fn default_algorithm(protocol: Option<TargetProtocol>) -> Algorithm {
+    if protocol.is_none_or(TargetProtocol::is_http) { Algorithm::RoundRobin } else { Algorithm::FlowHash }
+}
+
+fn default_termination(protocol: Option<TargetProtocol>) -> bool {
+    protocol.is_some_and(|protocol| !protocol.is_http())
+}
+
 fn check_tls<'a>(tls: &TargetTls, fields: &Fields<'a>, cx: &mut Cx<'a>) {
     if !tls.verify {
         fields.only_with("ca", "it with verify: true only", cx);
@@ -318,13 +339,32 @@ fn check_group<'a>(group: &TargetGroup, fields: &Fields<'a>, cx: &mut Cx<'a>) {
     if group.protocol == TargetProtocol::Grpc && group.version == HttpVersion::Http1 {
         fields.wrong("version", "http1 cannot carry gRPC", "http2", cx);
     }
-    if group.algorithm == Algorithm::LeastOutstandingRequests && !group.slow_start.is_zero() {
-        fields.wrong("slow_start", "does not go with least_outstanding_requests", "0s or another algorithm", cx);
+    let by_load = [Algorithm::LeastOutstandingRequests, Algorithm::LeastConnections].contains(&group.algorithm);
+    if by_load && !group.slow_start.is_zero() {
+        let what = format!("does not go with {}", group.algorithm.word());
+        fields.wrong("slow_start", what, "0s or another algorithm", cx);
     }
     if group.algorithm != Algorithm::WeightedRandom && group.anomaly_mitigation {
         fields.wrong("anomaly_mitigation", "needs weighted_random", "false or algorithm: weighted_random", cx);
     }
-    if !group.protocol.is_http() {
+    if group.protocol.is_http() {
+        if matches!(group.algorithm, Algorithm::FlowHash | Algorithm::LeastConnections) {
+            let what = format!("{} is of connections, and requests are forwarded", group.algorithm.word());
+            fields.wrong("algorithm", what, "consistent_hash, least_outstanding_requests or another", cx);
+        }
+        for (key, is_set) in [
+            ("deregistration_connection_termination", group.deregistration_connection_termination),
+            ("unhealthy_connection_termination", group.unhealthy_connection_termination),
+            ("unhealthy_draining_interval", group.unhealthy_draining_interval.is_some()),
+        ] {
+            if is_set {
+                fields.only_with(key, "it with protocol tcp, tls or udp only", cx);
+            }
+        }
+    } else {
+        if group.unhealthy_connection_termination {
+            fields.only_with("unhealthy_draining_interval", "it with unhealthy_connection_termination: false only", cx);
+        }
         if matches!(group.fallback, Fallback::FixedResponse(_)) {
             fields.wrong("fallback", "answers by HTTP, and its targets do not", "fail_open or { forward: ... }", cx);
         }

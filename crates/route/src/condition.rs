@@ -1,7 +1,7 @@
 //! The conditions of one rule, compiled: every one of its tests must hold (R2).
 //!
-//! `all` is spliced into the rule's own tests; `not` is a test that none of its conditions holds. A `sni` condition
-//! never holds for an HTTP request. Query text is compared as received: nothing is percent-decoded, `+` is a plus sign;
+//! `all` is spliced into the rule's own tests; `not` is a test that none of its conditions holds. `sni` and `alpn`
+//! never hold for an HTTP request. Query text is compared as received: nothing is percent-decoded, `+` is a plus sign;
 //! a parameter without `=` has an empty value; empty parameters (`a=1&&b=2`) do not count.
 
 use std::net::IpAddr;
@@ -107,7 +107,7 @@ fn own(set: &Conditions, matchers: &mut Matchers, tests: &mut Vec<Test>) -> Resu
     if !set.query.is_empty() {
         tests.push(Test::Query(set.query.iter().map(QueryTest::new).collect()));
     }
-    if !set.sni.is_empty() {
+    if !set.sni.is_empty() || !set.alpn.is_empty() {
         tests.push(Test::Never);
     }
     if let Some(not) = &set.not {

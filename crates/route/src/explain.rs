@@ -39,6 +39,8 @@ pub enum Condition {
     Query,
     /// `sni`, which no HTTP request has.
     Sni,
+    /// `alpn`, the same.
+    Alpn,
     /// `all`: the set (from 0), and what failed in it.
     All(usize, Box<Condition>),
     /// `not`: the condition that holds and should not; `None` when it is the set's `all` or its own `not`.
@@ -105,6 +107,9 @@ fn own(set: &Conditions, request: &RequestView<'_>, peer: IpAddr) -> Vec<(Condit
     }
     if !set.sni.is_empty() {
         all.push((Condition::Sni, false));
+    }
+    if !set.alpn.is_empty() {
+        all.push((Condition::Alpn, false));
     }
     all
 }
@@ -173,6 +178,7 @@ impl fmt::Display for Condition {
             Condition::Header(name) => write!(f, "header {name}"),
             Condition::Query => f.write_str("query"),
             Condition::Sni => f.write_str("sni"),
+            Condition::Alpn => f.write_str("alpn"),
             Condition::All(index, inner) => write!(f, "all[{index}].{inner}"),
             Condition::Not(Some(inner)) => write!(f, "not.{inner}"),
             Condition::Not(None) => f.write_str("not"),

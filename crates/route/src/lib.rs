@@ -6,6 +6,7 @@
 
 pub mod error;
 pub mod explain;
+pub mod flow;
 pub mod redirect;
 pub mod table;
 pub mod transform;
@@ -22,6 +23,7 @@ mod wildcard;
 
 pub use error::{CompileError, Fault};
 pub use explain::{Condition, Verdict, explain};
+pub use flow::{FlowTable, FlowView};
 pub use redirect::{Arrival, RedirectError};
 pub use table::Table;
 pub use transform::{CompiledTransforms, Rewritten, TransformError};

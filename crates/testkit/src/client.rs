@@ -120,8 +120,15 @@ impl Client {
     /// When nobody listens.
     #[must_use]
     pub fn connect(to: SocketAddr) -> Client {
-        let stream = TcpStream::connect_timeout(&to, PATIENCE);
-        Client::new(stream.unwrap_or_else(|error| panic!("cannot connect to {to}: {error}")))
+        Client::try_connect(to).unwrap_or_else(|error| panic!("cannot connect to {to}: {error}"))
+    }
+
+    /// Connects to where that may end at once.
+    ///
+    /// # Errors
+    /// When nobody listens, or the connection is reset right away.
+    pub fn try_connect(to: SocketAddr) -> std::io::Result<Client> {
+        TcpStream::connect_timeout(&to, PATIENCE).map(Client::new)
     }
 
     /// Connects from an address of choice: all of 127.0.0.0/8 is this machine.
@@ -149,7 +156,7 @@ impl Client {
         Ok(Client::new(socket.into()))
     }
 
-    fn new(stream: TcpStream) -> Client {
+    pub(crate) fn new(stream: TcpStream) -> Client {
         let local = stream.local_addr();
         Client::over(Stream::from(stream), local)
     }
@@ -207,6 +214,14 @@ impl Client {
     pub fn send_anyway(&mut self, bytes: impl AsRef<[u8]>) -> &mut Client {
         let _ = self.wire.stream.write(bytes.as_ref());
         self
+    }
+
+    /// Writes bytes.
+    ///
+    /// # Errors
+    /// How the connection has ended, when it does not take them.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), End> {
+        self.wire.stream.write(bytes.as_ref())
     }
 
     /// Writes a request.

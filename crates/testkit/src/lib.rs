@@ -7,6 +7,7 @@
 pub mod authority;
 pub mod client;
 pub mod dns;
+pub mod door;
 pub mod echo;
 pub mod frames;
 pub mod gate;
@@ -24,6 +25,7 @@ pub mod wire;
 
 pub use authority::{Authority, Issued};
 pub use client::{Ask, Client, ask};
+pub use door::{Door, Walled};
 pub use echo::Echo;
 pub use gate::Gate;
 pub use origin::{Origin, Received};

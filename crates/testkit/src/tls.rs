@@ -323,6 +323,14 @@ impl Serves {
         Serves(Arc::new(config))
     }
 
+    /// Takes these protocols by ALPN, preferred first.
+    #[must_use]
+    pub fn protocols(mut self, protocols: &[&str]) -> Serves {
+        let config = Arc::make_mut(&mut self.0);
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        self
+    }
+
     /// Shakes hands.
     pub(crate) fn accept(&self, socket: TcpStream) -> io::Result<Secured> {
         let connection = ServerConnection::new(self.0.clone()).map_err(io::Error::other)?;

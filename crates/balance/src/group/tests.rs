@@ -309,6 +309,17 @@ fn n6_unhealthy_draining_leaves_flows_alone_for_a_while() {
 }
 
 #[test]
+fn n6_without_an_interval_flows_are_cut_at_once() {
+    check(
+        Settings { unhealthy_draining: Some(Duration::ZERO), ..settings() },
+        "0: +a +b a. b. => a:1000 b:1000
+         10: ax ax => b:1000 a=unhealthy cut:a
+         40: => b:1000 a=unhealthy
+         50: a. a. a. => a:1000 b:1000",
+    );
+}
+
+#[test]
 fn the_breaker_opens_probes_and_closes() {
     check(
         breaking(0.5),

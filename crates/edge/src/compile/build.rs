@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use headworks_balance::{Algorithm, Keyring, hash64};
 use headworks_model::acme::ChallengeChoice;
@@ -14,12 +15,12 @@ use headworks_model::primitive::Name;
 use headworks_model::rule::Rule;
 use headworks_model::target_group::{self, Fallback, HashOn, Stickiness, TargetGroup, TargetProtocol};
 use headworks_model::tls_policy::TlsVersion;
-use headworks_route::{CompiledTransforms, Table};
+use headworks_route::{CompiledTransforms, FlowTable, Table};
 
 use super::attributes::Attributes;
 use super::plan::{
-    ActionPlan, CompressionPlan, FallbackPlan, ForwardPlan, GroupPlan, ListenerKey, ListenerPlan, Plan, RulePlan,
-    WeightedPlace,
+    ActionPlan, CompressionPlan, FallbackPlan, FlowPlan, FlowProtocol, ForwardPlan, GroupPlan, ListenerKey,
+    ListenerPlan, Plan, RulePlan, WeightedPlace,
 };
 use crate::challenge::Challenges;
 use crate::guard::Guard;
@@ -53,9 +54,12 @@ impl std::error::Error for CannotRun {}
 /// How the targets of a group are chosen; `source_ip` stickiness is a consistent hash of the address.
 pub(crate) fn algorithm(settings: &TargetGroup) -> Algorithm {
     match (&settings.stickiness, settings.algorithm) {
-        (Some(Stickiness::SourceIp), _) | (_, target_group::Algorithm::ConsistentHash) => Algorithm::ConsistentHash,
+        (Some(Stickiness::SourceIp), _)
+        | (_, target_group::Algorithm::ConsistentHash | target_group::Algorithm::FlowHash) => Algorithm::ConsistentHash,
         (_, target_group::Algorithm::RoundRobin) => Algorithm::RoundRobin,
-        (_, target_group::Algorithm::LeastOutstandingRequests) => Algorithm::LeastOutstandingRequests,
+        (_, target_group::Algorithm::LeastOutstandingRequests | target_group::Algorithm::LeastConnections) => {
+            Algorithm::LeastOutstandingRequests
+        }
         (_, target_group::Algorithm::WeightedRandom) => Algorithm::WeightedRandom,
     }
 }
@@ -68,15 +72,17 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
     };
     for (name, balancer) in &config.load_balancers {
         let at = format!("load_balancers.{name}");
-        if balancer.kind == LoadBalancerKind::Network {
-            no(format!("{at}.type"), "a network load balancer");
+        for (name, listener) in &balancer.listeners {
+            if matches!(listener.protocol, ListenerProtocol::Udp | ListenerProtocol::TcpUdp) {
+                no(format!("{at}.listeners.{name}.protocol"), "UDP");
+            }
         }
     }
     for (name, group) in &config.target_groups {
         let at = format!("target_groups.{name}");
-        let is_served = matches!(group.protocol, TargetProtocol::Http | TargetProtocol::Https | TargetProtocol::Grpc);
+        let is_served = group.protocol != TargetProtocol::Udp;
         if !is_served {
-            no(format!("{at}.protocol"), "a target protocol other than http, https and grpc");
+            no(format!("{at}.protocol"), "UDP");
         }
         use target_group::HealthProtocol::{Grpc, Http, Https, None, Tcp, Tls};
         if !matches!(group.health_check.protocol, Http | Https | Grpc | Tcp | Tls | None) && is_served {
@@ -158,6 +164,8 @@ pub(crate) fn groups_in_use(config: &Config) -> Vec<Name> {
     used
 }
 
+/// How long a ClientHello may take that is looked at on its way, unless the listener says otherwise.
+const HELLO_PATIENCE: Duration = Duration::from_secs(10);
 /// Hash seed of the identifier in a load balancer's label.
 const LABEL_SEED: u64 = 0x6170_7070;
 
@@ -260,7 +268,8 @@ impl ListenerPart<'_> {
         let ListenerPart { key, balancer, listener, port, guard, log } = self;
         let at = format!("load_balancers.{}.listeners.{}", key.load_balancer, key.listener);
         let mut errors = Vec::new();
-        let table = Table::compile(&listener.rules).map_err(|error| {
+        let of_requests = if listener.protocol.is_http() { listener.rules.as_slice() } else { &[] };
+        let table = Table::compile(of_requests).map_err(|error| {
             vec![CannotRun { path: format!("{at}.rules[{}]", error.rule), what: error.fault.to_string() }]
         })?;
         let mut rules = Vec::with_capacity(listener.rules.len());
@@ -290,16 +299,20 @@ impl ListenerPart<'_> {
             vec![CannotRun { path: format!("{at}.certificates"), what: format!("cannot be used ({error})") }]
         })?;
         let hash = hash64(LABEL_SEED, key.load_balancer.as_bytes());
+        let kind = if balancer.kind == LoadBalancerKind::Network { "net" } else { "app" };
+        let flows = flow_plan(listener);
+        let usual_patience = if flows.is_some() { HELLO_PATIENCE } else { balancer.idle_timeout };
         Ok(ListenerPlan {
-            label: format!("app/{}/{hash:016x}", key.load_balancer),
+            label: format!("{kind}/{}/{hash:016x}", key.load_balancer),
+            protocol: listener.protocol.word(),
             json_names: format!(
                 "\",\"load_balancer\":\"{}\",\"listener\":\"{}\",\"client\":\"",
                 key.load_balancer, key.listener
             ),
             scheme,
             port,
-            idle_timeout: balancer.idle_timeout,
-            header_timeout: listener.limits.header_timeout.unwrap_or(balancer.idle_timeout),
+            idle_timeout: listener.idle_timeout.unwrap_or(balancer.idle_timeout),
+            header_timeout: listener.limits.header_timeout.unwrap_or(usual_patience),
             minimum_rate: listener.limits.minimum_rate,
             client_keep_alive: balancer.client_keep_alive,
             desync: balancer.desync_mitigation,
@@ -318,6 +331,7 @@ impl ListenerPart<'_> {
             attributes: Attributes::new(listener.response_headers.as_ref(), listener.http3.then_some(port)),
             compression: balancer.compression.as_ref().map(CompressionPlan::new),
             guard,
+            flows,
             table,
             earlier_hits: earlier_hits(before, &rules),
             hits: (0..context.workers).map(|_| (0..=rules.len()).map(|_| Count::default()).collect()).collect(),
@@ -327,6 +341,16 @@ impl ListenerPart<'_> {
             key,
         })
     }
+}
+
+/// How a listener carries bytes, if it does.
+fn flow_plan(listener: &Listener) -> Option<FlowPlan> {
+    let protocol = match listener.protocol {
+        ListenerProtocol::Http | ListenerProtocol::Https | ListenerProtocol::Udp => return None,
+        ListenerProtocol::TlsPassthrough => FlowProtocol::TlsPassthrough,
+        ListenerProtocol::Tcp | ListenerProtocol::Tls | ListenerProtocol::TcpUdp => FlowProtocol::Tcp,
+    };
+    Some(FlowPlan { protocol, table: FlowTable::compile(&listener.rules) })
 }
 
 /// Hits that rules of the same label had under the plan before; the default is last.

@@ -9,7 +9,7 @@ use headworks_model::action::{FixedResponse, GroupStickiness, Redirect, Scheme};
 use headworks_model::compression::{Compression, CompressionAlgorithm};
 use headworks_model::load_balancer::{DesyncMitigation, XffHeaderProcessing};
 use headworks_model::target_group::TargetGroup;
-use headworks_route::{CompiledTransforms, Table};
+use headworks_route::{CompiledTransforms, FlowTable, Table};
 use ipnet::IpNet;
 
 use super::attributes::Attributes;
@@ -41,6 +41,8 @@ pub(crate) struct ListenerKey {
 /// A listener, compiled.
 pub(crate) struct ListenerPlan {
     pub(crate) key: ListenerKey,
+    /// What it speaks, in the word of the file.
+    pub(crate) protocol: &'static str,
     /// `app/<load balancer>/<16 hex>`, as logs name it.
     pub(crate) label: String,
     /// What a JSON line of the access log says of load balancer and listener.
@@ -76,6 +78,8 @@ pub(crate) struct ListenerPlan {
     pub(crate) compression: Option<CompressionPlan>,
     /// Who may connect.
     pub(crate) guard: Guard,
+    /// Present on a listener that carries bytes; what is said here of requests is not asked then.
+    pub(crate) flows: Option<FlowPlan>,
     pub(crate) table: Table,
     pub(crate) rules: Vec<RulePlan>,
     pub(crate) default: RulePlan,
@@ -85,6 +89,21 @@ pub(crate) struct ListenerPlan {
     pub(crate) hits: Vec<Box<[Count]>>,
     /// Hits of the same rules under earlier plans.
     pub(crate) earlier_hits: Vec<u64>,
+}
+
+/// How a listener carries bytes.
+pub(crate) struct FlowPlan {
+    pub(crate) protocol: FlowProtocol,
+    pub(crate) table: FlowTable,
+}
+
+/// What of a flow is looked at before its bytes are carried. TLS that ends here is [`ListenerPlan::tls`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FlowProtocol {
+    /// Nothing.
+    Tcp,
+    /// A ClientHello.
+    TlsPassthrough,
 }
 
 /// What is compressed, and how.

@@ -10,6 +10,7 @@ use headworks_model::guard::Carrier;
 use super::arrival::Arrival;
 use super::proxied;
 use super::slot::ListenerSlot;
+use crate::l4;
 use crate::l7;
 use crate::l7::connection::Connection;
 use crate::runtime::socket::{Acceptor, Socket};
@@ -70,9 +71,13 @@ fn spawn(stream: Socket, peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<
 
 /// Serves a connection of which it is known who it is from.
 pub(super) fn begin(stream: Socket, arrival: Arrival, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) {
-    let tls = slot.table().plan.tls.clone();
-    if let Some(tls) = tls {
+    let table = slot.table();
+    if let Some(tls) = table.plan.tls.clone() {
         tokio::task::spawn_local(tls::accept::serve(stream, arrival, slot.clone(), worker.clone(), tls));
+        return;
+    }
+    if let Some(flows) = &table.plan.flows {
+        tokio::task::spawn_local(l4::serve(stream, arrival, slot.clone(), worker.clone(), flows.protocol));
         return;
     }
     let connection = Connection::open(stream, arrival, slot.clone(), worker.clone(), None);

@@ -6,9 +6,10 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use headworks_guard::filter::Instruction;
+use headworks_route::weighted;
 use socket2::SockFilter;
 
-use crate::compile::plan::{GroupPlan, ListenerKey, ListenerPlan, Plan};
+use crate::compile::plan::{ForwardPlan, GroupPlan, ListenerKey, ListenerPlan, Plan};
 use crate::guard::reason::Reason;
 use crate::observe::counters::ListenerCounters;
 use crate::runtime::socket::Acceptor;
@@ -40,10 +41,18 @@ impl ListenerTable {
     }
 
     /// The next number of a sequence that fills 0 to 2^64 evenly (Weyl, with the golden ratio).
-    pub(crate) fn next_ticket(&self) -> u64 {
+    fn next_ticket(&self) -> u64 {
         let ticket = self.ticket.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.ticket.set(ticket);
         ticket
+    }
+
+    /// The place of one of a forward's groups, by weight; none when all weights are 0.
+    pub(crate) fn by_weight(&self, forward: &ForwardPlan) -> Option<usize> {
+        // a sequence that fills the circle evenly: shares are right after few requests, not only after many
+        let ticket = (u128::from(self.next_ticket()) * u128::from(forward.sum)) >> 64;
+        let place = weighted::pick(forward.groups.iter().map(|g| g.weight), ticket as u64)?;
+        forward.groups.get(place).map(|chosen| chosen.group)
     }
 
     /// Counts a match of the rule at `index`, or of the default.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use headworks_model::load_balancer::AccessLogFormat;
 
+use super::flow::{self, Ended, FlowRecord, Names};
 use super::log_line::{Context, Line};
 use super::record::Record;
 use super::time::{Anchor, Stamps};
@@ -138,6 +139,24 @@ impl Lines {
 
     /// Adds the line of one request. The number of lines that had to be dropped.
     pub(crate) fn add(&mut self, target: &LogTarget, record: &Record, context: &Context<'_>) -> u64 {
+        self.put(target, |out, stamps, anchor| {
+            let mut line = Line { out, stamps, anchor, record, context };
+            match target.format {
+                AccessLogFormat::Json => line.json(),
+                AccessLogFormat::Alb => line.alb(),
+                AccessLogFormat::Combined => line.combined(),
+            }
+        })
+    }
+
+    /// Adds the line of one flow, always of JSON. The number of lines that had to be dropped.
+    pub(crate) fn add_flow(&mut self, target: &LogTarget, record: &FlowRecord, names: &Names<'_>, ended: Ended) -> u64 {
+        self.put(target, |out, stamps, anchor| flow::put_line(out, stamps, anchor, record, names, ended))
+    }
+
+    /// Appends a line to the buffer of a file. The number of lines that had to be dropped.
+    #[inline]
+    fn put(&mut self, target: &LogTarget, line: impl FnOnce(&mut Vec<u8>, &mut Stamps, Anchor)) -> u64 {
         let slot = match self.buffers.iter().position(|(path, _)| path.as_os_str() == target.path.as_os_str()) {
             Some(slot) => slot,
             None => {
@@ -146,12 +165,7 @@ impl Lines {
             }
         };
         let Some((path, out)) = self.buffers.get_mut(slot) else { return 0 };
-        let mut line = Line { out, stamps: &mut self.stamps, anchor: self.anchor, record, context };
-        match target.format {
-            AccessLogFormat::Json => line.json(),
-            AccessLogFormat::Alb => line.alb(),
-            AccessLogFormat::Combined => line.combined(),
-        }
+        line(out, &mut self.stamps, self.anchor);
         if out.len() >= HAND_OVER { self.door.hand_over(path, out) } else { 0 }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use headworks_message::encoding::ContentCoding;
 
+use super::flow::Ended;
 use super::histogram::Histogram;
 use crate::guard::reason::Reason;
 use crate::listen::proxied::Refusal;
@@ -81,6 +82,7 @@ pub(crate) struct ListenerCounters {
     pub(crate) access_log_dropped: Count,
     pub(crate) tls: TlsCounters,
     pub(crate) proxy_refusals: ProxyRefusals,
+    pub(crate) flows: FlowCounters,
     /// By content coding.
     pub(crate) compressed: [CompressionCounters; ContentCoding::ALL.len()],
 }
@@ -121,6 +123,25 @@ impl ProxyRefusals {
     /// (reason, count)
     pub(crate) fn each(&self) -> impl Iterator<Item = (Refusal, u64)> {
         Refusal::ALL.into_iter().zip(&self.0).map(|(refusal, count)| (refusal, count.read()))
+    }
+}
+
+/// One worker's counters of how one listener's flows ended.
+#[derive(Default)]
+pub(crate) struct FlowCounters {
+    /// In the order of [`Ended::ALL`].
+    ended: [Count; Ended::ALL.len()],
+}
+
+impl FlowCounters {
+    pub(crate) fn ended(&self, ended: Ended) {
+        if let Some(count) = self.ended.get(ended as usize) {
+            count.add(1);
+        }
+    }
+
+    pub(crate) fn count(&self, ended: Ended) -> u64 {
+        self.ended.get(ended as usize).map_or(0, Count::read)
     }
 }
 
@@ -228,6 +249,8 @@ pub(crate) struct GroupCounters {
     pub(crate) overloaded: Count,
     pub(crate) retries: Count,
     pub(crate) retries_over_budget: Count,
+    /// Connections of flows that could not be opened.
+    pub(crate) connect_failures: Count,
     pub(crate) non_sticky_requests: Count,
     /// gRPC calls by what they ended with; codes that nobody has defined count as UNKNOWN (2).
     pub(crate) grpc_statuses: [Count; GRPC_STATUSES],

@@ -1,5 +1,7 @@
 //! The exposition for Prometheus (OpenMetrics text): sums over workers, made when asked for.
 
+mod flow;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -84,6 +86,7 @@ impl Collector for Exposed {
         self.process(&mut encoder)?;
         self.certificates(&mut encoder)?;
         self.listeners(&mut encoder)?;
+        self.flows(&mut encoder)?;
         self.groups(&mut encoder)?;
         self.targets(&mut encoder)
     }
@@ -124,8 +127,9 @@ impl Exposed {
         orders.counter(&vec![("outcome", "failed".into())], self.process.orders_failed)
     }
 
+    /// Listeners that read requests.
     fn listeners(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let listeners = || self.view.plan.iter().flat_map(|plan| plan.listeners.iter());
+        let listeners = || self.view.plan.iter().flat_map(|plan| plan.listeners.iter().filter(|l| l.flows.is_none()));
         type Get = fn(&ListenerCounters) -> &Count;
         let counters: [(&str, &str, Get); 9] = [
             ("connections", "Client connections accepted", |c| &c.new_connections),
@@ -276,8 +280,11 @@ impl Exposed {
 
     fn groups(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         type Get = fn(&GroupCounters) -> &Count;
-        let counters: [(&str, &str, Get); 7] = [
-            ("target_group_requests", "Requests sent to a group", |c| &c.requests),
+        let counters: [(&str, &str, Get); 8] = [
+            ("target_group_requests", "Requests or flows sent to a group", |c| &c.requests),
+            ("target_group_connection_errors", "Connections of flows that could not be opened", |c| {
+                &c.connect_failures
+            }),
             ("target_group_retries", "Further attempts", |c| &c.retries),
             ("target_group_retries_over_budget", "Further attempts that the budget forbade", |c| {
                 &c.retries_over_budget

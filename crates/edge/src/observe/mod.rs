@@ -2,6 +2,7 @@
 
 pub(crate) mod access_log;
 pub(crate) mod counters;
+pub(crate) mod flow;
 pub(crate) mod histogram;
 pub(crate) mod log_line;
 pub mod metrics;

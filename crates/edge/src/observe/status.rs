@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::counters::{Count, ListenerCounters, TargetCounters};
+use super::flow::Ended;
 use super::histogram::{Histogram, Merged};
 use crate::compile::plan::{ActionPlan, ListenerKey, ListenerPlan, Plan, RulePlan};
 use crate::guard::state::Talker;
@@ -75,9 +76,19 @@ impl View {
             .zip(&hits)
             .map(|(rule, hits)| json!({ "rule": rule.label, "action": self.action(rule), "hits": hits }))
             .collect();
+        if plan.flows.is_some() {
+            return json!({
+                "address": self.addresses.get(&plan.key).map(ToString::to_string),
+                "protocol": plan.protocol,
+                "connections": { "active": sum(|c| &c.active_connections), "total": sum(|c| &c.new_connections) },
+                "bytes": { "received": sum(|c| &c.received_bytes), "sent": sum(|c| &c.sent_bytes) },
+                "ended": flows_ended(plan).into_iter().map(|(ended, n)| (ended.as_str(), n)).collect::<BTreeMap<_, _>>(),
+                "rules": rules,
+            });
+        }
         json!({
             "address": self.addresses.get(&plan.key).map(ToString::to_string),
-            "protocol": "http",
+            "protocol": plan.protocol,
             "connections": { "active": sum(|c| &c.active_connections), "total": sum(|c| &c.new_connections) },
             "refused_connections": refusals(&plan.counters),
             "top_clients": plan.guard.state.top(TOP_CLIENTS).iter().map(client_json).collect::<Vec<_>>(),
@@ -106,6 +117,15 @@ impl View {
             }
         }
     }
+}
+
+/// How a listener's flows have ended so far, as far as it has happened.
+pub(crate) fn flows_ended(plan: &ListenerPlan) -> Vec<(Ended, u64)> {
+    let sum = |ended: Ended| {
+        let of = |counters: &ListenerCounters| counters.flows.count(ended);
+        (ended, plan.counters.iter().map(of).sum())
+    };
+    Ended::ALL.into_iter().map(sum).filter(|(_, count)| *count > 0).collect()
 }
 
 pub(crate) fn total<C>(counters: &[C], count: impl Fn(&C) -> &Count) -> u64 {

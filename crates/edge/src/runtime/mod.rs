@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod deadline;
 pub(crate) mod pace;
+pub(crate) mod pipe;
 pub(crate) mod pool;
 pub(crate) mod random;
 pub(crate) mod socket;

@@ -2,11 +2,12 @@
 //!
 //! An idle connection holds neither; that is what keeps ten thousand of them cheap.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use headworks_message::{RequestHead, ResponseHead};
 
+use super::pipe::Pipe;
 use crate::l7::codec::encode::Encoders;
 use crate::observe::record::Record;
 
@@ -16,6 +17,8 @@ pub(crate) const BLOCK: usize = 32 * 1024;
 const KEPT: usize = 512;
 /// A scratch buffer that grew beyond this is not kept.
 const KEPT_BYTES: usize = 64 * 1024;
+/// Pipes in all: each is two descriptors, which connections need more.
+const PIPES: usize = 256;
 
 /// Pooled memory of one worker.
 #[derive(Default)]
@@ -23,6 +26,9 @@ pub(crate) struct Pool {
     blocks: RefCell<Vec<Box<[u8]>>>,
     #[expect(clippy::vec_box, reason = "a scratch is handed out and taken back as the box it is")]
     scratches: RefCell<Vec<Box<Scratch>>>,
+    pipes: RefCell<Vec<Pipe>>,
+    /// Those lent out.
+    pipes_out: Cell<usize>,
     pub(crate) encoders: Rc<Encoders>,
 }
 
@@ -50,6 +56,22 @@ impl Pool {
         let mut blocks = self.blocks.borrow_mut();
         if block.len() == BLOCK && blocks.len() < KEPT {
             blocks.push(block);
+        }
+    }
+
+    /// An empty pipe; none when all are lent out, or there are no descriptors left.
+    pub(crate) fn pipe(&self) -> Option<Pipe> {
+        let out = self.pipes_out.get();
+        let pipe = self.pipes.borrow_mut().pop().or_else(|| (out < PIPES).then(Pipe::new)?.ok())?;
+        self.pipes_out.set(out + 1);
+        Some(pipe)
+    }
+
+    /// Takes a pipe back; one that still holds bytes is closed.
+    pub(crate) fn give_pipe(&self, pipe: Pipe) {
+        self.pipes_out.set(self.pipes_out.get().saturating_sub(1));
+        if pipe.is_empty() {
+            self.pipes.borrow_mut().push(pipe);
         }
     }
 

@@ -21,6 +21,8 @@ use socket2::{SockFilter, SockRef};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
+use super::pipe::Pipe;
+
 /// New sockets do not block, and are not inherited by programs that are started.
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
@@ -47,11 +49,9 @@ impl Socket {
     /// # Errors
     /// Those of the socket.
     pub(crate) async fn connect_tcp(address: SocketAddr) -> io::Result<Socket> {
-        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let fd = rustix::net::socket_with(family, SocketType::STREAM, FLAGS, None)?;
-        set_tcp_nodelay(&fd, true)?;
-        let begun = rustix::net::connect(&fd, &address);
-        Self::connected(fd, begun).await
+        let connecting = Connecting::tcp(address)?;
+        connecting.socket.send_at_once()?;
+        connecting.done().await
     }
 
     /// Connects to a socket in the file system.
@@ -59,25 +59,15 @@ impl Socket {
     /// # Errors
     /// Those of the socket.
     pub(crate) async fn connect_unix(path: &Path) -> io::Result<Socket> {
-        let address = SocketAddrUnix::new(path)?;
-        let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?;
-        let begun = rustix::net::connect(&fd, &address);
-        Self::connected(fd, begun).await
+        Connecting::unix(path)?.done().await
     }
 
-    /// Waits until a connection that has been begun is there.
-    async fn connected(fd: OwnedFd, begun: Result<(), Errno>) -> io::Result<Socket> {
-        // registered only now: a socket that has not begun to connect would be reported as hung up
-        match begun {
-            Ok(()) => Ok(Socket(watch(fd, BOTH)?)),
-            Err(Errno::INPROGRESS | Errno::INTR) => {
-                let socket = Socket(watch(fd, BOTH)?);
-                socket.0.writable().await?.retain_ready();
-                socket_error(socket.0.get_ref())??;
-                Ok(socket)
-            }
-            Err(error) => Err(error.into()),
-        }
+    /// Small segments over TCP no longer wait until those before are acknowledged (RFC 896).
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub(crate) fn send_at_once(&self) -> io::Result<()> {
+        Ok(set_tcp_nodelay(self.0.get_ref(), true)?)
     }
 
     /// Whether an idle connection still waits: the other side has neither spoken nor hung up. Costs no system call while
@@ -133,6 +123,43 @@ impl Socket {
     /// Makes the coming close a reset.
     pub(crate) fn reset_on_close(&self) {
         let _ = set_socket_linger(self.0.get_ref(), Some(Duration::ZERO));
+    }
+
+    /// Whether the other side takes nothing any more: it has reset the connection, or both sides have said their last.
+    /// Of use while nothing is to be read or written; what is, tells by itself.
+    pub(crate) fn poll_hung_up(&self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let Ok(mut ready) = ready!(self.0.poll_write_ready(cx)) else { return Poll::Ready(()) };
+            if ready.ready().is_write_closed() {
+                return Poll::Ready(());
+            }
+            // writing is tried before readiness is asked for, so that nothing is lost with it
+            ready.clear_ready();
+        }
+    }
+
+    /// Moves what can be read into a pipe: its bytes, 0 at the end of the stream. The pipe must have room.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub(crate) fn poll_splice_to(&self, pipe: &mut Pipe, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            let mut ready = ready!(self.0.poll_read_ready(cx))?;
+            match pipe.fill_from(ready.get_inner()) {
+                // a full pipe is not distinguishable from an empty socket, hence the condition
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(Errno::INTR) => {}
+                moved => return Poll::Ready(moved.map_err(io::Error::from)),
+            }
+        }
+    }
+
+    /// Sends what a pipe holds, as much as the socket takes.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub(crate) fn poll_splice_from(&self, pipe: &mut Pipe, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, |fd| pipe.drain_to(fd))
     }
 
     /// Sends by `call` as soon as the socket takes any bytes.
@@ -212,6 +239,63 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(rustix::net::shutdown(self.0.get_ref(), Shutdown::Write).map_err(io::Error::from))
+    }
+}
+
+/// A connection that has been begun.
+pub(crate) struct Connecting {
+    socket: Socket,
+    is_done: bool,
+}
+
+impl Connecting {
+    /// To an address, over TCP. Small segments wait for each other until [`Socket::send_at_once`].
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub(crate) fn tcp(address: SocketAddr) -> io::Result<Connecting> {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let fd = rustix::net::socket_with(family, SocketType::STREAM, FLAGS, None)?;
+        let begun = rustix::net::connect(&fd, &address);
+        Self::begun(fd, begun)
+    }
+
+    /// To a socket in the file system.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub(crate) fn unix(path: &Path) -> io::Result<Connecting> {
+        let address = SocketAddrUnix::new(path)?;
+        let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?;
+        let begun = rustix::net::connect(&fd, &address);
+        Self::begun(fd, begun)
+    }
+
+    fn begun(fd: OwnedFd, begun: Result<(), Errno>) -> io::Result<Connecting> {
+        let is_done = match begun {
+            Ok(()) => true,
+            Err(Errno::INPROGRESS | Errno::INTR) => false,
+            Err(error) => return Err(error.into()),
+        };
+        // registered only now: a socket that has not begun to connect would be reported as hung up
+        Ok(Connecting { socket: Socket(watch(fd, BOTH)?), is_done })
+    }
+
+    /// Waits until the connection is there. The caller bounds its time.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub(crate) async fn done(self) -> io::Result<Socket> {
+        if !self.is_done {
+            let mut ready = self.socket.0.writable().await?;
+            let failed = ready.ready().is_write_closed();
+            ready.retain_ready();
+            // the reason is asked for only when there is one: a failure is announced as a hang-up
+            if failed {
+                socket_error(self.socket.0.get_ref())??;
+            }
+        }
+        Ok(self.socket)
     }
 }
 

@@ -19,6 +19,7 @@ use super::failure::Failure;
 use super::listener::{Terms, TlsListener};
 use super::session::{Protocol, Session};
 use super::under_way::Place;
+use crate::l4;
 use crate::l7;
 use crate::l7::connection::Connection;
 use crate::listen::arrival::Arrival;
@@ -59,6 +60,7 @@ pub(crate) async fn serve(
             let shaking = Box::pin(shake(socket, tls.current(), slot.table()));
             in_time(shaking, &worker, &mut timer).await
         }
+        Ok(Spoken::Http) if slot.table().plan.flows.is_some() => Err(Failure::PlainHttp),
         Ok(Spoken::Http) => {
             slot.counters().tls.failed(Failure::PlainHttp);
             drop((place, timer));
@@ -72,6 +74,10 @@ pub(crate) async fn serve(
         Ok(None) => tracing::debug!(%peer, "challenge answered"),
         Ok(Some((stream, session))) => {
             slot.counters().tls.succeeded(&session);
+            if slot.table().plan.flows.is_some() {
+                drop(place);
+                return Box::pin(l4::serve_secured(stream, arrival, slot, worker, session)).await;
+            }
             let protocol = session.protocol;
             let connection = Connection::open(stream, arrival, slot, worker, Some(session));
             drop(place);

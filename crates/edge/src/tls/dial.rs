@@ -133,6 +133,13 @@ impl ClientSide {
         Ok(ClientSide { config: Arc::new(config), server_name })
     }
 
+    /// The same, offering this protocol by ALPN.
+    pub(crate) fn offering(&self, protocol: &[u8]) -> ClientSide {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = vec![protocol.to_vec()];
+        ClientSide { config: Arc::new(config), server_name: self.server_name.clone() }
+    }
+
     /// Shakes hands over a connection. `host` is the name that the target is declared by, if it is one. The caller bounds
     /// its time.
     ///

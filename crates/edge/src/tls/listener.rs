@@ -57,7 +57,8 @@ impl TlsListener {
 }
 
 impl Terms {
-    /// Prepares a configuration for each certificate; the first is the default.
+    /// Prepares a configuration for each certificate; the first is the default. `protocols` are those of ALPN, preferred
+    /// first.
     ///
     /// # Errors
     /// When policy and rule make no configuration.
@@ -65,6 +66,7 @@ impl Terms {
         key: &ListenerKey,
         certificates: Vec<Arc<Certificate>>,
         policy: TlsPolicy,
+        protocols: &[&[u8]],
         clients: Arc<ClientRule>,
         tickets: &Tickets,
     ) -> Result<Terms, rustls::Error> {
@@ -80,7 +82,7 @@ impl Terms {
                 .with_protocol_versions(&policy::versions(policy))?
                 .with_client_cert_verifier(clients.verifier.clone())
                 .with_cert_resolver(shown);
-            config.alpn_protocols = super::ALPN.iter().map(|protocol| protocol.to_vec()).collect();
+            config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
             config.ignore_client_order = true;
             config.ticketer = tickets.clone();
             config.session_storage = Arc::new(NoServerSessionStorage {});

@@ -54,6 +54,8 @@ struct Spec {
     /// In the order of declaration.
     certificates: Vec<CertificateRef>,
     policy: TlsPolicy,
+    /// Of ALPN, preferred first.
+    protocols: &'static [&'static [u8]],
     mutual: Option<(MutualAuthentication, Watched<ClientRule>)>,
 }
 
@@ -172,7 +174,8 @@ impl Vault {
                 Some((declared.clone(), held))
             }
         };
-        Ok(Spec { certificates: listener.certificates.clone(), policy: listener.tls_policy, mutual })
+        let protocols = if listener.protocol.is_http() { super::ALPN } else { listener.alpn_policy.protocols() };
+        Ok(Spec { certificates: listener.certificates.clone(), policy: listener.tls_policy, protocols, mutual })
     }
 
     /// What a listener meets clients with; none when it does not speak TLS.
@@ -188,7 +191,7 @@ impl Vault {
         let certificates = certificates.collect();
         let clients =
             spec.mutual.as_ref().map_or_else(|| Arc::new(ClientRule::none()), |(_, held)| held.value().clone());
-        Some(Terms::new(key, certificates, spec.policy, clients, tickets))
+        Some(Terms::new(key, certificates, spec.policy, spec.protocols, clients, tickets))
     }
 
     /// Shows what was issued for `names` in place of what was shown for them before.

@@ -1,7 +1,7 @@
 //! The supervisor of a target group: one task in the control thread that owns the group's state, has its targets probed
 //! and resolved, and publishes what workers choose from.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -354,14 +354,18 @@ impl State {
         for key in &changes.restored {
             tracing::info!(group = %self.shared.name, target = self.display(*key), "target back from ejection");
         }
-        for key in &changes.expired {
-            if let Some(target) = self.targets.get(key) {
-                target.shared.cut.store(true, Ordering::Relaxed);
-            }
-        }
         if !changes.expired.is_empty() {
+            let known: HashSet<TargetKey> = self.group.targets().map(|t| t.key).collect();
+            for key in &changes.expired {
+                let Some(target) = self.targets.get(key) else { continue };
+                let is_gone = !known.contains(key);
+                if !is_gone {
+                    target.shared.resets.fetch_add(1, Ordering::Relaxed);
+                } else if self.settings.protocol.is_http() || self.settings.deregistration_connection_termination {
+                    target.shared.cut.store(true, Ordering::Relaxed);
+                }
+            }
             (self.cut)();
-            let known: Vec<TargetKey> = self.group.targets().map(|t| t.key).collect();
             self.targets.retain(|key, _| known.contains(key));
         }
         if changes.roster_changed {
@@ -467,6 +471,11 @@ fn group_settings(settings: &TargetGroup) -> balance::Settings {
             max_ejected: breaker.max_ejected,
         }),
         anomaly_mitigation: settings.anomaly_mitigation,
+        // the flows of one that stays are cut (N6); requests in flight are left alone
+        unhealthy_draining: match settings.unhealthy_connection_termination {
+            true => Some(Duration::ZERO),
+            false => settings.unhealthy_draining_interval,
+        },
         ..balance::Settings::default()
     }
 }

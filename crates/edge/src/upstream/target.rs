@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use headworks_balance::TargetKey;
 
@@ -33,6 +33,8 @@ pub(crate) struct TargetShared {
     pub(crate) counters: Vec<TargetCounters>,
     /// Its deregistration delay is over: requests in flight end with 502.
     pub(crate) cut: AtomicBool,
+    /// Moves when the flows through it are to be reset.
+    pub(crate) resets: AtomicU32,
 }
 
 impl TargetShared {
@@ -44,7 +46,15 @@ impl TargetShared {
         workers: usize,
     ) -> TargetShared {
         let counters = (0..workers).map(|_| TargetCounters::default()).collect();
-        TargetShared { key, display, endpoint, host, counters, cut: AtomicBool::new(false) }
+        TargetShared {
+            key,
+            display,
+            endpoint,
+            host,
+            counters,
+            cut: AtomicBool::default(),
+            resets: AtomicU32::default(),
+        }
     }
 
     /// Requests in flight, over all workers.

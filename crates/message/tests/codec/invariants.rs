@@ -1,5 +1,6 @@
 //! What must hold for any bytes at all. Shared by the property tests and by the fuzzer in `fuzz/`.
 
+use headworks_message::client_hello::Reader;
 use headworks_message::encoding::{self, Asked, ContentCoding, Offer};
 use headworks_message::h3::{self, FrameHead, Settings};
 use headworks_message::proxy_protocol::{self, Header, Read, Tlvs};
@@ -14,6 +15,29 @@ use headworks_message::{
 fn splits(bytes: &[u8]) -> impl Iterator<Item = usize> {
     let step = (bytes.len() / 256).max(1);
     (0..bytes.len()).step_by(step)
+}
+
+/// A ClientHello reads the same however it arrives, and nothing behind it matters.
+pub(crate) fn client_hello(bytes: &[u8]) {
+    let whole = Reader::default().read(bytes);
+    if let Ok(Some(hello)) = &whole {
+        let name = hello.server_name.as_deref().unwrap_or("a");
+        assert!((1..=255).contains(&name.len()) && name.is_ascii() && name.to_ascii_lowercase() == name);
+        assert!(hello.protocols.iter().all(|name| (1..=255).contains(&name.len())));
+    }
+    let mut reader = Reader::default();
+    let mut outcome = Ok(None);
+    for end in splits(bytes).chain([bytes.len()]) {
+        outcome = reader.read(&bytes[..end]);
+        if outcome != Ok(None) {
+            break;
+        }
+    }
+    assert_eq!(outcome, whole);
+    if whole != Ok(None) {
+        let more = [bytes, b"\x17\x03\x03\0\x01x"].concat();
+        assert_eq!(Reader::default().read(&more), whole);
+    }
 }
 
 /// A request head reads the same however it arrives.

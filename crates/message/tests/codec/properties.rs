@@ -351,6 +351,39 @@ fn proxy_header() -> impl Strategy<Value = Text> {
     prop_oneof![line.prop_map(String::into_bytes), binary].prop_map(Text)
 }
 
+/// ClientHellos in records of some size, whole and cut off, with bytes that are not what they were.
+fn hello() -> impl Strategy<Value = Vec<u8>> {
+    const EXTENSIONS: &[&[u8]] = &[
+        b"\0\0\0\x0a\0\x08\0\0\x05a.exa",
+        b"\0\0\0\x0a\0\x08\0\0\x05A-EXA",
+        b"\0\x10\0\x0a\0\x08\x02h2\x04http",
+        b"\0\x10\0\x05\0\x03\x02h2",
+        b"\0\x2b\0\x03\x02\x03\x04",
+        b"\0\x15\0\0",
+    ];
+    let extensions = prop::collection::vec(select(EXTENSIONS), 0..4);
+    let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
+    (extensions, changes, 1..200usize, any::<prop::sample::Index>()).prop_map(|(extensions, changes, size, end)| {
+        let extensions = extensions.concat();
+        let length = extensions.len() as u8;
+        let body = [&[3, 3][..], &[b'r'; 32], b"\0\0\x02\x13\x01\x01\0\0", &[length], &extensions].concat();
+        let mut message = [&[1, 0, 0, body.len() as u8][..], &body].concat();
+        for (at, to) in changes.iter().take(2) {
+            let at = at.index(message.len());
+            message[at] = *to;
+        }
+        let record = |piece: &[u8]| [&[22, 3, 1, 0, piece.len() as u8][..], piece].concat();
+        let mut bytes: Vec<u8> = message.chunks(size).flat_map(record).collect();
+        if let [_, _, (at, to)] = changes[..] {
+            let at = at.index(bytes.len());
+            bytes[at] = to;
+        }
+        let cut = end.index(bytes.len() * 3);
+        bytes.truncate(cut.max(1));
+        bytes
+    })
+}
+
 /// Field lines of every form, whole and broken.
 fn section() -> impl Strategy<Value = Vec<u8>> {
     let string = |prefix: u8| {
@@ -393,6 +426,11 @@ proptest! {
     #[test]
     fn chunked_body_ends_where_it_ends(bytes in body()) {
         invariants::chunked(&bytes);
+    }
+
+    #[test]
+    fn client_hello_reads_the_same_in_any_pieces(bytes in hello()) {
+        invariants::client_hello(&bytes);
     }
 
     #[test]

@@ -25,6 +25,8 @@ mod http3;
 mod life;
 mod mixing;
 mod mutual_tls;
+mod network;
+mod network_tls;
 mod observability;
 mod proxy_protocol;
 mod python;

@@ -81,6 +81,7 @@ impl Fleet {
             Talk::Plain => contender.door.address,
             Talk::Grpc => contender.proxy.calls,
             Talk::Secure | Talk::Handshakes | Talk::Resumed | Talk::Http2 => contender.proxy.secure,
+            Talk::Carried | Talk::CarriedOnce => contender.proxy.carried,
         };
         let counted = self.generator.run(address, work, length)?;
         let after = process.usage()?;

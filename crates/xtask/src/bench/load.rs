@@ -62,6 +62,17 @@ pub(crate) enum Talk {
     Http2,
     /// The same, calls of gRPC.
     Grpc,
+    /// As [`Talk::Plain`], through a door that carries bytes and does not know it.
+    Carried,
+    /// The same, a connection for each request.
+    CarriedOnce,
+}
+
+impl Talk {
+    /// Whether it is over TLS.
+    fn is_secure(self) -> bool {
+        matches!(self, Talk::Secure | Talk::Handshakes | Talk::Resumed | Talk::Http2 | Talk::Grpc)
+    }
 }
 
 impl Work {
@@ -106,7 +117,7 @@ impl Generator {
         match work.talk {
             Talk::Http2 | Talk::Grpc => self.h2load(address, work, length),
             Talk::Resumed => self.resumed(address, work, length),
-            Talk::Plain | Talk::Secure | Talk::Handshakes => self.wrk(address, work, length),
+            _ => self.wrk(address, work, length),
         }
     }
 
@@ -117,10 +128,10 @@ impl Generator {
             .args(["-t1", &format!("-c{connections}"), &format!("-d{}s", length.as_secs().max(1)), "--latency"])
             .args(["--timeout", "5s", "-H", &format!("Host: {HOST}"), "-s"])
             .arg(&self.script);
-        if talk == Talk::Handshakes {
+        if matches!(talk, Talk::Handshakes | Talk::CarriedOnce) {
             command.args(["-H", "Connection: close"]);
         }
-        let scheme = if talk == Talk::Plain { "http" } else { "https" };
+        let scheme = if talk.is_secure() { "https" } else { "http" };
         let said =
             finished(command.arg(format!("{scheme}://{address}{}", body.path())), "wrk", length, Overtime::Fault)?;
         counted(&said).ok_or_else(|| Trouble::Invalid(format!("wrk reports nothing: {said}")))

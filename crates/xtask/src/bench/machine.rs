@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
+use super::proxy::nginx::STREAM;
 use super::trouble::{Trouble, io};
 
 /// The programs that the bench runs besides Headworks.
@@ -21,8 +22,11 @@ impl Programs {
     /// Finds them; installs what is missing where that is possible.
     pub(crate) fn find() -> Result<Programs, Trouble> {
         let needed = [("nginx", "nginx-light"), ("haproxy", "haproxy"), ("wrk", "wrk"), ("h2load", "nghttp2-client")];
-        let missing: Vec<&str> =
+        let mut missing: Vec<&str> =
             needed.into_iter().filter_map(|(program, package)| which(program).is_none().then_some(package)).collect();
+        if !Path::new(STREAM).exists() {
+            missing.push("libnginx-mod-stream");
+        }
         if !missing.is_empty() {
             install(&missing)?;
         }

@@ -10,7 +10,7 @@ use headworks_message::send::{self, ForwardedFor, Host, Outgoing};
 use headworks_message::{RequestView, Version};
 use headworks_model::load_balancer::XffHeaderProcessing;
 use headworks_model::target_group::{HashOn, HttpVersion, TargetGroup, TargetProtocol};
-use headworks_route::{Rewritten, transform, weighted};
+use headworks_route::{Rewritten, transform};
 
 use super::sticky;
 use crate::compile::plan::{FallbackPlan, ForwardPlan, GroupPlan, ListenerPlan, RulePlan};
@@ -171,12 +171,7 @@ fn choose_group<C: Client>(
     let kept = sticky::group(connection, table, forward, view);
     let chosen = match kept {
         Some(group) => group,
-        None => {
-            // a sequence that fills the circle evenly: shares are right after few requests, not only after many
-            let ticket = (u128::from(table.next_ticket()) * u128::from(forward.sum)) >> 64;
-            let place = weighted::pick(forward.groups.iter().map(|g| g.weight), ticket as u64).ok_or(Kind::NoTarget)?;
-            forward.groups.get(place).ok_or(Kind::NoTarget)?.group
-        }
+        None => table.by_weight(forward).ok_or(Kind::NoTarget)?,
     };
     let cookie = forward.stickiness.as_ref().and_then(|s| sticky::group_cookie(connection, table, s, chosen));
     Ok((chosen, cookie))

@@ -49,11 +49,22 @@ const CASES: &[Case] = &[
     Case { name: "tls-resumed", modes: In::FullOnly, run: |n, f, o| throughput::run(n, secure(Talk::Resumed), f, o) },
     Case { name: "h2-64", modes: In::FullOnly, run: |n, f, o| throughput::run(n, secure(Talk::Http2), f, o) },
     Case { name: "grpc-unary", modes: In::FullOnly, run: |n, f, o| throughput::run(n, secure(Talk::Grpc), f, o) },
+    Case { name: "tcp-echo", modes: In::FullOnly, run: |n, f, o| throughput::run(n, carried(Body::Tiny), f, o) },
+    Case { name: "tcp-stream", modes: In::FullOnly, run: |n, f, o| throughput::run(n, carried(Body::Bulk), f, o) },
+    Case { name: "tcp-short", modes: In::FullOnly, run: |n, f, o| throughput::run(n, once(), f, o) },
     Case { name: "idle", modes: In::FullOnly, run: idle::run },
 ];
 
 fn secure(talk: Talk) -> Work {
     Work { body: Body::Tiny, connections: 64, talk }
+}
+
+fn carried(body: Body) -> Work {
+    Work { body, connections: 64, talk: Talk::Carried }
+}
+
+fn once() -> Work {
+    Work { body: Body::Tiny, connections: 64, talk: Talk::CarriedOnce }
 }
 
 /// The cases that were asked for.

@@ -18,8 +18,10 @@ const TRIALS: u32 = 3;
 /// All proxies on the same work.
 pub(crate) fn run(name: &'static str, work: Work, fleet: &Fleet, options: &Options) -> Result<Outcome, Trouble> {
     let Work { body, connections, talk } = work;
-    let contenders: Vec<Contender<'_>> = match body {
-        Body::Bulk => fleet.everybody().into_iter().map(|c| cheapest(c, fleet, body)).collect::<Result<_, _>>()?,
+    let contenders: Vec<Contender<'_>> = match (talk, body) {
+        (Talk::Plain, Body::Bulk) => {
+            fleet.everybody().into_iter().map(|c| cheapest(c, fleet, body)).collect::<Result<_, _>>()?
+        }
         _ => fleet.everybody(),
     };
     let rows = interleaved(&contenders, work, fleet, options)?;
@@ -30,6 +32,8 @@ pub(crate) fn run(name: &'static str, work: Work, fleet: &Fleet, options: &Optio
         Talk::Resumed => ", TLS 1.3, a resumed session each",
         Talk::Grpc => ", unary gRPC calls over TLS 1.3, 16 streams each",
         Talk::Http2 => ", HTTP/2 over TLS 1.3, 16 streams each",
+        Talk::Carried => ", carried over TCP",
+        Talk::CarriedOnce => ", carried over TCP, a connection for each",
     };
     let title = format!("{} bodies, {connections} {}{how}", body.title(), plural(connections));
     let mut outcome = Outcome { name, title, pictured: CPU, rows, findings: Vec::new() };
@@ -43,6 +47,8 @@ pub(crate) fn run(name: &'static str, work: Work, fleet: &Fleet, options: &Optio
         (Talk::Secure, ..) => (Some(0.70), Some(0.70)),
         (Talk::Handshakes, ..) => (Some(1.0), Some(1.0)),
         (Talk::Http2, ..) => (Some(0.90), Some(0.65)),
+        (Talk::Carried, Body::Bulk, _) => (Some(0.85), Some(0.85)),
+        (Talk::CarriedOnce, ..) => (Some(0.90), None),
         _ => (None, None),
     };
     outcome.compare(CPU, 0, peers, haproxy);

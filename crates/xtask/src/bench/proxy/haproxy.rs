@@ -14,18 +14,18 @@ use crate::bench::trouble::Trouble;
 
 /// Starts HAProxy and waits until it serves.
 pub(crate) fn start(folder: &Folder, program: &Path, origin: &Origin, secret: &Secret) -> Result<Proxy, Trouble> {
-    let [plain, spliced, secure, calls] = free_addresses()?;
-    let settings = settings([plain, spliced, secure, calls], origin, secret);
+    let [plain, spliced, secure, calls, carried] = free_addresses()?;
+    let settings = settings([plain, spliced, secure, calls, carried], origin, secret);
     let file = folder.write("haproxy.cfg", &settings)?;
     let mut command = pinned(PROXY_CORE, program);
     command.arg("-db").arg("-f").arg(file);
     let mut process = Process::start("haproxy", command, folder.at("haproxy.log"))?;
     process.wait_until(Duration::from_secs(5), || answers(plain, HOST, &Body::Tiny.path()))?;
     let doors = vec![Door { setting: "", address: plain }, Door { setting: "splice-auto", address: spliced }];
-    Ok(Proxy { name: "haproxy".to_owned(), doors, secure, calls, settings, process })
+    Ok(Proxy { name: "haproxy".to_owned(), doors, secure, calls, carried, settings, process })
 }
 
-fn settings([plain, spliced, secure, calls]: [SocketAddr; 4], origin: &Origin, secret: &Secret) -> String {
+fn settings([plain, spliced, secure, calls, carried]: [SocketAddr; 5], origin: &Origin, secret: &Secret) -> String {
     let Origin { address: origin, calls: services, .. } = origin;
     let both = secret.both.display();
     format!(
@@ -57,6 +57,18 @@ frontend spliced
 frontend calls
   bind {calls} backlog 4096 ssl crt {both} alpn h2 ssl-min-ver TLSv1.3
   default_backend calls
+# splice-auto does not find that it pays here, which costs twice as much
+frontend carried
+  mode tcp
+  option splice-request
+  option splice-response
+  bind {carried} backlog 4096
+  default_backend origin-carried
+backend origin-carried
+  mode tcp
+  option splice-request
+  option splice-response
+  server one {origin}
 backend origin
   server one {origin} pool-max-conn -1
 backend origin-spliced

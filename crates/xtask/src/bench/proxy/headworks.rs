@@ -42,6 +42,7 @@ struct Declared {
     address: SocketAddr,
     secure: SocketAddr,
     calls: SocketAddr,
+    carried: SocketAddr,
     admin: SocketAddr,
     origin: SocketAddr,
     services: SocketAddr,
@@ -62,12 +63,13 @@ impl Headworks {
         origin: &Origin,
         secret: &Secret,
     ) -> Result<Headworks, Trouble> {
-        let [address, secure, calls, admin] = free_addresses()?;
+        let [address, secure, calls, carried, admin] = free_addresses()?;
         let own: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
         let (log, data) = (folder.at(&format!("{own}-access.log")), folder.at(&format!("{own}-state")));
         let (certificate, key) = (secret.certificate.clone(), secret.key.clone());
         let (origin, services) = (origin.address, origin.calls);
-        let declared = Declared { address, secure, calls, admin, origin, services, certificate, key, log, data, rules };
+        let declared =
+            Declared { address, secure, calls, carried, admin, origin, services, certificate, key, log, data, rules };
         let settings = declared.text(0);
         let file = folder.write(&format!("{own}.yaml"), &settings)?;
         let mut command = pinned(PROXY_CORE, program);
@@ -77,7 +79,8 @@ impl Headworks {
             answers(admin, "localhost", "/readyz") && answers(address, HOST, &Body::Tiny.path())
         })?;
         let doors = vec![Door { setting: "", address }];
-        let proxy = Proxy { name: name.to_owned(), doors, secure, calls, settings: shortened(&settings), process };
+        let proxy =
+            Proxy { name: name.to_owned(), doors, secure, calls, carried, settings: shortened(&settings), process };
         Ok(Headworks { proxy, admin, file, declared })
     }
 
@@ -101,13 +104,17 @@ impl Headworks {
 
 impl Declared {
     fn text(&self, generation: u32) -> String {
-        let Declared { address, secure, calls, admin, origin, services, .. } = self;
+        let Declared { address, secure, calls, carried, admin, origin, services, .. } = self;
         let (certificate, key) = (self.certificate.display(), self.key.display());
         let (log, data) = (self.log.display(), self.data.display());
         let mut text = format!(
             "workers: 1
 admin: {{ address: \"{admin}\", data: {data} }}
 load_balancers:
+  carried:
+    type: network
+    access_log: {log}
+    listeners: {{ tcp: {{ address: \"{carried}\", protocol: tcp, default: {{ forward: carried }} }} }}
   bench:
     type: application
     idle_timeout: 10m
@@ -143,7 +150,8 @@ load_balancers:
             text += "            then: { forward: origin }\n";
         }
         text += &format!("certificates: {{ bench: {{ certificate: {certificate}, key: {key} }} }}\n");
-        text += &format!("target_groups:\n  origin:\n    protocol: http\n    targets: [\"{origin}\"]\n");
+        text += &format!("target_groups:\n  carried: {{ protocol: tcp, targets: [\"{origin}\"] }}\n");
+        text += &format!("  origin:\n    protocol: http\n    targets: [\"{origin}\"]\n");
         text += &format!("  calls:\n    protocol: grpc\n    targets: [\"{services}\"]\n");
         text += &format!("    health_check: {{ path: {CALL}, matcher: \"0\" }}\n");
         text

@@ -17,22 +17,25 @@ pub(crate) fn user_line() -> &'static str {
     if rustix::process::geteuid().is_root() { "user root;\n" } else { "" }
 }
 
+/// The module by which nginx carries bytes; where Debian puts it.
+pub(crate) const STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+
 /// Starts nginx and waits until it serves.
 pub(crate) fn start(folder: &Folder, program: &Path, origin: &Origin, secret: &Secret) -> Result<Proxy, Trouble> {
-    let [buffered, direct, secure, calls] = free_addresses()?;
-    let settings = settings(folder, [buffered, direct, secure, calls], origin, secret);
+    let [buffered, direct, secure, calls, carried] = free_addresses()?;
+    let settings = settings(folder, [buffered, direct, secure, calls, carried], origin, secret);
     let file = folder.write("nginx.conf", &settings)?;
     let mut command = pinned(PROXY_CORE, program);
     command.args(["-e", "stderr", "-p"]).arg(folder.path()).arg("-c").arg(file);
     let mut process = Process::start("nginx", command, folder.at("nginx.log"))?;
     process.wait_until(Duration::from_secs(5), || answers(buffered, HOST, &Body::Tiny.path()))?;
     let doors = vec![Door { setting: "", address: buffered }, Door { setting: "proxy_buffering off", address: direct }];
-    Ok(Proxy { name: "nginx".to_owned(), doors, secure, calls, settings, process })
+    Ok(Proxy { name: "nginx".to_owned(), doors, secure, calls, carried, settings, process })
 }
 
 fn settings(
     folder: &Folder,
-    [buffered, direct, secure, calls]: [SocketAddr; 4],
+    [buffered, direct, secure, calls, carried]: [SocketAddr; 5],
     origin: &Origin,
     secret: &Secret,
 ) -> String {
@@ -40,12 +43,22 @@ fn settings(
     let (certificate, key) = (secret.certificate.display(), secret.key.display());
     let dir = folder.path().display();
     format!(
-        "{user}daemon off;
+        "{user}load_module {STREAM};
+daemon off;
 worker_processes 1;
 worker_rlimit_nofile 20000;
 pid {dir}/nginx.pid;
 error_log stderr crit;
 events {{ worker_connections 16384; }}
+stream {{
+  tcp_nodelay on;
+  proxy_buffer_size 32k;
+  upstream origin {{ server {origin}; }}
+  server {{
+    listen {carried} backlog=4096 reuseport;
+    proxy_pass origin;
+  }}
+}}
 http {{
   access_log off;
   server_tokens off;

@@ -1,0 +1,178 @@
+//! Choosing a target and connecting to it; another one when that fails, for no byte has left by then.
+
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use headworks_model::target_group::TargetGroup;
+use tokio::io::AsyncWriteExt as _;
+
+use super::end::Target;
+use super::flow::{Flow, Spoken, Stopped};
+use super::route::Route;
+use crate::error::Kind;
+use crate::listen::arrival::canonical;
+use crate::observe::flow::Ended;
+use crate::runtime::socket::Connecting;
+use crate::tls::dial::ClientSide;
+use crate::upstream::announce;
+use crate::upstream::connect::Endpoint;
+use crate::upstream::group::{GroupLocal, Wish};
+use crate::upstream::target::{InFlight, TargetLocal};
+
+/// The longest that a TLS handshake with a target may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Targets that are tried unless `retry` says otherwise.
+const ATTEMPTS: u8 = 2;
+
+/// A connection to a target.
+pub(super) struct Connected {
+    pub(super) end: Target,
+    pub(super) through: Through,
+}
+
+/// The target that a flow goes through.
+pub(super) struct Through {
+    pub(super) target: Rc<TargetLocal>,
+    /// How often flows through it had been reset when this one began.
+    resets: u32,
+    _in_flight: InFlight,
+}
+
+impl Through {
+    fn new(target: &Rc<TargetLocal>) -> Through {
+        let resets = target.shared.resets.load(Ordering::Relaxed);
+        Through { target: target.clone(), resets, _in_flight: InFlight::new(target) }
+    }
+
+    /// Why the flow is to be reset, if it is.
+    pub(super) fn cut(&self) -> Option<Ended> {
+        if self.target.is_cut() {
+            return Some(Ended::Deregistered);
+        }
+        let is_reset = self.target.shared.resets.load(Ordering::Relaxed) != self.resets;
+        is_reset.then_some(Ended::TargetUnhealthy)
+    }
+}
+
+/// Connects to a target of the route's group, and shakes hands with it if the group speaks TLS to its targets.
+///
+/// # Errors
+/// When there is none, or none that can be connected to.
+pub(super) async fn run(flow: &mut Flow, route: &Route, spoken: &Spoken) -> Result<Connected, Ended> {
+    let (plan, group) = route.group()?;
+    let settings = &plan.settings;
+    let attempts = settings.retry.as_ref().map_or(ATTEMPTS, |retry| retry.attempts);
+    group.count_request(flow.worker.clock.now());
+    let mut tried = Vec::new();
+    loop {
+        let (place, target) = choose(flow, group, settings, route.hash, &tried)?;
+        flow.record.target = Some(target.clone());
+        target.counters().requests.add(1);
+        let through = Through::new(&target);
+        let ended = match attempt(flow, group, settings, &target, spoken).await {
+            Ok(end) => {
+                target.counters().new_connections.add(1);
+                target.counters().outcome(true);
+                return Ok(Connected { end, through });
+            }
+            Err(Ended::Stopping) => return Err(Ended::Stopping),
+            Err(ended) => ended,
+        };
+        target.counters().connect_failures.add(1);
+        target.counters().outcome(false);
+        group.counters().connect_failures.add(1);
+        tried.push(place);
+        let others = group.published().roster.eligible() > tried.len();
+        if !others || tried.len() >= usize::from(attempts) {
+            return Err(ended);
+        }
+        group.counters().retries.add(1);
+        flow.record.retries += 1;
+    }
+}
+
+fn choose(
+    flow: &Flow,
+    group: &GroupLocal,
+    settings: &TargetGroup,
+    hash: u64,
+    tried: &[usize],
+) -> Result<(usize, Rc<TargetLocal>), Ended> {
+    let wish = Wish { sticky: None, hash };
+    group.choose(settings, wish, flow.worker.random.next(), tried).map_err(|kind| match kind {
+        Kind::Overloaded => {
+            group.counters().overloaded.add(1);
+            Ended::Overloaded
+        }
+        _ => {
+            group.counters().no_target.add(1);
+            Ended::NoTarget
+        }
+    })
+}
+
+async fn attempt(
+    flow: &mut Flow,
+    group: &GroupLocal,
+    settings: &TargetGroup,
+    target: &TargetLocal,
+    spoken: &Spoken,
+) -> Result<Target, Ended> {
+    let endpoint = &target.shared.endpoint;
+    let begun: io::Result<Connecting> = match endpoint {
+        Endpoint::Ip(address) => Connecting::tcp(*address),
+        Endpoint::Unix(path) => Connecting::unix(path),
+    };
+    let connecting = begun.map_err(|_| Ended::ConnectFailed)?;
+    flow.arm(settings.connect_timeout);
+    let failed = |stopped| match stopped {
+        Stopped::Failed(_) => Ended::ConnectFailed,
+        Stopped::TimedOut => Ended::ConnectTimeout,
+        Stopped::Stopping => Ended::Stopping,
+    };
+    let mut socket = flow.in_time(pin!(connecting.done())).await.map_err(failed)?;
+    if let Some(header) = header(flow, settings, spoken) {
+        flow.in_time(pin!(socket.write_all(&header))).await.map_err(failed)?;
+    }
+    let dial = group.shared.dial();
+    // a hello that goes through as it is brings the client's own TLS
+    let client = dial.client().filter(|_| dial.is_secured && spoken.hello().is_none());
+    let Some(client) = client else { return Ok(Target::Plain(socket)) };
+    let offered: Option<ClientSide> = match spoken {
+        Spoken::Tls { protocol: Some(protocol), .. } => Some(client.offering(protocol)),
+        _ => None,
+    };
+    let client = offered.as_ref().unwrap_or(client);
+    socket.send_at_once().map_err(|_| Ended::ConnectFailed)?;
+    flow.arm(HANDSHAKE);
+    // in a box: most flows have no handshake, and it is large
+    let mut shaking = Box::pin(client.secure(socket, endpoint, target.shared.host.as_deref()));
+    let shaken = flow.in_time(shaking.as_mut()).await.map_err(|stopped| match stopped {
+        Stopped::Failed(error) => {
+            tracing::debug!(target = target.display(), %error, "no handshake with a target");
+            Ended::HandshakeFailed
+        }
+        Stopped::TimedOut => Ended::HandshakeTimeout,
+        Stopped::Stopping => Ended::Stopping,
+    })?;
+    Ok(Target::Tls(Box::new(shaken)))
+}
+
+/// What a target is told before the client's own bytes, if it is to be told.
+fn header(flow: &Flow, settings: &TargetGroup, spoken: &Spoken) -> Option<Vec<u8>> {
+    let session = match spoken {
+        Spoken::Tls { session, .. } => Some(&**session),
+        Spoken::Nothing | Spoken::Hello(_) => None,
+    };
+    let known = flow.known.as_deref();
+    let client = announce::Client {
+        address: flow.peer,
+        local: known.map_or(canonical(flow.slot.address), |known| known.local),
+        session,
+        records: known.map_or(&[], |known| &known.records),
+    };
+    announce::header(settings.proxy_protocol, Some(&client))
+}
