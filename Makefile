@@ -42,7 +42,7 @@ bench-quick:
 	$(MAKE) bench BENCH_ARGS=--quick
 
 # A C compiler and linker for the crates that bring C (TLS primitives, SQLite); for tests the test runner, Pebble, the
-# authority that issues certificates by ACME to them, and Redis, a target that speaks no HTTP.
+# authority that issues certificates by ACME to them, and Redis and NSD, targets that speak no HTTP.
 toolchain:
 	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: https://rustup.rs"; exit 1; }
 	@command -v cc >/dev/null || ./.ci/packages gcc libc6-dev
@@ -52,6 +52,7 @@ packages: toolchain
 	@$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
 	@./.ci/python >/dev/null
 	@command -v redis-server >/dev/null || ./.ci/packages redis-server
+	@command -v nsd >/dev/null && command -v dnsperf >/dev/null || ./.ci/packages nsd dnsperf
 	@command -v openssl >/dev/null || ./.ci/packages openssl
 	@command -v chromium >/dev/null || ./.ci/packages chromium
 

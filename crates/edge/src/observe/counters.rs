@@ -96,6 +96,9 @@ pub(crate) struct CompressionCounters {
 pub(crate) struct FlowCounters {
     /// In the order of [`Ended::ALL`].
     ended: [Count; Ended::ALL.len()],
+    /// Datagrams from clients, and to them.
+    pub(crate) received_datagrams: Count,
+    pub(crate) sent_datagrams: Count,
 }
 
 impl FlowCounters {
