@@ -42,7 +42,7 @@ bench-quick:
 	$(MAKE) bench BENCH_ARGS=--quick
 
 # A C compiler and linker for the crates that bring C (TLS primitives, SQLite); for tests the test runner, Pebble, the
-# authority that issues certificates by ACME to them, and Redis, a target that speaks no HTTP.
+# authority that issues certificates by ACME to them, and Redis and NSD, targets that speak no HTTP.
 toolchain:
 	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: https://rustup.rs"; exit 1; }
 	@command -v cc >/dev/null || ./.ci/packages gcc libc6-dev
@@ -54,6 +54,7 @@ packages: toolchain
 	@command -v testssl >/dev/null || ./.ci/packages testssl.sh
 	@PATH=$$PATH:/usr/sbin command -v haproxy >/dev/null || ./.ci/packages haproxy
 	@command -v redis-server >/dev/null || ./.ci/packages redis-server
+	@command -v nsd >/dev/null && command -v dnsperf >/dev/null || ./.ci/packages nsd dnsperf
 	@command -v openssl >/dev/null || ./.ci/packages openssl
 	@command -v chromium >/dev/null || ./.ci/packages chromium
 	@./.ci/packages iproute2 nftables util-linux

@@ -38,7 +38,7 @@ use self::guard::members::Membership;
 pub use self::guard::members::members;
 pub use self::observe::access_log::LogWriter;
 pub use self::observe::{metrics, status};
-use self::runtime::worker::{Command, Handover, WorkerHandle};
+use self::runtime::worker::{Command, DatagramsIn, Handover, WorkerHandle};
 use self::tls::certificate::Certificate;
 pub use self::tls::certificate::{CannotShow, Validity};
 use self::tls::ticket::Tickets;
@@ -64,8 +64,21 @@ pub struct Edge {
 struct BoundListener {
     declared: Bind,
     address: SocketAddr,
-    /// QUIC too.
-    has_quic: bool,
+    has_connections: bool,
+    has_datagrams: bool,
+}
+
+impl BoundListener {
+    /// Whether it is bound to all that the listener asks for, and to no more.
+    fn is_for(&self, listener: &Listener) -> bool {
+        self.declared == listener.bind
+            && self.has_connections == listener.protocol.has_tcp()
+            && self.has_datagrams == has_datagrams(listener)
+    }
+}
+
+fn has_datagrams(listener: &Listener) -> bool {
+    listener.http3 || listener.protocol.has_udp()
 }
 
 impl Edge {
@@ -142,10 +155,12 @@ impl Edge {
             listeners.flat_map(|(balancer, lb)| lb.listeners.iter().map(move |(name, l)| (balancer, name, l)))
         {
             let key = build::key(balancer, name);
-            let kept = self.bound.get(&key).filter(|bound| bound.declared == listener.bind);
-            if kept.is_some_and(|bound| bound.has_quic == listener.http3) || !errors.is_empty() {
+            let bound = self.bound.get(&key);
+            if bound.is_some_and(|bound| bound.is_for(listener)) || !errors.is_empty() {
                 continue;
             }
+            // HTTP/3 comes and goes beside connections that stay
+            let kept = bound.filter(|bound| bound.declared == listener.bind && listener.protocol.is_http());
             match self.bind(listener, kept) {
                 Ok(bound) => drop(fresh.insert(key, bound)),
                 Err(error) => {
@@ -166,20 +181,35 @@ impl Edge {
     /// Binds what a listener has not bound yet.
     fn bind(&self, listener: &Listener, kept: Option<&BoundListener>) -> io::Result<FreshListener> {
         let workers = self.workers.len();
-        let (address, connections) = match kept {
-            Some(bound) => (bound.address, Vec::new()),
-            None => {
+        let (mut connections, mut datagrams) = (Vec::new(), VecDeque::new());
+        let address = match kept {
+            Some(bound) => bound.address,
+            None if listener.protocol.has_tcp() => {
                 let bound = listen::bind::bind(listener.bind, workers)?;
-                (bound.address, bound.sockets)
+                connections = bound.sockets;
+                bound.address
+            }
+            None => {
+                let (address, sockets) = listen::bind::bind_datagrams(listener.bind, workers)?;
+                datagrams.extend(sockets.into_iter().map(DatagramsIn::Flows));
+                address
             }
         };
-        let has_quic = kept.is_some_and(|bound| bound.has_quic);
-        let quic = match listener.http3 && !has_quic {
-            true => quic::steer::join(listen::bind::bind_datagrams(address, workers)?).into(),
-            false => VecDeque::new(),
+        let has_them = kept.is_some_and(|bound| bound.has_datagrams) || !datagrams.is_empty();
+        if has_datagrams(listener) && !has_them {
+            let sockets = listen::bind::bind_datagrams_beside(address, workers)?;
+            match listener.http3 {
+                true => datagrams.extend(quic::steer::join(sockets).into_iter().map(DatagramsIn::Quic)),
+                false => datagrams.extend(sockets.into_iter().map(DatagramsIn::Flows)),
+            }
+        }
+        let bound = BoundListener {
+            declared: listener.bind,
+            address,
+            has_connections: listener.protocol.has_tcp(),
+            has_datagrams: has_datagrams(listener),
         };
-        let bound = BoundListener { declared: listener.bind, address, has_quic: listener.http3 };
-        Ok(FreshListener { bound, connections, quic })
+        Ok(FreshListener { bound, connections, datagrams })
     }
 
     fn supervise_new(&self, config: &Config) -> BTreeMap<Name, Supervisor> {
@@ -227,8 +257,8 @@ impl Edge {
             let sockets = fresh
                 .iter_mut()
                 .map(|(key, fresh)| {
-                    let (connections, quic) = (fresh.connections.pop(), fresh.quic.pop_front());
-                    Handover { key: key.clone(), connections, quic }
+                    let (connections, datagrams) = (fresh.connections.pop(), fresh.datagrams.pop_front());
+                    Handover { key: key.clone(), connections, datagrams }
                 })
                 .collect();
             let (done, wait) = oneshot::channel();
@@ -360,8 +390,8 @@ impl Edge {
 struct FreshListener {
     bound: BoundListener,
     connections: Vec<std::net::TcpListener>,
-    /// In the order of the workers, whose numbers are in their connections' identities.
-    quic: VecDeque<quic::steer::Mouth>,
+    /// In the order of the workers, whose numbers are in the identities of connections over QUIC.
+    datagrams: VecDeque<DatagramsIn>,
 }
 
 type Fresh = BTreeMap<ListenerKey, FreshListener>;

@@ -106,6 +106,11 @@ impl ListenerProtocol {
     pub fn has_tcp(self) -> bool {
         self != Self::Udp
     }
+
+    /// Whether it carries datagrams.
+    pub fn has_udp(self) -> bool {
+        matches!(self, Self::Udp | Self::TcpUdp)
+    }
 }
 
 /// A certificate of a listener.

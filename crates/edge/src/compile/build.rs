@@ -13,7 +13,7 @@ use headworks_model::listener::{CertificateRef, Listener, ListenerProtocol};
 use headworks_model::load_balancer::{LoadBalancer, LoadBalancerKind};
 use headworks_model::primitive::Name;
 use headworks_model::rule::Rule;
-use headworks_model::target_group::{self, Fallback, HashOn, Stickiness, TargetGroup, TargetProtocol};
+use headworks_model::target_group::{self, Fallback, HashOn, Stickiness, TargetGroup};
 use headworks_model::tls_policy::TlsVersion;
 use headworks_route::{CompiledTransforms, FlowTable, Table};
 
@@ -70,22 +70,10 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
     let mut no = |path: String, what: &str| {
         found.push(CannotRun { path, what: format!("{what} is not served by this version") });
     };
-    for (name, balancer) in &config.load_balancers {
-        let at = format!("load_balancers.{name}");
-        for (name, listener) in &balancer.listeners {
-            if matches!(listener.protocol, ListenerProtocol::Udp | ListenerProtocol::TcpUdp) {
-                no(format!("{at}.listeners.{name}.protocol"), "UDP");
-            }
-        }
-    }
     for (name, group) in &config.target_groups {
         let at = format!("target_groups.{name}");
-        let is_served = group.protocol != TargetProtocol::Udp;
-        if !is_served {
-            no(format!("{at}.protocol"), "UDP");
-        }
         use target_group::HealthProtocol::{Grpc, Http, Https, None, Tcp, Tls};
-        if !matches!(group.health_check.protocol, Http | Https | Grpc | Tcp | Tls | None) && is_served {
+        if !matches!(group.health_check.protocol, Http | Https | Grpc | Tcp | Tls | None) {
             no(format!("{at}.health_check.protocol"), "a health check other than http, https, grpc, tcp, tls or none");
         }
         if group.limits.max_pending > 0 {
@@ -346,9 +334,11 @@ impl ListenerPart<'_> {
 /// How a listener carries bytes, if it does.
 fn flow_plan(listener: &Listener) -> Option<FlowPlan> {
     let protocol = match listener.protocol {
-        ListenerProtocol::Http | ListenerProtocol::Https | ListenerProtocol::Udp => return None,
+        ListenerProtocol::Http | ListenerProtocol::Https => return None,
         ListenerProtocol::TlsPassthrough => FlowProtocol::TlsPassthrough,
-        ListenerProtocol::Tcp | ListenerProtocol::Tls | ListenerProtocol::TcpUdp => FlowProtocol::Tcp,
+        ListenerProtocol::Tcp | ListenerProtocol::Tls => FlowProtocol::Tcp,
+        // connections, where there are any, as they are
+        ListenerProtocol::TcpUdp | ListenerProtocol::Udp => FlowProtocol::Tcp,
     };
     Some(FlowPlan { protocol, table: FlowTable::compile(&listener.rules) })
 }

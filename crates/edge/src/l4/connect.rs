@@ -1,6 +1,7 @@
 //! Choosing a target and connecting to it; another one when that fails, for no byte has left by then.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -15,6 +16,7 @@ use super::route::Route;
 use crate::error::Kind;
 use crate::listen::arrival::canonical;
 use crate::observe::flow::Ended;
+use crate::runtime::datagrams::Datagrams;
 use crate::runtime::socket::Connecting;
 use crate::tls::dial::ClientSide;
 use crate::upstream::announce;
@@ -92,6 +94,37 @@ pub(super) async fn run(flow: &mut Flow, route: &Route, spoken: &Spoken) -> Resu
         group.counters().retries.add(1);
         flow.record.retries += 1;
     }
+}
+
+/// A target of datagrams, and the way to it.
+pub(super) struct Towards {
+    pub(super) socket: Datagrams,
+    pub(super) address: SocketAddr,
+    pub(super) through: Through,
+}
+
+/// Chooses a target of the route's group, and opens a socket towards it. Whether anybody is there shows only later.
+///
+/// # Errors
+/// When there is none, or no socket.
+pub(super) fn datagrams(flow: &mut Flow, route: &Route) -> Result<Towards, Ended> {
+    let (plan, group) = route.group()?;
+    group.count_request(flow.worker.clock.now());
+    let (_, target) = choose(flow, group, &plan.settings, route.hash, &[])?;
+    flow.record.target = Some(target.clone());
+    target.counters().requests.add(1);
+    let through = Through::new(&target);
+    let opened = match &target.shared.endpoint {
+        Endpoint::Ip(address) => Datagrams::connected(*address).ok().map(|socket| (socket, *address)),
+        Endpoint::Unix(_) => None,
+    };
+    let Some((socket, address)) = opened else {
+        target.counters().connect_failures.add(1);
+        group.counters().connect_failures.add(1);
+        return Err(Ended::ConnectFailed);
+    };
+    target.counters().new_connections.add(1);
+    Ok(Towards { socket, address, through })
 }
 
 fn choose(

@@ -10,6 +10,7 @@ mod end;
 mod flow;
 mod hello;
 mod route;
+pub(crate) mod udp;
 
 use std::rc::Rc;
 
@@ -18,6 +19,7 @@ use tokio_rustls::server::TlsStream;
 use self::connect::Connected;
 use self::end::{End, Target};
 use self::flow::{Flow, Spoken};
+use self::route::Transport;
 use crate::compile::plan::FlowProtocol;
 use crate::l7::codec::buffer::Buffer;
 use crate::listen::arrival::Arrival;
@@ -63,7 +65,7 @@ pub(crate) async fn serve_secured(
 /// The stages behind what the client has said of itself. `opening` has been read from it already and is the target's.
 async fn carry<C: End>(flow: &mut Flow, client: C, opening: Buffer, spoken: Spoken) -> Ended {
     flow.remember(&spoken);
-    let connected = match route::find(flow, &spoken) {
+    let connected = match route::find(flow, &spoken, Transport::Tcp) {
         Ok(route) => connect::run(flow, &route, &spoken).await,
         Err(ended) => Err(ended),
     };

@@ -131,6 +131,9 @@ impl ProxyRefusals {
 pub(crate) struct FlowCounters {
     /// In the order of [`Ended::ALL`].
     ended: [Count; Ended::ALL.len()],
+    /// Datagrams from clients, and to them.
+    pub(crate) received_datagrams: Count,
+    pub(crate) sent_datagrams: Count,
 }
 
 impl FlowCounters {

@@ -121,6 +121,12 @@ impl Timer {
         self.sharp = None;
     }
 
+    /// So many ticks of the coarse clock from now.
+    pub(crate) fn arm_ticks(&mut self, wait: u32) {
+        self.entry.at.set(self.worker.clock.tick().saturating_add(wait));
+        self.sharp = None;
+    }
+
     #[cold]
     fn arm_sharp(&mut self, wait: Duration) {
         self.entry.at.set(u32::MAX);

@@ -33,7 +33,7 @@ const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
     unsafe_code,
     reason = "the safe constructors are deprecated, because they take what may change its descriptor"
 )]
-fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+pub(super) fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is one open descriptor, the same in each call of `as_raw_fd`, until it is dropped; it is owned by
     // the `AsyncFd` from here on and never handed out but by shared reference.
     Ok(unsafe { AsyncFd::register_with_interest(fd, interest) }?)

@@ -1,7 +1,7 @@
 //! A worker: one thread with everything it owns, and the commands it takes.
 
 use std::cell::{Cell, RefCell};
-use std::net::TcpListener as StdListener;
+use std::net::{TcpListener as StdListener, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,13 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
 use super::clock::{Clock, TICK};
+use super::datagrams::{Batch, Datagrams};
 use super::deadline::Deadlines;
 use super::pool::Pool;
 use super::random::Random;
 use super::socket::Acceptor;
 use crate::compile::plan::{ListenerKey, Plan};
+use crate::l4::udp;
 use crate::listen::accept;
 use crate::listen::slot::{ListenerSlot, ListenerTable, Tables};
 use crate::observe::access_log::{Lines, LogWriter};
@@ -34,6 +36,8 @@ pub(crate) struct Worker {
     pub(crate) pool: Pool,
     pub(crate) deadlines: Deadlines,
     pub(crate) random: Random,
+    /// What datagrams are received into.
+    pub(crate) batch: RefCell<Batch>,
     pub(crate) log: RefCell<Lines>,
     /// Client connections open.
     pub(crate) connections: Cell<usize>,
@@ -61,8 +65,15 @@ pub(crate) struct Handover {
     pub(crate) key: ListenerKey,
     /// Where connections come in.
     pub(crate) connections: Option<StdListener>,
-    /// Where QUIC does.
-    pub(crate) quic: Option<Mouth>,
+    /// Where datagrams do.
+    pub(crate) datagrams: Option<DatagramsIn>,
+}
+
+/// A socket for datagrams, and what is spoken in them.
+pub(crate) enum DatagramsIn {
+    Quic(Mouth),
+    /// Nothing that is looked at.
+    Flows(UdpSocket),
 }
 
 /// What the control thread asks of a worker.
@@ -162,7 +173,8 @@ impl Worker {
         let mut slots = self.slots.borrow_mut();
         let mut closes = false;
         slots.retain(|slot| {
-            let moves = sockets.iter().any(|s| s.key == slot.key && s.connections.is_some());
+            let is_new = |s: &Handover| s.connections.is_some() || matches!(s.datagrams, Some(DatagramsIn::Flows(_)));
+            let moves = sockets.iter().any(|s| s.key == slot.key && is_new(s));
             let kept = plan.listeners.iter().find(|l| l.key == slot.key && !moves);
             match kept {
                 Some(listener) => {
@@ -177,9 +189,9 @@ impl Worker {
             }
             kept.is_some()
         });
-        for Handover { key, connections, quic } in sockets {
+        for Handover { key, connections, datagrams } in sockets {
             if let Some(listener) = plan.listeners.iter().find(|l| l.key == key)
-                && let Err(error) = self.listen(&mut slots, connections, quic, || self.table(listener, &tables))
+                && let Err(error) = self.listen(&mut slots, connections, datagrams, || self.table(listener, &tables))
             {
                 tracing::error!(%error, listener = %key.listener, "cannot listen");
             }
@@ -197,22 +209,34 @@ impl Worker {
         self: &Rc<Self>,
         slots: &mut Vec<Rc<ListenerSlot>>,
         connections: Option<StdListener>,
-        quic: Option<Mouth>,
+        datagrams: Option<DatagramsIn>,
         table: impl Fn() -> Rc<ListenerTable>,
     ) -> io::Result<()> {
         let table = table();
+        let address = match (&connections, &datagrams) {
+            (Some(socket), _) => Some(socket.local_addr()?),
+            (None, Some(DatagramsIn::Flows(socket))) => Some(socket.local_addr()?),
+            (None, _) => None,
+        };
+        if let Some(address) = address {
+            slots.push(ListenerSlot::new(address, self.index, table.clone()));
+        }
+        let Some(slot) = slots.iter().find(|slot| slot.key == table.plan.key) else { return Ok(()) };
         if let Some(socket) = connections {
-            let (address, socket) = (socket.local_addr()?, Acceptor::new(socket)?);
-            let (slot, socket) = (ListenerSlot::new(address, self.index, table.clone()), Rc::new(socket));
+            let socket = Rc::new(Acceptor::new(socket)?);
             slot.listens_by(&socket);
             slot.follow_doors();
-            slots.push(slot.clone());
-            tokio::task::spawn_local(accept::run(socket, slot, self.clone()));
+            tokio::task::spawn_local(accept::run(socket, slot.clone(), self.clone()));
         }
-        let slot = slots.iter().find(|slot| slot.key == table.plan.key);
-        if let (Some(mouth), Some(slot)) = (quic, slot) {
-            let endpoint = endpoint::open(mouth, &self.secrets, self.index, &table.plan)?;
-            tokio::task::spawn_local(endpoint::run(endpoint, self.secrets.clone(), slot.clone(), self.clone()));
+        match datagrams {
+            Some(DatagramsIn::Quic(mouth)) => {
+                let endpoint = endpoint::open(mouth, &self.secrets, self.index, &table.plan)?;
+                tokio::task::spawn_local(endpoint::run(endpoint, self.secrets.clone(), slot.clone(), self.clone()));
+            }
+            Some(DatagramsIn::Flows(socket)) => {
+                tokio::task::spawn_local(udp::run(Datagrams::new(socket)?, slot.clone(), self.clone()));
+            }
+            None => {}
         }
         Ok(())
     }
@@ -256,6 +280,7 @@ async fn run(
         pool: Pool::default(),
         deadlines: Deadlines::default(),
         random: Random::new(),
+        batch: RefCell::default(),
         log: RefCell::new(Lines::new(log)),
         connections: Cell::new(0),
         most_connections,

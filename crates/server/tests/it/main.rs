@@ -9,6 +9,7 @@ mod browser;
 mod check_command;
 mod choosing;
 mod compression;
+mod datagrams;
 mod desync;
 mod errors;
 mod firewall;

@@ -37,6 +37,15 @@ impl Exposed {
                 bytes.counter(&labels, total(&plan.counters, get))?;
             }
         }
+        let mut datagrams = begin(encoder, "datagrams", "Datagrams carried, by direction", MetricType::Counter)?;
+        let directions: [(&str, Get); 2] =
+            [("to_target", |c| &c.flows.received_datagrams), ("to_client", |c| &c.flows.sent_datagrams)];
+        for plan in listeners().filter(|plan| plan.protocol.contains("udp")) {
+            for (direction, get) in directions {
+                let labels = with(&listener_labels(plan), "direction", &direction);
+                datagrams.counter(&labels, total(&plan.counters, get))?;
+            }
+        }
         let mut resets = begin(encoder, "tcp_resets", "Flows reset, by who reset them", MetricType::Counter)?;
         for plan in listeners() {
             let ended = flows_ended(plan);
