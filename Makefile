@@ -53,6 +53,8 @@ packages: toolchain
 	@./.ci/python >/dev/null
 	@command -v redis-server >/dev/null || ./.ci/packages redis-server
 	@command -v openssl >/dev/null || ./.ci/packages openssl
+	@command -v testssl >/dev/null || ./.ci/packages testssl.sh
+	@PATH=$$PATH:/usr/sbin command -v haproxy >/dev/null || ./.ci/packages haproxy
 	@command -v chromium >/dev/null || ./.ci/packages chromium
 
 clean:

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use headworks_model::target_group::TargetGroup;
+use tokio::io::AsyncWriteExt;
 
 use super::end::Target;
 use super::flow::{Flow, Spoken, Stopped};
@@ -124,13 +125,23 @@ async fn attempt(
         Endpoint::Unix(path) => Connecting::unix(path),
     };
     let connecting = begun.map_err(|_| Ended::ConnectFailed)?;
+    let dial = group.shared.dial();
+    let header = flow.announcement(dial.announces, spoken);
     flow.arm(settings.connect_timeout);
-    let socket = flow.in_time(pin!(connecting.done())).await.map_err(|stopped| match stopped {
+    let told = async {
+        let mut socket = connecting.done().await?;
+        if let Some(header) = header {
+            // what follows is not to wait until this is acknowledged; not over TCP it does not
+            let _ = socket.send_at_once();
+            socket.write_all(&header).await?;
+        }
+        Ok(socket)
+    };
+    let socket = flow.in_time(pin!(told)).await.map_err(|stopped| match stopped {
         Stopped::Failed(_) => Ended::ConnectFailed,
         Stopped::TimedOut => Ended::ConnectTimeout,
         Stopped::Stopping => Ended::Stopping,
     })?;
-    let dial = group.shared.dial();
     // a hello that goes through as it is brings the client's own TLS
     let client = dial.client().filter(|_| dial.is_secured && spoken.hello().is_none());
     let Some(client) = client else { return Ok(Target::Plain(socket)) };

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::arrival::{Arrival, canonical};
+use super::proxied;
 use super::slot::ListenerSlot;
 use crate::l4;
 use crate::l7;
@@ -41,17 +43,27 @@ pub(crate) async fn run(listener: Acceptor, slot: Rc<ListenerSlot>, worker: Rc<W
 }
 
 fn spawn(stream: Socket, peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) {
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let peer = canonical(peer);
+    if slot.table().plan.proxied_from.is_some() {
+        tokio::task::spawn_local(proxied::serve(stream, peer, slot.clone(), worker.clone()));
+        return;
+    }
+    let arrival = Arrival::direct(peer, slot, || stream.local_address());
+    begin(stream, arrival, slot, worker);
+}
+
+/// Serves a connection of which it is known who it is from.
+pub(super) fn begin(stream: Socket, arrival: Arrival, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) {
     let table = slot.table();
     if let Some(tls) = table.plan.tls.clone() {
-        tokio::task::spawn_local(tls::accept::serve(stream, peer, slot.clone(), worker.clone(), tls));
+        tokio::task::spawn_local(tls::accept::serve(stream, arrival, slot.clone(), worker.clone(), tls));
         return;
     }
     if let Some(flows) = &table.plan.flows {
-        tokio::task::spawn_local(l4::serve(stream, peer, slot.clone(), worker.clone(), flows.protocol));
+        tokio::task::spawn_local(l4::serve(stream, arrival, slot.clone(), worker.clone(), flows.protocol));
         return;
     }
-    let connection = Connection::open(stream, peer, slot.clone(), worker.clone(), None);
+    let connection = Connection::open(stream, arrival, slot.clone(), worker.clone(), None);
     tokio::task::spawn_local(l7::serve(connection));
 }
 

@@ -102,6 +102,11 @@ impl Socket {
         }
     }
 
+    /// The address that the other side has connected to, or that this one has connected from.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        rustix::net::getsockname(self.0.get_ref()).ok()?.try_into().ok()
+    }
+
     /// Makes the coming close a reset.
     pub(crate) fn reset_on_close(&self) {
         let _ = set_socket_linger(self.0.get_ref(), Some(Duration::ZERO));

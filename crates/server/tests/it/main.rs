@@ -26,6 +26,7 @@ mod mutual_tls;
 mod network;
 mod network_tls;
 mod observability;
+mod proxy_protocol;
 mod python;
 mod response_headers;
 mod rules;

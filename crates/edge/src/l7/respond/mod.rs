@@ -60,6 +60,13 @@ pub(crate) async fn error<C: Client>(
         let answer = Own { content_type: Some("text/plain; charset=utf-8"), body: PLAIN_HTTP, ..Own::new(status) };
         return send(connection, scratch, &answer).await;
     }
+    if scratch.record.is_grpc_call {
+        let code = kind.grpc_status();
+        scratch.record.grpc_status = Some(code);
+        let failure = own::grpc_failure(code, status);
+        let answer = Own { content_type: Some("application/grpc"), lines: &failure, ..Own::new(200) };
+        return send(connection, scratch, &answer).await;
+    }
     let page = own::page(status);
     let answer = Own { content_type: Some("text/html; charset=utf-8"), body: &page, ..Own::new(status) };
     send(connection, scratch, &answer).await

@@ -19,6 +19,8 @@ pub(crate) struct Proxy {
     pub(crate) secure: SocketAddr,
     /// The way through it by which bytes are carried as they are, the kernel moving them where it may.
     pub(crate) carried: SocketAddr,
+    /// The way through it for calls of gRPC, over TLS.
+    pub(crate) calls: SocketAddr,
     /// Its whole configuration, to be published with the results.
     pub(crate) settings: String,
     pub(crate) process: Process,

@@ -141,7 +141,7 @@ impl Attempt {
         let worker = connection.worker.clone();
         let pool = &worker.pool;
         let idle_timeout = connection.slot.table().plan.idle_timeout;
-        let response_timeout = prepared.response_timeout;
+        let Prepared { response_timeout, late, .. } = *prepared;
         connection.timer.arm(response_timeout);
         let mut waited = false;
         let result = poll_fn(|cx| {
@@ -151,8 +151,14 @@ impl Attempt {
                 {
                     // the answer is on its way: a broken request no longer changes it
                     Poll::Ready(Err(_)) => request.abandon(),
-                    Poll::Ready(Ok(())) if self.upstream.stream.finish().is_err() => request.abandon(),
-                    _ => moved |= request.moved,
+                    Poll::Ready(Ok(())) => {
+                        let trailers = connection.client.stream.take_trailers();
+                        if self.upstream.stream.finish(trailers).is_err() {
+                            request.abandon();
+                        }
+                        moved |= request.moved;
+                    }
+                    Poll::Pending => moved |= request.moved,
                 }
             }
             let polled =
@@ -177,7 +183,7 @@ impl Attempt {
                 connection.timer.arm(if reply.waits_for_source { response_timeout } else { idle_timeout });
             }
             if connection.timer.poll_expired(cx) {
-                let kind = if reply.waits_for_source { Kind::TargetTimeout } else { Kind::ClientTimeout };
+                let kind = if reply.waits_for_source { late } else { Kind::ClientTimeout };
                 return Poll::Ready(Err(kind));
             }
             waited = true;
