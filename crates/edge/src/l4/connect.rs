@@ -8,18 +8,16 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use headworks_model::target_group::TargetGroup;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::AsyncWriteExt;
 
 use super::end::Target;
 use super::flow::{Flow, Spoken, Stopped};
 use super::route::Route;
 use crate::error::Kind;
-use crate::listen::arrival::canonical;
 use crate::observe::flow::Ended;
 use crate::runtime::datagrams::Datagrams;
 use crate::runtime::socket::Connecting;
 use crate::tls::dial::ClientSide;
-use crate::upstream::announce;
 use crate::upstream::connect::Endpoint;
 use crate::upstream::group::{GroupLocal, Wish};
 use crate::upstream::target::{InFlight, TargetLocal};
@@ -160,17 +158,23 @@ async fn attempt(
         Endpoint::Unix(path) => Connecting::unix(path),
     };
     let connecting = begun.map_err(|_| Ended::ConnectFailed)?;
+    let dial = group.shared.dial();
+    let header = flow.announcement(dial.announces, spoken);
     flow.arm(settings.connect_timeout);
-    let failed = |stopped| match stopped {
+    let told = async {
+        let mut socket = connecting.done().await?;
+        if let Some(header) = header {
+            // what follows is not to wait until this is acknowledged; not over TCP it does not
+            let _ = socket.send_at_once();
+            socket.write_all(&header).await?;
+        }
+        Ok(socket)
+    };
+    let socket = flow.in_time(pin!(told)).await.map_err(|stopped| match stopped {
         Stopped::Failed(_) => Ended::ConnectFailed,
         Stopped::TimedOut => Ended::ConnectTimeout,
         Stopped::Stopping => Ended::Stopping,
-    };
-    let mut socket = flow.in_time(pin!(connecting.done())).await.map_err(failed)?;
-    if let Some(header) = header(flow, settings, spoken) {
-        flow.in_time(pin!(socket.write_all(&header))).await.map_err(failed)?;
-    }
-    let dial = group.shared.dial();
+    })?;
     // a hello that goes through as it is brings the client's own TLS
     let client = dial.client().filter(|_| dial.is_secured && spoken.hello().is_none());
     let Some(client) = client else { return Ok(Target::Plain(socket)) };
@@ -192,20 +196,4 @@ async fn attempt(
         Stopped::Stopping => Ended::Stopping,
     })?;
     Ok(Target::Tls(Box::new(shaken)))
-}
-
-/// What a target is told before the client's own bytes, if it is to be told.
-fn header(flow: &Flow, settings: &TargetGroup, spoken: &Spoken) -> Option<Vec<u8>> {
-    let session = match spoken {
-        Spoken::Tls { session, .. } => Some(&**session),
-        Spoken::Nothing | Spoken::Hello(_) => None,
-    };
-    let known = flow.known.as_deref();
-    let client = announce::Client {
-        address: flow.peer,
-        local: known.map_or(canonical(flow.slot.address), |known| known.local),
-        session,
-        records: known.map_or(&[], |known| &known.records),
-    };
-    announce::header(settings.proxy_protocol, Some(&client))
 }

@@ -9,15 +9,17 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use headworks_message::client_hello::ClientHello;
+use headworks_model::target_group::ProxyProtocolVersion;
 
 use crate::guard::Admission;
 use crate::l7::connection::Open;
-use crate::listen::arrival::{Arrival, Known};
+use crate::listen::arrival::{Arrival, Known, canonical};
 use crate::listen::slot::ListenerSlot;
 use crate::observe::flow::{Ended, FlowRecord, Names};
 use crate::runtime::deadline::Timer;
 use crate::runtime::worker::Worker;
 use crate::tls::session::Session;
+use crate::upstream::announce;
 
 /// From here on the coarse clock is sharp enough to wait by.
 const ROUGH_FROM: Duration = Duration::from_secs(1);
@@ -89,6 +91,18 @@ impl Flow {
                 self.record.protocol = protocol.clone();
             }
         }
+    }
+
+    /// What a target is told of the client first, if it is told.
+    pub(super) fn announcement(&self, version: ProxyProtocolVersion, spoken: &Spoken) -> Option<Vec<u8>> {
+        let local = self.known.as_ref().map_or(self.slot.address, |known| known.local);
+        let records = self.known.as_ref().map_or(&[][..], |known| &known.records);
+        let session = match spoken {
+            Spoken::Tls { session, .. } => Some(&**session),
+            Spoken::Nothing | Spoken::Hello(_) => None,
+        };
+        let client = announce::Client { address: self.peer, local: canonical(local), session, records };
+        announce::header(version, Some(&client))
     }
 
     /// Bounds a wait.
