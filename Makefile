@@ -51,6 +51,8 @@ packages: toolchain
 	@command -v pebble >/dev/null || ./.ci/packages pebble
 	@$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
 	@./.ci/python >/dev/null
+	@command -v testssl >/dev/null || ./.ci/packages testssl.sh
+	@PATH=$$PATH:/usr/sbin command -v haproxy >/dev/null || ./.ci/packages haproxy
 	@command -v chromium >/dev/null || ./.ci/packages chromium
 	@./.ci/packages iproute2 nftables util-linux
 

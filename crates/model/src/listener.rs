@@ -224,6 +224,10 @@ fn inspect_listener<'a>(fields: &Fields<'a>, cx: &mut Cx<'a>) {
     if wants_http3 && protocol != ListenerProtocol::Https {
         fields.wrong("http3", "needs TLS", "false or protocol: https", cx);
     }
+    if wants_http3 && fields.get("proxy_protocol").is_some_and(|node| node.as_map().is_some()) {
+        let what = "does not go with proxy_protocol: no proxy speaks for who comes over UDP";
+        fields.wrong("http3", what, "one of them", cx);
+    }
     if protocol.is_tls() {
         if !has_items(fields.get("certificates")) {
             fields.missing("certificates", "at least one", cx);

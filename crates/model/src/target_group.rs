@@ -27,7 +27,7 @@ declared! {
         /// What its targets speak; default `http`.
         #[note = note_protocol]
         pub protocol: TargetProtocol = TargetProtocol::Http,
-        /// How TLS to the targets is spoken; without it, unverified.
+        /// How TLS to the targets is spoken; without it, unverified. A `grpc` group speaks TLS when it has this.
         pub tls: Option<TargetTls> = None,
         /// HTTP version to the targets; default `http1`, with `grpc` always `http2`.
         pub version: HttpVersion => default_version(protocol),
@@ -76,6 +76,22 @@ declared! {
 
 impl Eq for TargetGroup {}
 
+impl TargetGroup {
+    /// Whether requests go to its targets over TLS.
+    pub fn is_secured(&self) -> bool {
+        self.protocol.is_tls() || self.protocol == TargetProtocol::Grpc && self.tls.is_some()
+    }
+
+    /// Whether its health checks go over TLS.
+    pub fn is_checked_over_tls(&self) -> bool {
+        match self.health_check.protocol {
+            HealthProtocol::Https | HealthProtocol::Tls => true,
+            HealthProtocol::Grpc => self.is_secured(),
+            _ => false,
+        }
+    }
+}
+
 declared! {
     /// A registered target: an address, or an address and a weight.
     #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +131,7 @@ choice! {
         Http = "http",
         /// HTTP over TLS.
         Https = "https",
-        /// gRPC over HTTP/2.
+        /// gRPC over HTTP/2, over TLS if the group says how.
         Grpc = "grpc",
         /// Bytes.
         Tcp = "tcp",
@@ -127,7 +143,7 @@ choice! {
 }
 
 impl TargetProtocol {
-    /// Whether it is spoken over TLS.
+    /// Whether it is always spoken over TLS.
     pub fn is_tls(self) -> bool {
         matches!(self, Self::Https | Self::Tls)
     }
@@ -261,6 +277,13 @@ choice! {
     }
 }
 
+impl ProxyProtocolVersion {
+    /// Whether targets are told anything.
+    pub fn is_sent(self) -> bool {
+        self != Self::None
+    }
+}
+
 #[expect(clippy::derivable_impls, reason = "the macro that declares the enum takes no #[default]")]
 impl Default for ProxyProtocolVersion {
     fn default() -> Self {
@@ -289,9 +312,8 @@ fn check_tls<'a>(tls: &TargetTls, fields: &Fields<'a>, cx: &mut Cx<'a>) {
 
 fn check_group<'a>(group: &TargetGroup, fields: &Fields<'a>, cx: &mut Cx<'a>) {
     cx.note_group(group.stickiness.clone());
-    let check_is_tls = matches!(group.health_check.protocol, HealthProtocol::Https | HealthProtocol::Tls);
-    if !group.protocol.is_tls() && !check_is_tls {
-        fields.only_with("tls", "it with protocol https or tls only", cx);
+    if !group.is_secured() && !group.is_checked_over_tls() {
+        fields.only_with("tls", "it with protocol https, grpc or tls only", cx);
     }
     if group.protocol == TargetProtocol::Grpc && group.version == HttpVersion::Http1 {
         fields.wrong("version", "http1 cannot carry gRPC", "http2", cx);

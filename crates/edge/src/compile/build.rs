@@ -71,12 +71,6 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
         if balancer.kind == LoadBalancerKind::Network {
             no(format!("{at}.type"), "a network load balancer");
         }
-        for (name, listener) in &balancer.listeners {
-            let at = format!("{at}.listeners.{name}");
-            if !listener.proxy_protocol.is_empty() {
-                no(format!("{at}.proxy_protocol"), "PROXY protocol");
-            }
-        }
     }
     for (name, group) in &config.target_groups {
         let at = format!("target_groups.{name}");
@@ -87,9 +81,6 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
         use target_group::HealthProtocol::{Grpc, Http, Https, None, Tcp, Tls};
         if !matches!(group.health_check.protocol, Http | Https | Grpc | Tcp | Tls | None) && is_served {
             no(format!("{at}.health_check.protocol"), "a health check other than http, https, grpc, tcp, tls or none");
-        }
-        if group.proxy_protocol != target_group::ProxyProtocolVersion::None {
-            no(format!("{at}.proxy_protocol"), "PROXY protocol");
         }
         if group.limits.max_pending > 0 {
             no(format!("{at}.limits.max_pending"), "a queue before a target");
@@ -235,7 +226,8 @@ pub(crate) fn plan(config: &Config, context: &Context<'_>) -> Result<Plan, Vec<C
     if !errors.is_empty() {
         return Err(errors);
     }
-    Ok(Plan { listeners, groups, keyring: context.keyring.clone(), challenges: context.challenges.clone() })
+    let announces = config.target_groups.values().any(|group| group.proxy_protocol.is_sent());
+    Ok(Plan { listeners, groups, announces, keyring: context.keyring.clone(), challenges: context.challenges.clone() })
 }
 
 pub(crate) fn key(balancer: &Name, listener: &Name) -> ListenerKey {
@@ -321,6 +313,7 @@ impl ListenerPart<'_> {
             http3: listener.http3.then(|| quic::transport(balancer.idle_timeout)),
             tells_cipher: balancer.tls_version_and_cipher_headers,
             told: ToldAs::new(listener.request_headers.as_ref()),
+            proxied_from: (!listener.proxy_protocol.is_empty()).then(|| listener.proxy_protocol.as_slice().into()),
             log,
             attributes: Attributes::new(listener.response_headers.as_ref(), listener.http3.then_some(port)),
             compression: balancer.compression.as_ref().map(CompressionPlan::new),

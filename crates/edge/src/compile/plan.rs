@@ -10,6 +10,7 @@ use headworks_model::compression::{Compression, CompressionAlgorithm};
 use headworks_model::load_balancer::{DesyncMitigation, XffHeaderProcessing};
 use headworks_model::target_group::TargetGroup;
 use headworks_route::{CompiledTransforms, Table};
+use ipnet::IpNet;
 
 use super::attributes::Attributes;
 use crate::challenge::Challenges;
@@ -24,6 +25,8 @@ use crate::upstream::group::GroupShared;
 pub(crate) struct Plan {
     pub(crate) listeners: Vec<Arc<ListenerPlan>>,
     pub(crate) groups: Vec<Arc<GroupPlan>>,
+    /// Some targets are told of their clients by the PROXY protocol.
+    pub(crate) announces: bool,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) challenges: Arc<Challenges>,
 }
@@ -66,6 +69,8 @@ pub(crate) struct ListenerPlan {
     pub(crate) tells_cipher: bool,
     /// What the fields about TLS and client certificates are called.
     pub(crate) told: ToldAs,
+    /// The proxies whose clients are served, and nobody else; none where clients connect themselves.
+    pub(crate) proxied_from: Option<Box<[IpNet]>>,
     pub(crate) log: Option<LogTarget>,
     pub(crate) attributes: Option<Attributes>,
     pub(crate) compression: Option<CompressionPlan>,

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use headworks_model::guard::Carrier;
 
+use super::arrival::Arrival;
+use super::proxied;
 use super::slot::ListenerSlot;
 use crate::l7;
 use crate::l7::connection::Connection;
@@ -58,11 +60,22 @@ fn spawn(stream: Socket, peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<
             return;
         }
     };
-    if let Some(tls) = table.plan.tls.clone() {
-        tokio::task::spawn_local(tls::accept::serve(stream, admission, slot.clone(), worker.clone(), tls));
+    if table.plan.proxied_from.is_some() {
+        tokio::task::spawn_local(proxied::serve(stream, admission, slot.clone(), worker.clone()));
         return;
     }
-    let connection = Connection::open(stream, admission, slot.clone(), worker.clone(), None);
+    let arrival = Arrival::direct(admission, slot, || stream.local_address());
+    begin(stream, arrival, slot, worker);
+}
+
+/// Serves a connection of which it is known who it is from.
+pub(super) fn begin(stream: Socket, arrival: Arrival, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) {
+    let tls = slot.table().plan.tls.clone();
+    if let Some(tls) = tls {
+        tokio::task::spawn_local(tls::accept::serve(stream, arrival, slot.clone(), worker.clone(), tls));
+        return;
+    }
+    let connection = Connection::open(stream, arrival, slot.clone(), worker.clone(), None);
     tokio::task::spawn_local(l7::serve(connection));
 }
 

@@ -6,6 +6,7 @@ use headworks_message::encoding::ContentCoding;
 
 use super::histogram::Histogram;
 use crate::guard::reason::Reason;
+use crate::listen::proxied::Refusal;
 use crate::tls::failure::Failure;
 use crate::tls::session::Session;
 
@@ -79,6 +80,7 @@ pub(crate) struct ListenerCounters {
     pub(crate) upgrades: Count,
     pub(crate) access_log_dropped: Count,
     pub(crate) tls: TlsCounters,
+    pub(crate) proxy_refusals: ProxyRefusals,
     /// By content coding.
     pub(crate) compressed: [CompressionCounters; ContentCoding::ALL.len()],
 }
@@ -103,6 +105,23 @@ pub(crate) struct CompressionCounters {
     /// Bytes of content before and after.
     pub(crate) content: Count,
     pub(crate) encoded: Count,
+}
+
+/// Connections that were closed for what they did not say of their client, in the order of [`Refusal::ALL`].
+#[derive(Default)]
+pub(crate) struct ProxyRefusals([Count; Refusal::ALL.len()]);
+
+impl ProxyRefusals {
+    pub(crate) fn add(&self, refusal: Refusal) {
+        if let Some(count) = self.0.get(refusal as usize) {
+            count.add(1);
+        }
+    }
+
+    /// (reason, count)
+    pub(crate) fn each(&self) -> impl Iterator<Item = (Refusal, u64)> {
+        Refusal::ALL.into_iter().zip(&self.0).map(|(refusal, count)| (refusal, count.read()))
+    }
 }
 
 /// One worker's counters of one listener's handshakes.

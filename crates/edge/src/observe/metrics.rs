@@ -208,6 +208,17 @@ impl Exposed {
             }
         }
         self.handshakes(encoder)?;
+        let help = "Connections closed for what they did not say of their client by the PROXY protocol";
+        let mut refused = begin(encoder, "proxy_protocol_refusals", help, MetricType::Counter)?;
+        for plan in listeners().filter(|plan| plan.proxied_from.is_some()) {
+            let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+            for (refusal, count) in plan.counters.iter().flat_map(|c| c.proxy_refusals.each()) {
+                *sums.entry(refusal.as_str()).or_default() += count;
+            }
+            for (reason, count) in sums {
+                refused.counter(&with(&listener_labels(plan), "reason", &reason), count)?;
+            }
+        }
         let help = "From the whole request head to the last byte of the response";
         let mut latency = begin(encoder, "request_duration_seconds", help, MetricType::Histogram)?;
         for plan in listeners() {

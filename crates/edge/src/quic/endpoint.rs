@@ -18,6 +18,7 @@ use super::steer::{Mouth, Steered};
 use crate::compile::plan::ListenerPlan;
 use crate::l7;
 use crate::l7::connection::{Open, Peer};
+use crate::listen::arrival::Arrival;
 use crate::listen::slot::{ListenerSlot, ListenerTable};
 use crate::runtime::deadline::Timer;
 use crate::runtime::worker::Worker;
@@ -117,7 +118,8 @@ fn meet(incoming: Incoming, secrets: &Secrets, slot: &Rc<ListenerSlot>, worker: 
                         return quic.close(EXCESSIVE_LOAD, b"");
                     }
                 };
-                let peer = Peer::new(admission, Some(session), &slot, &worker);
+                let local = || quic.local_ip().map(|ip| (ip, slot.address.port()).into());
+                let peer = Peer::new(Arrival::direct(admission, &slot, local), Some(session), &slot, &worker);
                 let open = Open::new(&slot, &worker);
                 drop(place);
                 l7::h3::serve(quic, peer, slot, worker, open).await;

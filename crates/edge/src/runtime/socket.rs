@@ -125,6 +125,11 @@ impl Socket {
         asked.ok().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0)
     }
 
+    /// The address that the other side has connected to, or that this one has connected from.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        rustix::net::getsockname(self.0.get_ref()).ok()?.try_into().ok()
+    }
+
     /// Makes the coming close a reset.
     pub(crate) fn reset_on_close(&self) {
         let _ = set_socket_linger(self.0.get_ref(), Some(Duration::ZERO));

@@ -19,9 +19,9 @@ use super::failure::Failure;
 use super::listener::{Terms, TlsListener};
 use super::session::{Protocol, Session};
 use super::under_way::Place;
-use crate::guard::Admission;
 use crate::l7;
 use crate::l7::connection::Connection;
+use crate::listen::arrival::Arrival;
 use crate::listen::slot::{ListenerSlot, ListenerTable};
 use crate::runtime::deadline::Timer;
 use crate::runtime::socket::Socket;
@@ -41,12 +41,12 @@ enum Spoken {
 /// Shakes hands, then serves the connection until it ends.
 pub(crate) async fn serve(
     socket: Socket,
-    admission: Admission,
+    arrival: Arrival,
     slot: Rc<ListenerSlot>,
     worker: Rc<Worker>,
     tls: Arc<TlsListener>,
 ) {
-    let peer = admission.peer;
+    let peer = arrival.peer;
     let Some(place) = Place::take(peer, &slot, &worker) else {
         slot.counters().tls.failed(Failure::TooMany);
         return;
@@ -62,7 +62,7 @@ pub(crate) async fn serve(
         Ok(Spoken::Http) => {
             slot.counters().tls.failed(Failure::PlainHttp);
             drop((place, timer));
-            return l7::refuse_plain(Connection::open(socket, admission, slot, worker, None)).await;
+            return l7::refuse_plain(Connection::open(socket, arrival, slot, worker, None)).await;
         }
         Ok(Spoken::Neither) => Err(Failure::NotTls),
         Err(failure) => Err(failure),
@@ -73,7 +73,7 @@ pub(crate) async fn serve(
         Ok(Some((stream, session))) => {
             slot.counters().tls.succeeded(&session);
             let protocol = session.protocol;
-            let connection = Connection::open(stream, admission, slot, worker, Some(session));
+            let connection = Connection::open(stream, arrival, slot, worker, Some(session));
             drop(place);
             match protocol {
                 Protocol::Http1 => l7::serve(connection).await,
@@ -85,7 +85,7 @@ pub(crate) async fn serve(
         Err(failure) => {
             tracing::debug!(%peer, reason = failure.as_str(), "handshake failed");
             if failure == Failure::Timeout {
-                slot.table().plan.guard.offended(&admission);
+                slot.table().plan.guard.offended(&arrival.admission, arrival.peer);
             }
             slot.counters().tls.failed(failure);
         }

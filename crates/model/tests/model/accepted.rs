@@ -285,6 +285,17 @@ fn target_groups_of_every_shape() {
     let fallback = group("{ fallback: { fixed_response: { status: 503 } } }").fallback;
     assert!(matches!(fallback, Fallback::FixedResponse(response) if response.content_type.is_none()));
     group("{ algorithm: consistent_hash, hash_on: { cookie: sid }, proxy_protocol: v2 }");
+    for (text, secured, checked) in [
+        ("{ protocol: grpc }", false, false),
+        ("{ protocol: grpc, tls: {} }", true, true),
+        ("{ protocol: grpc, tls: {}, health_check: { protocol: tcp } }", true, false),
+        ("{ protocol: https }", true, true),
+        ("{ protocol: https, version: http2, health_check: { protocol: grpc } }", true, true),
+        ("{ health_check: { protocol: tls }, tls: {} }", false, true),
+    ] {
+        let group = group(text);
+        assert_eq!((group.is_secured(), group.is_checked_over_tls()), (secured, checked), "{text}");
+    }
     group("{ algorithm: weighted_random, anomaly_mitigation: true, retry: {}, circuit_breaker: {} }");
     group("{ retry: { when: [status_503, timeout], budget: 0 }, limits: { max_connections: 10 } }");
 }

@@ -26,6 +26,7 @@ mod life;
 mod mixing;
 mod mutual_tls;
 mod observability;
+mod proxy_protocol;
 mod python;
 mod response_headers;
 mod rules;

@@ -42,6 +42,11 @@ pub(crate) trait Client: AsyncRead + AsyncWrite + Unpin {
         Ok(())
     }
 
+    /// What followed the request's body and may be sent on, once.
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        None
+    }
+
     /// The answer has been given whole. `trailers` follow it where there is a way to say them.
     ///
     /// # Errors

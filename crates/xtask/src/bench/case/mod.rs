@@ -46,7 +46,9 @@ const CASES: &[Case] = &[
         modes: In::FullOnly,
         run: |n, f, o| throughput::run(n, secure(Talk::Handshakes), f, o),
     },
+    Case { name: "tls-resumed", modes: In::FullOnly, run: |n, f, o| throughput::run(n, secure(Talk::Resumed), f, o) },
     Case { name: "h2-64", modes: In::FullOnly, run: |n, f, o| throughput::run(n, secure(Talk::Http2), f, o) },
+    Case { name: "grpc-unary", modes: In::FullOnly, run: |n, f, o| throughput::run(n, secure(Talk::Grpc), f, o) },
     Case { name: "idle", modes: In::FullOnly, run: idle::run },
 ];
 

@@ -17,6 +17,8 @@ pub(crate) struct Proxy {
     pub(crate) doors: Vec<Door>,
     /// The way through it over TLS, with HTTP/1.1 and HTTP/2 by ALPN.
     pub(crate) secure: SocketAddr,
+    /// The way through it for calls of gRPC, over TLS.
+    pub(crate) calls: SocketAddr,
     /// Its whole configuration, to be published with the results.
     pub(crate) settings: String,
     pub(crate) process: Process,

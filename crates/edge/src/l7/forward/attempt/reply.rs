@@ -145,7 +145,7 @@ impl Attempt {
             // a stream is given a frame at a time: for a slow client, no more often than a pace would have to be kept
             (plan.idle_timeout, if C::IS_STREAM { 0 } else { plan.minimum_rate })
         };
-        let response_timeout = prepared.response_timeout;
+        let Prepared { response_timeout, late, .. } = *prepared;
         connection.timer.arm(response_timeout);
         let mut waited = false;
         let result = poll_fn(|cx| {
@@ -155,8 +155,14 @@ impl Attempt {
                 {
                     // the answer is on its way: a broken request no longer changes it
                     Poll::Ready(Err(_)) => request.abandon(),
-                    Poll::Ready(Ok(())) if self.upstream.stream.finish().is_err() => request.abandon(),
-                    _ => moved |= request.moved,
+                    Poll::Ready(Ok(())) => {
+                        let trailers = connection.client.stream.take_trailers();
+                        if self.upstream.stream.finish(trailers).is_err() {
+                            request.abandon();
+                        }
+                        moved |= request.moved;
+                    }
+                    Poll::Pending => moved |= request.moved,
                 }
             }
             let polled =
@@ -194,7 +200,7 @@ impl Attempt {
             }
             while connection.timer.poll_expired(cx) {
                 if reply.waits_for_source {
-                    return Poll::Ready(Err(Kind::TargetTimeout));
+                    return Poll::Ready(Err(late));
                 }
                 // it may have read on from what the kernel holds
                 if minimum_rate == 0 || !keeps_pace(connection, reply, minimum_rate, idle_timeout) {
