@@ -106,8 +106,12 @@ impl Guard {
         Ok(Admission { peer, seat: Seat { state: self.state.clone(), client } })
     }
 
-    /// The client was too slow: an offence, which keeps it out for a while when it is repeated.
-    pub(crate) fn offended(&self, admission: &Admission) {
+    /// The client was too slow: an offence, which keeps it out for a while when it is repeated. A proxy is not blamed for
+    /// those whom it speaks for.
+    pub(crate) fn offended(&self, admission: &Admission, client: SocketAddr) {
+        if client != admission.peer {
+            return;
+        }
         if let (Some(block), Some(client)) = (self.limits.block, admission.seat.client)
             && self.state.offend(client, block)
         {
