@@ -54,7 +54,8 @@ proptest! {
 fn fates_name_the_others() {
     use Action::{Allow, Deny};
     use Fate::{Decides, Redundant, Unreachable};
-    let rows: [(&[(Action, &str)], &[Fate]); 8] = [
+    type Row<'a> = (&'a [(Action, &'a str)], &'a [Fate]);
+    let rows: [Row<'_>; 8] = [
         (&[(Deny, "203.0.113.25/32"), (Allow, "0.0.0.0/0")], &[Decides, Decides]),
         (&[(Allow, "0.0.0.0/0"), (Deny, "203.0.113.25/32")], &[Decides, Unreachable(vec![0])]),
         (

@@ -30,7 +30,8 @@ fn allowance(text: &str) -> Allowance {
 
 #[test]
 fn allowances_that_say_nothing_new() {
-    let rows: [(&[&str], &[(usize, usize)]); 10] = [
+    type Row<'a> = (&'a [&'a str], &'a [(usize, usize)]);
+    let rows: [Row<'_>; 10] = [
         (&["tcp 80 10.0.0.0/8", "tcp 443 10.0.0.0/8"], &[]),
         (&["tcp 80 10.0.0.0/8", "tcp 80 10.0.0.0/8"], &[(1, 0)]),
         (&["tcp 80 10.0.0.0/8", "all all 0.0.0.0/0"], &[(0, 1)]),
