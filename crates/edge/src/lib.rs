@@ -66,14 +66,23 @@ struct BoundListener {
     address: SocketAddr,
     has_connections: bool,
     has_datagrams: bool,
+    /// Those are of flows, not of QUIC.
+    has_flows: bool,
 }
 
 impl BoundListener {
-    /// Whether it is bound to all that the listener asks for, and to no more.
+    /// Whether it is bound to all that the listener asks for. A socket for QUIC may be left over.
     fn is_for(&self, listener: &Listener) -> bool {
         self.declared == listener.bind
             && self.has_connections == listener.protocol.has_tcp()
-            && self.has_datagrams == has_datagrams(listener)
+            && self.has_flows == listener.protocol.has_udp()
+            && (self.has_datagrams || !has_datagrams(listener))
+    }
+
+    /// Whether its connections stay where they are. What is bound for flows of datagrams stays with all else or not at all.
+    fn is_kept_by(&self, listener: &Listener) -> bool {
+        let has_flows = self.has_flows || listener.protocol.has_udp();
+        self.declared == listener.bind && self.has_connections && listener.protocol.has_tcp() && !has_flows
     }
 }
 
@@ -159,8 +168,8 @@ impl Edge {
             if bound.is_some_and(|bound| bound.is_for(listener)) || !errors.is_empty() {
                 continue;
             }
-            // HTTP/3 comes and goes beside connections that stay
-            let kept = bound.filter(|bound| bound.declared == listener.bind && listener.protocol.is_http());
+            // HTTP/3 comes beside connections that stay
+            let kept = bound.filter(|bound| bound.is_kept_by(listener));
             match self.bind(listener, kept) {
                 Ok(bound) => drop(fresh.insert(key, bound)),
                 Err(error) => {
@@ -207,7 +216,8 @@ impl Edge {
             declared: listener.bind,
             address,
             has_connections: listener.protocol.has_tcp(),
-            has_datagrams: has_datagrams(listener),
+            has_datagrams: has_them || has_datagrams(listener),
+            has_flows: listener.protocol.has_udp(),
         };
         Ok(FreshListener { bound, connections, datagrams })
     }

@@ -45,9 +45,9 @@ declared! {
         /// How long a deregistered target may finish what it has (T9); default 300 s.
         #[via = Lasts<0, 604_800_000>]
         pub deregistration_delay: Duration = Duration::from_secs(300),
-        /// What goes on through a deregistered target is reset when its delay is over (N7); default false: it goes on. Only
-        /// of groups that speak no HTTP.
-        pub deregistration_connection_termination: bool = false,
+        /// What goes on through a deregistered target is reset when its delay is over (N7); default true of datagrams, else
+        /// false: it goes on. Only of groups that speak no HTTP.
+        pub deregistration_connection_termination: bool => protocol == Some(TargetProtocol::Udp),
         /// What goes on through a target that has become unhealthy is reset (N6); default true. Only of groups that speak
         /// no HTTP.
         pub unhealthy_connection_termination: bool => default_termination(protocol),

@@ -154,6 +154,8 @@ pub(crate) fn groups_in_use(config: &Config) -> Vec<Name> {
 
 /// How long a ClientHello may take that is looked at on its way, unless the listener says otherwise.
 const HELLO_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a flow of datagrams may be silent, unless the listener says otherwise (N2).
+const SILENCE: Duration = Duration::from_secs(120);
 /// Hash seed of the identifier in a load balancer's label.
 const LABEL_SEED: u64 = 0x6170_7070;
 
@@ -340,7 +342,8 @@ fn flow_plan(listener: &Listener) -> Option<FlowPlan> {
         // connections, where there are any, as they are
         ListenerProtocol::TcpUdp | ListenerProtocol::Udp => FlowProtocol::Tcp,
     };
-    Some(FlowPlan { protocol, table: FlowTable::compile(&listener.rules) })
+    let silence = listener.idle_timeout.unwrap_or(SILENCE);
+    Some(FlowPlan { protocol, silence, table: FlowTable::compile(&listener.rules) })
 }
 
 /// Hits that rules of the same label had under the plan before; the default is last.

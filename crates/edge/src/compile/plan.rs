@@ -94,6 +94,8 @@ pub(crate) struct ListenerPlan {
 /// How a listener carries bytes.
 pub(crate) struct FlowPlan {
     pub(crate) protocol: FlowProtocol,
+    /// How long a flow of datagrams may be silent.
+    pub(crate) silence: Duration,
     pub(crate) table: FlowTable,
 }
 

@@ -78,8 +78,8 @@ pub(crate) struct ListenerSlot {
     socket: RefCell<Weak<Acceptor>>,
     /// Woken when the listener closes, so that it stops accepting.
     pub(crate) closed: tokio::sync::Notify,
-    /// Woken when it may have HTTP/3 no longer.
-    pub(crate) left_http3: tokio::sync::Notify,
+    /// Woken when its table is another, and when it closes.
+    pub(crate) changed: tokio::sync::Notify,
 }
 
 impl ListenerSlot {
@@ -94,7 +94,7 @@ impl ListenerSlot {
             closing: Cell::new(false),
             socket: RefCell::default(),
             closed: tokio::sync::Notify::new(),
-            left_http3: tokio::sync::Notify::new(),
+            changed: tokio::sync::Notify::new(),
         })
     }
 
@@ -104,7 +104,7 @@ impl ListenerSlot {
 
     pub(crate) fn exchange(&self, table: Rc<ListenerTable>) {
         *self.table.borrow_mut() = table;
-        self.left_http3.notify_one();
+        self.changed.notify_one();
     }
 
     /// Whether connections over QUIC come to an end here.
@@ -161,6 +161,6 @@ impl ListenerSlot {
     pub(crate) fn close(&self) {
         self.closing.set(true);
         self.closed.notify_one();
-        self.left_http3.notify_one();
+        self.changed.notify_one();
     }
 }

@@ -49,20 +49,19 @@ pub(crate) fn open(mouth: Mouth, secrets: &Secrets, worker: usize, plan: &Listen
     Endpoint::new_with_abstract_socket(config, None, socket, Arc::new(TokioRuntime))
 }
 
-/// Takes connections in until the listener has HTTP/3 no longer, then waits for those that are open.
+/// Takes connections in while the listener has HTTP/3, until it closes; then waits for those that are open. It stays where it
+/// is when HTTP/3 goes, and may come again: another beside it would be dealt datagrams that are for this one.
 pub(crate) async fn run(endpoint: Endpoint, secrets: Secrets, slot: Rc<ListenerSlot>, worker: Rc<Worker>) {
-    match config(&slot.table(), &secrets) {
-        Some((_, mut config)) => {
-            config.max_incoming(UNSEEN).incoming_buffer_size_total(UNSEEN_BYTES);
-            endpoint.set_server_config(Some(config));
+    let mut takes = false;
+    while !slot.is_closing() {
+        if takes == slot.has_left_http3() {
+            takes = !takes;
+            endpoint.set_server_config(if takes { server(&slot, &secrets) } else { None });
         }
-        None => tracing::error!(listener = %slot.address, "HTTP/3 cannot be spoken"),
-    }
-    while !slot.has_left_http3() {
         let incoming = tokio::select! {
             biased;
             incoming = endpoint.accept() => incoming,
-            () = slot.left_http3.notified() => continue,
+            () = slot.changed.notified() => continue,
         };
         match incoming {
             Some(incoming) => meet(incoming, &secrets, &slot, &worker),
@@ -71,6 +70,16 @@ pub(crate) async fn run(endpoint: Endpoint, secrets: Secrets, slot: Rc<ListenerS
     }
     endpoint.set_server_config(None);
     endpoint.wait_idle().await;
+}
+
+/// What the endpoint itself needs to take connections in; each is met with what is current when it comes.
+fn server(slot: &ListenerSlot, secrets: &Secrets) -> Option<quinn::ServerConfig> {
+    let Some((_, mut config)) = config(&slot.table(), secrets) else {
+        tracing::error!(listener = %slot.address, "HTTP/3 cannot be spoken");
+        return None;
+    };
+    config.max_incoming(UNSEEN).incoming_buffer_size_total(UNSEEN_BYTES);
+    Some(config)
 }
 
 /// What the next handshake is met with.

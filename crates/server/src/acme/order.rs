@@ -8,7 +8,7 @@ use headworks_edge::{CannotProve, Challenges, Offered, Proof};
 use headworks_model::acme::{ChallengeChoice, NameSet};
 use instant_acme::{
     Account, AuthorizationHandle, AuthorizationStatus, ChallengeType, Error, Identifier, NewOrder, Order, OrderStatus,
-    RetryPolicy,
+    Problem, RetryPolicy,
 };
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
@@ -133,13 +133,13 @@ pub(crate) async fn issue(
     match order.poll_ready(&POLLING).await {
         Ok(OrderStatus::Ready) => {}
         Ok(_) => return Err(refusal(&mut order).await),
-        Err(error @ Error::Api(_)) => {
-            // an order has an error of its own when one of its names has: that one says more
+        Err(Error::Api(problem)) => {
+            // an order has an error of its own when one of its names has: that one says more, where it is told already
             let refusal = refusal(&mut order).await;
-            return Err(if matches!(&refusal, Failure::Refused(what) if what.is_empty()) {
-                error.into()
-            } else {
-                refusal
+            return Err(match &refusal {
+                Failure::Refused(what) if !what.is_empty() => refusal,
+                _ if is_of_names(&problem) => Failure::Refused(format!("{}: {problem}", names.label())),
+                _ => Error::Api(problem).into(),
             });
         }
         Err(error) => return Err(error.into()),
@@ -188,6 +188,13 @@ async fn prove(
     let offered = challenges.offer(proof).map_err(Failure::Proof)?;
     challenge.set_ready().await?;
     Ok(Some(offered))
+}
+
+/// Whether an error is about the proof of a name (RFC 8555 section 6.7).
+fn is_of_names(problem: &Problem) -> bool {
+    const KINDS: [&str; 6] = ["caa", "connection", "dns", "incorrectResponse", "tls", "unauthorized"];
+    let kind = problem.r#type.as_deref().and_then(|kind| kind.rsplit(':').next());
+    kind.is_some_and(|kind| KINDS.contains(&kind))
 }
 
 /// What the authority found wrong with the names of an order.

@@ -106,6 +106,9 @@ fn begin(flows: &Rc<Flows>, key: Key, slot: &Rc<ListenerSlot>, worker: &Rc<Worke
     };
     let arrival = Arrival::direct(admission, slot, || None);
     let mut flow = Flow::open(arrival, slot.clone(), worker.clone());
+    if let Some(plan) = &slot.table().plan.flows {
+        flow.idle_timeout = plan.silence;
+    }
     match open(&mut flow) {
         Ok(towards) => {
             let carried = flows.insert(key, towards, worker);

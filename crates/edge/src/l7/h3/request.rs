@@ -78,10 +78,22 @@ pub(super) async fn head(frames: &mut Frames, section: &mut FieldSection) -> Res
         &block
     };
     match section.decode(encoded, HEAD_LIMIT) {
-        Ok(()) => Ok(Head::Whole { bodiless: poll_now(|cx| frames.poll_is_over(cx))? == Some(true) }),
+        Ok(()) => {
+            let over = match poll_now(|cx| frames.poll_is_over(cx))? {
+                None if has_no_content_usually(section) => Some(poll_fn(|cx| frames.poll_is_over(cx)).await?),
+                over => over,
+            };
+            Ok(Head::Whole { bodiless: over == Some(true) })
+        }
         Err(Undecodable::TooLarge) => Ok(Head::TooLarge),
         Err(Undecodable::Undecodable) => Err(Fault::Connection(Code::QpackDecompressionFailed)),
     }
+}
+
+/// Whether the end of the stream, which may come in a packet of its own, is worth waiting for: a target must not be told of
+/// content that does not come.
+fn has_no_content_usually(section: &FieldSection) -> bool {
+    section.iter().any(|line| matches!(line, (b":method", b"GET" | b"HEAD" | b"DELETE" | b"OPTIONS")))
 }
 
 /// What there is without waiting for more.
