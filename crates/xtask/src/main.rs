@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Some("bench") => bench::main(args),
         // what the bench starts beside itself
         Some("resume") => bench::resume::main(args),
+        Some("http3") => bench::http3::main(args),
         Some("tidy") => tidy(),
         Some("--help" | "-h") => {
             println!("{USAGE}");

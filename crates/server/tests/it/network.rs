@@ -515,6 +515,31 @@ fn redis_behind_it() {
     assert_eq!(other.rest(), (b"+OK\r\n".to_vec(), End::Closed));
 }
 
+/// What a proxy in front says of its client is what the target is told, before anything else (N3, N4).
+#[test]
+fn clients_that_are_told_of() {
+    let door = Door::open();
+    let from = ", proxy_protocol: { from: [127.0.0.0/8] }";
+    let header = b"PROXY TCP4 192.0.2.1 192.0.2.2 1000 443\r\n";
+    let headworks = one(&door, "", from, ", proxy_protocol: v1");
+    let mut client = headworks.client();
+    client.send(header).send(b"hello");
+    let mut target = door.accept();
+    assert_eq!(target.bytes(header.len()), header);
+    assert_eq!(target.bytes(5), b"hello");
+    target.send(b"bye").finish();
+    assert_eq!(client.rest(), (b"bye".to_vec(), End::Closed));
+    client.finish();
+    let line: Value = serde_json::from_str(&headworks.log_lines("access.log", 1).remove(0)).unwrap();
+    assert_eq!(line["client"], "192.0.2.1:1000");
+    let mut stranger = headworks.client();
+    stranger.send(b"hello, who is there?\r\n");
+    let (said, _) = stranger.rest();
+    assert_eq!(said, b"");
+    let _ = headworks.wait_metrics("headworks_proxy_protocol_refusals_total", &[("reason", "missing")], 1.0);
+    assert_eq!(headworks.metrics().sum("headworks_new_flows_total", &[]), 1.0);
+}
+
 /// A child that does not outlive its test.
 struct Killed(Child);
 

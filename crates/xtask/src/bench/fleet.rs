@@ -10,7 +10,7 @@ use super::options::Options;
 use super::origin::Origin;
 use super::proxy::headworks::{Headworks, Rules};
 use super::proxy::secret::Secret;
-use super::proxy::{Door, Proxy, haproxy, nginx};
+use super::proxy::{Door, Proxy, caddy, haproxy, nginx};
 use super::sample::Sample;
 use super::trouble::Trouble;
 
@@ -22,6 +22,7 @@ pub(crate) struct Fleet {
     pub(crate) scaled: Vec<Headworks>,
     pub(crate) haproxy: Proxy,
     pub(crate) nginx: Proxy,
+    pub(crate) caddy: Proxy,
     pub(crate) origin: Origin,
     pub(crate) secret: Secret,
     pub(crate) generator: Generator,
@@ -58,6 +59,7 @@ impl Fleet {
             scaled: start(Rules::Many, ", 10,000 rules")?,
             haproxy: haproxy::start(&folder, &programs.haproxy, &origin, &secret)?,
             nginx: nginx::start(&folder, &programs.nginx, &origin, &secret)?,
+            caddy: caddy::start(&folder, &programs.caddy, &origin, &secret)?,
             secret,
             origin,
             generator,
@@ -73,6 +75,11 @@ impl Fleet {
         self.headworks.iter().filter_map(Contender::of).chain(peers).collect()
     }
 
+    /// Those who speak HTTP/3: ours (and the one before), Caddy.
+    pub(crate) fn speaking_http3(&self) -> Vec<Contender<'_>> {
+        self.headworks.iter().filter_map(Contender::of).chain(Contender::of_peer(&self.caddy)).collect()
+    }
+
     /// One measured run.
     pub(crate) fn measure(&self, contender: &Contender<'_>, work: Work, length: Duration) -> Result<Sample, Trouble> {
         let process = &contender.proxy.process;
@@ -80,7 +87,7 @@ impl Fleet {
         let address = match work.talk {
             Talk::Plain => contender.door.address,
             Talk::Grpc => contender.proxy.calls,
-            Talk::Secure | Talk::Handshakes | Talk::Resumed | Talk::Http2 => contender.proxy.secure,
+            Talk::Secure | Talk::Handshakes | Talk::Resumed | Talk::Http2 | Talk::Http3 => contender.proxy.secure,
             Talk::Carried | Talk::CarriedOnce => contender.proxy.carried,
         };
         let counted = self.generator.run(address, work, length)?;

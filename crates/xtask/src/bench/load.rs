@@ -62,6 +62,8 @@ pub(crate) enum Talk {
     Http2,
     /// The same, calls of gRPC.
     Grpc,
+    /// HTTP/3, 16 streams at once on each connection.
+    Http3,
     /// As [`Talk::Plain`], through a door that carries bytes and does not know it.
     Carried,
     /// The same, a connection for each request.
@@ -116,7 +118,8 @@ impl Generator {
     pub(crate) fn run(&self, address: SocketAddr, work: Work, length: Duration) -> Result<Counted, Trouble> {
         match work.talk {
             Talk::Http2 | Talk::Grpc => self.h2load(address, work, length),
-            Talk::Resumed => self.resumed(address, work, length),
+            Talk::Resumed => self.own("resume", address, work, length),
+            Talk::Http3 => self.own("http3", address, work, length),
             _ => self.wrk(address, work, length),
         }
     }
@@ -137,14 +140,14 @@ impl Generator {
         counted(&said).ok_or_else(|| Trouble::Invalid(format!("wrk reports nothing: {said}")))
     }
 
-    /// By this program itself: wrk resumes no session.
-    fn resumed(&self, address: SocketAddr, work: Work, length: Duration) -> Result<Counted, Trouble> {
+    /// By this program itself: the others resume no session, and speak no HTTP/3.
+    fn own(&self, name: &str, address: SocketAddr, work: Work, length: Duration) -> Result<Counted, Trouble> {
         let own = std::env::current_exe().map_err(io("xtask"))?;
         let mut command = pinned(LOAD_CORE, &own);
-        command.arg("resume").arg(address.to_string()).arg(&self.certificate).arg(work.body.path());
+        command.arg(name).arg(address.to_string()).arg(&self.certificate).arg(work.body.path());
         command.args([work.connections.to_string(), length.as_secs().max(1).to_string()]);
-        let said = finished(&mut command, "xtask resume", length, Overtime::Fault)?;
-        counted(&said).ok_or_else(|| Trouble::Invalid(format!("xtask resume reports nothing: {said}")))
+        let said = finished(&mut command, name, length, Overtime::Fault)?;
+        counted(&said).ok_or_else(|| Trouble::Invalid(format!("xtask {name} reports nothing: {said}")))
     }
 
     /// The duration is that of the requests' own times: h2load's includes the connecting.

@@ -16,12 +16,19 @@ pub(crate) struct Programs {
     pub(crate) haproxy: PathBuf,
     pub(crate) wrk: PathBuf,
     pub(crate) h2load: PathBuf,
+    pub(crate) caddy: PathBuf,
 }
 
 impl Programs {
     /// Finds them; installs what is missing where that is possible.
     pub(crate) fn find() -> Result<Programs, Trouble> {
-        let needed = [("nginx", "nginx-light"), ("haproxy", "haproxy"), ("wrk", "wrk"), ("h2load", "nghttp2-client")];
+        let needed = [
+            ("nginx", "nginx-light"),
+            ("haproxy", "haproxy"),
+            ("wrk", "wrk"),
+            ("h2load", "nghttp2-client"),
+            ("caddy", "caddy"),
+        ];
         let mut missing: Vec<&str> =
             needed.into_iter().filter_map(|(program, package)| which(program).is_none().then_some(package)).collect();
         if !Path::new(STREAM).exists() {
@@ -38,6 +45,7 @@ impl Programs {
             haproxy: found("haproxy")?,
             wrk: found("wrk")?,
             h2load: found("h2load")?,
+            caddy: found("caddy")?,
         })
     }
 
@@ -49,6 +57,7 @@ impl Programs {
             ("nginx", first_line(&self.nginx, "-v")),
             ("wrk", first_line(&self.wrk, "-v")),
             ("h2load", first_line(&self.h2load, "--version")),
+            ("caddy", first_line(&self.caddy, "version")),
         ]
     }
 }

@@ -6,6 +6,7 @@ mod case;
 mod fleet;
 mod folder;
 mod http;
+pub(crate) mod http3;
 mod load;
 mod machine;
 mod options;

@@ -59,22 +59,38 @@ pub(crate) fn main(args: impl Iterator<Item = String>) -> ExitCode {
         threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
     });
     let took = begun.elapsed();
-    let mut times: Vec<u64> = clients.iter().flat_map(|client| client.times.iter().copied()).collect();
-    times.sort_unstable();
-    let at = |share: usize| times.get(times.len() * share / 100).copied().unwrap_or_default();
-    let failed: u64 = clients.iter().map(|client| client.failed).sum();
-    println!(
-        "{{\"requests\":{},\"micros\":{},\"p50\":{},\"p99\":{},\"failed\":{failed}}}",
-        times.len(),
-        took.as_micros(),
-        at(50),
-        at(99)
-    );
+    let times = clients.iter().flat_map(|client| client.times.iter().copied()).collect();
+    Tally { times, failed: clients.iter().map(|client| client.failed).sum(), took }.print();
     ExitCode::SUCCESS
 }
 
+/// What a generator of ours has counted.
+#[derive(Default)]
+pub(crate) struct Tally {
+    /// How long each request took, in microseconds.
+    pub(crate) times: Vec<u64>,
+    pub(crate) failed: u64,
+    pub(crate) took: Duration,
+}
+
+impl Tally {
+    /// One line of JSON, as wrk's script prints it.
+    pub(crate) fn print(mut self) {
+        self.times.sort_unstable();
+        let at = |share: usize| self.times.get(self.times.len() * share / 100).copied().unwrap_or_default();
+        println!(
+            "{{\"requests\":{},\"micros\":{},\"p50\":{},\"p99\":{},\"failed\":{}}}",
+            self.times.len(),
+            self.took.as_micros(),
+            at(50),
+            at(99),
+            self.failed
+        );
+    }
+}
+
 /// TLS 1.3 with whoever shows this certificate.
-fn config(certificate: &Path) -> Result<ClientConfig, Box<dyn std::error::Error>> {
+pub(crate) fn config(certificate: &Path) -> Result<ClientConfig, Box<dyn std::error::Error>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(certificate)?)?;
     let mut provider = default_provider();

@@ -48,6 +48,7 @@ const CASES: &[Case] = &[
     },
     Case { name: "tls-resumed", modes: In::FullOnly, run: |n, f, o| throughput::run(n, secure(Talk::Resumed), f, o) },
     Case { name: "h2-64", modes: In::FullOnly, run: |n, f, o| throughput::run(n, secure(Talk::Http2), f, o) },
+    Case { name: "h3-64", modes: In::FullOnly, run: |n, f, o| throughput::run(n, secure(Talk::Http3), f, o) },
     Case { name: "grpc-unary", modes: In::FullOnly, run: |n, f, o| throughput::run(n, secure(Talk::Grpc), f, o) },
     Case { name: "tcp-echo", modes: In::FullOnly, run: |n, f, o| throughput::run(n, carried(Body::Tiny), f, o) },
     Case { name: "tcp-stream", modes: In::FullOnly, run: |n, f, o| throughput::run(n, carried(Body::Bulk), f, o) },

@@ -22,6 +22,7 @@ pub(crate) fn run(name: &'static str, work: Work, fleet: &Fleet, options: &Optio
         (Talk::Plain, Body::Bulk) => {
             fleet.everybody().into_iter().map(|c| cheapest(c, fleet, body)).collect::<Result<_, _>>()?
         }
+        (Talk::Http3, _) => fleet.speaking_http3(),
         _ => fleet.everybody(),
     };
     let rows = interleaved(&contenders, work, fleet, options)?;
@@ -32,12 +33,14 @@ pub(crate) fn run(name: &'static str, work: Work, fleet: &Fleet, options: &Optio
         Talk::Resumed => ", TLS 1.3, a resumed session each",
         Talk::Grpc => ", unary gRPC calls over TLS 1.3, 16 streams each",
         Talk::Http2 => ", HTTP/2 over TLS 1.3, 16 streams each",
+        Talk::Http3 => ", HTTP/3, 16 streams each",
         Talk::Carried => ", carried over TCP",
         Talk::CarriedOnce => ", carried over TCP, a connection for each",
     };
     let title = format!("{} bodies, {connections} {}{how}", body.title(), plural(connections));
     let mut outcome = Outcome { name, title, pictured: CPU, rows, findings: Vec::new() };
-    let peers = contenders.len().saturating_sub(2);
+    // one peer speaks HTTP/3, two the rest
+    let peers = contenders.len().saturating_sub(if talk == Talk::Http3 { 1 } else { 2 });
     if peers > 1 {
         outcome.compare(CPU, 0, 1, None);
     }
@@ -52,7 +55,9 @@ pub(crate) fn run(name: &'static str, work: Work, fleet: &Fleet, options: &Optio
         _ => (None, None),
     };
     outcome.compare(CPU, 0, peers, haproxy);
-    outcome.compare(CPU, 0, peers + 1, nginx);
+    if talk != Talk::Http3 {
+        outcome.compare(CPU, 0, peers + 1, nginx);
+    }
     outcome.demand_no_failures();
     Ok(outcome)
 }

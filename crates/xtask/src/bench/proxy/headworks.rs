@@ -123,6 +123,7 @@ load_balancers:
       https:
         address: {secure}
         protocol: https
+        http3: true
         certificates: [bench]
         default: {{ fixed_response: {{ status: 404 }} }}
         rules: [ {{ if: {{ host: [shop-99.example.com], path: [/service-9999/*] }}, then: {{ forward: origin }} }} ]

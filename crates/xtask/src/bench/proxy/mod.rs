@@ -1,5 +1,6 @@
 //! The contenders: how each is configured, started and reached.
 
+pub(crate) mod caddy;
 pub(crate) mod haproxy;
 pub(crate) mod headworks;
 pub(crate) mod nginx;

@@ -57,6 +57,7 @@ impl Report {
         });
         keep(&fleet.haproxy.name, &fleet.haproxy.settings);
         keep(&fleet.nginx.name, &fleet.nginx.settings);
+        keep(&fleet.caddy.name, &fleet.caddy.settings);
         keep("origin", &fleet.origin.settings);
     }
 
