@@ -93,13 +93,8 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
     }
     for (name, group) in &config.target_groups {
         let at = format!("target_groups.{name}");
-        let is_served = group.protocol != TargetProtocol::Udp;
-        if !is_served {
+        if group.protocol == TargetProtocol::Udp {
             no(format!("{at}.protocol"), "UDP");
-        }
-        use target_group::HealthProtocol::{Grpc, Http, Https, None, Tcp, Tls};
-        if !matches!(group.health_check.protocol, Http | Https | Grpc | Tcp | Tls | None) && is_served {
-            no(format!("{at}.health_check.protocol"), "a health check other than http, https, grpc, tcp, tls or none");
         }
         if group.proxy_protocol != target_group::ProxyProtocolVersion::None {
             no(format!("{at}.proxy_protocol"), "PROXY protocol");
@@ -236,9 +231,9 @@ pub(crate) fn plan(config: &Config, context: &Context<'_>) -> Result<Plan, Vec<C
                 settings.hash_on = HashOn::SourceIp;
             }
             let fallback = match &settings.fallback {
-                Fallback::FailOpen => FallbackPlan::FailOpen,
+                Fallback::FailOpen | Fallback::Refuse => FallbackPlan::Own,
                 Fallback::Forward(other) => {
-                    places.get(other).map_or(FallbackPlan::FailOpen, |i| FallbackPlan::Group(*i))
+                    places.get(other).map_or(FallbackPlan::Own, |i| FallbackPlan::Group(*i))
                 }
                 Fallback::FixedResponse(fixed) => FallbackPlan::Fixed(fixed.clone()),
             };
