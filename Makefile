@@ -42,7 +42,8 @@ bench-quick:
 	$(MAKE) bench BENCH_ARGS=--quick
 
 # A C compiler and linker for the crates that bring C (TLS primitives, SQLite); for tests the test runner, Pebble, the
-# authority that issues certificates by ACME to them, and Redis, a target that speaks no HTTP.
+# authority that issues certificates by ACME to them, and Redis, PostgreSQL and MariaDB, targets that speak no HTTP. Tests
+# start their own: nothing that Debian starts is used, or in the way.
 toolchain:
 	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: https://rustup.rs"; exit 1; }
 	@command -v cc >/dev/null || ./.ci/packages gcc libc6-dev
@@ -52,6 +53,8 @@ packages: toolchain
 	@$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
 	@./.ci/python >/dev/null
 	@command -v redis-server >/dev/null || ./.ci/packages redis-server
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || ./.ci/packages postgresql
+	@test -x /usr/sbin/mariadbd || ./.ci/packages mariadb-server
 	@command -v openssl >/dev/null || ./.ci/packages openssl
 	@command -v chromium >/dev/null || ./.ci/packages chromium
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-pub use crate::credentials::Password;
 use crate::credentials::Identifier;
+pub use crate::credentials::Password;
 use crate::declared::{Codec, Cx, Declared, Defs, Fields, Lasts, Optional, Within, choice, declared, parsed};
 use crate::target_group::TargetProtocol;
 use crate::yaml::Node;

@@ -351,7 +351,12 @@ fn check_group<'a>(group: &TargetGroup, fields: &Fields<'a>, cx: &mut Cx<'a>) {
             fields.only_with("unhealthy_draining_interval", "it with unhealthy_connection_termination: false only", cx);
         }
         if matches!(group.fallback, Fallback::FixedResponse(_)) {
-            fields.wrong("fallback", "answers by HTTP, and its targets do not", "fail_open, refuse or { forward: ... }", cx);
+            fields.wrong(
+                "fallback",
+                "answers by HTTP, and its targets do not",
+                "fail_open, refuse or { forward: ... }",
+                cx,
+            );
         }
         if matches!(group.stickiness, Some(Stickiness::LbCookie { .. } | Stickiness::AppCookie { .. })) {
             fields.wrong("stickiness", "needs cookies, and its targets speak no HTTP", "type: source_ip", cx);

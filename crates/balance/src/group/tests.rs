@@ -67,9 +67,7 @@ impl World {
             (_, target, Some('.')) => self.group.probe_result(key(target), Outcome::Success, now),
             (_, target, Some('5')) => self.group.probe_result(key(target), Outcome::CodeMismatch(500), now),
             (_, target, Some('t')) => self.group.probe_result(key(target), Outcome::Timeout, now),
-            (_, target, Some('r')) => {
-                self.group.probe_result(key(target), Outcome::Unfit(Unfit::NotPrimary), now)
-            }
+            (_, target, Some('r')) => self.group.probe_result(key(target), Outcome::Unfit(Unfit::NotPrimary), now),
             (_, target, Some('x')) => self.group.probe_result(key(target), Outcome::Failed, now),
             (_, target, Some('~')) => self.group.observe(key(target), Tally { successes: 1, ..Tally::default() }, now),
             (_, target, Some('!')) => {

@@ -232,9 +232,7 @@ pub(crate) fn plan(config: &Config, context: &Context<'_>) -> Result<Plan, Vec<C
             }
             let fallback = match &settings.fallback {
                 Fallback::FailOpen | Fallback::Refuse => FallbackPlan::Own,
-                Fallback::Forward(other) => {
-                    places.get(other).map_or(FallbackPlan::Own, |i| FallbackPlan::Group(*i))
-                }
+                Fallback::Forward(other) => places.get(other).map_or(FallbackPlan::Own, |i| FallbackPlan::Group(*i)),
                 Fallback::FixedResponse(fixed) => FallbackPlan::Fixed(fixed.clone()),
             };
             Some(Arc::new(GroupPlan { algorithm: algorithm(&settings), fallback, shared, settings }))

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use headworks_balance::{Outcome, Unfit};
 use headworks_model::target_group::{HealthCheck, Role};
-use postgres_protocol::message::backend::{ErrorResponseBody, Message};
+use postgres_protocol::message::backend::{ErrorResponseBody, Header, Message};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_postgres::fallible_iterator::FallibleIterator;
@@ -19,6 +19,8 @@ use super::{USER, broken};
 
 /// The database that every server has.
 const DATABASE: &str = "postgres";
+/// The longest message that begins an answer; libpq believes no longer one either.
+const ANSWER_LIMIT: i32 = 30_000;
 const ALIVE: &str = "SELECT 1";
 /// Whether it is a replica, and how many seconds it is behind: none once it has replayed what it has received, as long as
 /// somebody sends; otherwise the age of the last transaction that it has replayed. A row of pg_stat_wal_receiver is there
@@ -47,6 +49,12 @@ async fn greet(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<Ou
     stream.flush().await?;
     bytes.clear();
     loop {
+        // what is no message is not waited for
+        if let Some(header) = Header::parse(&bytes)?
+            && (!b"RE".contains(&header.tag()) || header.len() > ANSWER_LIMIT)
+        {
+            return Err(broken());
+        }
         match Message::parse(&mut bytes)? {
             Some(Message::ErrorResponse(error)) => {
                 let code = code(&error)?;
@@ -80,11 +88,7 @@ fn code(error: &ErrorResponseBody) -> io::Result<String> {
     Ok(String::from_utf8_lossy(field.value_bytes()).into_owned())
 }
 
-async fn log_in(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    user: &str,
-    check: &HealthCheck,
-) -> io::Result<Outcome> {
+async fn log_in(stream: impl AsyncRead + AsyncWrite + Unpin, user: &str, check: &HealthCheck) -> io::Result<Outcome> {
     let mut config = Config::new();
     config.user(user).dbname(check.database.as_deref().unwrap_or(DATABASE)).application_name(USER);
     if let Some(password) = &check.password {
