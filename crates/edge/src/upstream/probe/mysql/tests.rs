@@ -1,14 +1,14 @@
 //! The side of the server, as MySQL keeps it: proofs are held against what is stored of a password, which is not the password.
 
 use aws_lc_rs::digest::{Algorithm, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
-use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeySize, OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, PrivateDecryptingKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use headworks_balance::Outcome;
 use headworks_model::Config;
 use headworks_model::target_group::HealthCheck;
-use tokio::io::{AsyncReadExt, DuplexStream};
+use tokio::io::DuplexStream;
 
 use super::*;
 
@@ -115,8 +115,8 @@ async fn by_another_method_than_greeted_with() {
 #[tokio::test]
 async fn by_rsa() {
     let private = PrivateDecryptingKey::generate(KeySize::Rsa2048).expect("a key");
-    let public = private.public_key().as_der().expect("a public key");
-    let public = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(public));
+    let public = AsDer::<PublicKeyX509Der<'_>>::as_der(&private.public_key()).expect("a public key");
+    let public = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(public.as_ref()));
     let private = OaepPrivateDecryptingKey::new(private).expect("a key");
     check(async |mut server: Server| {
         assert!(is_cached(&server.greet("caching_sha2_password").await));
