@@ -42,7 +42,7 @@ bench-quick:
 	$(MAKE) bench BENCH_ARGS=--quick
 
 # A C compiler and linker for the crates that bring C (TLS primitives, SQLite); for tests the test runner, Pebble, the
-# authority that issues certificates by ACME to them, and Redis, PostgreSQL and MariaDB, targets that speak no HTTP. Tests
+# authority that issues certificates by ACME to them, and Redis, PostgreSQL, MariaDB and NSD, targets that speak no HTTP. Tests
 # start their own: nothing that Debian starts is used, or in the way.
 toolchain:
 	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: https://rustup.rs"; exit 1; }
@@ -52,11 +52,15 @@ packages: toolchain
 	@command -v pebble >/dev/null || ./.ci/packages pebble
 	@$(CARGO) nextest --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-nextest
 	@./.ci/python >/dev/null
+	@command -v testssl >/dev/null || ./.ci/packages testssl.sh
+	@PATH=$$PATH:/usr/sbin command -v haproxy >/dev/null || ./.ci/packages haproxy
 	@command -v redis-server >/dev/null || ./.ci/packages redis-server
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || ./.ci/packages postgresql
 	@test -x /usr/sbin/mariadbd || ./.ci/packages mariadb-server
+	@command -v nsd >/dev/null && command -v dnsperf >/dev/null || ./.ci/packages nsd dnsperf
 	@command -v openssl >/dev/null || ./.ci/packages openssl
 	@command -v chromium >/dev/null || ./.ci/packages chromium
+	@./.ci/packages iproute2 nftables util-linux
 
 clean:
 	$(CARGO) clean

@@ -29,6 +29,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "resend", run: invariants::resend, shape: request_shape, seeds: REQUESTS },
     Target { name: "encoded", run: invariants::encoded, shape: response_shape, seeds: RESPONSES },
     Target { name: "accept_encoding", run: invariants::accept_encoding, shape: coding_shape, seeds: CODINGS },
+    Target { name: "proxy_protocol", run: invariants::proxy_protocol, shape: proxy_shape, seeds: PROXY_HEADERS },
     Target { name: "client_hello", run: invariants::client_hello, shape: hello_shape, seeds: HELLOS },
     Target { name: "field_section", run: invariants::field_section, shape: section_shape, seeds: SECTIONS },
     Target { name: "differential", run: invariants::differential, shape: request_shape, seeds: REQUESTS },
@@ -73,6 +74,26 @@ fn coding_shape(bytes: &[u8]) -> String {
     let members = bytes.split(|b| *b == b',').count().min(8);
     format!("{:?} {each:?} {members}", negotiate([bytes], &ContentCoding::ALL))
 }
+
+fn proxy_shape(bytes: &[u8]) -> String {
+    use headworks_message::proxy_protocol::{Read, read};
+    match read(bytes) {
+        Ok(Read::Complete(header)) => {
+            let kinds: Vec<_> = header.tlvs.map(|(kind, value)| (kind, value.len().min(4))).take(6).collect();
+            format!("{:?} {kinds:?}", header.ends.map(|ends| (ends.source.is_ipv4(), ends.destination.is_ipv4())))
+        }
+        other => format!("{other:?} {}", bytes.len().min(64)),
+    }
+}
+
+const PROXY_HEADERS: &[&[u8]] = &[
+    b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\nGET / HTTP/1.1\r\n",
+    b"PROXY TCP6 2001:db8::1 ::ffff:1.2.3.4 1 65535\r\n",
+    b"PROXY UNKNOWN ffff::1 x\r\n",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x1b\xc0\0\x02\x01\xc0\0\x02\x02\xdc\x04\x01\xbb\x01\0\x02h2\x20\0\x05\x01\0\0\0\0\x05\0\x01x",
+    b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\x03\x04\0\0rest",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x24\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x02\0\x01\0\x02",
+];
 
 fn hello_shape(bytes: &[u8]) -> String {
     let read = headworks_message::client_hello::Reader::default().read(bytes);

@@ -58,6 +58,8 @@ pub(crate) enum Kind {
     ResetInHead,
     /// The target did not answer in time.
     TargetTimeout,
+    /// It did not answer in the time that its gRPC client gave it, which may be too short for any target.
+    DeadlineExceeded,
     /// What the target answered is no HTTP response.
     BadResponse,
     /// The target switched protocols without being asked.
@@ -99,7 +101,28 @@ impl Kind {
             | Kind::ResponseTruncated
             | Kind::Deregistered => 502,
             Kind::NoTarget | Kind::Overloaded | Kind::Stopping => 503,
-            Kind::ConnectTimeout | Kind::TargetTimeout => 504,
+            Kind::ConnectTimeout | Kind::TargetTimeout | Kind::DeadlineExceeded => 504,
+        }
+    }
+
+    /// What a gRPC client is told instead of the status: the code that it would make of that, were it told (gRPC's
+    /// `http-grpc-status-mapping.md`), but for its own deadline.
+    pub(crate) fn grpc_status(self) -> u16 {
+        const UNKNOWN: u16 = 2;
+        const DEADLINE_EXCEEDED: u16 = 4;
+        const PERMISSION_DENIED: u16 = 7;
+        const UNIMPLEMENTED: u16 = 12;
+        const INTERNAL: u16 = 13;
+        const UNAVAILABLE: u16 = 14;
+        const UNAUTHENTICATED: u16 = 16;
+        match (self, self.status()) {
+            (Kind::DeadlineExceeded, _) => DEADLINE_EXCEEDED,
+            (_, 400) => INTERNAL,
+            (_, 401) => UNAUTHENTICATED,
+            (_, 403) => PERMISSION_DENIED,
+            (_, 404) => UNIMPLEMENTED,
+            (_, 429 | 502 | 503 | 504) => UNAVAILABLE,
+            _ => UNKNOWN,
         }
     }
 
@@ -151,6 +174,7 @@ impl ErrorReason {
             Kind::ResetBeforeResponse => "TargetReset",
             Kind::ResetInHead => "TargetResetInHead",
             Kind::TargetTimeout => "TargetTimeout",
+            Kind::DeadlineExceeded => "GrpcDeadlineExceeded",
             Kind::BadResponse => "MalformedResponse",
             Kind::UnaskedUpgrade => "UnaskedUpgrade",
             Kind::ResponseTruncated => "ResponseTruncated",

@@ -7,6 +7,7 @@
 mod challenge;
 mod compile;
 mod error;
+mod guard;
 mod l4;
 mod l7;
 mod listen;
@@ -33,9 +34,11 @@ pub use self::challenge::{CannotProve, Challenges, Offered, Proof};
 use self::compile::build;
 pub use self::compile::build::{CannotRun, validate};
 use self::compile::plan::{ListenerKey, Plan};
+use self::guard::members::Membership;
+pub use self::guard::members::members;
 pub use self::observe::access_log::LogWriter;
 pub use self::observe::{metrics, status};
-use self::runtime::worker::{Command, Handover, WorkerHandle};
+use self::runtime::worker::{Command, DatagramsIn, Handover, WorkerHandle};
 use self::tls::certificate::Certificate;
 pub use self::tls::certificate::{CannotShow, Validity};
 use self::tls::ticket::Tickets;
@@ -53,6 +56,7 @@ pub struct Edge {
     vault: Vault,
     tickets: Tickets,
     challenges: Arc<Challenges>,
+    membership: Membership,
     plan: Option<Arc<Plan>>,
 }
 
@@ -60,21 +64,37 @@ pub struct Edge {
 struct BoundListener {
     declared: Bind,
     address: SocketAddr,
-    /// QUIC too.
-    has_quic: bool,
+    has_connections: bool,
+    has_datagrams: bool,
+}
+
+impl BoundListener {
+    /// Whether it is bound to all that the listener asks for, and to no more.
+    fn is_for(&self, listener: &Listener) -> bool {
+        self.declared == listener.bind
+            && self.has_connections == listener.protocol.has_tcp()
+            && self.has_datagrams == has_datagrams(listener)
+    }
+}
+
+fn has_datagrams(listener: &Listener) -> bool {
+    listener.http3 || listener.protocol.has_udp()
 }
 
 impl Edge {
-    /// Starts workers that listen nowhere yet.
+    /// Starts workers that listen nowhere yet. Together they accept up to `connections`; more wait in the kernel until
+    /// there is room.
     ///
     /// # Errors
     /// When threads or the resolver cannot be started.
-    pub fn start(workers: usize) -> io::Result<Edge> {
+    pub fn start(workers: usize, connections: usize) -> io::Result<Edge> {
         let log = LogWriter::start()?;
         let resolver = Resolver::new().map_err(io::Error::other)?;
         let secrets = quic::Secrets::new().map_err(io::Error::other)?;
-        let start = |index| WorkerHandle::start(index, log.clone(), secrets.clone());
-        let workers = (0..workers.max(1)).map(start).collect::<io::Result<Vec<_>>>()?;
+        let workers = workers.max(1);
+        let most = (connections / workers).max(1);
+        let start = |index| WorkerHandle::start(index, log.clone(), most, secrets.clone());
+        let workers = (0..workers).map(start).collect::<io::Result<Vec<_>>>()?;
         Ok(Edge {
             workers: Arc::new(workers),
             log,
@@ -84,6 +104,7 @@ impl Edge {
             vault: Vault::default(),
             tickets: Tickets::new().map_err(io::Error::other)?,
             challenges: Arc::default(),
+            membership: Membership::default(),
             plan: None,
         })
     }
@@ -115,6 +136,8 @@ impl Edge {
                 supervisor.configure(settings, in_use.contains(name)).await;
             }
         }
+        self.membership = Membership::new(config);
+        self.follow_members(&plan);
         self.exchange(&plan, &mut fresh).await;
         self.supervisors.retain(|name, _| config.target_groups.contains_key(name));
         let declared = |key: &ListenerKey| plan.listeners.iter().any(|l| l.key == *key);
@@ -132,10 +155,12 @@ impl Edge {
             listeners.flat_map(|(balancer, lb)| lb.listeners.iter().map(move |(name, l)| (balancer, name, l)))
         {
             let key = build::key(balancer, name);
-            let kept = self.bound.get(&key).filter(|bound| bound.declared == listener.bind);
-            if kept.is_some_and(|bound| bound.has_quic == listener.http3) || !errors.is_empty() {
+            let bound = self.bound.get(&key);
+            if bound.is_some_and(|bound| bound.is_for(listener)) || !errors.is_empty() {
                 continue;
             }
+            // HTTP/3 comes and goes beside connections that stay
+            let kept = bound.filter(|bound| bound.declared == listener.bind && listener.protocol.is_http());
             match self.bind(listener, kept) {
                 Ok(bound) => drop(fresh.insert(key, bound)),
                 Err(error) => {
@@ -156,20 +181,35 @@ impl Edge {
     /// Binds what a listener has not bound yet.
     fn bind(&self, listener: &Listener, kept: Option<&BoundListener>) -> io::Result<FreshListener> {
         let workers = self.workers.len();
-        let (address, connections) = match kept {
-            Some(bound) => (bound.address, Vec::new()),
-            None => {
+        let (mut connections, mut datagrams) = (Vec::new(), VecDeque::new());
+        let address = match kept {
+            Some(bound) => bound.address,
+            None if listener.protocol.has_tcp() => {
                 let bound = listen::bind::bind(listener.bind, workers)?;
-                (bound.address, bound.sockets)
+                connections = bound.sockets;
+                bound.address
+            }
+            None => {
+                let (address, sockets) = listen::bind::bind_datagrams(listener.bind, workers)?;
+                datagrams.extend(sockets.into_iter().map(DatagramsIn::Flows));
+                address
             }
         };
-        let has_quic = kept.is_some_and(|bound| bound.has_quic);
-        let quic = match listener.http3 && !has_quic {
-            true => quic::steer::join(listen::bind::bind_datagrams(address, workers)?).into(),
-            false => VecDeque::new(),
+        let has_them = kept.is_some_and(|bound| bound.has_datagrams) || !datagrams.is_empty();
+        if has_datagrams(listener) && !has_them {
+            let sockets = listen::bind::bind_datagrams_beside(address, workers)?;
+            match listener.http3 {
+                true => datagrams.extend(quic::steer::join(sockets).into_iter().map(DatagramsIn::Quic)),
+                false => datagrams.extend(sockets.into_iter().map(DatagramsIn::Flows)),
+            }
+        }
+        let bound = BoundListener {
+            declared: listener.bind,
+            address,
+            has_connections: listener.protocol.has_tcp(),
+            has_datagrams: has_datagrams(listener),
         };
-        let bound = BoundListener { declared: listener.bind, address, has_quic: listener.http3 };
-        Ok(FreshListener { bound, connections, quic })
+        Ok(FreshListener { bound, connections, datagrams })
     }
 
     fn supervise_new(&self, config: &Config) -> BTreeMap<Name, Supervisor> {
@@ -217,8 +257,8 @@ impl Edge {
             let sockets = fresh
                 .iter_mut()
                 .map(|(key, fresh)| {
-                    let (connections, quic) = (fresh.connections.pop(), fresh.quic.pop_front());
-                    Handover { key: key.clone(), connections, quic }
+                    let (connections, datagrams) = (fresh.connections.pop(), fresh.datagrams.pop_front());
+                    Handover { key: key.clone(), connections, datagrams }
                 })
                 .collect();
             let (done, wait) = oneshot::channel();
@@ -228,6 +268,25 @@ impl Edge {
         for wait in taken {
             let _ = wait.await;
         }
+    }
+
+    /// Looks who the members of security groups are now: targets come and go, and so do addresses of the machine. Those who
+    /// are new may connect from now on; connections that are open stay.
+    pub fn refresh_members(&self) {
+        if self.plan.as_ref().is_some_and(|plan| self.follow_members(plan)) {
+            self.workers.iter().for_each(|worker| worker.send(Command::FollowMembers));
+        }
+    }
+
+    /// True when any listener has others to let in than before.
+    fn follow_members(&self, plan: &Plan) -> bool {
+        let targets = |group: &Name| {
+            let supervisor = self.supervisors.get(group);
+            supervisor.map_or_else(Vec::new, |supervisor| supervisor.shared.addresses())
+        };
+        let members = |group: &Name| self.membership.of(group, targets);
+        // each is to look, whether or not one before has changed
+        plan.listeners.iter().filter(|listener| listener.guard.follow_members(members)).count() > 0
     }
 
     /// Where each listener is bound, by `load balancer/listener`.
@@ -331,8 +390,8 @@ impl Edge {
 struct FreshListener {
     bound: BoundListener,
     connections: Vec<std::net::TcpListener>,
-    /// In the order of the workers, whose numbers are in their connections' identities.
-    quic: VecDeque<quic::steer::Mouth>,
+    /// In the order of the workers, whose numbers are in the identities of connections over QUIC.
+    datagrams: VecDeque<DatagramsIn>,
 }
 
 type Fresh = BTreeMap<ListenerKey, FreshListener>;

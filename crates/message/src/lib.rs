@@ -14,6 +14,7 @@ pub mod h3;
 pub mod head;
 pub mod number;
 mod odd;
+pub mod proxy_protocol;
 pub mod qpack;
 pub mod request;
 pub mod response;

@@ -212,7 +212,8 @@ mod tests {
 
     #[test]
     fn sections_of_others() {
-        let rows: [(&[u8], Result<&[(&str, &str)], Fault>); 16] = [
+        type Lines = Result<&'static [(&'static str, &'static str)], Fault>;
+        let rows: [(&[u8], Lines); 16] = [
             // RFC 9204 appendix B.1
             (b"\x00\x00\x51\x0b/index.html", Ok(&[(":path", "/index.html")])),
             (&[0, 0, 0xd1, 0xd7], Ok(&[(":method", "GET"), (":scheme", "https")])),

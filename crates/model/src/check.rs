@@ -4,9 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::certificate::Certificate;
+use crate::check_guards::check_guards;
 use crate::config::Config;
 use crate::declared::{Cx, Fields, Referable, Step};
-use crate::listener::{Listener, ListenerProtocol};
+use crate::guard::{Carrier, NetworkAcl, SecurityGroup};
+use crate::listener::Listener;
 use crate::primitive::{Bind, Name};
 use crate::target_group::{Fallback, TargetGroup};
 use crate::yaml::{Entry, Mark, Node};
@@ -15,8 +17,11 @@ use crate::yaml::{Entry, Mark, Node};
 pub(crate) fn check_config<'a>(config: &Config, fields: &Fields<'a>, cx: &mut Cx<'a>) {
     check_fallbacks(config, fields, cx);
     check_binds(config, fields, cx);
-    warn_unused::<TargetGroup>(fields, cx);
-    warn_unused::<Certificate>(fields, cx);
+    check_guards(config, fields, cx);
+    warn_unused::<TargetGroup>("no listener", fields, cx);
+    warn_unused::<Certificate>("no listener", fields, cx);
+    warn_unused::<NetworkAcl>("no listener", fields, cx);
+    warn_unused::<SecurityGroup>("nothing", fields, cx);
 }
 
 /// Fallbacks lead to groups of the same kind, and never back.
@@ -62,13 +67,13 @@ fn fallback_fault<'a>(name: &Name, what: String, expected: &str, fields: &Fields
 /// Who has taken a port already.
 #[derive(Default)]
 struct Taken {
-    /// By transport and address.
-    by: HashMap<(bool, SocketAddr), String>,
+    /// By carrier and address.
+    by: HashMap<(Carrier, SocketAddr), String>,
 }
 
 impl Taken {
     /// Takes it, or says who has it. A port of all addresses and the same port of one are different: the narrower wins.
-    fn take(&mut self, is_tcp: bool, bind: Bind, who: &str) -> Option<String> {
+    fn take(&mut self, carrier: Carrier, bind: Bind, who: &str) -> Option<String> {
         if bind.port() == 0 {
             return None;
         }
@@ -77,7 +82,7 @@ impl Taken {
             Bind::Address(address) if address.ip().is_unspecified() => {
                 let other = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), address.port());
                 if address.is_ipv4()
-                    && let Some(who) = self.by.get(&(is_tcp, other))
+                    && let Some(who) = self.by.get(&(carrier, other))
                 {
                     return Some(who.clone());
                 }
@@ -87,13 +92,13 @@ impl Taken {
         };
         if let Bind::Any(port) = bind {
             let other = SocketAddr::from(([0, 0, 0, 0], port));
-            if let Some(who) = self.by.get(&(is_tcp, other)) {
+            if let Some(who) = self.by.get(&(carrier, other)) {
                 return Some(who.clone());
             }
         }
-        let before = self.by.get(&(is_tcp, address)).cloned();
+        let before = self.by.get(&(carrier, address)).cloned();
         if before.is_none() {
-            self.by.insert((is_tcp, address), who.to_owned());
+            self.by.insert((carrier, address), who.to_owned());
         }
         before
     }
@@ -101,28 +106,18 @@ impl Taken {
 
 fn check_binds<'a>(config: &Config, fields: &Fields<'a>, cx: &mut Cx<'a>) {
     let mut taken = Taken::default();
-    taken.take(true, Bind::Address(config.admin.address), "admin");
+    taken.take(Carrier::Tcp, Bind::Address(config.admin.address), "admin");
     // In the order of the file, so that the second of two is the one that is wrong.
     for balancer in fields.get("load_balancers").and_then(Node::as_map).unwrap_or_default() {
         let Some(read) = config.load_balancers.get(balancer.key.as_str()) else { continue };
         for entry in balancer.node.get("listeners").and_then(Node::as_map).unwrap_or_default() {
             let Some(listener) = read.listeners.get(entry.key.as_str()) else { continue };
             let who = format!("load_balancers.{}.listeners.{}", balancer.key, entry.key);
-            let before = transports(listener).iter().find_map(|tcp| taken.take(*tcp, listener.bind, &who));
+            let before = listener.carriers().iter().find_map(|carrier| taken.take(*carrier, listener.bind, &who));
             if let Some(before) = before {
                 collision(balancer, entry, listener, &before, cx);
             }
         }
-    }
-}
-
-/// Whether it takes TCP (true), UDP (false) or both.
-fn transports(listener: &Listener) -> &'static [bool] {
-    match listener.protocol {
-        ListenerProtocol::Udp => &[false],
-        ListenerProtocol::TcpUdp => &[true, false],
-        ListenerProtocol::Https if listener.http3 => &[true, false],
-        _ => &[true],
     }
 }
 
@@ -134,16 +129,16 @@ fn collision<'a>(balancer: &'a Entry, entry: &'a Entry, listener: &Listener, bef
     });
 }
 
-fn warn_unused<'a, T: Referable>(fields: &Fields<'a>, cx: &mut Cx<'a>) {
+fn warn_unused<'a, T: Referable>(who: &str, fields: &Fields<'a>, cx: &mut Cx<'a>) {
     for entry in fields.get(T::COLLECTION).and_then(Node::as_map).unwrap_or_default() {
         if !cx.is_used(T::COLLECTION, &entry.key) {
             let mark: Mark = entry.mark;
-            at(&[T::COLLECTION, &entry.key], cx, |cx| cx.warn(mark, format!("no listener uses this {}", T::CALLED)));
+            at(&[T::COLLECTION, &entry.key], cx, |cx| cx.warn(mark, format!("{who} uses this {}", T::CALLED)));
         }
     }
 }
 
-fn at<'a>(steps: &[&'a str], cx: &mut Cx<'a>, then: impl FnOnce(&mut Cx<'a>)) {
+pub(crate) fn at<'a>(steps: &[&'a str], cx: &mut Cx<'a>, then: impl FnOnce(&mut Cx<'a>)) {
     match steps {
         [] => then(cx),
         [step, rest @ ..] => cx.within(Step::Key(step), |cx| at(rest, cx, then)),

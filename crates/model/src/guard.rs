@@ -2,12 +2,15 @@
 
 use std::collections::HashSet;
 
+use headworks_guard::{AccessList, Action, Allowance, Networks, NumberedRule};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
+use crate::config::Config;
 use crate::declared::{
     Cidr, Codec, Cx, Declared, Defs, NonEmpty, OneOrMore, Referable, Step, To, Within, choice, declared,
 };
+use crate::load_balancer::LoadBalancer;
 use crate::primitive::Name;
 use crate::yaml::Node;
 
@@ -33,6 +36,45 @@ declared! {
         /// Networks, or names of other security groups.
         #[via = NonEmpty]
         pub from: Vec<Source>,
+    }
+}
+
+/// How clients come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Carrier {
+    /// By connections.
+    Tcp,
+    /// By datagrams.
+    Udp,
+}
+
+/// Whom the security groups of a load balancer let in at one port.
+#[derive(Clone, Debug)]
+pub struct Allowed {
+    /// Whoever comes from here,
+    pub networks: Networks,
+    /// and the members of these groups; in order, each once.
+    pub groups: Vec<Name>,
+}
+
+impl Config {
+    /// Whom the security groups of a load balancer let in at `port`; none when it has no groups, and all may come.
+    pub fn allowed(&self, balancer: &LoadBalancer, port: u16, carrier: Carrier) -> Option<Allowed> {
+        if balancer.security_groups.is_empty() {
+            return None;
+        }
+        let groups = balancer.security_groups.iter().filter_map(|name| self.security_groups.get(name));
+        let rules = groups.flat_map(|group| &group.inbound);
+        let rules: Vec<&InboundRule> = rules.filter(|rule| rule.is_about(port, carrier)).collect();
+        let sources = rules.iter().flat_map(|rule| &rule.from);
+        let networks = sources.filter_map(|source| match source {
+            Source::Net(network) => Some(*network),
+            Source::Group(_) => None,
+        });
+        let mut groups: Vec<Name> = rules.iter().flat_map(|rule| rule.groups()).cloned().collect();
+        groups.sort_unstable();
+        groups.dedup();
+        Some(Allowed { networks: networks.collect(), groups })
     }
 }
 
@@ -69,6 +111,55 @@ declared! {
         /// Networks.
         #[via = NonEmpty<Cidr>]
         pub from: Vec<IpNet>,
+    }
+}
+
+impl InboundRule {
+    /// Whether it is about clients that come this way.
+    pub fn is_about(&self, port: u16, carrier: Carrier) -> bool {
+        self.carries(carrier)
+            && (self.ports.is_empty() || self.ports.iter().any(|(first, last)| (*first..=*last).contains(&port)))
+    }
+
+    fn carries(&self, carrier: Carrier) -> bool {
+        let other = match carrier {
+            Carrier::Tcp => Transport::Udp,
+            Carrier::Udp => Transport::Tcp,
+        };
+        self.protocol != other.word()
+    }
+
+    /// The groups that it refers to.
+    pub fn groups(&self) -> impl Iterator<Item = &Name> {
+        self.from.iter().filter_map(|source| match source {
+            Source::Net(_) => None,
+            Source::Group(name) => Some(name),
+        })
+    }
+
+    /// The rule as one that addresses are compared with.
+    pub fn allowance(&self) -> Allowance {
+        let network = |source: &Source| match source {
+            Source::Net(network) => Some(*network),
+            Source::Group(_) => None,
+        };
+        Allowance {
+            tcp: self.carries(Carrier::Tcp),
+            udp: self.carries(Carrier::Udp),
+            ports: self.ports.clone(),
+            from: self.from.iter().filter_map(network).collect(),
+            groups: self.groups().map(|name| name.as_str().to_owned()).collect(),
+        }
+    }
+}
+
+impl NetworkAcl {
+    /// The list as one set of addresses, and what became of each rule.
+    pub fn compile(&self) -> AccessList {
+        let action = |allow| if allow { Action::Allow } else { Action::Deny };
+        let rules: Vec<NumberedRule<'_>> =
+            self.inbound.iter().map(|rule| NumberedRule { action: action(rule.allow), from: &rule.from }).collect();
+        AccessList::compile(&rules)
     }
 }
 

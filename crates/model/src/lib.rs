@@ -7,6 +7,7 @@ pub mod acme;
 pub mod action;
 pub mod certificate;
 mod check;
+mod check_guards;
 pub mod compression;
 pub mod condition;
 mod condition_value;
@@ -35,6 +36,7 @@ pub mod template;
 pub mod tls_policy;
 mod yaml;
 
+pub use self::check_guards::Reach;
 pub use self::config::Config;
 pub use self::difference::{Change, difference, difference_of_json};
 pub use self::fault::{Fault, Faults};

@@ -13,7 +13,7 @@ use crate::declared::{
     Cidr, Codec, Cx, Declared, Defs, Fields, Lasts, NonEmpty, OneOrMore, Optional, Referable as _, Section, Shape,
     Step, To, Within, choice, declared, doc, unknown,
 };
-use crate::guard::NetworkAcl;
+use crate::guard::{Carrier, NetworkAcl};
 use crate::load_balancer::LoadBalancerKind;
 use crate::primitive::{Bind, Name};
 use crate::request_headers::RequestHeaders;
@@ -106,6 +106,11 @@ impl ListenerProtocol {
     pub fn has_tcp(self) -> bool {
         self != Self::Udp
     }
+
+    /// Whether it carries datagrams.
+    pub fn has_udp(self) -> bool {
+        matches!(self, Self::Udp | Self::TcpUdp)
+    }
 }
 
 /// A certificate of a listener.
@@ -115,6 +120,18 @@ pub enum CertificateRef {
     Named(Name),
     /// Issued by ACME for these names.
     Acme(NameSet),
+}
+
+impl Listener {
+    /// How its clients come.
+    pub fn carriers(&self) -> &'static [Carrier] {
+        match self.protocol {
+            ListenerProtocol::Udp => &[Carrier::Udp],
+            ListenerProtocol::TcpUdp => &[Carrier::Tcp, Carrier::Udp],
+            ListenerProtocol::Https if self.http3 => &[Carrier::Tcp, Carrier::Udp],
+            _ => &[Carrier::Tcp],
+        }
+    }
 }
 
 choice! {
@@ -177,20 +194,42 @@ choice! {
 }
 
 declared! {
-    /// Bounds of one listener; 0 and absent mean none, except for the header timeout.
+    /// Bounds of one listener; 0 means none.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct ListenerLimits {
-        /// Connections open at once.
+        /// Connections open at once; default 0.
         pub connections: u32 = 0,
-        /// Connections open at once from one client address.
-        pub connections_per_client: u32 = 0,
-        /// New connections in a second.
+        /// Connections open at once from one client: an IPv4 address, or a /64 of IPv6. Default 20000, which is more than
+        /// a large office or a carrier has behind one address, and less than one address can open.
+        pub connections_per_client: u32 = 20_000,
+        /// New connections in any second; default 0.
         pub new_connections_per_second: u32 = 0,
         /// From the first byte of a head to its end; default the idle timeout.
         #[via = Optional<Lasts<100, 86_400_000>>]
         pub header_timeout: Option<Duration> = None,
-        /// Bytes a second, measured after a grace.
+        /// Bytes a second that a client must send while it is waited for inside a head or a body, and take of an answer;
+        /// measured after a grace of 5 s. Default 0.
         pub minimum_rate: u32 = 0,
+        /// Clients that go over `connections_per_client`, or are too slow, again and again are refused for a while.
+        /// Absent: none is.
+        pub block: Option<Block> = None,
+    }
+}
+
+declared! {
+    /// When a client is refused for a while.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Block {
+        /// Offences; default 10.
+        #[via = Within<1, 1_000_000>]
+        pub after: u32 = 10,
+        /// From the first to the last of them; default 1 min.
+        #[via = Lasts<1_000, 86_400_000>]
+        pub within: Duration = Duration::from_secs(60),
+        /// How long it is refused; default 10 min.
+        #[key = "for"]
+        #[via = Lasts<1_000, 604_800_000>]
+        pub lasts: Duration = Duration::from_secs(600),
     }
 }
 
@@ -227,6 +266,10 @@ fn inspect_listener<'a>(fields: &Fields<'a>, cx: &mut Cx<'a>) {
     let wants_http3 = fields.get("http3").and_then(Node::as_scalar).and_then(Scalar::as_bool) == Some(true);
     if wants_http3 && protocol != ListenerProtocol::Https {
         fields.wrong("http3", "needs TLS", "false or protocol: https", cx);
+    }
+    if wants_http3 && fields.get("proxy_protocol").is_some_and(|node| node.as_map().is_some()) {
+        let what = "does not go with proxy_protocol: no proxy speaks for who comes over UDP";
+        fields.wrong("http3", what, "one of them", cx);
     }
     if protocol.is_tls() {
         if !has_items(fields.get("certificates")) {

@@ -13,6 +13,7 @@ use crate::declared::{
     Codec, Cx, Declared, Defs, Fields, Host, Lasts, OneOrMore, Optional, Ratio, Referable, Section, Step, To, Token,
     Within, choice, declared, parsed,
 };
+use crate::guard::SecurityGroup;
 pub use crate::health_check::{HealthCheck, HealthProtocol, Password, Role};
 use crate::primitive::{Address, Name};
 pub use crate::stickiness::Stickiness;
@@ -26,7 +27,7 @@ declared! {
         /// What its targets speak; default `http`.
         #[note = note_protocol]
         pub protocol: TargetProtocol = TargetProtocol::Http,
-        /// How TLS to the targets is spoken; without it, unverified.
+        /// How TLS to the targets is spoken; without it, unverified. A `grpc` group speaks TLS when it has this.
         pub tls: Option<TargetTls> = None,
         /// HTTP version to the targets; default `http1`, with `grpc` always `http2`.
         pub version: HttpVersion => default_version(protocol),
@@ -75,10 +76,30 @@ declared! {
         pub limits: TargetLimits = TargetLimits::default(),
         /// PROXY protocol sent to targets.
         pub proxy_protocol: ProxyProtocolVersion = ProxyProtocolVersion::None,
+        /// The security groups of its targets' machines. Targets are members of them, and a warning says when they do not
+        /// let a load balancer reach its targets. Nothing is enforced here: the door is the targets' own.
+        #[via = OneOrMore<To<SecurityGroup>>]
+        pub security_groups: Vec<Name> = Vec::new(),
     }
 }
 
 impl Eq for TargetGroup {}
+
+impl TargetGroup {
+    /// Whether requests go to its targets over TLS.
+    pub fn is_secured(&self) -> bool {
+        self.protocol.is_tls() || self.protocol == TargetProtocol::Grpc && self.tls.is_some()
+    }
+
+    /// Whether its health checks go over TLS.
+    pub fn is_checked_over_tls(&self) -> bool {
+        match self.health_check.protocol {
+            HealthProtocol::Https | HealthProtocol::Tls => true,
+            HealthProtocol::Grpc => self.is_secured(),
+            _ => false,
+        }
+    }
+}
 
 declared! {
     /// A registered target: an address, or an address and a weight.
@@ -119,7 +140,7 @@ choice! {
         Http = "http",
         /// HTTP over TLS.
         Https = "https",
-        /// gRPC over HTTP/2.
+        /// gRPC over HTTP/2, over TLS if the group says how.
         Grpc = "grpc",
         /// Bytes.
         Tcp = "tcp",
@@ -131,7 +152,7 @@ choice! {
 }
 
 impl TargetProtocol {
-    /// Whether it is spoken over TLS.
+    /// Whether it is always spoken over TLS.
     pub fn is_tls(self) -> bool {
         matches!(self, Self::Https | Self::Tls)
     }
@@ -271,6 +292,13 @@ choice! {
     }
 }
 
+impl ProxyProtocolVersion {
+    /// Whether targets are told anything.
+    pub fn is_sent(self) -> bool {
+        self != Self::None
+    }
+}
+
 #[expect(clippy::derivable_impls, reason = "the macro that declares the enum takes no #[default]")]
 impl Default for ProxyProtocolVersion {
     fn default() -> Self {
@@ -313,9 +341,8 @@ fn check_tls<'a>(tls: &TargetTls, fields: &Fields<'a>, cx: &mut Cx<'a>) {
 
 fn check_group<'a>(group: &TargetGroup, fields: &Fields<'a>, cx: &mut Cx<'a>) {
     cx.note_group(group.stickiness.clone());
-    let check_is_tls = matches!(group.health_check.protocol, HealthProtocol::Https | HealthProtocol::Tls);
-    if !group.protocol.is_tls() && !check_is_tls {
-        fields.only_with("tls", "it with protocol https or tls only", cx);
+    if !group.is_secured() && !group.is_checked_over_tls() {
+        fields.only_with("tls", "it with protocol https, grpc or tls only", cx);
     }
     if group.protocol == TargetProtocol::Grpc && group.version == HttpVersion::Http1 {
         fields.wrong("version", "http1 cannot carry gRPC", "http2", cx);

@@ -4,13 +4,14 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use headworks_model::{Change, difference_of_json};
+use headworks_model::{Change, Reach, difference_of_json};
 use hyper::{Method, StatusCode};
 use serde_json::Value;
 
 use crate::acme;
 use crate::cli::File;
 use crate::client;
+use crate::descriptors;
 use crate::file::{self, Loaded, Refused};
 
 /// Exit status for a file that is refused.
@@ -46,7 +47,14 @@ pub(crate) fn main(args: &File) -> ExitCode {
         }
     };
     loaded.warnings.iter().for_each(|warning| complain(format_args!("warning: {warning}")));
+    let shortage = descriptors::shortage(&loaded.config, descriptors::most());
+    shortage.into_iter().for_each(|shortage| complain(format_args!("warning: {shortage}")));
     say(format_args!("{} is valid", args.config.display()));
+    for Reach { load_balancer, target_group, port, by } in loaded.config.reaches() {
+        if let Some(by) = by {
+            say(format_args!("{load_balancer} reaches port {port} of {target_group}: {by}"));
+        }
+    }
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return ExitCode::SUCCESS;
     };

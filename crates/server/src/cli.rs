@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Check(File),
     /// Have the running instance apply its file again; exit 0, or 2 when the file is refused
     Reload(File),
+    /// Print what network ACLs and security groups say as a ruleset of nftables
+    Firewall(Firewall),
     /// Say which certificates the running instance has, until when, and what became of the last order
     Certificates(Certificates),
     /// A load balancer without a file
@@ -48,6 +50,15 @@ pub(crate) struct Run {
     /// Apply the file again whenever it is saved
     #[arg(long)]
     pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Firewall {
+    #[command(flatten)]
+    pub(crate) file: File,
+    /// For `nft -f`; there is no other form
+    #[arg(long, required = true)]
+    pub(crate) nftables: bool,
 }
 
 #[derive(Debug, Args)]

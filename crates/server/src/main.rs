@@ -7,7 +7,9 @@ mod check;
 mod cli;
 mod client;
 mod demo;
+mod descriptors;
 mod file;
+mod firewall;
 mod keys;
 mod private;
 mod proxy;
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         cli::Command::Run(args) => run::main(&args),
         cli::Command::Check(args) => check::main(&args),
         cli::Command::Reload(args) => reload::main(&args),
+        cli::Command::Firewall(args) => firewall::main(&args.file),
         cli::Command::Certificates(args) => certificates::main(&args),
         cli::Command::Proxy(args) => proxy::main(&args),
         cli::Command::Demo(args) => demo::main(&args),

@@ -22,6 +22,7 @@ use crate::acme::{self, Desk, Issued};
 use crate::admin::{self, Admin, Applied, ReloadAnswer, Shown, unix_now};
 use crate::check::{REFUSED, complain};
 use crate::cli::Run;
+use crate::descriptors;
 use crate::file::{self, Loaded, Refused};
 use crate::keys;
 
@@ -141,7 +142,10 @@ impl Control {
             StartError::Refused(loaded.placed(&[what]))
         })?;
         let admin_address = listener.local_addr().unwrap_or(wanted);
-        let mut edge = Edge::start(workers).map_err(|e| StartError::Io("workers".into(), e))?;
+        let descriptors = descriptors::raise();
+        descriptors::shortage(config, descriptors).into_iter().for_each(|shortage| tracing::warn!("{shortage}"));
+        let mut edge = Edge::start(workers, descriptors::connections(descriptors))
+            .map_err(|e| StartError::Io("workers".into(), e))?;
         let acme = Desk::new(&config.admin.data);
         acme.restore(config, &mut edge);
         apply_to(&mut edge, config, keyring.clone()).await.map_err(|e| StartError::Refused(loaded.placed(&e)))?;
@@ -220,6 +224,7 @@ impl Control {
                     if self.edge.refresh_certificates() {
                         self.show();
                     }
+                    self.edge.refresh_members();
                 }
                 _ = signals.terminate.recv() => break,
                 _ = signals.interrupt.recv() => break,
@@ -276,6 +281,7 @@ impl Control {
             }
         }
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        descriptors::shortage(new, descriptors::most()).into_iter().for_each(|shortage| tracing::warn!("{shortage}"));
         self.acme.restore(new, &mut self.edge);
         apply_to(&mut self.edge, new, self.keyring.clone()).await.map_err(|e| loaded.placed(&e))?;
         let changes = difference_of_json(&self.loaded.shown, &loaded.shown);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
@@ -136,14 +137,23 @@ impl Client {
     /// When nobody listens, or `from` is not of this machine.
     #[must_use]
     pub fn connect_from(from: &str, to: SocketAddr) -> Client {
+        let connected = Client::try_connect_from(from, to, PATIENCE);
+        connected.unwrap_or_else(|error| panic!("cannot connect from {from} to {to}: {error}"))
+    }
+
+    /// The same, if somebody answers within `patience`.
+    ///
+    /// # Errors
+    /// `TimedOut` when nobody does, others when it is refused.
+    ///
+    /// # Panics
+    /// When `from` is not an address.
+    pub fn try_connect_from(from: &str, to: SocketAddr, patience: Duration) -> std::io::Result<Client> {
         let from = SocketAddr::new(from.parse().unwrap_or_else(|_| panic!("{from} is no address")), 0);
-        let connect = || {
-            let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
-            socket.bind(&from.into())?;
-            socket.connect_timeout(&to.into(), PATIENCE)?;
-            Ok::<TcpStream, std::io::Error>(socket.into())
-        };
-        Client::new(connect().unwrap_or_else(|error| panic!("cannot connect from {from} to {to}: {error}")))
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+        socket.bind(&from.into())?;
+        socket.connect_timeout(&to.into(), patience)?;
+        Ok(Client::new(socket.into()))
     }
 
     pub(crate) fn new(stream: TcpStream) -> Client {

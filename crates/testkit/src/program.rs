@@ -63,9 +63,21 @@ impl Program {
     /// When it does not get ready.
     #[must_use]
     pub fn start_with(self, yaml: &str, parts: &Parts<'_>, arguments: &[&str]) -> Headworks {
-        let folder = TempDir::with_prefix("headworks-it-").unwrap_or_else(|error| panic!("no folder: {error}"));
-        write(&folder.path().join("headworks.yaml"), &filled(yaml, parts));
-        self.spawn(folder, &[&["run", "-c", "headworks.yaml"], arguments].concat())
+        let folder = with_file(yaml, parts);
+        let command = self.command(folder.path());
+        self.spawn(folder, command, &[&["run", "-c", "headworks.yaml"], arguments].concat())
+    }
+
+    /// The same in a process that may have so many files open and no more.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    #[must_use]
+    pub fn start_with_descriptors(self, yaml: &str, parts: &Parts<'_>, descriptors: u32) -> Headworks {
+        let folder = with_file(yaml, parts);
+        let mut command = Program("prlimit").command(folder.path());
+        command.arg(format!("--nofile={descriptors}:{descriptors}")).arg(self.0);
+        self.spawn(folder, command, &["run", "-c", "headworks.yaml"])
     }
 
     /// Starts an instance from arguments alone, without a file.
@@ -75,12 +87,12 @@ impl Program {
     #[must_use]
     pub fn start_bare(self, arguments: &[&str]) -> Headworks {
         let folder = TempDir::with_prefix("headworks-it-").unwrap_or_else(|error| panic!("no folder: {error}"));
-        self.spawn(folder, arguments)
+        let command = self.command(folder.path());
+        self.spawn(folder, command, arguments)
     }
 
-    fn spawn(self, folder: TempDir, arguments: &[&str]) -> Headworks {
-        let mut child = self
-            .command(folder.path())
+    fn spawn(self, folder: TempDir, mut command: Command, arguments: &[&str]) -> Headworks {
+        let mut child = command
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -133,6 +145,13 @@ impl Program {
         command.current_dir(folder).stdin(Stdio::null()).env("HEADWORKS_READY_FILE", folder.join("ready.json"));
         command
     }
+}
+
+/// A folder with this configuration in it.
+fn with_file(yaml: &str, parts: &Parts<'_>) -> TempDir {
+    let folder = TempDir::with_prefix("headworks-it-").unwrap_or_else(|error| panic!("no folder: {error}"));
+    write(&folder.path().join("headworks.yaml"), &filled(yaml, parts));
+    folder
 }
 
 /// A configuration with its `<name>`s replaced, and an admin address if it has none.

@@ -13,6 +13,8 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     match args.next().as_deref() {
         Some("bench") => bench::main(args),
+        // what the bench starts beside itself
+        Some("resume") => bench::resume::main(args),
         Some("tidy") => tidy(),
         Some("--help" | "-h") => {
             println!("{USAGE}");

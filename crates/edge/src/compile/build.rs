@@ -13,7 +13,7 @@ use headworks_model::listener::{CertificateRef, Listener, ListenerProtocol};
 use headworks_model::load_balancer::{LoadBalancer, LoadBalancerKind};
 use headworks_model::primitive::Name;
 use headworks_model::rule::Rule;
-use headworks_model::target_group::{self, Fallback, HashOn, Stickiness, TargetGroup, TargetProtocol};
+use headworks_model::target_group::{self, Fallback, HashOn, Stickiness, TargetGroup};
 use headworks_model::tls_policy::TlsVersion;
 use headworks_route::{CompiledTransforms, FlowTable, Table};
 
@@ -23,6 +23,8 @@ use super::plan::{
     ListenerPlan, Plan, RulePlan, WeightedPlace,
 };
 use crate::challenge::Challenges;
+use crate::guard::Guard;
+use crate::guard::door::{AccessLists, Doors};
 use crate::observe::access_log::{self, LogTarget};
 use crate::observe::counters::{Count, ListenerCounters};
 use crate::quic;
@@ -68,37 +70,8 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
     let mut no = |path: String, what: &str| {
         found.push(CannotRun { path, what: format!("{what} is not served by this version") });
     };
-    for (name, balancer) in &config.load_balancers {
-        let at = format!("load_balancers.{name}");
-        if !balancer.security_groups.is_empty() {
-            no(format!("{at}.security_groups"), "a security group");
-        }
-        for (name, listener) in &balancer.listeners {
-            let at = format!("{at}.listeners.{name}");
-            if matches!(listener.protocol, ListenerProtocol::Udp | ListenerProtocol::TcpUdp) {
-                no(format!("{at}.protocol"), "UDP");
-            }
-            if listener.network_acl.is_some() {
-                no(format!("{at}.network_acl"), "a network ACL");
-            }
-            if !listener.proxy_protocol.is_empty() {
-                no(format!("{at}.proxy_protocol"), "PROXY protocol");
-            }
-            let limits = &listener.limits;
-            let bounds = [limits.connections, limits.connections_per_client, limits.new_connections_per_second];
-            if bounds.iter().any(|n| *n > 0) || limits.minimum_rate > 0 {
-                no(format!("{at}.limits"), "a limit other than header_timeout");
-            }
-        }
-    }
     for (name, group) in &config.target_groups {
         let at = format!("target_groups.{name}");
-        if group.protocol == TargetProtocol::Udp {
-            no(format!("{at}.protocol"), "UDP");
-        }
-        if group.proxy_protocol != target_group::ProxyProtocolVersion::None {
-            no(format!("{at}.proxy_protocol"), "PROXY protocol");
-        }
         if group.limits.max_pending > 0 {
             no(format!("{at}.limits.max_pending"), "a queue before a target");
         }
@@ -169,31 +142,9 @@ pub fn validate(config: &Config) -> Vec<CannotRun> {
 
 /// Names of groups that some rule forwards to (T5), fallbacks of such groups included.
 pub(crate) fn groups_in_use(config: &Config) -> Vec<Name> {
-    let mut used: Vec<Name> = Vec::new();
-    let mut add = |name: &Name| {
-        if !used.contains(name) {
-            used.push(name.clone());
-        }
-    };
-    let actions = config
-        .load_balancers
-        .values()
-        .flat_map(|b| b.listeners.values())
-        .flat_map(|l| l.rules.iter().map(|r| &r.action).chain([&l.default]));
-    for action in actions {
-        if let Action::Forward(forward) = action {
-            forward.groups.iter().for_each(|g| add(&g.name));
-        }
-    }
-    let mut next = 0;
-    while let Some(name) = used.get(next).cloned() {
-        next += 1;
-        if let Some(Fallback::Forward(other)) = config.target_groups.get(&name).map(|g| &g.fallback)
-            && !used.contains(other)
-        {
-            used.push(other.clone());
-        }
-    }
+    let mut used: Vec<Name> = config.load_balancers.values().flat_map(|b| config.forwarded_to(b)).cloned().collect();
+    used.sort_unstable();
+    used.dedup();
     used
 }
 
@@ -212,6 +163,13 @@ pub(crate) struct Context<'a> {
     pub(crate) tickets: &'a Tickets,
     pub(crate) challenges: &'a Arc<Challenges>,
     pub(crate) workers: usize,
+}
+
+impl<'a> Context<'a> {
+    /// What a listener was before.
+    fn before_of(&self, key: &ListenerKey) -> Option<&'a Arc<ListenerPlan>> {
+        self.before?.listeners.iter().find(|listener| listener.key == *key)
+    }
 }
 
 /// Builds the plan. Listeners are those that have a port.
@@ -238,13 +196,17 @@ pub(crate) fn plan(config: &Config, context: &Context<'_>) -> Result<Plan, Vec<C
             Some(Arc::new(GroupPlan { algorithm: algorithm(&settings), fallback, shared, settings }))
         })
         .collect();
+    let access_lists = AccessLists::new(config);
     let mut listeners = Vec::new();
     for (balancer_name, balancer) in &config.load_balancers {
         let log = log_target(balancer_name, balancer, &mut errors);
         for (name, listener) in &balancer.listeners {
             let key = key(balancer_name, name);
             let Some(port) = context.ports.get(&key).copied() else { continue };
-            let part = ListenerPart { key, balancer, listener, port, log: log.clone() };
+            let doors = |carrier| Doors::new(config, balancer, listener, port, carrier, &access_lists);
+            let state = context.before_of(&key).map(|before| before.guard.state.clone());
+            let guard = Guard::new(doors, &listener.limits, state.unwrap_or_default());
+            let part = ListenerPart { key, balancer, listener, port, guard, log: log.clone() };
             match part.build(&places, context) {
                 Ok(plan) => listeners.push(Arc::new(plan)),
                 Err(found) => errors.extend(found),
@@ -254,7 +216,8 @@ pub(crate) fn plan(config: &Config, context: &Context<'_>) -> Result<Plan, Vec<C
     if !errors.is_empty() {
         return Err(errors);
     }
-    Ok(Plan { listeners, groups, keyring: context.keyring.clone(), challenges: context.challenges.clone() })
+    let announces = config.target_groups.values().any(|group| group.proxy_protocol.is_sent());
+    Ok(Plan { listeners, groups, announces, keyring: context.keyring.clone(), challenges: context.challenges.clone() })
 }
 
 pub(crate) fn key(balancer: &Name, listener: &Name) -> ListenerKey {
@@ -278,12 +241,13 @@ struct ListenerPart<'a> {
     balancer: &'a LoadBalancer,
     listener: &'a Listener,
     port: u16,
+    guard: Guard,
     log: Option<LogTarget>,
 }
 
 impl ListenerPart<'_> {
     fn build(self, places: &HashMap<&Name, usize>, context: &Context<'_>) -> Result<ListenerPlan, Vec<CannotRun>> {
-        let ListenerPart { key, balancer, listener, port, log } = self;
+        let ListenerPart { key, balancer, listener, port, guard, log } = self;
         let at = format!("load_balancers.{}.listeners.{}", key.load_balancer, key.listener);
         let mut errors = Vec::new();
         let of_requests = if listener.protocol.is_http() { listener.rules.as_slice() } else { &[] };
@@ -307,7 +271,7 @@ impl ListenerPart<'_> {
             Scheme::Http => ("http", 80),
             Scheme::Https => ("https", 443),
         };
-        let before = context.before.and_then(|plan| plan.listeners.iter().find(|l| l.key == key));
+        let before = context.before_of(&key);
         let counters = before.map_or_else(
             || Arc::new((0..context.workers).map(|_| ListenerCounters::default()).collect()),
             |before| before.counters.clone(),
@@ -331,6 +295,7 @@ impl ListenerPart<'_> {
             port,
             idle_timeout: listener.idle_timeout.unwrap_or(balancer.idle_timeout),
             header_timeout: listener.limits.header_timeout.unwrap_or(usual_patience),
+            minimum_rate: listener.limits.minimum_rate,
             client_keep_alive: balancer.client_keep_alive,
             desync: balancer.desync_mitigation,
             drop_invalid_header_fields: balancer.drop_invalid_header_fields,
@@ -343,9 +308,11 @@ impl ListenerPart<'_> {
             http3: listener.http3.then(|| quic::transport(balancer.idle_timeout)),
             tells_cipher: balancer.tls_version_and_cipher_headers,
             told: ToldAs::new(listener.request_headers.as_ref()),
+            proxied_from: (!listener.proxy_protocol.is_empty()).then(|| listener.proxy_protocol.as_slice().into()),
             log,
             attributes: Attributes::new(listener.response_headers.as_ref(), listener.http3.then_some(port)),
             compression: balancer.compression.as_ref().map(CompressionPlan::new),
+            guard,
             flows,
             table,
             earlier_hits: earlier_hits(before, &rules),
@@ -361,9 +328,11 @@ impl ListenerPart<'_> {
 /// How a listener carries bytes, if it does.
 fn flow_plan(listener: &Listener) -> Option<FlowPlan> {
     let protocol = match listener.protocol {
-        ListenerProtocol::Http | ListenerProtocol::Https | ListenerProtocol::Udp => return None,
+        ListenerProtocol::Http | ListenerProtocol::Https => return None,
         ListenerProtocol::TlsPassthrough => FlowProtocol::TlsPassthrough,
-        ListenerProtocol::Tcp | ListenerProtocol::Tls | ListenerProtocol::TcpUdp => FlowProtocol::Tcp,
+        ListenerProtocol::Tcp | ListenerProtocol::Tls => FlowProtocol::Tcp,
+        // connections, where there are any, as they are
+        ListenerProtocol::TcpUdp | ListenerProtocol::Udp => FlowProtocol::Tcp,
     };
     Some(FlowPlan { protocol, table: FlowTable::compile(&listener.rules) })
 }

@@ -10,9 +10,11 @@ use headworks_model::compression::{Compression, CompressionAlgorithm};
 use headworks_model::load_balancer::{DesyncMitigation, XffHeaderProcessing};
 use headworks_model::target_group::TargetGroup;
 use headworks_route::{CompiledTransforms, FlowTable, Table};
+use ipnet::IpNet;
 
 use super::attributes::Attributes;
 use crate::challenge::Challenges;
+use crate::guard::Guard;
 use crate::observe::access_log::LogTarget;
 use crate::observe::counters::{Count, ListenerCounters};
 use crate::tls::listener::TlsListener;
@@ -23,6 +25,8 @@ use crate::upstream::group::GroupShared;
 pub(crate) struct Plan {
     pub(crate) listeners: Vec<Arc<ListenerPlan>>,
     pub(crate) groups: Vec<Arc<GroupPlan>>,
+    /// Some targets are told of their clients by the PROXY protocol.
+    pub(crate) announces: bool,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) challenges: Arc<Challenges>,
 }
@@ -48,6 +52,8 @@ pub(crate) struct ListenerPlan {
     pub(crate) port: u16,
     pub(crate) idle_timeout: Duration,
     pub(crate) header_timeout: Duration,
+    /// Bytes a second that clients must bring and take; 0 for none.
+    pub(crate) minimum_rate: u32,
     pub(crate) client_keep_alive: Duration,
     pub(crate) desync: DesyncMitigation,
     pub(crate) drop_invalid_header_fields: bool,
@@ -65,9 +71,13 @@ pub(crate) struct ListenerPlan {
     pub(crate) tells_cipher: bool,
     /// What the fields about TLS and client certificates are called.
     pub(crate) told: ToldAs,
+    /// The proxies whose clients are served, and nobody else; none where clients connect themselves.
+    pub(crate) proxied_from: Option<Box<[IpNet]>>,
     pub(crate) log: Option<LogTarget>,
     pub(crate) attributes: Option<Attributes>,
     pub(crate) compression: Option<CompressionPlan>,
+    /// Who may connect.
+    pub(crate) guard: Guard,
     /// Present on a listener that carries bytes; what is said here of requests is not asked then.
     pub(crate) flows: Option<FlowPlan>,
     pub(crate) table: Table,

@@ -1,18 +1,21 @@
 //! Choosing a target and connecting to it; another one when that fails, for no byte has left by then.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use headworks_model::target_group::TargetGroup;
+use tokio::io::AsyncWriteExt;
 
 use super::end::Target;
 use super::flow::{Flow, Spoken, Stopped};
 use super::route::Route;
 use crate::error::Kind;
 use crate::observe::flow::Ended;
+use crate::runtime::datagrams::Datagrams;
 use crate::runtime::socket::Connecting;
 use crate::tls::dial::ClientSide;
 use crate::upstream::connect::Endpoint;
@@ -91,6 +94,37 @@ pub(super) async fn run(flow: &mut Flow, route: &Route, spoken: &Spoken) -> Resu
     }
 }
 
+/// A target of datagrams, and the way to it.
+pub(super) struct Towards {
+    pub(super) socket: Datagrams,
+    pub(super) address: SocketAddr,
+    pub(super) through: Through,
+}
+
+/// Chooses a target of the route's group, and opens a socket towards it. Whether anybody is there shows only later.
+///
+/// # Errors
+/// When there is none, or no socket.
+pub(super) fn datagrams(flow: &mut Flow, route: &Route) -> Result<Towards, Ended> {
+    let (plan, group) = route.group()?;
+    group.count_request(flow.worker.clock.now());
+    let (_, target) = choose(flow, group, &plan.settings, route.hash, &[])?;
+    flow.record.target = Some(target.clone());
+    target.counters().requests.add(1);
+    let through = Through::new(&target);
+    let opened = match &target.shared.endpoint {
+        Endpoint::Ip(address) => Datagrams::connected(*address).ok().map(|socket| (socket, *address)),
+        Endpoint::Unix(_) => None,
+    };
+    let Some((socket, address)) = opened else {
+        target.counters().connect_failures.add(1);
+        group.counters().connect_failures.add(1);
+        return Err(Ended::ConnectFailed);
+    };
+    target.counters().new_connections.add(1);
+    Ok(Towards { socket, address, through })
+}
+
 fn choose(
     flow: &Flow,
     group: &GroupLocal,
@@ -124,13 +158,23 @@ async fn attempt(
         Endpoint::Unix(path) => Connecting::unix(path),
     };
     let connecting = begun.map_err(|_| Ended::ConnectFailed)?;
+    let dial = group.shared.dial();
+    let header = flow.announcement(dial.announces, spoken);
     flow.arm(settings.connect_timeout);
-    let socket = flow.in_time(pin!(connecting.done())).await.map_err(|stopped| match stopped {
+    let told = async {
+        let mut socket = connecting.done().await?;
+        if let Some(header) = header {
+            // what follows is not to wait until this is acknowledged; not over TCP it does not
+            let _ = socket.send_at_once();
+            socket.write_all(&header).await?;
+        }
+        Ok(socket)
+    };
+    let socket = flow.in_time(pin!(told)).await.map_err(|stopped| match stopped {
         Stopped::Failed(_) => Ended::ConnectFailed,
         Stopped::TimedOut => Ended::ConnectTimeout,
         Stopped::Stopping => Ended::Stopping,
     })?;
-    let dial = group.shared.dial();
     // a hello that goes through as it is brings the client's own TLS
     let client = dial.client().filter(|_| dial.is_secured && spoken.hello().is_none());
     let Some(client) = client else { return Ok(Target::Plain(socket)) };

@@ -9,13 +9,17 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use headworks_message::client_hello::ClientHello;
+use headworks_model::target_group::ProxyProtocolVersion;
 
+use crate::guard::Admission;
 use crate::l7::connection::Open;
+use crate::listen::arrival::{Arrival, Known, canonical};
 use crate::listen::slot::ListenerSlot;
 use crate::observe::flow::{Ended, FlowRecord, Names};
 use crate::runtime::deadline::Timer;
 use crate::runtime::worker::Worker;
 use crate::tls::session::Session;
+use crate::upstream::announce;
 
 /// From here on the coarse clock is sharp enough to wait by.
 const ROUGH_FROM: Duration = Duration::from_secs(1);
@@ -25,11 +29,14 @@ pub(super) struct Flow {
     pub(super) worker: Rc<Worker>,
     pub(super) slot: Rc<ListenerSlot>,
     pub(super) peer: SocketAddr,
+    /// What targets may be told of the client.
+    pub(super) known: Option<Box<Known>>,
     pub(super) timer: Timer,
     /// As it was when the flow began.
     pub(super) idle_timeout: Duration,
     pub(super) record: FlowRecord,
     _open: Open,
+    _admission: Admission,
 }
 
 /// What the client has said before its first byte is carried.
@@ -62,11 +69,12 @@ pub(super) enum Stopped {
 }
 
 impl Flow {
-    pub(super) fn open(peer: SocketAddr, slot: Rc<ListenerSlot>, worker: Rc<Worker>) -> Flow {
+    pub(super) fn open(arrival: Arrival, slot: Rc<ListenerSlot>, worker: Rc<Worker>) -> Flow {
+        let Arrival { peer, known, admission } = arrival;
         let plan = &slot.table().plan;
         let record = FlowRecord { started: plan.log.is_some().then(Instant::now), ..FlowRecord::default() };
         let (open, timer, idle_timeout) = (Open::new(&slot, &worker), Timer::new(&worker), plan.idle_timeout);
-        Flow { worker, slot, peer, timer, idle_timeout, record, _open: open }
+        Flow { worker, slot, peer, known, timer, idle_timeout, record, _open: open, _admission: admission }
     }
 
     /// Keeps what the log will want of what the client has said.
@@ -83,6 +91,18 @@ impl Flow {
                 self.record.protocol = protocol.clone();
             }
         }
+    }
+
+    /// What a target is told of the client first, if it is told.
+    pub(super) fn announcement(&self, version: ProxyProtocolVersion, spoken: &Spoken) -> Option<Vec<u8>> {
+        let local = self.known.as_ref().map_or(self.slot.address, |known| known.local);
+        let records = self.known.as_ref().map_or(&[][..], |known| &known.records);
+        let session = match spoken {
+            Spoken::Tls { session, .. } => Some(&**session),
+            Spoken::Nothing | Spoken::Hello(_) => None,
+        };
+        let client = announce::Client { address: self.peer, local: canonical(local), session, records };
+        announce::header(version, Some(&client))
     }
 
     /// Bounds a wait.

@@ -10,8 +10,8 @@ mod end;
 mod flow;
 mod hello;
 mod route;
+pub(crate) mod udp;
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 
 use tokio_rustls::server::TlsStream;
@@ -19,8 +19,10 @@ use tokio_rustls::server::TlsStream;
 use self::connect::Connected;
 use self::end::{End, Target};
 use self::flow::{Flow, Spoken};
+use self::route::Transport;
 use crate::compile::plan::FlowProtocol;
 use crate::l7::codec::buffer::Buffer;
+use crate::listen::arrival::Arrival;
 use crate::listen::slot::ListenerSlot;
 use crate::observe::flow::Ended;
 use crate::runtime::socket::Socket;
@@ -30,13 +32,12 @@ use crate::tls::session::Session;
 /// Carries one client connection until it ends.
 pub(crate) async fn serve(
     mut client: Socket,
-    peer: SocketAddr,
+    arrival: Arrival,
     slot: Rc<ListenerSlot>,
     worker: Rc<Worker>,
     protocol: FlowProtocol,
 ) {
-    let mut flow = Flow::open(peer, slot, worker);
-    // a PROXY header in is read here, before anything else, and gives the flow its client
+    let mut flow = Flow::open(arrival, slot, worker);
     let ended = match protocol {
         FlowProtocol::Tcp => carry(&mut flow, client, Buffer::default(), Spoken::Nothing).await,
         FlowProtocol::TlsPassthrough => match Box::pin(hello::read(&mut flow, &mut client)).await {
@@ -50,12 +51,12 @@ pub(crate) async fn serve(
 /// The same for a client whose TLS ends here: its handshake is over.
 pub(crate) async fn serve_secured(
     client: TlsStream<Socket>,
-    peer: SocketAddr,
+    arrival: Arrival,
     slot: Rc<ListenerSlot>,
     worker: Rc<Worker>,
     session: Box<Session>,
 ) {
-    let mut flow = Flow::open(peer, slot, worker);
+    let mut flow = Flow::open(arrival, slot, worker);
     let protocol = client.get_ref().1.alpn_protocol().map(Into::into);
     let ended = carry(&mut flow, client, Buffer::default(), Spoken::Tls { session, protocol }).await;
     flow.finish(ended);
@@ -64,14 +65,13 @@ pub(crate) async fn serve_secured(
 /// The stages behind what the client has said of itself. `opening` has been read from it already and is the target's.
 async fn carry<C: End>(flow: &mut Flow, client: C, opening: Buffer, spoken: Spoken) -> Ended {
     flow.remember(&spoken);
-    let connected = match route::find(flow, &spoken) {
+    let connected = match route::find(flow, &spoken, Transport::Tcp) {
         Ok(route) => connect::run(flow, &route, &spoken).await,
         Err(ended) => Err(ended),
     };
     // a flow may be long, and this has served its purpose
     drop(spoken);
     match connected {
-        // a PROXY header out goes in front of `opening`
         Ok(Connected { end: Target::Plain(target), through }) => {
             copy::run(flow, client, target, opening, &through).await
         }

@@ -44,14 +44,18 @@ pub(super) struct Tuple {
     pub(super) destination: SocketAddr,
 }
 
-/// TCP, as IP numbers it.
-const TCP: u8 = 6;
+/// What carries a flow, as IP numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    Tcp = 6,
+    Udp = 17,
+}
 
 /// Finds the rule and the group of a flow, and counts it.
 ///
 /// # Errors
 /// When it has none.
-pub(super) fn find(flow: &mut Flow, spoken: &Spoken) -> Result<Route, Ended> {
+pub(super) fn find(flow: &mut Flow, spoken: &Spoken, transport: Transport) -> Result<Route, Ended> {
     let table = flow.slot.table();
     let hello = spoken.hello();
     let view = FlowView {
@@ -80,7 +84,7 @@ pub(super) fn find(flow: &mut Flow, spoken: &Spoken) -> Result<Route, Ended> {
     }
     flow.record.group = Some(group.name.clone());
     // of a listener on all addresses, its own stands for whichever was connected to: asking would cost a call
-    let tuple = Tuple { protocol: TCP, source: flow.peer, destination: flow.slot.address };
+    let tuple = Tuple { protocol: transport as u8, source: flow.peer, destination: flow.slot.address };
     Ok(Route { place, hash: hash(&plan.settings, tuple), tables: table.tables.clone() })
 }
 

@@ -8,9 +8,12 @@ use std::time::{Duration, Instant};
 
 use headworks_message::{Framing, RequestView, Taken, Tier};
 use headworks_model::load_balancer::DesyncMitigation;
+use headworks_model::target_group::ProxyProtocolVersion;
 
 use super::codec::link::{Client, Goodbye, Link, Stopped};
 use crate::compile::plan::RulePlan;
+use crate::guard::Admission;
+use crate::listen::arrival::{Arrival, Known, canonical};
 use crate::listen::slot::{ListenerSlot, ListenerTable};
 use crate::observe::log_line::Context;
 use crate::runtime::clock::ticks;
@@ -18,6 +21,7 @@ use crate::runtime::deadline::Timer;
 use crate::runtime::pool::Scratch;
 use crate::runtime::worker::Worker;
 use crate::tls::session::Session;
+use crate::upstream::announce;
 
 /// What becomes of the connection after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +65,8 @@ pub(crate) struct Connection<C> {
 /// Who is connected: shared by a connection and its streams.
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
+    /// What is known of the connection besides.
+    pub(crate) known: Option<Box<Known>>,
     /// The address as X-Forwarded-For says it.
     pub(crate) forwarded: Box<str>,
     /// The address with its port, as logs say it.
@@ -71,24 +77,29 @@ pub(crate) struct Peer {
     id: u64,
     /// Tick after which the connection is not kept open any more (H1).
     pub(crate) expires: u32,
+    /// That it was let in.
+    pub(crate) admission: Admission,
 }
 
 impl Peer {
     /// Of a connection that begins now; `session` is what its TLS handshake agreed on, if it had one.
     pub(crate) fn new(
-        address: SocketAddr,
+        arrival: Arrival,
         session: Option<Box<Session>>,
         slot: &ListenerSlot,
         worker: &Worker,
     ) -> Rc<Peer> {
         let plan = &slot.table().plan;
+        let Arrival { peer: address, known, admission } = arrival;
         Rc::new(Peer {
             address,
+            known,
             forwarded: forwarded_text(address, plan.xff_client_port),
             logged: address.to_string().into(),
             session,
             id: worker.random.next(),
             expires: worker.clock.tick().saturating_add(ticks(plan.client_keep_alive)),
+            admission,
         })
     }
 }
@@ -120,12 +131,12 @@ impl<C: Client> Connection<C> {
     /// would be kept twice.
     pub(crate) fn open(
         stream: C,
-        peer: SocketAddr,
+        arrival: Arrival,
         slot: Rc<ListenerSlot>,
         worker: Rc<Worker>,
         session: Option<Box<Session>>,
     ) -> Box<Connection<C>> {
-        let peer = Peer::new(peer, session, &slot, &worker);
+        let peer = Peer::new(arrival, session, &slot, &worker);
         let open = Some(Open::new(&slot, &worker));
         Connection::assemble(stream, peer, slot, worker, open)
     }
@@ -178,6 +189,17 @@ impl<C: Client> Connection<C> {
             }
         })
         .await
+    }
+
+    /// What a target is told of the client before its requests, if it is told (PROXY protocol).
+    pub(crate) fn announcement(&self, version: ProxyProtocolVersion) -> Option<Vec<u8>> {
+        let Peer { address, known, session, .. } = &*self.peer;
+        let (local, records) = match known {
+            Some(known) => (known.local, &*known.records),
+            None => (canonical(self.slot.address), &[][..]),
+        };
+        let client = announce::Client { address: *address, local, session: session.as_deref(), records };
+        announce::header(version, Some(&client))
     }
 
     /// The program stops, or the listener is no longer declared.

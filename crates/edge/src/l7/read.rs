@@ -8,6 +8,8 @@ use headworks_message::{Reason, RequestView, Tier, Version};
 use super::codec::link::{Client, Stopped};
 use super::connection::Connection;
 use crate::error::{Kind, ProxyError};
+use crate::runtime::clock::ticks;
+use crate::runtime::pace::{GRACE, Pace};
 use crate::runtime::pool::Scratch;
 
 /// Reads until the head is whole. The time from its first byte is bounded as a whole, not by read: a head that drips in
@@ -17,6 +19,7 @@ use crate::runtime::pool::Scratch;
 /// When it cannot be forwarded, or does not come in time.
 pub(crate) async fn head<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch) -> Result<(), ProxyError> {
     let mut scanned = 0;
+    let mut drip = None;
     loop {
         let data = connection.client.buffer.data();
         if scanned == 0 || request::may_be_whole(data, scanned) {
@@ -26,10 +29,14 @@ pub(crate) async fn head<C: Client>(connection: &mut Connection<C>, scratch: &mu
                 Err(refusal) => return Err(refused(connection, scratch, refusal)),
             }
         }
-        if scanned == 0 {
-            connection.timer.arm(connection.slot.table().plan.header_timeout);
+        let before = std::mem::replace(&mut scanned, data.len());
+        if before == 0 {
+            drip = Drip::begin(connection);
         }
-        scanned = data.len();
+        if let Some(drip) = &mut drip {
+            let at = drip.pace.waits(scanned as u64, connection.worker.clock.tick());
+            connection.timer.arm_until(at.min(drip.end));
+        }
         match connection.client.fill(&connection.worker.pool, &mut connection.timer).await {
             Ok(()) => {}
             Err(Stopped::TimedOut) => return Err(Kind::ClientTimeout.into()),
@@ -39,6 +46,25 @@ pub(crate) async fn head<C: Client>(connection: &mut Connection<C>, scratch: &mu
     }
     remember(connection, scratch);
     Ok(())
+}
+
+/// A head that does not come at once, where there is a rate that it must come at.
+struct Drip {
+    pace: Pace,
+    /// The tick by which all of it must be there.
+    end: u32,
+}
+
+impl Drip {
+    /// Arms the timer for the head as a whole.
+    fn begin<C: Client>(connection: &mut Connection<C>) -> Option<Drip> {
+        let table = connection.slot.table();
+        let (timeout, rate) = (table.plan.header_timeout, table.plan.minimum_rate);
+        connection.timer.arm(timeout);
+        // in a time shorter than the grace no rate can be missed
+        let pace = Pace::new(rate).filter(|_| timeout > GRACE)?;
+        Some(Drip { pace, end: connection.worker.clock.tick().saturating_add(ticks(timeout)) })
+    }
 }
 
 /// Writes down what counters and log will want of the head that is parsed.

@@ -5,6 +5,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use headworks_model::guard::Carrier;
+
+use super::arrival::Arrival;
+use super::proxied;
 use super::slot::ListenerSlot;
 use crate::l4;
 use crate::l7;
@@ -13,24 +17,26 @@ use crate::runtime::socket::{Acceptor, Socket};
 use crate::runtime::worker::Worker;
 use crate::tls;
 
-/// Pause after an accept that failed for want of descriptors or memory: trying at once would only burn the processor.
+/// Pause while there is no room, or after an accept that failed for want of descriptors or memory: trying at once would only burn the processor.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts until the listener closes. Connections that the kernel had queued by then are served all the same: closing the
 /// socket would reset them.
-pub(crate) async fn run(listener: Acceptor, slot: Rc<ListenerSlot>, worker: Rc<Worker>) {
+pub(crate) async fn run(listener: Rc<Acceptor>, slot: Rc<ListenerSlot>, worker: Rc<Worker>) {
     loop {
+        let is_full = worker.is_full();
         let accepted = tokio::select! {
             biased;
-            accepted = listener.accept() => accepted,
+            accepted = listener.accept(), if !is_full => accepted,
             () = slot.closed.notified() => break,
+            () = pause(), if is_full => continue,
         };
         match accepted {
             Ok((stream, peer)) => spawn(stream, peer, &slot, &worker),
             Err(error) => {
                 if is_exhaustion(&error) {
                     tracing::warn!(%error, listener = %slot.address, "cannot accept");
-                    tokio::time::sleep(PAUSE).await;
+                    pause().await;
                 }
             }
         }
@@ -40,18 +46,41 @@ pub(crate) async fn run(listener: Acceptor, slot: Rc<ListenerSlot>, worker: Rc<W
     }
 }
 
+async fn pause() {
+    tokio::time::sleep(PAUSE).await;
+}
+
 fn spawn(stream: Socket, peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) {
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let table = slot.table();
+    let admission = match table.plan.guard.admit(peer, Carrier::Tcp) {
+        Ok(admission) => admission,
+        Err(reason) => {
+            slot.refuse(peer, reason);
+            // nothing is left of it here, not even in the kernel
+            stream.reset_on_close();
+            return;
+        }
+    };
+    if table.plan.proxied_from.is_some() {
+        tokio::task::spawn_local(proxied::serve(stream, admission, slot.clone(), worker.clone()));
+        return;
+    }
+    let arrival = Arrival::direct(admission, slot, || stream.local_address());
+    begin(stream, arrival, slot, worker);
+}
+
+/// Serves a connection of which it is known who it is from.
+pub(super) fn begin(stream: Socket, arrival: Arrival, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) {
     let table = slot.table();
     if let Some(tls) = table.plan.tls.clone() {
-        tokio::task::spawn_local(tls::accept::serve(stream, peer, slot.clone(), worker.clone(), tls));
+        tokio::task::spawn_local(tls::accept::serve(stream, arrival, slot.clone(), worker.clone(), tls));
         return;
     }
     if let Some(flows) = &table.plan.flows {
-        tokio::task::spawn_local(l4::serve(stream, peer, slot.clone(), worker.clone(), flows.protocol));
+        tokio::task::spawn_local(l4::serve(stream, arrival, slot.clone(), worker.clone(), flows.protocol));
         return;
     }
-    let connection = Connection::open(stream, peer, slot.clone(), worker.clone(), None);
+    let connection = Connection::open(stream, arrival, slot.clone(), worker.clone(), None);
     tokio::task::spawn_local(l7::serve(connection));
 }
 

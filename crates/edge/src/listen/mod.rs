@@ -2,5 +2,7 @@
 //! accepted from by every worker on its own.
 
 pub(crate) mod accept;
+pub(crate) mod arrival;
 pub(crate) mod bind;
+pub(crate) mod proxied;
 pub(crate) mod slot;

@@ -2,13 +2,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
+use headworks_guard::filter::Instruction;
 use headworks_route::weighted;
+use socket2::SockFilter;
 
 use crate::compile::plan::{ForwardPlan, GroupPlan, ListenerKey, ListenerPlan, Plan};
+use crate::guard::reason::Reason;
 use crate::observe::counters::ListenerCounters;
+use crate::runtime::socket::Acceptor;
 use crate::upstream::group::GroupLocal;
 
 /// The plan, with what this worker has of each group.
@@ -70,6 +74,8 @@ pub(crate) struct ListenerSlot {
     local_host: String,
     counters: Arc<Vec<ListenerCounters>>,
     closing: Cell<bool>,
+    /// The socket, for as long as it listens.
+    socket: RefCell<Weak<Acceptor>>,
     /// Woken when the listener closes, so that it stops accepting.
     pub(crate) closed: tokio::sync::Notify,
     /// Woken when it may have HTTP/3 no longer.
@@ -86,6 +92,7 @@ impl ListenerSlot {
             counters: table.plan.counters.clone(),
             table: RefCell::new(table),
             closing: Cell::new(false),
+            socket: RefCell::default(),
             closed: tokio::sync::Notify::new(),
             left_http3: tokio::sync::Notify::new(),
         })
@@ -103,6 +110,37 @@ impl ListenerSlot {
     /// Whether connections over QUIC come to an end here.
     pub(crate) fn has_left_http3(&self) -> bool {
         self.is_closing() || self.table.borrow().plan.http3.is_none()
+    }
+
+    /// This is what it listens by.
+    pub(crate) fn listens_by(&self, socket: &Rc<Acceptor>) {
+        *self.socket.borrow_mut() = Rc::downgrade(socket);
+    }
+
+    /// Has the kernel drop, before they begin, the connections that would be refused for where they come from. What that
+    /// misses is refused after all when it is accepted.
+    pub(crate) fn follow_doors(&self) {
+        let Some(socket) = self.socket.borrow().upgrade() else { return };
+        let filter = self.table().plan.guard.tcp.filter().map(|filter| {
+            let step = |i: Instruction| SockFilter::new(i.code, i.when_true, i.when_false, i.operand);
+            filter.into_iter().map(step).collect::<Vec<_>>()
+        });
+        if let Err(error) = socket.set_filter(filter.as_deref()) {
+            tracing::warn!(%error, listener = %self.address, "denied connections are reset, not dropped");
+            // one that is out of date would drop what is allowed now
+            let _ = socket.set_filter(None);
+        }
+    }
+
+    /// Counts a connection that is refused, and now and then says so.
+    pub(crate) fn refuse(&self, peer: SocketAddr, reason: Reason) {
+        self.counters().refused(reason);
+        let (balancer, listener, why) = (&self.key.load_balancer, &self.key.listener, reason.as_str());
+        if reason.is_limit() && self.table().plan.guard.state.may_tell() {
+            tracing::warn!(%peer, %balancer, %listener, why, "connections are refused");
+        } else {
+            tracing::debug!(%peer, %balancer, %listener, why, "connection refused");
+        }
     }
 
     /// Host for requests that name none.

@@ -6,6 +6,8 @@ use headworks_message::encoding::ContentCoding;
 
 use super::flow::Ended;
 use super::histogram::Histogram;
+use crate::guard::reason::Reason;
+use crate::listen::proxied::Refusal;
 use crate::tls::failure::Failure;
 use crate::tls::session::Session;
 
@@ -59,6 +61,8 @@ impl Statuses {
 pub(crate) struct ListenerCounters {
     pub(crate) new_connections: Count,
     pub(crate) active_connections: Count,
+    /// Connections that were refused, in the order of [`Reason::ALL`].
+    refused: [Count; Reason::ALL.len()],
     pub(crate) requests: Count,
     /// Requests for which a target was chosen (H13).
     pub(crate) routed_requests: Count,
@@ -77,9 +81,23 @@ pub(crate) struct ListenerCounters {
     pub(crate) upgrades: Count,
     pub(crate) access_log_dropped: Count,
     pub(crate) tls: TlsCounters,
+    pub(crate) proxy_refusals: ProxyRefusals,
     pub(crate) flows: FlowCounters,
     /// By content coding.
     pub(crate) compressed: [CompressionCounters; ContentCoding::ALL.len()],
+}
+
+impl ListenerCounters {
+    pub(crate) fn refused(&self, reason: Reason) {
+        if let Some(count) = self.refused.get(reason as usize) {
+            count.add(1);
+        }
+    }
+
+    /// (reason, count)
+    pub(crate) fn refusals(&self) -> impl Iterator<Item = (Reason, u64)> {
+        Reason::ALL.into_iter().zip(&self.refused).map(|(reason, count)| (reason, count.read()))
+    }
 }
 
 /// Answers that were compressed in one coding.
@@ -91,11 +109,31 @@ pub(crate) struct CompressionCounters {
     pub(crate) encoded: Count,
 }
 
+/// Connections that were closed for what they did not say of their client, in the order of [`Refusal::ALL`].
+#[derive(Default)]
+pub(crate) struct ProxyRefusals([Count; Refusal::ALL.len()]);
+
+impl ProxyRefusals {
+    pub(crate) fn add(&self, refusal: Refusal) {
+        if let Some(count) = self.0.get(refusal as usize) {
+            count.add(1);
+        }
+    }
+
+    /// (reason, count)
+    pub(crate) fn each(&self) -> impl Iterator<Item = (Refusal, u64)> {
+        Refusal::ALL.into_iter().zip(&self.0).map(|(refusal, count)| (refusal, count.read()))
+    }
+}
+
 /// One worker's counters of how one listener's flows ended.
 #[derive(Default)]
 pub(crate) struct FlowCounters {
     /// In the order of [`Ended::ALL`].
     ended: [Count; Ended::ALL.len()],
+    /// Datagrams from clients, and to them.
+    pub(crate) received_datagrams: Count,
+    pub(crate) sent_datagrams: Count,
 }
 
 impl FlowCounters {

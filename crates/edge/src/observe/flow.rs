@@ -66,6 +66,12 @@ pub(crate) enum Ended {
     HelloTimeout,
     /// Too many are awaited, on the whole or from this address.
     TooManyHandshakes,
+    /// No datagram came for the idle timeout.
+    Silent,
+    /// Nobody receives datagrams at the target's address.
+    TargetRefused,
+    /// It gave way to another flow.
+    TooManyFlows,
 }
 
 /// Who reset a flow, in the terms of a Network Load Balancer (N8).
@@ -79,7 +85,7 @@ pub(crate) enum Reset {
 
 impl Ended {
     /// All of them, in the order of the counters.
-    pub(crate) const ALL: [Ended; 17] = [
+    pub(crate) const ALL: [Ended; 20] = [
         Ended::Closed,
         Ended::ClientReset,
         Ended::TargetReset,
@@ -97,6 +103,9 @@ impl Ended {
         Ended::MalformedHello,
         Ended::HelloTimeout,
         Ended::TooManyHandshakes,
+        Ended::Silent,
+        Ended::TargetRefused,
+        Ended::TooManyFlows,
     ];
 
     /// What log and metrics call it.
@@ -119,6 +128,9 @@ impl Ended {
             Ended::MalformedHello => "malformed_hello",
             Ended::HelloTimeout => "hello_timeout",
             Ended::TooManyHandshakes => "too_many_handshakes",
+            Ended::Silent => "silent",
+            Ended::TargetRefused => "target_refused",
+            Ended::TooManyFlows => "too_many_flows",
         }
     }
 
@@ -129,7 +141,10 @@ impl Ended {
             | Ended::ClientClosed
             | Ended::MalformedHello
             | Ended::HelloTimeout
-            | Ended::TooManyHandshakes => None,
+            | Ended::TooManyHandshakes
+            | Ended::Silent
+            | Ended::TargetRefused
+            | Ended::TooManyFlows => None,
             Ended::ClientReset => Some(Reset::Client),
             Ended::TargetReset => Some(Reset::Target),
             Ended::IdleTimeout

@@ -1,5 +1,7 @@
 //! The exposition for Prometheus (OpenMetrics text): sums over workers, made when asked for.
 
+mod flow;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -10,9 +12,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::counters::{CompressionCounters, Count, GRPC_STATUSES, GroupCounters, ListenerCounters, TargetCounters};
-use super::flow::Reset;
 use super::histogram::{Histogram, Merged};
-use super::status::{View, flows_ended, statuses, total};
+use super::status::{View, refusals, statuses, total};
 use crate::compile::plan::ListenerPlan;
 use crate::tls::certificate::{Origin, unix_now};
 
@@ -153,6 +154,13 @@ impl Exposed {
         for plan in listeners() {
             active.gauge(&listener_labels(plan), total(&plan.counters, |c| &c.active_connections) as f64)?;
         }
+        let help = "Connections refused by reason, as far as the kernel has let them through";
+        let mut refused = begin(encoder, "refused_connections", help, MetricType::Counter)?;
+        for plan in listeners() {
+            for (reason, count) in refusals(&plan.counters) {
+                refused.counter(&with(&listener_labels(plan), "reason", &reason), count)?;
+            }
+        }
         let mut dropped =
             begin(encoder, "access_log_dropped_lines", "Lines the disk was too slow for", MetricType::Counter)?;
         for plan in listeners() {
@@ -204,60 +212,21 @@ impl Exposed {
             }
         }
         self.handshakes(encoder)?;
+        let help = "Connections closed for what they did not say of their client by the PROXY protocol";
+        let mut refused = begin(encoder, "proxy_protocol_refusals", help, MetricType::Counter)?;
+        for plan in listeners().filter(|plan| plan.proxied_from.is_some()) {
+            let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+            for (refusal, count) in plan.counters.iter().flat_map(|c| c.proxy_refusals.each()) {
+                *sums.entry(refusal.as_str()).or_default() += count;
+            }
+            for (reason, count) in sums {
+                refused.counter(&with(&listener_labels(plan), "reason", &reason), count)?;
+            }
+        }
         let help = "From the whole request head to the last byte of the response";
         let mut latency = begin(encoder, "request_duration_seconds", help, MetricType::Histogram)?;
         for plan in listeners() {
             latency.histogram(&listener_labels(plan), plan.counters.iter().map(|c| &c.latency))?;
-        }
-        Ok(())
-    }
-
-    /// Listeners that carry bytes, in the terms of a Network Load Balancer (N8).
-    fn flows(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let listeners = || self.view.plan.iter().flat_map(|plan| plan.listeners.iter().filter(|l| l.flows.is_some()));
-        type Get = fn(&ListenerCounters) -> &Count;
-        let mut active = begin(encoder, "active_flows", "Flows open", MetricType::Gauge)?;
-        for plan in listeners() {
-            active.gauge(&listener_labels(plan), total(&plan.counters, |c| &c.active_connections) as f64)?;
-        }
-        let counters: [(&str, &str, Get); 2] = [
-            ("new_flows", "Flows begun", |c| &c.new_connections),
-            ("flow_access_log_dropped_lines", "Lines the disk was too slow for", |c| &c.access_log_dropped),
-        ];
-        for (name, help, get) in counters {
-            let mut family = begin(encoder, name, help, MetricType::Counter)?;
-            for plan in listeners() {
-                family.counter(&listener_labels(plan), total(&plan.counters, get))?;
-            }
-        }
-        let mut bytes = begin(encoder, "processed_bytes", "Bytes carried, by direction", MetricType::Counter)?;
-        let directions: [(&str, Get); 2] = [("to_target", |c| &c.received_bytes), ("to_client", |c| &c.sent_bytes)];
-        for plan in listeners() {
-            for (direction, get) in directions {
-                let labels = with(&listener_labels(plan), "direction", &direction);
-                bytes.counter(&labels, total(&plan.counters, get))?;
-            }
-        }
-        let mut resets = begin(encoder, "tcp_resets", "Flows reset, by who reset them", MetricType::Counter)?;
-        for plan in listeners() {
-            let ended = flows_ended(plan);
-            for by in Reset::ALL {
-                let count = ended.iter().filter(|(ended, _)| ended.reset() == Some(by)).map(|(_, count)| count).sum();
-                resets.counter(&with(&listener_labels(plan), "by", &by.as_str()), count)?;
-            }
-        }
-        let mut family = begin(encoder, "flows_ended", "Flows that have ended, by how", MetricType::Counter)?;
-        for plan in listeners() {
-            for (ended, count) in flows_ended(plan) {
-                family.counter(&with(&listener_labels(plan), "reason", &ended.as_str()), count)?;
-            }
-        }
-        let mut hits = begin(encoder, "flow_rule_hits", "Flows by the rule that matched", MetricType::Counter)?;
-        for plan in listeners() {
-            let rules = plan.rules.iter().chain([&plan.default]).zip(plan.total_hits()).filter(|(_, hits)| *hits > 0);
-            for (rule, count) in rules.take(1000) {
-                hits.counter(&with(&listener_labels(plan), "rule", &rule.label), count)?;
-            }
         }
         Ok(())
     }

@@ -34,6 +34,8 @@ pub(crate) struct Record {
     pub(crate) status: u16,
     /// What the target said.
     pub(crate) target_status: Option<u16>,
+    /// It is a gRPC call to a group of gRPC: errors are told in its words.
+    pub(crate) is_grpc_call: bool,
     /// What a gRPC call ended with.
     pub(crate) grpc_status: Option<u16>,
     pub(crate) received_bytes: u64,

@@ -13,8 +13,12 @@ use super::counters::{Count, ListenerCounters, TargetCounters};
 use super::flow::Ended;
 use super::histogram::{Histogram, Merged};
 use crate::compile::plan::{ActionPlan, ListenerKey, ListenerPlan, Plan, RulePlan};
+use crate::guard::state::Talker;
 use crate::tls::certificate::{Certificate, Facts, Origin};
 use crate::upstream::group::{GroupShared, TargetState};
+
+/// Clients of each listener that are shown.
+const TOP_CLIENTS: usize = 10;
 
 /// What runs at one moment. Counters go on counting behind it.
 #[derive(Clone, Default)]
@@ -87,6 +91,8 @@ impl View {
             "address": self.addresses.get(&plan.key).map(ToString::to_string),
             "protocol": plan.protocol,
             "connections": { "active": sum(|c| &c.active_connections), "total": sum(|c| &c.new_connections) },
+            "refused_connections": refusals(&plan.counters),
+            "top_clients": plan.guard.state.top(TOP_CLIENTS).iter().map(client_json).collect::<Vec<_>>(),
             "requests": sum(|c| &c.requests),
             "bytes": { "received": sum(|c| &c.received_bytes), "sent": sum(|c| &c.sent_bytes) },
             "statuses": { "target": statuses(false), "headworks": statuses(true) },
@@ -134,6 +140,24 @@ pub(crate) fn statuses<'a>(counters: impl Iterator<Item = &'a super::counters::S
         *sums.entry(status).or_insert(0) += count;
     }
     sums
+}
+
+/// Connections refused, by reason.
+pub(crate) fn refusals(counters: &[ListenerCounters]) -> BTreeMap<&'static str, u64> {
+    let mut sums = BTreeMap::new();
+    for (reason, count) in counters.iter().flat_map(ListenerCounters::refusals) {
+        *sums.entry(reason.as_str()).or_insert(0) += count;
+    }
+    sums
+}
+
+fn client_json(talker: &Talker) -> Value {
+    let Talker { key, client, is_blocked } = talker;
+    json!({
+        "client": key.to_string(),
+        "connections": { "active": client.open, "total": client.admitted, "refused": client.refused },
+        "blocked": is_blocked,
+    })
 }
 
 fn certificate_json(certificate: &Certificate) -> Value {

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
+use headworks_model::guard::Carrier;
 use quinn::{Endpoint, EndpointConfig, Incoming, TokioRuntime, VarInt};
 
 use super::Secrets;
@@ -17,6 +18,7 @@ use super::steer::{Mouth, Steered};
 use crate::compile::plan::ListenerPlan;
 use crate::l7;
 use crate::l7::connection::{Open, Peer};
+use crate::listen::arrival::Arrival;
 use crate::listen::slot::{ListenerSlot, ListenerTable};
 use crate::runtime::deadline::Timer;
 use crate::runtime::worker::Worker;
@@ -28,6 +30,8 @@ use crate::tls::under_way::Place;
 /// Handshakes under way in a worker from which on clients have to prove their address first (RFC 9000 section 8.1.2): one
 /// made-up datagram must not cost a signature.
 const CROWDED: u32 = 64;
+/// RFC 9114 section 8.1: H3_EXCESSIVE_LOAD.
+const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(0x107);
 /// First datagrams of handshakes that have not been looked at.
 const UNSEEN: usize = 1024;
 /// Bytes that may wait with them.
@@ -86,6 +90,10 @@ fn meet(incoming: Incoming, secrets: &Secrets, slot: &Rc<ListenerSlot>, worker: 
         return;
     }
     let table = slot.table();
+    if let Err(reason) = table.plan.guard.judge(peer.ip(), Carrier::Udp) {
+        slot.refuse(peer, reason);
+        return incoming.ignore();
+    }
     let Some((handshake, config)) = config(&table, secrets) else { return incoming.refuse() };
     let Some(place) = Place::take(peer, slot, worker) else {
         slot.counters().tls.failed(Failure::TooMany);
@@ -102,7 +110,16 @@ fn meet(incoming: Incoming, secrets: &Secrets, slot: &Rc<ListenerSlot>, worker: 
         match shaken {
             Ok((quic, session)) => {
                 slot.counters().tls.succeeded(&session);
-                let peer = Peer::new(peer, Some(session), &slot, &worker);
+                // only now: a limit of a client must not be used up by those who pretend to be it
+                let admission = match slot.table().plan.guard.admit(peer, Carrier::Udp) {
+                    Ok(admission) => admission,
+                    Err(reason) => {
+                        slot.refuse(peer, reason);
+                        return quic.close(EXCESSIVE_LOAD, b"");
+                    }
+                };
+                let local = || quic.local_ip().map(|ip| (ip, slot.address.port()).into());
+                let peer = Peer::new(Arrival::direct(admission, &slot, local), Some(session), &slot, &worker);
                 let open = Open::new(&slot, &worker);
                 drop(place);
                 l7::h3::serve(quic, peer, slot, worker, open).await;

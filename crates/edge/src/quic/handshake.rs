@@ -66,6 +66,7 @@ impl Handshake {
             return Err(Failure::CertificateRefused);
         }
         let agreed = Agreed {
+            alpn: Some(b"h3"),
             version: "TLSv1.3",
             cipher: chosen.cipher,
             resumed: chosen.resumed,

@@ -10,6 +10,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use super::clock::ticks;
+use super::pace::Pace;
 use super::worker::Worker;
 
 /// Below this the coarse tick would be too rough.
@@ -100,10 +101,29 @@ impl Timer {
         }
     }
 
+    /// Starts anew: expires at this tick.
+    pub(crate) fn arm_until(&mut self, tick: u32) {
+        self.entry.at.set(tick);
+        self.sharp = None;
+    }
+
+    /// Starts anew for a client that has moved so many bytes: expires `wait` from now, or as soon as it is too slow.
+    pub(crate) fn arm_paced(&mut self, wait: Duration, pace: &mut Pace, moved: u64) {
+        let now = self.worker.clock.tick();
+        let at = pace.waits(moved, now);
+        self.arm_until(at.min(now.saturating_add(ticks(wait))));
+    }
+
     /// The same by the coarse clock however short: late by up to two ticks, but it costs a store.
     #[inline]
     pub(crate) fn arm_roughly(&mut self, wait: Duration) {
         self.entry.at.set(self.worker.clock.tick().saturating_add(ticks(wait)));
+        self.sharp = None;
+    }
+
+    /// So many ticks of the coarse clock from now.
+    pub(crate) fn arm_ticks(&mut self, wait: u32) {
+        self.entry.at.set(self.worker.clock.tick().saturating_add(wait));
         self.sharp = None;
     }
 

@@ -1,7 +1,9 @@
 //! Workers: one thread, one runtime, one set of listeners each; nothing shared on the hot path.
 
 pub(crate) mod clock;
+pub(crate) mod datagrams;
 pub(crate) mod deadline;
+pub(crate) mod pace;
 pub(crate) mod pipe;
 pub(crate) mod pool;
 pub(crate) mod random;

@@ -17,6 +17,7 @@ use rustix::net::sockopt::{set_socket_linger, set_tcp_nodelay, socket_error};
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType,
 };
+use socket2::{SockFilter, SockRef};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
@@ -32,7 +33,7 @@ const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
     unsafe_code,
     reason = "the safe constructors are deprecated, because they take what may change its descriptor"
 )]
-fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+pub(super) fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is one open descriptor, the same in each call of `as_raw_fd`, until it is dropped; it is owned by
     // the `AsyncFd` from here on and never handed out but by shared reference.
     Ok(unsafe { AsyncFd::register_with_interest(fd, interest) }?)
@@ -100,6 +101,23 @@ impl Socket {
                 peeked => return Poll::Ready(peeked.map(|(_, n)| n).map_err(io::Error::from)),
             }
         }
+    }
+
+    /// The address that the other side has connected to, or that this one has connected from.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        rustix::net::getsockname(self.0.get_ref()).ok()?.try_into().ok()
+    }
+
+    /// Bytes that were sent and that the other side has not acknowledged: they are in the kernel's buffer still, or on their
+    /// way.
+    pub(crate) fn unacknowledged(&self) -> usize {
+        /// `TIOCOUTQ`, which is what a TCP socket calls `SIOCOUTQ` (tcp(7)).
+        const OUTPUT_QUEUE: rustix::ioctl::Opcode = 0x5411;
+        #[expect(unsafe_code, reason = "there is no safe way to ask for it")]
+        // SAFETY: on Linux, `TIOCOUTQ` of a socket writes one `int`, and nothing else is read or written.
+        let asked: rustix::io::Result<i32> =
+            unsafe { rustix::ioctl::ioctl(self.0.get_ref(), rustix::ioctl::Getter::<OUTPUT_QUEUE, i32>::new()) };
+        asked.ok().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0)
     }
 
     /// Makes the coming close a reset.
@@ -308,6 +326,21 @@ impl Acceptor {
             }
         })
         .await
+    }
+
+    /// Has the kernel drop what the filter does not let begin; none lets all begin.
+    ///
+    /// # Errors
+    /// When the kernel does not take the filter; the one before goes on then.
+    pub(crate) fn set_filter(&self, filter: Option<&[SockFilter]>) -> io::Result<()> {
+        let socket = SockRef::from(self.0.get_ref());
+        match filter {
+            Some(filter) => socket.attach_filter(filter),
+            None => match socket.detach_filter() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                detached => detached,
+            },
+        }
     }
 
     /// The next connection that the kernel has queued already.

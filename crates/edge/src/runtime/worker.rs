@@ -1,7 +1,7 @@
 //! A worker: one thread with everything it owns, and the commands it takes.
 
 use std::cell::{Cell, RefCell};
-use std::net::TcpListener as StdListener;
+use std::net::{TcpListener as StdListener, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,13 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
 use super::clock::{Clock, TICK};
+use super::datagrams::{Batch, Datagrams};
 use super::deadline::Deadlines;
 use super::pool::Pool;
 use super::random::Random;
 use super::socket::Acceptor;
 use crate::compile::plan::{ListenerKey, Plan};
+use crate::l4::udp;
 use crate::listen::accept;
 use crate::listen::slot::{ListenerSlot, ListenerTable, Tables};
 use crate::observe::access_log::{Lines, LogWriter};
@@ -34,9 +36,14 @@ pub(crate) struct Worker {
     pub(crate) pool: Pool,
     pub(crate) deadlines: Deadlines,
     pub(crate) random: Random,
+    /// What datagrams are received into.
+    pub(crate) batch: RefCell<Batch>,
     pub(crate) log: RefCell<Lines>,
     /// Client connections open.
     pub(crate) connections: Cell<usize>,
+    /// As many as there are descriptors for.
+    most_connections: usize,
+    was_full: Cell<bool>,
     pub(crate) handshakes: UnderWay,
     secrets: Secrets,
     phase: Cell<Phase>,
@@ -58,8 +65,15 @@ pub(crate) struct Handover {
     pub(crate) key: ListenerKey,
     /// Where connections come in.
     pub(crate) connections: Option<StdListener>,
-    /// Where QUIC does.
-    pub(crate) quic: Option<Mouth>,
+    /// Where datagrams do.
+    pub(crate) datagrams: Option<DatagramsIn>,
+}
+
+/// A socket for datagrams, and what is spoken in them.
+pub(crate) enum DatagramsIn {
+    Quic(Mouth),
+    /// Nothing that is looked at.
+    Flows(UdpSocket),
 }
 
 /// What the control thread asks of a worker.
@@ -68,6 +82,8 @@ pub(crate) enum Command {
     Apply { plan: Arc<Plan>, sockets: Vec<Handover>, done: oneshot::Sender<()> },
     /// A target was cut off: requests in flight look whether it is theirs.
     Look,
+    /// Members of security groups have come or gone.
+    FollowMembers,
     /// Stop accepting, finish what is in flight.
     Drain,
     /// End what is still there.
@@ -85,11 +101,16 @@ impl WorkerHandle {
     ///
     /// # Errors
     /// When no thread or runtime can be made.
-    pub(crate) fn start(index: usize, log: LogWriter, secrets: Secrets) -> io::Result<WorkerHandle> {
+    pub(crate) fn start(
+        index: usize,
+        log: LogWriter,
+        most_connections: usize,
+        secrets: Secrets,
+    ) -> io::Result<WorkerHandle> {
         let (commands, inbox) = mpsc::unbounded_channel();
         let runtime = move || Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
         let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || match runtime() {
-            Ok(runtime) => runtime.block_on(run(index, log, secrets, inbox)),
+            Ok(runtime) => runtime.block_on(run(index, log, most_connections, secrets, inbox)),
             Err(error) => tracing::error!(%error, index, "cannot start the runtime of a worker"),
         })?;
         Ok(WorkerHandle { commands, thread: Some(thread) })
@@ -113,6 +134,19 @@ impl Worker {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.phase.get() == Phase::Stopping
+    }
+
+    /// Whether there are no descriptors for another connection. To accept it would leave none for targets.
+    pub(crate) fn is_full(&self) -> bool {
+        let is_full = self.connections.get() >= self.most_connections;
+        if is_full != self.was_full.replace(is_full) && is_full {
+            tracing::warn!(
+                connections = self.most_connections,
+                worker = self.index,
+                "as many connections as there are descriptors for, more have to wait"
+            );
+        }
+        is_full
     }
 
     fn enter(&self, phase: Phase) {
@@ -139,11 +173,13 @@ impl Worker {
         let mut slots = self.slots.borrow_mut();
         let mut closes = false;
         slots.retain(|slot| {
-            let moves = sockets.iter().any(|s| s.key == slot.key && s.connections.is_some());
+            let is_new = |s: &Handover| s.connections.is_some() || matches!(s.datagrams, Some(DatagramsIn::Flows(_)));
+            let moves = sockets.iter().any(|s| s.key == slot.key && is_new(s));
             let kept = plan.listeners.iter().find(|l| l.key == slot.key && !moves);
             match kept {
                 Some(listener) => {
                     slot.exchange(self.table(listener, &tables));
+                    slot.follow_doors();
                     closes |= listener.http3.is_none();
                 }
                 None => {
@@ -153,9 +189,9 @@ impl Worker {
             }
             kept.is_some()
         });
-        for Handover { key, connections, quic } in sockets {
+        for Handover { key, connections, datagrams } in sockets {
             if let Some(listener) = plan.listeners.iter().find(|l| l.key == key)
-                && let Err(error) = self.listen(&mut slots, connections, quic, || self.table(listener, &tables))
+                && let Err(error) = self.listen(&mut slots, connections, datagrams, || self.table(listener, &tables))
             {
                 tracing::error!(%error, listener = %key.listener, "cannot listen");
             }
@@ -173,20 +209,34 @@ impl Worker {
         self: &Rc<Self>,
         slots: &mut Vec<Rc<ListenerSlot>>,
         connections: Option<StdListener>,
-        quic: Option<Mouth>,
+        datagrams: Option<DatagramsIn>,
         table: impl Fn() -> Rc<ListenerTable>,
     ) -> io::Result<()> {
         let table = table();
-        if let Some(socket) = connections {
-            let (address, socket) = (socket.local_addr()?, Acceptor::new(socket)?);
-            let slot = ListenerSlot::new(address, self.index, table.clone());
-            slots.push(slot.clone());
-            tokio::task::spawn_local(accept::run(socket, slot, self.clone()));
+        let address = match (&connections, &datagrams) {
+            (Some(socket), _) => Some(socket.local_addr()?),
+            (None, Some(DatagramsIn::Flows(socket))) => Some(socket.local_addr()?),
+            (None, _) => None,
+        };
+        if let Some(address) = address {
+            slots.push(ListenerSlot::new(address, self.index, table.clone()));
         }
-        let slot = slots.iter().find(|slot| slot.key == table.plan.key);
-        if let (Some(mouth), Some(slot)) = (quic, slot) {
-            let endpoint = endpoint::open(mouth, &self.secrets, self.index, &table.plan)?;
-            tokio::task::spawn_local(endpoint::run(endpoint, self.secrets.clone(), slot.clone(), self.clone()));
+        let Some(slot) = slots.iter().find(|slot| slot.key == table.plan.key) else { return Ok(()) };
+        if let Some(socket) = connections {
+            let socket = Rc::new(Acceptor::new(socket)?);
+            slot.listens_by(&socket);
+            slot.follow_doors();
+            tokio::task::spawn_local(accept::run(socket, slot.clone(), self.clone()));
+        }
+        match datagrams {
+            Some(DatagramsIn::Quic(mouth)) => {
+                let endpoint = endpoint::open(mouth, &self.secrets, self.index, &table.plan)?;
+                tokio::task::spawn_local(endpoint::run(endpoint, self.secrets.clone(), slot.clone(), self.clone()));
+            }
+            Some(DatagramsIn::Flows(socket)) => {
+                tokio::task::spawn_local(udp::run(Datagrams::new(socket)?, slot.clone(), self.clone()));
+            }
+            None => {}
         }
         Ok(())
     }
@@ -217,15 +267,24 @@ impl Worker {
 }
 
 /// A worker's life: commands and ticks; connections are tasks of their own.
-async fn run(index: usize, log: LogWriter, secrets: Secrets, mut inbox: mpsc::UnboundedReceiver<Command>) {
+async fn run(
+    index: usize,
+    log: LogWriter,
+    most_connections: usize,
+    secrets: Secrets,
+    mut inbox: mpsc::UnboundedReceiver<Command>,
+) {
     let worker = Rc::new(Worker {
         index,
         clock: Clock::new(),
         pool: Pool::default(),
         deadlines: Deadlines::default(),
         random: Random::new(),
+        batch: RefCell::default(),
         log: RefCell::new(Lines::new(log)),
         connections: Cell::new(0),
+        most_connections,
+        was_full: Cell::new(false),
         handshakes: UnderWay::default(),
         secrets,
         phase: Cell::new(Phase::Serving),
@@ -256,6 +315,7 @@ async fn run(index: usize, log: LogWriter, secrets: Secrets, mut inbox: mpsc::Un
                 let _ = done.send(());
             }
             Command::Look => worker.deadlines.wake_all(),
+            Command::FollowMembers => worker.slots.borrow().iter().for_each(|slot| slot.follow_doors()),
             Command::Drain => {
                 worker.enter(Phase::Draining);
                 // queued connections are taken in by their accept tasks before anything is judged to be over

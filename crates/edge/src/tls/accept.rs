@@ -4,7 +4,6 @@
 //! nobody else out. Until a client has spoken, nothing is allocated for it but its task.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,6 +22,7 @@ use super::under_way::Place;
 use crate::l4;
 use crate::l7;
 use crate::l7::connection::Connection;
+use crate::listen::arrival::Arrival;
 use crate::listen::slot::{ListenerSlot, ListenerTable};
 use crate::runtime::deadline::Timer;
 use crate::runtime::socket::Socket;
@@ -42,11 +42,12 @@ enum Spoken {
 /// Shakes hands, then serves the connection until it ends.
 pub(crate) async fn serve(
     socket: Socket,
-    peer: SocketAddr,
+    arrival: Arrival,
     slot: Rc<ListenerSlot>,
     worker: Rc<Worker>,
     tls: Arc<TlsListener>,
 ) {
+    let peer = arrival.peer;
     let Some(place) = Place::take(peer, &slot, &worker) else {
         slot.counters().tls.failed(Failure::TooMany);
         return;
@@ -63,7 +64,7 @@ pub(crate) async fn serve(
         Ok(Spoken::Http) => {
             slot.counters().tls.failed(Failure::PlainHttp);
             drop((place, timer));
-            return l7::refuse_plain(Connection::open(socket, peer, slot, worker, None)).await;
+            return l7::refuse_plain(Connection::open(socket, arrival, slot, worker, None)).await;
         }
         Ok(Spoken::Neither) => Err(Failure::NotTls),
         Err(failure) => Err(failure),
@@ -75,10 +76,10 @@ pub(crate) async fn serve(
             slot.counters().tls.succeeded(&session);
             if slot.table().plan.flows.is_some() {
                 drop(place);
-                return Box::pin(l4::serve_secured(stream, peer, slot, worker, session)).await;
+                return Box::pin(l4::serve_secured(stream, arrival, slot, worker, session)).await;
             }
             let protocol = session.protocol;
-            let connection = Connection::open(stream, peer, slot, worker, Some(session));
+            let connection = Connection::open(stream, arrival, slot, worker, Some(session));
             drop(place);
             match protocol {
                 Protocol::Http1 => l7::serve(connection).await,
@@ -89,6 +90,9 @@ pub(crate) async fn serve(
         }
         Err(failure) => {
             tracing::debug!(%peer, reason = failure.as_str(), "handshake failed");
+            if failure == Failure::Timeout {
+                slot.table().plan.guard.offended(&arrival.admission, arrival.peer);
+            }
             slot.counters().tls.failed(failure);
         }
     }

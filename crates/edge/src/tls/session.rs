@@ -30,6 +30,8 @@ pub(crate) struct Session {
     pub(crate) cipher: &'static str,
     pub(crate) resumed: bool,
     pub(crate) protocol: Protocol,
+    /// What ALPN settled on, where it did.
+    pub(crate) alpn: Option<&'static [u8]>,
     /// The name the client asked for, if the certificate it was shown is for it.
     pub(crate) server_name: Option<Box<str>>,
     /// The name of the certificate it was shown.
@@ -46,6 +48,8 @@ pub(crate) struct Agreed<'a> {
     pub(crate) cipher: &'static str,
     pub(crate) resumed: bool,
     pub(crate) protocol: Protocol,
+    /// What ALPN settled on, where it did.
+    pub(crate) alpn: Option<&'static [u8]>,
     /// The client's certificate and those that lead up from it.
     pub(crate) chain: Option<&'a [CertificateDer<'static>]>,
 }
@@ -59,11 +63,17 @@ impl Session {
         server_name: Option<Box<str>>,
         told: &ToldAs,
     ) -> Session {
+        let alpn = match connection.alpn_protocol() {
+            Some(b"h2") => Some(&b"h2"[..]),
+            Some(b"http/1.1") => Some(&b"http/1.1"[..]),
+            _ => None,
+        };
         let agreed = Agreed {
             version: policy::version_name(connection.protocol_version()),
             cipher: policy::cipher_name(connection.negotiated_cipher_suite()),
             resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
-            protocol: if connection.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 },
+            protocol: if alpn == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 },
+            alpn,
             chain: connection.peer_certificates(),
         };
         Session::new(&agreed, mode, certificate, server_name, told)
@@ -77,7 +87,7 @@ impl Session {
         server_name: Option<Box<str>>,
         told: &ToldAs,
     ) -> Session {
-        let Agreed { version, cipher, resumed, protocol, chain } = *agreed;
+        let Agreed { version, cipher, resumed, protocol, alpn, chain } = *agreed;
         let mut cipher_lines = Vec::new();
         put_field(&mut cipher_lines, told.version.as_bytes(), version.as_bytes());
         put_field(&mut cipher_lines, told.cipher.as_bytes(), cipher.as_bytes());
@@ -86,6 +96,7 @@ impl Session {
             cipher,
             resumed,
             protocol,
+            alpn,
             server_name,
             certificate: certificate.clone(),
             certificate_lines: client::lines(mode, chain, told).into(),

@@ -27,4 +27,8 @@ impl Client for TlsStream<Socket> {
     fn reset_on_close(&mut self) {
         self.get_ref().0.reset_on_close();
     }
+
+    fn unacknowledged(&self) -> usize {
+        self.get_ref().0.unacknowledged()
+    }
 }

@@ -2,8 +2,10 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
+
+use headworks_guard::ClientKey;
 
 use crate::listen::slot::ListenerSlot;
 use crate::runtime::worker::Worker;
@@ -20,16 +22,7 @@ pub(crate) struct UnderWay(RefCell<Counted>);
 #[derive(Default)]
 struct Counted {
     all: u32,
-    by_client: HashMap<u64, u32>,
-}
-
-/// Who counts as one client: an IPv4 address, a /64 of IPv6.
-fn client_of(ip: IpAddr) -> u64 {
-    match ip {
-        // never the same as a /64 that is routed: those begin with 001
-        IpAddr::V4(ip) => u64::from(u32::from(ip)),
-        IpAddr::V6(ip) => (u128::from(ip) >> 64) as u64,
-    }
+    by_client: HashMap<ClientKey, u32>,
 }
 
 impl UnderWay {
@@ -43,12 +36,12 @@ impl UnderWay {
 pub(crate) struct Place {
     slot: Rc<ListenerSlot>,
     worker: Rc<Worker>,
-    client: u64,
+    client: ClientKey,
 }
 
 impl Place {
     pub(crate) fn take(peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) -> Option<Place> {
-        let client = client_of(peer.ip());
+        let client = ClientKey::from(peer.ip());
         let mut counted = worker.handshakes.0.borrow_mut();
         if counted.all >= AT_ONCE {
             return None;
@@ -77,18 +70,5 @@ impl Drop for Place {
         }
         self.slot.counters().tls.under_way.sub(1);
         self.worker.connections.set(self.worker.connections.get().saturating_sub(1));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_counts_as_one_client() {
-        let of = |ip: &str| client_of(ip.parse().unwrap());
-        assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
     }
 }

@@ -13,7 +13,7 @@ use headworks_model::certificate as declared;
 use headworks_model::config::Config;
 use headworks_model::listener::{CertificateRef, Listener, MutualAuthentication};
 use headworks_model::primitive::Name;
-use headworks_model::target_group::{HealthProtocol, HttpVersion, TargetGroup, TargetTls};
+use headworks_model::target_group::{HttpVersion, ProxyProtocolVersion, TargetGroup, TargetTls};
 use headworks_model::tls_policy::TlsPolicy;
 use rustls::RootCertStore;
 
@@ -40,6 +40,7 @@ pub(crate) struct Vault {
 #[derive(Clone, Debug)]
 struct GroupSpec {
     is_secured: bool,
+    announces: ProxyProtocolVersion,
     version: HttpVersion,
     /// Absent when not even health checks are over TLS.
     tls: Option<TargetTls>,
@@ -129,9 +130,8 @@ impl Vault {
     }
 
     fn group_spec(&self, name: &Name, group: &TargetGroup) -> Result<GroupSpec, CannotRun> {
-        let is_secured = group.protocol.is_tls();
-        let is_checked = matches!(group.health_check.protocol, HealthProtocol::Https | HealthProtocol::Tls);
-        let tls = (is_secured || is_checked).then(|| group.tls.clone().unwrap_or_default());
+        let is_secured = group.is_secured();
+        let tls = (is_secured || group.is_checked_over_tls()).then(|| group.tls.clone().unwrap_or_default());
         let roots = match tls.as_ref().filter(|tls| tls.verify) {
             None => None,
             Some(tls) => {
@@ -141,7 +141,7 @@ impl Vault {
                 Some(kept.map_or_else(read, Ok).map_err(|fault| roots_fault(name, tls, &fault))?)
             }
         };
-        Ok(GroupSpec { is_secured, version: group.version, tls, roots })
+        Ok(GroupSpec { is_secured, announces: group.proxy_protocol, version: group.version, tls, roots })
     }
 
     /// What the targets of a group are spoken to with; none when that is `before`.
@@ -156,10 +156,10 @@ impl Vault {
             roots: spec.roots.as_ref().map(|held| held.value().clone()),
             certificate: tls.certificate.as_ref().and_then(|name| Some(self.certificates.get(name)?.1.value().clone())),
         });
-        if before.is_of(spec.is_secured, asked.as_ref()) {
+        if before.is_of(spec.is_secured, spec.announces, asked.as_ref()) {
             return Ok(None);
         }
-        Dial::new(spec.is_secured, asked).map(Some)
+        Dial::new(spec.is_secured, spec.announces, asked).map(Some)
     }
 
     fn spec(&self, key: &ListenerKey, listener: &Listener) -> Result<Spec, CannotRun> {

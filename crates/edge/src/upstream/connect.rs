@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use http::HeaderMap;
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use http::uri::Scheme;
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
 use super::multiplex::Stream;
@@ -35,18 +36,22 @@ pub(crate) enum Connection {
     Stream(Box<Stream>),
 }
 
-/// Opens a socket. The caller bounds its time.
+/// Opens a socket, and says `header` on it first, if there is one. The caller bounds its time.
 ///
 /// # Errors
 /// Those of the socket.
-pub(crate) async fn connect_socket(endpoint: &Endpoint) -> io::Result<Socket> {
-    match endpoint {
+pub(crate) async fn connect_socket(endpoint: &Endpoint, header: Option<Vec<u8>>) -> io::Result<Socket> {
+    let mut socket = match endpoint {
         Endpoint::Ip(address) => Socket::connect_tcp(*address).await,
         Endpoint::Unix(path) => Socket::connect_unix(path).await,
+    }?;
+    if let Some(header) = header {
+        socket.write_all(&header).await?;
     }
+    Ok(socket)
 }
 
-/// Opens a connection, and shakes hands when there is a `client` for it; `host` is the name that the target is declared
+/// Opens a connection, says `header` on it first, and shakes hands when there is a `client` for it; `host` is the name that the target is declared
 /// by. The caller bounds its time.
 ///
 /// # Errors
@@ -55,8 +60,9 @@ pub(crate) async fn connect(
     endpoint: &Endpoint,
     host: Option<&str>,
     client: Option<&ClientSide>,
+    header: Option<Vec<u8>>,
 ) -> io::Result<Transport> {
-    let socket = connect_socket(endpoint).await?;
+    let socket = connect_socket(endpoint, header).await?;
     match client {
         None => Ok(Transport::Plain(socket)),
         Some(client) => secure(socket, endpoint, host, client).await,
@@ -93,14 +99,14 @@ impl Connection {
         }
     }
 
-    /// The request has been given whole.
+    /// The request has been given whole. `trailers` follow it on a stream; without one there is no way to say them.
     ///
     /// # Errors
     /// When its end cannot be said.
-    pub(crate) fn finish(&mut self) -> io::Result<()> {
+    pub(crate) fn finish(&mut self, trailers: Option<HeaderMap>) -> io::Result<()> {
         match self {
             Connection::Direct(_) => Ok(()),
-            Connection::Stream(stream) => stream.finish(),
+            Connection::Stream(stream) => stream.finish(trailers),
         }
     }
 
@@ -114,6 +120,14 @@ impl Connection {
 }
 
 impl Transport {
+    /// What requests on it say in `:scheme` (RFC 9113 section 8.3.1).
+    pub(super) fn scheme(&self) -> Scheme {
+        match self {
+            Transport::Plain(_) => Scheme::HTTP,
+            Transport::Tls(_) => Scheme::HTTPS,
+        }
+    }
+
     fn is_quiet(&mut self) -> bool {
         match self {
             Transport::Plain(socket) => socket.is_quiet(),
@@ -235,7 +249,7 @@ impl AsyncWrite for Connection {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Connection::Direct(transport) => Pin::new(transport).poll_shutdown(cx),
-            Connection::Stream(stream) => Poll::Ready(stream.finish()),
+            Connection::Stream(stream) => Poll::Ready(stream.finish(None)),
         }
     }
 }

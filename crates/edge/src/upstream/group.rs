@@ -1,6 +1,7 @@
 //! A target group: what all workers share of it, what each has of its own, and how a request's target is chosen.
 
 use std::cell::{Cell, Ref, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +12,7 @@ use headworks_balance::{
 };
 use headworks_model::target_group::TargetGroup;
 
+use super::connect::Endpoint;
 use super::target::{TargetLocal, TargetShared};
 use crate::error::Kind;
 use crate::observe::counters::GroupCounters;
@@ -112,6 +114,15 @@ impl GroupShared {
 
     pub(crate) fn publish_report(&self, report: Vec<TargetState>) {
         self.report.store(Arc::new(report));
+    }
+
+    /// The addresses of its targets, registered and draining.
+    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
+        let address = |target: &TargetState| match &target.shared.as_ref()?.endpoint {
+            Endpoint::Ip(address) => Some(address.ip()),
+            Endpoint::Unix(_) => None,
+        };
+        self.report.load().iter().filter_map(address).collect()
     }
 
     /// Its targets, registered and draining.

@@ -1,5 +1,6 @@
 //! Targets: connections to them, the pools of idle ones, and how it is found out which are well.
 
+pub(crate) mod announce;
 pub(crate) mod connect;
 pub(crate) mod group;
 pub(crate) mod multiplex;

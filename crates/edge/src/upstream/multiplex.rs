@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -17,8 +17,10 @@ use http::{HeaderMap, Response};
 use tokio::io::ReadBuf;
 
 use super::connect::Transport;
+use super::target::is_of;
 use crate::l7::codec::frames::{Incoming, Outgoing, closed, failed};
 use crate::l7::codec::translate;
+use crate::l7::connection::Peer;
 
 /// Exchanges on one connection, when the target allows more: beyond it another connection shares the load, and one lost
 /// connection takes fewer along.
@@ -42,9 +44,12 @@ pub(crate) struct Multiplexed {
 /// A connection and who uses it.
 struct Shared {
     send: SendRequest<Bytes>,
+    scheme: Scheme,
     state: Rc<State>,
     /// How targets were spoken to when it was opened.
     epoch: u64,
+    /// Who it was announced for to the target: nobody else's requests may go over it.
+    owner: Option<Weak<Peer>>,
 }
 
 /// What a wait for a stream brought.
@@ -66,16 +71,17 @@ struct State {
 }
 
 impl Multiplexed {
-    /// A stream on a connection of this epoch, or the turn to make another.
+    /// A stream on a connection of this epoch that was announced for `owner`, or without one for nobody; or the turn to make
+    /// another.
     ///
     /// # Errors
     /// None; the type is that of the other steps towards a target.
-    pub(crate) async fn take_or_wait(&self, epoch: u64) -> io::Result<Taken<'_>> {
-        if let Some(stream) = self.take(epoch) {
+    pub(crate) async fn take_or_wait(&self, epoch: u64, owner: Option<&Rc<Peer>>) -> io::Result<Taken<'_>> {
+        if let Some(stream) = self.take(epoch, owner) {
             return Ok(Taken::Stream(Box::new(stream)));
         }
         let turn = self.connecting.lock().await;
-        let stream = self.take(epoch).map(Box::new);
+        let stream = self.take(epoch, owner).map(Box::new);
         Ok(stream.map_or(Taken::Turn(Turn(turn)), Taken::Stream))
     }
 
@@ -83,7 +89,14 @@ impl Multiplexed {
     ///
     /// # Errors
     /// When the target does not speak HTTP/2.
-    pub(crate) async fn begin(&self, transport: Transport, epoch: u64, _turn: Turn<'_>) -> io::Result<Stream> {
+    pub(crate) async fn begin(
+        &self,
+        transport: Transport,
+        epoch: u64,
+        owner: Option<&Rc<Peer>>,
+        _turn: Turn<'_>,
+    ) -> io::Result<Stream> {
+        let scheme = transport.scheme();
         let (send, connection) = Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
@@ -101,26 +114,29 @@ impl Multiplexed {
             }
             watched.closed.set(true);
         });
-        let shared = Shared { send, state, epoch };
+        let shared = Shared { send, scheme, state, epoch, owner: owner.map(Rc::downgrade) };
         let stream = shared.stream();
         self.connections.borrow_mut().push(shared);
         Ok(stream)
     }
 
-    fn take(&self, epoch: u64) -> Option<Stream> {
+    fn take(&self, epoch: u64, owner: Option<&Rc<Peer>>) -> Option<Stream> {
         let mut connections = self.connections.borrow_mut();
         connections.retain(|shared| !shared.state.closed.get() && shared.epoch == epoch);
         let has_room =
             |shared: &&Shared| shared.state.streams.get() < STREAMS.min(shared.send.current_max_send_streams().max(1));
-        connections.iter().find(has_room).map(Shared::stream)
+        let mut fit = connections.iter().filter(|shared| is_of(shared.owner.as_ref(), owner));
+        fit.find(has_room).map(Shared::stream)
     }
 
-    /// Lets go of connections that have carried nothing in `kept` sweeps. Those that carry something end with it.
+    /// Lets go of connections that have carried nothing in `kept` sweeps, or were announced for clients that are gone. Those
+    /// that carry something end with it.
     pub(crate) fn sweep(&self, kept: u32) {
         self.connections.borrow_mut().retain(|shared| {
             let state = &shared.state;
             state.idle_sweeps.set(if state.streams.get() > 0 { 0 } else { state.idle_sweeps.get() + 1 });
-            !state.closed.get() && state.idle_sweeps.get() <= kept
+            let is_owned = shared.owner.as_ref().is_none_or(|owner| owner.strong_count() > 0);
+            is_owned && !state.closed.get() && state.idle_sweeps.get() <= kept
         });
     }
 
@@ -134,7 +150,8 @@ impl Shared {
     fn stream(&self) -> Stream {
         self.state.streams.set(self.state.streams.get() + 1);
         self.state.idle_sweeps.set(0);
-        Stream { phase: Phase::Asking(self.send.clone()), head: Vec::new(), read: 0, lease: Lease(self.state.clone()) }
+        let phase = Phase::Asking(self.send.clone(), self.scheme.clone());
+        Stream { phase, head: Vec::new(), read: 0, lease: Lease(self.state.clone()) }
     }
 }
 
@@ -159,7 +176,7 @@ pub(crate) struct Stream {
 /// Where an exchange stands.
 enum Phase {
     /// Nothing has been sent.
-    Asking(SendRequest<Bytes>),
+    Asking(SendRequest<Bytes>, Scheme),
     /// The request's head is out.
     Asked(ResponseFuture, Outgoing),
     /// The response's head has come.
@@ -171,7 +188,7 @@ impl Stream {
     /// The first write is the request's head, whole.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.phase {
-            Phase::Asking(send) => {
+            Phase::Asking(send, _) => {
                 let ready = ready!(send.poll_ready(cx));
                 Poll::Ready(ready.map_err(failed).and_then(|()| self.ask(bytes)).inspect_err(|_| self.fail()))
             }
@@ -181,9 +198,9 @@ impl Stream {
     }
 
     fn ask(&mut self, text: &[u8]) -> io::Result<usize> {
-        let Phase::Asking(send) = &mut self.phase else { return Err(closed()) };
+        let Phase::Asking(send, scheme) = &mut self.phase else { return Err(closed()) };
         let (head, length, framing) =
-            translate::request(text, Scheme::HTTP).map_err(|_| io::ErrorKind::InvalidInput)?;
+            translate::request(text, scheme.clone()).map_err(|_| io::ErrorKind::InvalidInput)?;
         let bodiless = matches!(framing, Framing::None | Framing::Length(0));
         let promised = if let Framing::Length(n) = framing { Some(n) } else { None };
         let (response, stream) = send.send_request(head, bodiless).map_err(failed)?;
@@ -206,7 +223,7 @@ impl Stream {
                 return Poll::Ready(Ok(()));
             }
             match &mut self.phase {
-                Phase::Asking(_) => return Poll::Pending,
+                Phase::Asking(..) => return Poll::Pending,
                 Phase::Asked(response, _) => {
                     if let Poll::Ready(Some(interim)) = response.poll_informational(cx) {
                         self.say(interim.map_err(failed)?, false);
@@ -233,14 +250,14 @@ impl Stream {
         translate::put_response(&head.into_parts().0, over, &mut self.head);
     }
 
-    /// The request has been given whole.
+    /// The request has been given whole, but for `trailers`.
     ///
     /// # Errors
     /// When its end cannot be said.
-    pub(super) fn finish(&mut self) -> io::Result<()> {
+    pub(super) fn finish(&mut self, trailers: Option<HeaderMap>) -> io::Result<()> {
         match &mut self.phase {
-            Phase::Asked(_, request) | Phase::Answered(_, request) => request.finish(None),
-            Phase::Asking(_) | Phase::Failed => Ok(()),
+            Phase::Asked(_, request) | Phase::Answered(_, request) => request.finish(trailers),
+            Phase::Asking(..) | Phase::Failed => Ok(()),
         }
     }
 

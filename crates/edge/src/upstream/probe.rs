@@ -13,6 +13,7 @@ use headworks_message::{Parsed, ResponseHead, response};
 use headworks_model::target_group::{HealthCheck, HealthProtocol, HttpVersion};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::announce;
 use super::connect::{Endpoint, Transport, connect};
 use crate::tls::dial::Dial;
 
@@ -34,10 +35,12 @@ pub(crate) async fn probe(
 ) -> Outcome {
     let is_tls = match check.protocol {
         HealthProtocol::Https | HealthProtocol::Tls => true,
+        HealthProtocol::Grpc => dial.is_secured,
         protocol => protocol.is_database() && dial.is_secured,
     };
     let asked = async {
-        let connection = connect(endpoint, host, dial.client().filter(|_| is_tls)).await?;
+        let header = announce::header(dial.announces, None);
+        let connection = connect(endpoint, host, dial.client().filter(|_| is_tls), header).await?;
         match (check.protocol, version) {
             (HealthProtocol::Http | HealthProtocol::Https, HttpVersion::Http1) => {
                 http(connection, endpoint, check).await

@@ -1,7 +1,7 @@
 //! A target: what all workers share of it, and what each has of its own.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -9,6 +9,7 @@ use headworks_balance::TargetKey;
 
 use super::connect::{Connection, Endpoint};
 use super::multiplex::Multiplexed;
+use crate::l7::connection::Peer;
 use crate::observe::counters::TargetCounters;
 use crate::runtime::worker::POOL_SWEEP;
 
@@ -74,6 +75,8 @@ pub(crate) struct TargetLocal {
 
 struct Idle {
     connection: Connection,
+    /// Who it was announced for to the target: nobody else's requests may go over it.
+    owner: Option<Weak<Peer>>,
     epoch: u64,
     expires: u32,
 }
@@ -97,33 +100,44 @@ impl TargetLocal {
         self.shared.cut.load(Ordering::Relaxed)
     }
 
-    /// An idle connection of this epoch, the one used last first: it is the warmest, and the others get to expire.
-    pub(crate) fn take_idle(&self, epoch: u64) -> Option<Connection> {
+    /// An idle connection of this epoch, the one used last first: it is the warmest, and the others get to expire. With an
+    /// `owner`, one that was announced for it; without, one that was announced for nobody.
+    pub(crate) fn take_idle(&self, epoch: u64, owner: Option<&Rc<Peer>>) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         loop {
-            let mut entry = idle.pop()?;
+            let mut entry = match owner {
+                None => idle.pop()?,
+                Some(owner) => {
+                    let place = idle.iter().rposition(|entry| is_of(entry.owner.as_ref(), Some(owner)))?;
+                    idle.remove(place)
+                }
+            };
             self.counters().idle_connections.sub(1);
-            if entry.epoch == epoch && entry.connection.is_quiet() {
+            if entry.epoch == epoch && is_of(entry.owner.as_ref(), owner) && entry.connection.is_quiet() {
                 return Some(entry.connection);
             }
         }
     }
 
-    /// Keeps a connection for the next request.
-    pub(crate) fn give_idle(&self, connection: Connection, epoch: u64, now: u32) {
+    /// Keeps a connection for the next request; `owner` is who it was announced for.
+    pub(crate) fn give_idle(&self, connection: Connection, epoch: u64, now: u32, owner: Option<&Rc<Peer>>) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < IDLE_LIMIT && !self.retired.get() {
-            idle.push(Idle { connection, epoch, expires: now + IDLE_TICKS });
+            let owner = owner.map(Rc::downgrade);
+            idle.push(Idle { connection, owner, epoch, expires: now + IDLE_TICKS });
             self.counters().idle_connections.add(1);
         }
     }
 
-    /// Closes what has been idle for long, and what the target has closed.
+    /// Closes what has been idle for long, what the target has closed, and what was announced for clients that are gone.
     pub(crate) fn sweep(&self, now: u32) {
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
         self.multiplexed.sweep(IDLE_SWEEPS);
-        idle.retain_mut(|entry| entry.expires > now && entry.connection.is_quiet());
+        idle.retain_mut(|entry| {
+            let is_owned = entry.owner.as_ref().is_none_or(|owner| owner.strong_count() > 0);
+            is_owned && entry.expires > now && entry.connection.is_quiet()
+        });
         self.counters().idle_connections.sub((before - idle.len()) as u64);
     }
 
@@ -133,6 +147,16 @@ impl TargetLocal {
         self.multiplexed.retire();
         let closed = self.idle.borrow_mut().drain(..).count();
         self.counters().idle_connections.sub(closed as u64);
+    }
+}
+
+/// Whether a connection that was announced for `owner`, or for nobody, may carry what is `wanted` for someone, or anyone.
+pub(super) fn is_of(owner: Option<&Weak<Peer>>, wanted: Option<&Rc<Peer>>) -> bool {
+    match (owner, wanted) {
+        (None, None) => true,
+        // what a weak reference points to is not used anew while there is one
+        (Some(owner), Some(wanted)) => owner.as_ptr() == Rc::as_ptr(wanted),
+        _ => false,
     }
 }
 

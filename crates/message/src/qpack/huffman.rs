@@ -136,7 +136,7 @@ mod tests {
             let (code, length) = codes[*byte as usize];
             bits.extend((0..length).rev().map(|bit| code >> bit & 1 == 1));
         }
-        while bits.len() % 8 != 0 {
+        while !bits.len().is_multiple_of(8) {
             bits.push(padding);
         }
         bits.chunks(8).map(|byte| byte.iter().fold(0, |sum, bit| sum << 1 | u8::from(*bit))).collect()

@@ -3,6 +3,7 @@
 use headworks_message::client_hello::Reader;
 use headworks_message::encoding::{self, Asked, ContentCoding, Offer};
 use headworks_message::h3::{self, FrameHead, Settings};
+use headworks_message::proxy_protocol::{self, Header, Read, Tlvs};
 use headworks_message::qpack::{self, FieldSection};
 use headworks_message::send::{self, Answer, ForwardedFor, Host, Outgoing, Reframe};
 use headworks_message::{
@@ -473,6 +474,36 @@ pub(crate) fn differential(bytes: &[u8]) {
     }
     let mut status = ResponseHead::default();
     let _ = response::parse(bytes, &mut status);
+}
+
+/// A header of the PROXY protocol reads the same however it arrives, and the same again when it is passed on.
+pub(crate) fn proxy_protocol(bytes: &[u8]) {
+    let whole = proxy_protocol::read(bytes);
+    for end in splits(bytes) {
+        match proxy_protocol::read(&bytes[..end]) {
+            Ok(Read::Incomplete) => {}
+            part => {
+                assert_eq!(part, whole, "a prefix of {end} is read otherwise");
+                break;
+            }
+        }
+    }
+    let Ok(Read::Complete(Header { len, ends, tlvs })) = whole else { return };
+    assert!(len <= bytes.len().min(proxy_protocol::LIMIT));
+    assert_eq!(proxy_protocol::read(&bytes[..len - 1]), Ok(Read::Incomplete));
+    let mut again = Vec::new();
+    proxy_protocol::put_v2(ends, None, tlvs, &mut again);
+    let Ok(Read::Complete(read)) = proxy_protocol::read(&again) else { panic!("{}", again.escape_ascii()) };
+    assert_eq!(read.len, again.len());
+    if ends.is_some_and(|ends| ends.source.is_ipv4() == ends.destination.is_ipv4()) {
+        assert_eq!(read.ends, ends);
+        // all of it, where there is room for another checksum
+        let passed = |tlvs: Tlvs<'_>| tlvs.passed().map(|(kind, value)| (kind, value.to_vec())).collect::<Vec<_>>();
+        assert!(passed(read.tlvs) == passed(tlvs) || len + 7 > proxy_protocol::LIMIT);
+    }
+    again.clear();
+    proxy_protocol::put_v1(ends, &mut again);
+    assert!(matches!(proxy_protocol::read(&again), Ok(Read::Complete(read)) if read.len == again.len()));
 }
 
 /// A field section of HTTP/3 that can be decoded says the same when it is encoded anew, and never more than its limit.

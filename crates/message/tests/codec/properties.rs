@@ -331,6 +331,26 @@ fn body() -> impl Strategy<Value = Text> {
     proptest::collection::vec(piece, 0..8).prop_map(|pieces| Text(pieces.concat()))
 }
 
+/// Pieces of headers of the PROXY protocol, most of them in an order that makes one.
+fn proxy_header() -> impl Strategy<Value = Text> {
+    const WORDS: &[&str] =
+        &["TCP4", "TCP6", "UNKNOWN", "1.2.3.4", "255.255.255.255", "::1", "1", "65535", "", "x", "\r\n"];
+    let line =
+        proptest::collection::vec(select(WORDS), 0..7).prop_map(|words| format!("PROXY {}\r\n", words.join(" ")));
+    let fixed = (select(&[0x20_u8, 0x21, 0x11, 0x22][..]), select(&[0_u8, 0x11, 0x21, 0x31, 0x12, 0xff][..]));
+    let record = (select(&[1_u8, 2, 3, 4, 5, 0x20, 0xea][..]), proptest::collection::vec(any::<u8>(), 0..8));
+    let record = record.prop_map(|(kind, value)| [&[kind, 0, value.len() as u8][..], &value].concat());
+    let ends =
+        select(&[0_usize, 12, 36, 216][..]).prop_flat_map(|length| proptest::collection::vec(any::<u8>(), length));
+    let binary =
+        (fixed, ends, proptest::collection::vec(record, 0..4), -2_i32..3).prop_map(|(fixed, ends, records, off)| {
+            let rest = [ends, records.concat()].concat();
+            let length = (rest.len() as i32 + off).max(0) as u16;
+            [b"\r\n\r\n\0\r\nQUIT\n", &[fixed.0, fixed.1][..], &length.to_be_bytes(), &rest].concat()
+        });
+    prop_oneof![line.prop_map(String::into_bytes), binary].prop_map(Text)
+}
+
 /// ClientHellos in records of some size, whole and cut off, with bytes that are not what they were.
 fn hello() -> impl Strategy<Value = Vec<u8>> {
     const EXTENSIONS: &[&[u8]] = &[
@@ -419,6 +439,11 @@ proptest! {
     }
 
     #[test]
+    fn proxy_headers_read_the_same_in_any_pieces(bytes in proxy_header()) {
+        invariants::proxy_protocol(&bytes);
+    }
+
+    #[test]
     fn encoded_answers_say_so(bytes in encodable()) {
         invariants::encoded(&bytes);
         invariants::response(&bytes);
@@ -433,6 +458,7 @@ proptest! {
         invariants::differential(&bytes);
         invariants::encoded(&bytes);
         invariants::accept_encoding(&bytes);
+        invariants::proxy_protocol(&bytes);
         invariants::field_section(&bytes);
     }
 

@@ -314,6 +314,17 @@ fn target_groups_of_every_shape() {
     let fallback = group("{ fallback: { fixed_response: { status: 503 } } }").fallback;
     assert!(matches!(fallback, Fallback::FixedResponse(response) if response.content_type.is_none()));
     group("{ algorithm: consistent_hash, hash_on: { cookie: sid }, proxy_protocol: v2 }");
+    for (text, secured, checked) in [
+        ("{ protocol: grpc }", false, false),
+        ("{ protocol: grpc, tls: {} }", true, true),
+        ("{ protocol: grpc, tls: {}, health_check: { protocol: tcp } }", true, false),
+        ("{ protocol: https }", true, true),
+        ("{ protocol: https, version: http2, health_check: { protocol: grpc } }", true, true),
+        ("{ health_check: { protocol: tls }, tls: {} }", false, true),
+    ] {
+        let group = group(text);
+        assert_eq!((group.is_secured(), group.is_checked_over_tls()), (secured, checked), "{text}");
+    }
     group("{ algorithm: weighted_random, anomaly_mitigation: true, retry: {}, circuit_breaker: {} }");
     group("{ retry: { when: [status_503, timeout], budget: 0 }, limits: { max_connections: 10 } }");
 }
@@ -370,6 +381,55 @@ target_groups: { w: {}, unused: {} }
             "t:6:25: target_groups.unused: no listener uses this target group",
         ]
     );
+}
+
+#[test]
+fn guards_without_effect_are_warned_of() {
+    let text = "
+load_balancers:
+  s:
+    security_groups: [web]
+    listeners:
+      l: { port: 80, network_acl: n, default: { forward: w } }
+      m: { port: 81, default: { forward: w } }
+target_groups: { w: { targets: [10.0.0.1:9001, 10.0.0.2:9002], security_groups: [app] } }
+security_groups:
+  web:
+    inbound:
+      - { ports: [80], from: [10.0.0.0/9] }
+      - { protocol: tcp, ports: \"80-90\", from: [0.0.0.0/0] }
+      - { ports: [80], from: [10.0.0.0/8, app] }
+      - { protocol: tcp, ports: 80, from: [10.0.0.0/8, app] }
+  app: { inbound: [ { ports: [9001], from: [web] } ] }
+  spare: {}
+network_acls:
+  n:
+    inbound:
+      - { rule: 300, action: deny, from: [10.0.0.0/8] }
+      - { rule: 100, action: allow, from: [10.0.0.0/9] }
+      - { rule: 200, action: allow, from: [10.128.0.0/9] }
+      - { rule: 50, action: allow, from: [10.0.0.0/10] }
+";
+    let accepted = accept(text);
+    let warnings: Vec<String> = accepted.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "t:8:81: target_groups.w.security_groups: no rule lets load balancer s reach port 9002",
+            "t:12:9: security_groups.web.inbound[0]: changes nothing: all of it is allowed by inbound[2] (line 14)",
+            "t:15:9: security_groups.web.inbound[3]: changes nothing: all of it is allowed by inbound[2] (line 14)",
+            "t:17:3: security_groups.spare: nothing uses this security group",
+            "t:21:9: network_acls.n.inbound[0]: rule 300 never matches: all of it is taken by rule 50 (line 24), rule 100 (line 22) and rule 200 (line 23)",
+            "t:24:9: network_acls.n.inbound[3]: rule 50 changes nothing: the same is done by rule 100 (line 22)",
+        ]
+    );
+    let reaches = accepted.config.reaches();
+    let by: Vec<(u16, Option<&str>)> = reaches.iter().map(|reach| (reach.port, reach.by.as_deref())).collect();
+    assert_eq!(by, [(9001, Some("app allows members of web")), (9002, None)]);
+    let closed = text.replace("port: 81", "port: 91");
+    let warnings: Vec<String> = accept(&closed).warnings.iter().map(ToString::to_string).collect();
+    let nobody = "t:7:7: load_balancers.s.listeners.m: nobody gets in: no rule of its security groups is about port 91";
+    assert!(warnings.iter().any(|warning| warning == nobody), "{warnings:?}");
 }
 
 #[test]

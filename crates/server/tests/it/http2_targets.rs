@@ -27,24 +27,24 @@ target_groups:
 ";
 
 /// Runs an asynchronous test, for so long.
-fn run<T>(test: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.unwrap_or_else(|error| panic!("no runtime: {error}"));
     let ended = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), test).await });
     ended.unwrap_or_else(|_| panic!("the test does not end"))
 }
 
-fn ok<T, E: std::fmt::Display>(result: Result<T, E>, what: &str) -> T {
+pub(crate) fn ok<T, E: std::fmt::Display>(result: Result<T, E>, what: &str) -> T {
     result.unwrap_or_else(|error| panic!("{what}: {error}"))
 }
 
 /// A port that is free now.
-fn free_port() -> String {
+pub(crate) fn free_port() -> String {
     let listener = ok(std::net::TcpListener::bind("127.0.0.1:0"), "no port");
     ok(listener.local_addr(), "no address").port().to_string()
 }
 
-async fn connect(address: SocketAddr) -> SendRequest<Bytes> {
+pub(crate) async fn connect(address: SocketAddr) -> SendRequest<Bytes> {
     let stream = ok(TcpStream::connect(address).await, "cannot connect");
     let (send, connection) = ok(client::handshake(stream).await, "no handshake");
     tokio::spawn(async move {
@@ -53,18 +53,22 @@ async fn connect(address: SocketAddr) -> SendRequest<Bytes> {
     ok(send.ready().await, "not ready")
 }
 
-struct Answer {
-    status: StatusCode,
-    fields: HeaderMap,
-    body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) fields: HeaderMap,
+    pub(crate) body: Vec<u8>,
 }
 
-async fn ask(send: &mut SendRequest<Bytes>, request: Request<()>, body: Option<&[u8]>) -> Answer {
+pub(crate) async fn ask(send: &mut SendRequest<Bytes>, request: Request<()>, body: Option<&[u8]>) -> Answer {
     let (response, mut stream) = ok(send.send_request(request, body.is_none()), "cannot ask");
     if let Some(body) = body {
         ok(stream.send_data(Bytes::copy_from_slice(body), true), "cannot send");
     }
-    let (head, mut stream) = ok(response.await, "no answer").into_parts();
+    read(ok(response.await, "no answer")).await
+}
+
+async fn read(response: http::Response<h2::RecvStream>) -> Answer {
+    let (head, mut stream) = response.into_parts();
     let mut body = Vec::new();
     while let Some(frame) = stream.data().await {
         let frame = ok(frame, "the body breaks off");
@@ -74,7 +78,7 @@ async fn ask(send: &mut SendRequest<Bytes>, request: Request<()>, body: Option<&
     Answer { status: head.status, fields: head.headers, body }
 }
 
-fn request(method: Method, target: &str) -> Request<()> {
+pub(crate) fn request(method: Method, target: &str) -> Request<()> {
     let request = Request::builder().method(method).uri(format!("http://shop.example.com{target}"));
     ok(request.body(()), "no request")
 }
@@ -160,6 +164,59 @@ fn health_checks_speak_it_too() {
     let check = "{ interval: 100ms, path: /well }";
     let headworks = start(CHAIN, &[("web", &web), ("port", &port), ("check", &check)]);
     let _ = headworks.wait_metrics("headworks_target_group_healthy_targets", &[("target_group", "second")], 1.0);
+}
+
+/// What a client says behind a request's content, as far as trailers may say it (C2).
+#[test]
+fn request_trailers() {
+    run(async {
+        let listener = ok(TcpListener::bind("127.0.0.1:0").await, "cannot listen");
+        let address = ok(listener.local_addr(), "no address");
+        // answers with the names and values of the trailers
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let mut connection = ok(h2::server::handshake(stream).await, "no handshake");
+                tokio::spawn(async move {
+                    while let Some(Ok((request, mut respond))) = connection.accept().await {
+                        tokio::spawn(async move {
+                            let mut body = request.into_body();
+                            while let Some(frame) = body.data().await {
+                                let length = ok(frame, "the body breaks off").len();
+                                ok(body.flow_control().release_capacity(length), "no window");
+                            }
+                            let trailers = ok(body.trailers().await, "no trailers");
+                            let said = trailers.map(|trailers| format!("{trailers:?}")).unwrap_or_default();
+                            let mut answer = ok(respond.send_response(http::Response::new(()), false), "no answer");
+                            ok(answer.send_data(said.into(), true), "cannot answer");
+                        });
+                    }
+                });
+            }
+        });
+        let headworks = start(&proxy("", ", version: http2"), &[("web", &address)]);
+        let mut send = connect(headworks.address()).await;
+        let rows: [(&[(&str, &str)], &str); 4] = [
+            (&[("x-checksum", "abc")], r#"{"x-checksum": "abc"}"#),
+            (
+                &[("x-checksum", "abc"), ("authorization", "me"), ("x-forwarded-for", "1.2.3.4")],
+                r#"{"x-checksum": "abc"}"#,
+            ),
+            (&[("cookie", "a=b")], ""),
+            (&[], ""),
+        ];
+        for (trailers, expected) in rows {
+            let (response, mut stream) = ok(send.send_request(request(Method::POST, "/"), false), "cannot ask");
+            ok(stream.send_data(Bytes::from_static(b"content"), trailers.is_empty()), "cannot send");
+            if !trailers.is_empty() {
+                let name = |name: &str| ok(http::HeaderName::try_from(name), "no name");
+                let value = |value: &str| ok(http::HeaderValue::try_from(value), "no value");
+                let fields = trailers.iter().map(|(n, v)| (name(n), value(v))).collect();
+                ok(stream.send_trailers(fields), "cannot send trailers");
+            }
+            let answer = read(ok(response.await, "no answer")).await;
+            assert_eq!(String::from_utf8_lossy(&answer.body), expected, "{trailers:?}");
+        }
+    });
 }
 
 /// The target goes away with its connection: the next request gets a new one.

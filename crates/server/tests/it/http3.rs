@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
 use headworks_message::h3::{Code, FrameKind, INTEGER_MAX, integer};
-use headworks_testkit::{Authority, Caller, Gate, Headworks, Origin, Step, ask, check};
+use headworks_testkit::{Authority, Caller, Gate, Headworks, Origin, Step, ask, check, wait};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -126,6 +126,45 @@ fn targets_see_what_they_see_of_http1() {
         },
     );
 }
+
+/// Connections over QUIC count as others do, together with them, and pass the same doors.
+#[test]
+fn who_may_connect() {
+    let folder = folder();
+    let web = Origin::echo("web");
+    let yaml = |balancer: &str, limits: &str| {
+        Authority::new("Test Authority").issue(&[NAME]).place(folder.path(), "a");
+        secure(
+            folder.path(),
+            &["a"],
+            balancer,
+            &format!(", http3: true, limits: {{ connections_per_client: {limits} }}"),
+        )
+    };
+    let headworks = start(&yaml("", "2"), &[("web", &web)]);
+    let caller = Caller::trusting_all().build();
+    let first = Client::greet(&caller, headworks.address());
+    assert_eq!(first.ask(&request("GET", "/", &[])).map(|answer| answer.status).ok(), Some(200));
+    let mut second = caller.connect(headworks.address(), NAME);
+    assert_eq!(second.exchange(&ask("GET", "/")).status, 200);
+    let third = Client::greet(&caller, headworks.address());
+    assert_eq!(third.ended(), Some(0x107), "H3_EXCESSIVE_LOAD");
+    let _ = headworks.wait_metrics(REFUSED, &[("reason", "connections_per_client")], 1.0);
+
+    // TCP is open, UDP is not: what comes by it gets no answer
+    let groups = "security_groups: { web: { inbound: [ { protocol: tcp, from: [127.0.0.0/8] } ] } }\n";
+    let headworks = start(&format!("{groups}{}", yaml(", security_groups: [web]", "0")), &[("web", &web)]);
+    let mut plain = caller.connect(headworks.address(), NAME);
+    assert_eq!(plain.exchange(&ask("GET", "/")).status, 200);
+    let to = headworks.address();
+    // it goes on trying until the test is over
+    std::thread::spawn(move || drop(Client::try_connect(&caller, to)));
+    let refused = || headworks.metrics().sum(REFUSED, &[("reason", "security_group")]) >= 1.0;
+    wait::until("a refusal", || refused().then_some(()));
+    assert_eq!(headworks.metrics().sum("headworks_connections_total", &[]), 1.0);
+}
+
+const REFUSED: &str = "headworks_refused_connections_total";
 
 /// Clients of other versions are told where HTTP/3 is (RFC 7838), by whatever answers them.
 #[test]
@@ -297,7 +336,7 @@ fn addresses_are_proved_under_load() {
 
 /// Waits until datagrams of so many bytes wait to be received on a port.
 fn wait_queued(port: u16, bytes: u64) {
-    headworks_testkit::wait::until("datagrams that wait", || {
+    wait::until("datagrams that wait", || {
         let sockets = std::fs::read_to_string("/proc/net/udp").unwrap_or_default();
         let of_port = sockets.lines().filter(|line| line.contains(&format!(":{port:04X} ")));
         let queued = of_port.filter_map(|line| line.split_whitespace().nth(4)?.split_once(':'));

@@ -43,21 +43,21 @@ impl Fleet {
     pub(crate) fn start(options: &Options, binary: PathBuf, programs: Programs) -> Result<Fleet, Trouble> {
         let folder = Folder::create(options.keep)?;
         let origin = Origin::start(&folder, &programs.nginx)?;
-        let generator = Generator::new(&folder, programs.wrk.clone(), programs.h2load.clone())?;
         let secret = Secret::make(&folder)?;
+        let generator = Generator::new(&folder, programs.wrk.clone(), programs.h2load.clone(), &secret)?;
         let mut binaries = vec![("headworks", binary)];
         binaries.extend(options.before.clone().map(|before| ("before", before)));
         let start = |rules, suffix: &str| {
             let one = |(name, program): &(&str, PathBuf)| {
-                Headworks::start(&folder, program, &format!("{name}{suffix}"), rules, origin.address, &secret)
+                Headworks::start(&folder, program, &format!("{name}{suffix}"), rules, &origin, &secret)
             };
             binaries.iter().map(one).collect::<Result<Vec<_>, _>>()
         };
         Ok(Fleet {
             headworks: start(Rules::One, "")?,
             scaled: start(Rules::Many, ", 10,000 rules")?,
-            haproxy: haproxy::start(&folder, &programs.haproxy, origin.address, &secret)?,
-            nginx: nginx::start(&folder, &programs.nginx, origin.address, &secret)?,
+            haproxy: haproxy::start(&folder, &programs.haproxy, &origin, &secret)?,
+            nginx: nginx::start(&folder, &programs.nginx, &origin, &secret)?,
             secret,
             origin,
             generator,
@@ -79,7 +79,8 @@ impl Fleet {
         let before = process.usage()?;
         let address = match work.talk {
             Talk::Plain => contender.door.address,
-            Talk::Secure | Talk::Handshakes | Talk::Http2 => contender.proxy.secure,
+            Talk::Grpc => contender.proxy.calls,
+            Talk::Secure | Talk::Handshakes | Talk::Resumed | Talk::Http2 => contender.proxy.secure,
             Talk::Carried | Talk::CarriedOnce => contender.proxy.carried,
         };
         let counted = self.generator.run(address, work, length)?;

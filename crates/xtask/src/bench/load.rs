@@ -8,8 +8,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::folder::Folder;
-use super::origin::{Body, HOST};
+use super::origin::{Body, CALL, HOST};
 use super::process::{LOAD_CORE, pinned, wait};
+use super::proxy::secret::Secret;
 use super::trouble::{Trouble, io};
 
 /// Prints what wrk counted as one line of JSON. It defines neither `request` nor `response`, so that wrk stays on its
@@ -22,6 +23,9 @@ const REPORT: &str = r#"function done(summary, latency, requests)
 end
 "#;
 
+/// A message of gRPC without content, not compressed: flag and length.
+const EMPTY_MESSAGE: [u8; 5] = [0; 5];
+
 /// wrk and h2load, ready to be used.
 pub(crate) struct Generator {
     wrk: PathBuf,
@@ -29,6 +33,10 @@ pub(crate) struct Generator {
     script: PathBuf,
     /// Where h2load writes what each request took.
     times: PathBuf,
+    /// What is sent in a call.
+    message: PathBuf,
+    /// What all proxies show.
+    certificate: PathBuf,
 }
 
 /// What is asked of a proxy.
@@ -48,8 +56,12 @@ pub(crate) enum Talk {
     Secure,
     /// Over TLS 1.3, a full handshake for each request.
     Handshakes,
+    /// The same, each handshake resuming the session of an earlier one.
+    Resumed,
     /// HTTP/2 over TLS 1.3, 16 streams at once on each connection.
     Http2,
+    /// The same, calls of gRPC.
+    Grpc,
     /// As [`Talk::Plain`], through a door that carries bytes and does not know it.
     Carried,
     /// The same, a connection for each request.
@@ -59,7 +71,7 @@ pub(crate) enum Talk {
 impl Talk {
     /// Whether it is over TLS.
     fn is_secure(self) -> bool {
-        matches!(self, Talk::Secure | Talk::Handshakes | Talk::Http2)
+        matches!(self, Talk::Secure | Talk::Handshakes | Talk::Resumed | Talk::Http2 | Talk::Grpc)
     }
 }
 
@@ -86,9 +98,16 @@ pub(crate) struct Counted {
 }
 
 impl Generator {
-    /// Puts wrk's script in place.
-    pub(crate) fn new(folder: &Folder, wrk: PathBuf, h2load: PathBuf) -> Result<Generator, Trouble> {
-        Ok(Generator { wrk, h2load, script: folder.write("report.lua", REPORT)?, times: folder.at("h2load.times") })
+    /// Puts wrk's script in place, and the message of calls.
+    pub(crate) fn new(folder: &Folder, wrk: PathBuf, h2load: PathBuf, secret: &Secret) -> Result<Generator, Trouble> {
+        Ok(Generator {
+            wrk,
+            h2load,
+            script: folder.write("report.lua", REPORT)?,
+            times: folder.at("h2load.times"),
+            message: folder.write("message", EMPTY_MESSAGE)?,
+            certificate: secret.certificate.clone(),
+        })
     }
 
     /// Loads `address` with connections each of which asks again once it is answered.
@@ -96,7 +115,8 @@ impl Generator {
     /// `length` is rounded to whole seconds, the generators' unit.
     pub(crate) fn run(&self, address: SocketAddr, work: Work, length: Duration) -> Result<Counted, Trouble> {
         match work.talk {
-            Talk::Http2 => self.h2load(address, work, length),
+            Talk::Http2 | Talk::Grpc => self.h2load(address, work, length),
+            Talk::Resumed => self.resumed(address, work, length),
             _ => self.wrk(address, work, length),
         }
     }
@@ -112,34 +132,67 @@ impl Generator {
             command.args(["-H", "Connection: close"]);
         }
         let scheme = if talk.is_secure() { "https" } else { "http" };
-        let said = finished(command.arg(format!("{scheme}://{address}{}", body.path())), "wrk", length)?;
+        let said =
+            finished(command.arg(format!("{scheme}://{address}{}", body.path())), "wrk", length, Overtime::Fault)?;
         counted(&said).ok_or_else(|| Trouble::Invalid(format!("wrk reports nothing: {said}")))
+    }
+
+    /// By this program itself: wrk resumes no session.
+    fn resumed(&self, address: SocketAddr, work: Work, length: Duration) -> Result<Counted, Trouble> {
+        let own = std::env::current_exe().map_err(io("xtask"))?;
+        let mut command = pinned(LOAD_CORE, &own);
+        command.arg("resume").arg(address.to_string()).arg(&self.certificate).arg(work.body.path());
+        command.args([work.connections.to_string(), length.as_secs().max(1).to_string()]);
+        let said = finished(&mut command, "xtask resume", length, Overtime::Fault)?;
+        counted(&said).ok_or_else(|| Trouble::Invalid(format!("xtask resume reports nothing: {said}")))
     }
 
     /// The duration is that of the requests' own times: h2load's includes the connecting.
     fn h2load(&self, address: SocketAddr, work: Work, length: Duration) -> Result<Counted, Trouble> {
-        let Work { body, connections, .. } = work;
+        let Work { body, connections, talk } = work;
         // h2load appends
         let _ = std::fs::remove_file(&self.times);
         let mut command = pinned(LOAD_CORE, &self.h2load);
         command
             .args(["-t1", &format!("-c{connections}"), "-m16", &format!("-D{}", length.as_secs().max(1))])
             .args(["-H", &format!(":authority: {HOST}")])
-            .arg(format!("--log-file={}", self.times.display()))
-            .arg(format!("https://{address}{}", body.path()));
-        let said = finished(&mut command, "h2load", length)?;
+            .arg(format!("--log-file={}", self.times.display()));
+        let path = match talk {
+            Talk::Grpc => {
+                // without a content type of gRPC, which would have errors told in a way that h2load cannot see
+                command.args(["-H", "te: trailers"]);
+                command.arg(format!("--data={}", self.message.display()));
+                CALL.to_owned()
+            }
+            _ => body.path(),
+        };
+        command.arg(format!("https://{address}{path}"));
+        // at times it waits forever for nginx to end a connection; its log is complete by then
+        let said = finished(&mut command, "h2load", length, Overtime::Ended)?;
         let times = std::fs::read_to_string(&self.times).map_err(io(self.times.display()))?;
         counted_by_line(&times).ok_or_else(|| Trouble::Invalid(format!("h2load reports nothing: {said}")))
     }
 }
 
+/// What it means that a generator goes on after its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Overtime {
+    /// It cannot be trusted.
+    Fault,
+    /// Nothing: what it has counted is written down as it goes.
+    Ended,
+}
+
 /// Runs a generator, and says what it has said.
-fn finished(command: &mut Command, name: &str, length: Duration) -> Result<String, Trouble> {
+fn finished(command: &mut Command, name: &str, length: Duration, overtime: Overtime) -> Result<String, Trouble> {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(io(name))?;
-    if !wait(&mut child, length + Duration::from_secs(15)).map_err(io(name))? {
+    let grace = Duration::from_secs(if overtime == Overtime::Fault { 15 } else { 3 });
+    if !wait(&mut child, length + grace).map_err(io(name))? {
         let _ = child.kill();
-        let _ = child.wait();
-        return Err(Trouble::Invalid(format!("{name} did not end in time")));
+        if overtime == Overtime::Fault {
+            let _ = child.wait();
+            return Err(Trouble::Invalid(format!("{name} did not end in time")));
+        }
     }
     let output = child.wait_with_output().map_err(io(name))?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))

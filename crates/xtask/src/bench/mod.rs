@@ -14,6 +14,7 @@ mod outcome;
 mod process;
 mod proxy;
 mod report;
+pub(crate) mod resume;
 mod sample;
 mod trouble;
 mod urgency;

@@ -15,6 +15,9 @@ pub(crate) const HOST: &str = "shop-99.example.com";
 /// The folder that every measured request asks for: that of the last of 10,000 rules.
 pub(crate) const FOLDER: &str = "/service-9999";
 
+/// The method that every measured call asks for.
+pub(crate) const CALL: &str = "/bench.Echo/Unary";
+
 /// A body that the origin serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
@@ -51,6 +54,8 @@ impl Body {
 pub(crate) struct Origin {
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// Where it answers calls of gRPC, over HTTP/2 without TLS.
+    pub(crate) calls: SocketAddr,
     /// Its configuration.
     pub(crate) settings: String,
     _process: Process,
@@ -64,18 +69,23 @@ impl Origin {
         for (body, size) in [(Body::Page, 10 * 1024), (Body::Bulk, 1024 * 1024)] {
             folder.write(&format!("origin{}", body.path()), vec![b'x'; size])?;
         }
-        let [address] = free_addresses()?;
-        let settings = settings(folder, address);
+        // the same message of 128 bytes for all; its first five are flag and length
+        let message = [&[0, 0, 0, 0, 128][..], &[b'x'; 128]].concat();
+        let services = folder.at(&format!("origin{CALL}"));
+        std::fs::create_dir_all(services.parent().unwrap_or(&root)).map_err(io(services.display()))?;
+        folder.write(&format!("origin{CALL}"), message)?;
+        let [address, calls] = free_addresses()?;
+        let settings = settings(folder, address, calls);
         let file = folder.write("origin.conf", &settings)?;
         let mut command = pinned(LOAD_CORE, nginx);
         command.args(["-e", "stderr", "-p"]).arg(folder.path()).arg("-c").arg(file);
         let mut process = Process::start("the origin (nginx)", command, folder.at("origin.log"))?;
         process.wait_until(Duration::from_secs(5), || answers(address, "origin", "/"))?;
-        Ok(Origin { address, settings, _process: process })
+        Ok(Origin { address, calls, settings, _process: process })
     }
 }
 
-fn settings(folder: &Folder, address: SocketAddr) -> String {
+fn settings(folder: &Folder, address: SocketAddr, calls: SocketAddr) -> String {
     let dir = folder.path().display();
     let tiny = "x".repeat(128);
     format!(
@@ -105,6 +115,16 @@ http {{
     location / {{ return 200 \"{tiny}\"; }}
     location = {page} {{ root {dir}/origin; }}
     location = {bulk} {{ root {dir}/origin; }}
+  }}
+  server {{
+    listen {calls} http2 backlog=4096 reuseport;
+    http2_max_concurrent_streams 1024;
+    location / {{
+      root {dir}/origin;
+      default_type application/grpc;
+      add_trailer grpc-status 0;
+      error_page 405 =200 $uri;      # files are for GET: a POST gets them this way
+    }}
   }}
 }}
 ",

@@ -6,6 +6,7 @@
 use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use headworks_message::send::Reframe;
 use headworks_message::{Body, Framing};
@@ -13,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::encode::{EncodeError, Encoder};
 use super::link::Link;
+use crate::runtime::deadline::Timer;
+use crate::runtime::pace::Pace;
 use crate::runtime::pool::Pool;
 
 /// Up to this size, copying body bytes behind the head beats a second slice in the system call.
@@ -42,6 +45,8 @@ pub(crate) struct Flow {
     pub(crate) moved: bool,
     /// The source is what the last poll waited for.
     pub(crate) waits_for_source: bool,
+    /// Of a client that must keep a rate, from when it is first waited for.
+    pace: Option<Box<Pace>>,
 }
 
 /// Why a direction stopped.
@@ -81,6 +86,7 @@ impl Flow {
             taken: 0,
             moved: false,
             waits_for_source: false,
+            pace: None,
         }
     }
 
@@ -165,6 +171,26 @@ impl Flow {
                 }
             }
         }
+    }
+
+    /// Has the timer wait for a client that must keep `rate`, bytes a second, and has moved so many bytes by now. False when
+    /// it has been too slow.
+    #[cold]
+    pub(crate) fn await_client(&mut self, timer: &mut Timer, wait: Duration, rate: u32, moved: u64) -> bool {
+        if self.pace.is_none() {
+            self.pace = Pace::new(rate).map(Box::new);
+        }
+        let Some(pace) = &mut self.pace else { return true };
+        timer.arm_paced(wait, pace, moved);
+        !pace.is_spent()
+    }
+
+    /// It is not the client that is waited for.
+    pub(crate) fn await_other(&mut self, timer: &mut Timer, wait: Duration, now: u32, moved: u64) {
+        if let Some(pace) = &mut self.pace {
+            pace.rests(moved, now);
+        }
+        timer.arm(wait);
     }
 
     fn count(&mut self, n: usize) {

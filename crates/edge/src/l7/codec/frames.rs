@@ -60,7 +60,7 @@ impl Incoming {
         let barred: Vec<_> =
             trailers.keys().filter(|name| fate(name.as_str().as_bytes()) != Fate::Pass).cloned().collect();
         barred.iter().for_each(|name| drop(trailers.remove(name)));
-        Some(trailers)
+        Some(trailers).filter(|trailers| !trailers.is_empty())
     }
 }
 

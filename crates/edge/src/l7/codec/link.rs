@@ -25,6 +25,11 @@ pub(crate) trait Client: AsyncRead + AsyncWrite + Unpin {
     /// Makes the coming close a reset, so that the client cannot take a cut-off answer for a whole one.
     fn reset_on_close(&mut self);
 
+    /// Bytes that were written and that the client has not acknowledged; 0 where that cannot be told.
+    fn unacknowledged(&self) -> usize {
+        0
+    }
+
     /// Whether it carries one exchange only: it is a stream among others on a connection.
     const IS_STREAM: bool = false;
 
@@ -35,6 +40,11 @@ pub(crate) trait Client: AsyncRead + AsyncWrite + Unpin {
     /// When it cannot be sent.
     fn begin(&mut self, _out: &mut Vec<u8>, _bodiless: bool) -> io::Result<()> {
         Ok(())
+    }
+
+    /// What followed the request's body and may be sent on, once.
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        None
     }
 
     /// The answer has been given whole. `trailers` follow it where there is a way to say them.
@@ -64,6 +74,10 @@ impl Client for Socket {
 
     fn reset_on_close(&mut self) {
         Socket::reset_on_close(self);
+    }
+
+    fn unacknowledged(&self) -> usize {
+        Socket::unacknowledged(self)
     }
 }
 

@@ -20,7 +20,7 @@ use super::retry;
 use crate::error::{Kind, ProxyError};
 use crate::l7::codec::flow::{Broken, Flow};
 use crate::l7::codec::link::{Client, Link};
-use crate::l7::connection::{After, Connection};
+use crate::l7::connection::{After, Connection, Peer};
 use crate::runtime::pool::Scratch;
 use crate::upstream::connect::{Connection as TargetConnection, Transport, connect_socket, secure};
 use crate::upstream::multiplex::Taken;
@@ -56,6 +56,8 @@ pub(super) struct Attempt {
     /// How targets were spoken to when it was opened.
     epoch: u64,
     which: Which,
+    /// Who it was announced for to the target, and who alone may use it then.
+    owner: Option<Rc<Peer>>,
     _in_flight: InFlight,
 }
 
@@ -103,17 +105,18 @@ impl Attempt {
         target.counters().requests.add(1);
         let in_flight = InFlight::new(&target);
         let epoch = prepared.group.shared.epoch();
-        if let Some(idle) = target.take_idle(epoch) {
-            let upstream = Link::new(idle);
-            return Ok(Attempt { place, target, upstream, epoch, which: Which::Idle, _in_flight: in_flight });
+        let owner = settings.proxy_protocol.is_sent().then(|| connection.peer.clone());
+        if let Some(idle) = target.take_idle(epoch, owner.as_ref()) {
+            let (upstream, which) = (Link::new(idle), Which::Idle);
+            return Ok(Attempt { place, target, upstream, epoch, which, owner, _in_flight: in_flight });
         }
         match Self::connect(connection, prepared, &target, epoch).await {
-            Ok((stream, which)) => {
+            Ok((stream, which, owner)) => {
                 if which == Which::New {
                     target.counters().new_connections.add(1);
                 }
                 let upstream = Link::new(stream);
-                Ok(Attempt { place, target, upstream, epoch, which, _in_flight: in_flight })
+                Ok(Attempt { place, target, upstream, epoch, which, owner, _in_flight: in_flight })
             }
             Err(error) => {
                 target.counters().connect_failures.add(1);
@@ -125,30 +128,32 @@ impl Attempt {
         }
     }
 
-    /// Connects, and shakes hands if the group speaks TLS.
+    /// Connects, says who the connection is for if the group is told, and shakes hands if it speaks TLS.
     async fn connect<C: Client>(
         connection: &mut Connection<C>,
         prepared: &Prepared<'_>,
         target: &TargetLocal,
         epoch: u64,
-    ) -> Result<(TargetConnection, Which), ProxyError> {
+    ) -> Result<(TargetConnection, Which, Option<Rc<Peer>>), ProxyError> {
         let settings = &prepared.plan.settings;
         let shared = &target.shared;
         let dial = prepared.group.shared.dial();
         let client = dial.client().filter(|_| dial.is_secured);
+        // as it is dialled now, which another thread may have changed since the plan was made
+        let owner = dial.announces.is_sent().then(|| connection.peer.clone());
         let turn = match settings.version {
             HttpVersion::Http1 => None,
             HttpVersion::Http2 => {
                 connection.timer.arm(settings.connect_timeout);
-                let waiting = std::pin::pin!(target.multiplexed.take_or_wait(epoch));
+                let waiting = std::pin::pin!(target.multiplexed.take_or_wait(epoch, owner.as_ref()));
                 match in_time(waiting, connection, Kind::ConnectFailed, Kind::ConnectTimeout).await? {
-                    Taken::Stream(stream) => return Ok((TargetConnection::Stream(stream), Which::Idle)),
+                    Taken::Stream(stream) => return Ok((TargetConnection::Stream(stream), Which::Idle, owner.clone())),
                     Taken::Turn(turn) => Some(turn),
                 }
             }
         };
         connection.timer.arm(settings.connect_timeout);
-        let connecting = std::pin::pin!(connect_socket(&shared.endpoint));
+        let connecting = std::pin::pin!(connect_socket(&shared.endpoint, connection.announcement(dial.announces)));
         let socket = in_time(connecting, connection, Kind::ConnectFailed, Kind::ConnectTimeout).await?;
         let transport = match client {
             None => Transport::Plain(socket),
@@ -158,10 +163,10 @@ impl Attempt {
                 in_time(shaking, connection, Kind::HandshakeFailed, Kind::HandshakeTimeout).await?
             }
         };
-        let Some(turn) = turn else { return Ok((TargetConnection::Direct(transport), Which::New)) };
-        let beginning = std::pin::pin!(target.multiplexed.begin(transport, epoch, turn));
+        let Some(turn) = turn else { return Ok((TargetConnection::Direct(transport), Which::New, owner)) };
+        let beginning = std::pin::pin!(target.multiplexed.begin(transport, epoch, owner.as_ref(), turn));
         let stream = in_time(beginning, connection, Kind::ConnectFailed, Kind::ConnectTimeout).await?;
-        Ok((TargetConnection::Stream(Box::new(stream)), Which::New))
+        Ok((TargetConnection::Stream(Box::new(stream)), Which::New, owner.clone()))
     }
 
     /// Sends the request, and the response back.
@@ -180,7 +185,8 @@ impl Attempt {
         match result {
             Ok((after, reuse)) => {
                 if reuse {
-                    self.target.give_idle(self.upstream.stream, self.epoch, connection.worker.clock.tick());
+                    let now = connection.worker.clock.tick();
+                    self.target.give_idle(self.upstream.stream, self.epoch, now, self.owner.as_ref());
                 }
                 Ok(after)
             }
@@ -258,14 +264,18 @@ impl Attempt {
     ) -> Waited {
         let worker = connection.worker.clone();
         let pool = &worker.pool;
-        let idle_timeout = connection.slot.table().plan.idle_timeout;
+        let (idle_timeout, minimum_rate) = {
+            let plan = &connection.slot.table().plan;
+            (plan.idle_timeout, plan.minimum_rate)
+        };
         let mut in_head = !self.upstream.buffer.is_empty();
         poll_fn(|cx| {
             if !request.is_done() {
                 match request.poll(&mut scratch.to_target, &mut connection.client, &mut self.upstream.stream, pool, cx)
                 {
                     Poll::Ready(Ok(())) => {
-                        if self.upstream.stream.finish().is_err() {
+                        let trailers = connection.client.stream.take_trailers();
+                        if self.upstream.stream.finish(trailers).is_err() {
                             return Poll::Ready(Waited::Failed(Kind::ResetBeforeResponse));
                         }
                         // without a body or a new connection, no time has passed that is worth a look at the clock
@@ -282,8 +292,19 @@ impl Attempt {
                     // the target may have answered before it hung up: its answer is still worth reading
                     Poll::Ready(Err(Broken::Destination)) => request.abandon(),
                     Poll::Pending if request.moved => {
-                        let wait = if request.waits_for_source { idle_timeout } else { prepared.response_timeout };
-                        connection.timer.arm(wait);
+                        let taken = request.taken;
+                        match (request.waits_for_source, minimum_rate) {
+                            (true, 0) => connection.timer.arm(idle_timeout),
+                            (true, rate) => {
+                                if !request.await_client(&mut connection.timer, idle_timeout, rate, taken) {
+                                    return Poll::Ready(Waited::Failed(Kind::ClientTimeout));
+                                }
+                            }
+                            (false, _) => {
+                                let now = worker.clock.tick();
+                                request.await_other(&mut connection.timer, prepared.response_timeout, now, taken);
+                            }
+                        }
                     }
                     Poll::Pending => {}
                 }
@@ -312,7 +333,7 @@ impl Attempt {
                 let kind = match (*watch, request.waits_for_source && !request.is_done()) {
                     (Watch::HalfClosed, _) => Kind::ClientClosed,
                     (_, true) => Kind::ClientTimeout,
-                    _ => Kind::TargetTimeout,
+                    _ => prepared.late,
                 };
                 return Poll::Ready(Waited::Failed(kind));
             }

@@ -45,6 +45,10 @@ pub(crate) async fn run<C: Client>(
         };
         let Failed { error, target, connection: which } = failed;
         if !retry::allowed(connection, &prepared, scratch, &error, which, tried.len()) {
+            let is_told = scratch.record.status == 0 && error.kind != Kind::ClientClosed;
+            if scratch.record.is_grpc_call && is_told {
+                prepared.group.counters().grpc(error.kind.grpc_status());
+            }
             return Err(error);
         }
         // a stale connection says nothing about its target: that one may be asked again, on a new connection

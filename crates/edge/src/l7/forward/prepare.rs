@@ -32,8 +32,9 @@ pub(super) struct Prepared<'t> {
     pub(super) cookies: sticky::Cookies,
     /// RFC 9110 section 9.2.2.
     pub(super) idempotent: bool,
-    /// How long the target may take to answer.
+    /// How long the target may take to answer, and what it is when it takes longer.
     pub(super) response_timeout: Duration,
+    pub(super) late: Kind,
     /// The client asks for another protocol on this connection.
     pub(super) upgrade: bool,
     /// What the answer's content may be encoded as.
@@ -64,12 +65,14 @@ pub(super) fn request<'t, C: Client>(
     {
         (plan, group) = tables.group(*other).ok_or(Kind::NoTarget)?;
     }
+    scratch.record.is_grpc_call = plan.settings.protocol == TargetProtocol::Grpc && is_grpc_call(view);
     if !versions_meet(view, &plan.settings) {
         return Err(Kind::VersionMismatch.into());
     }
     let (sticky, mut cookies) = sticky::read(connection, &tables.plan.keyring, plan, group, forward, view);
     cookies.group = group_cookie;
     let wish = Wish { sticky, hash: hash_of(connection, &plan.settings.hash_on, view) };
+    let (response_timeout, late) = response_timeout(view, &plan.settings);
     let prepared = Prepared {
         listener: &table.plan,
         plan,
@@ -77,7 +80,8 @@ pub(super) fn request<'t, C: Client>(
         wish,
         cookies,
         idempotent: matches!(view.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE"),
-        response_timeout: response_timeout(view, &plan.settings),
+        response_timeout,
+        late,
         upgrade: view.head.connection.upgrade,
         asked: match &table.plan.compression {
             None => Asked::default(),
@@ -109,13 +113,26 @@ fn versions_meet(view: RequestView<'_>, group: &TargetGroup) -> bool {
     }
 }
 
+/// Whether who asks understands an answer in the words of gRPC: `application/grpc`, alone or with the messages' format
+/// behind it, over HTTP/2. What begins with it otherwise, such as `application/grpc-web`, is another protocol.
+fn is_grpc_call(view: RequestView<'_>) -> bool {
+    const TYPE: &[u8] = b"application/grpc";
+    let content_type = view.fields().find(|(name, _)| name.eq_ignore_ascii_case(b"content-type"));
+    view.head.version >= Version::Http2
+        && content_type
+            .and_then(|(_, value)| value.split_at_checked(TYPE.len()))
+            .is_some_and(|(name, rest)| name.eq_ignore_ascii_case(TYPE) && matches!(rest, [] | [b'+' | b';', ..]))
+}
+
 /// How long the target may take: what is declared, or what a gRPC client waits at most, if that is less.
-fn response_timeout(view: RequestView<'_>, group: &TargetGroup) -> Duration {
+fn response_timeout(view: RequestView<'_>, group: &TargetGroup) -> (Duration, Kind) {
+    let declared = (group.response_timeout, Kind::TargetTimeout);
     if group.protocol != TargetProtocol::Grpc {
-        return group.response_timeout;
+        return declared;
     }
     let asked = view.fields().find(|(name, _)| name.eq_ignore_ascii_case(b"grpc-timeout"));
-    asked.and_then(|(_, value)| grpc_timeout(value)).map_or(group.response_timeout, |t| t.min(group.response_timeout))
+    let asked = asked.and_then(|(_, value)| grpc_timeout(value)).filter(|asked| *asked < group.response_timeout);
+    asked.map_or(declared, |asked| (asked, Kind::DeadlineExceeded))
 }
 
 /// At most eight digits and a unit, as gRPC over HTTP/2 has it.

@@ -100,6 +100,10 @@ impl Client for Stream {
         Ok(())
     }
 
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.request.take_trailers()
+    }
+
     fn finish(&mut self, trailers: Option<HeaderMap>) -> io::Result<()> {
         match &mut self.answer {
             Answer::Begun(answer) => answer.finish(trailers),

@@ -99,6 +99,11 @@ impl Incoming {
         Incoming { frames, stage, unread: Bytes::new(), promised: None, block: Vec::new(), trailers: None }
     }
 
+    /// What followed the content and may be sent on, once.
+    pub(super) fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take().filter(|trailers| !trailers.is_empty())
+    }
+
     /// Its Content-Length. More or less than that makes it malformed (section 4.1.2).
     pub(super) fn promise(&mut self, length: u64) {
         self.promised = Some(length);

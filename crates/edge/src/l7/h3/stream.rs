@@ -203,6 +203,10 @@ impl Client for Stream {
         Ok(())
     }
 
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.request.take_trailers()
+    }
+
     fn finish(&mut self, trailers: Option<HeaderMap>) -> io::Result<()> {
         if self.stage != Stage::Begun {
             return Ok(());

@@ -31,6 +31,9 @@ pub(crate) async fn error<C: Client>(
     if kind.is_targets() {
         tracing::debug!(error = %error, source = error.source.as_ref().map(tracing::field::display), "target failed");
     }
+    if kind == Kind::ClientTimeout {
+        connection.slot.table().plan.guard.offended(&connection.peer.admission, connection.peer.address);
+    }
     if scratch.record.status != 0 {
         // the head is out: only the connection's end can still say that something is wrong
         connection.ending = Ending::Reset;
@@ -58,6 +61,13 @@ pub(crate) async fn error<C: Client>(
     let status = scratch.record.status;
     if kind == Kind::PlainHttp {
         let answer = Own { content_type: Some("text/plain; charset=utf-8"), body: PLAIN_HTTP, ..Own::new(status) };
+        return send(connection, scratch, &answer).await;
+    }
+    if scratch.record.is_grpc_call {
+        let code = kind.grpc_status();
+        scratch.record.grpc_status = Some(code);
+        let failure = own::grpc_failure(code, status);
+        let answer = Own { content_type: Some("application/grpc"), lines: &failure, ..Own::new(200) };
         return send(connection, scratch, &answer).await;
     }
     let page = own::page(status);

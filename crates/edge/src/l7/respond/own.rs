@@ -10,12 +10,14 @@ pub(super) struct Own<'a> {
     pub(super) status: u16,
     pub(super) location: Option<&'a [u8]>,
     pub(super) content_type: Option<&'a str>,
+    /// Further fields, as whole lines.
+    pub(super) lines: &'a [u8],
     pub(super) body: &'a [u8],
 }
 
 impl Own<'_> {
     pub(super) fn new(status: u16) -> Own<'static> {
-        Own { status, location: None, content_type: None, body: &[] }
+        Own { status, location: None, content_type: None, lines: &[], body: &[] }
     }
 
     /// Appends the whole response.
@@ -48,6 +50,7 @@ impl Own<'_> {
         if let Some(content_type) = self.content_type.filter(|_| !bodiless) {
             put_field(out, b"Content-Type", content_type.as_bytes());
         }
+        out.extend_from_slice(self.lines);
         if self.status != 204 {
             out.extend_from_slice(b"Content-Length: ");
             put_decimal(out, if bodiless { 0 } else { self.body.len() as u64 });
@@ -76,6 +79,12 @@ pub(super) fn page(status: u16) -> Vec<u8> {
          <body><h1>{status} {reason}</h1></body></html>\n"
     )
     .into_bytes()
+}
+
+/// The fields with which a gRPC call ends that never began (gRPC over HTTP/2, Trailers-Only). The message is in printable
+/// ASCII without `%`, so that its percent-encoding is itself.
+pub(super) fn grpc_failure(code: u16, status: u16) -> Vec<u8> {
+    format!("grpc-status: {code}\r\ngrpc-message: {status} {}\r\n", reason(status)).into_bytes()
 }
 
 /// Reason phrases (RFC 9110 section 15, and those of an Application Load Balancer).

@@ -26,7 +26,7 @@ const ANSWER_LIMIT: usize = 4096;
 /// # Errors
 /// When no answer can be had.
 pub(super) async fn ask(stream: Transport, endpoint: &Endpoint, check: &HealthCheck) -> io::Result<Outcome> {
-    let scheme = if check.protocol == HealthProtocol::Https { "https" } else { "http" };
+    let scheme = stream.scheme();
     let (send, connection) = client::handshake(stream).await.map_err(failed)?;
     let request = Request::builder()
         .version(Version::HTTP_2)

@@ -1,4 +1,7 @@
-"""A gRPC service without generated code: bytes in, bytes out, each call shape, and errors on demand."""
+"""A gRPC service without generated code: bytes in, bytes out, each call shape, and errors on demand.
+
+server.py NAME [CERTIFICATE KEY]: with the latter two, files of PEM, over TLS.
+"""
 
 import sys
 import time
@@ -60,7 +63,11 @@ server.add_generic_rpc_handlers(
         ),
     )
 )
-port = server.add_insecure_port("127.0.0.1:0")
+if len(sys.argv) > 2:
+    certificate, key = (open(path, "rb").read() for path in sys.argv[2:4])
+    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, certificate)]))
+else:
+    port = server.add_insecure_port("127.0.0.1:0")
 server.start()
 print(port, flush=True)
 sys.stdin.read()

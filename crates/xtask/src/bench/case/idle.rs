@@ -29,7 +29,7 @@ const BYTES: &str = "memory";
 pub(crate) fn run(name: &'static str, fleet: &Fleet, options: &Options) -> Result<Outcome, Trouble> {
     let allowed = usize::try_from(raise_descriptors()).unwrap_or(usize::MAX);
     let connections = CONNECTIONS.min(allowed.saturating_sub(1000));
-    let (origin, programs) = (fleet.origin.address, &fleet.programs);
+    let (origin, programs) = (&fleet.origin, &fleet.programs);
     let folder = &fleet.folder.within("idle")?;
     let mut rows: Vec<Row> = Vec::new();
     for _ in 0..options.runs().min(MOST_RUNS) {

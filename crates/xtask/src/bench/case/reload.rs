@@ -32,8 +32,7 @@ struct Reloads<'a> {
 /// Ours, with reloads and without, in turns.
 pub(crate) fn run(name: &'static str, fleet: &Fleet, options: &Options) -> Result<Outcome, Trouble> {
     let Some((_, binary)) = fleet.binaries.first() else { return Err(Trouble::Invalid("no binary".to_owned())) };
-    let headworks =
-        Headworks::start(&fleet.folder, binary, "reloaded", Rules::Many, fleet.origin.address, &fleet.secret)?;
+    let headworks = Headworks::start(&fleet.folder, binary, "reloaded", Rules::Many, &fleet.origin, &fleet.secret)?;
     let Some(contender) = Contender::of(&headworks) else { return Err(Trouble::Invalid("no door".to_owned())) };
     let (rounds, length) = if options.quick { (2, Duration::from_secs(2)) } else { (options.runs(), options.length()) };
     let mut reloads = Reloads { headworks: &headworks, generation: 0, applied: Vec::new() };

@@ -29,6 +29,8 @@ pub(crate) fn run(name: &'static str, work: Work, fleet: &Fleet, options: &Optio
         Talk::Plain => "",
         Talk::Secure => ", TLS 1.3",
         Talk::Handshakes => ", TLS 1.3, a full handshake each",
+        Talk::Resumed => ", TLS 1.3, a resumed session each",
+        Talk::Grpc => ", unary gRPC calls over TLS 1.3, 16 streams each",
         Talk::Http2 => ", HTTP/2 over TLS 1.3, 16 streams each",
         Talk::Carried => ", carried over TCP",
         Talk::CarriedOnce => ", carried over TCP, a connection for each",

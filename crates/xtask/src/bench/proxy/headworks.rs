@@ -11,7 +11,7 @@ use super::secret::Secret;
 use super::{Door, Proxy};
 use crate::bench::folder::{Folder, free_addresses};
 use crate::bench::http::answers;
-use crate::bench::origin::{Body, HOST};
+use crate::bench::origin::{Body, CALL, HOST, Origin};
 use crate::bench::process::{PROXY_CORE, Process, pinned};
 use crate::bench::trouble::{Trouble, io};
 
@@ -41,9 +41,11 @@ pub(crate) struct Headworks {
 struct Declared {
     address: SocketAddr,
     secure: SocketAddr,
+    calls: SocketAddr,
     carried: SocketAddr,
     admin: SocketAddr,
     origin: SocketAddr,
+    services: SocketAddr,
     certificate: PathBuf,
     key: PathBuf,
     log: PathBuf,
@@ -58,14 +60,16 @@ impl Headworks {
         program: &Path,
         name: &str,
         rules: Rules,
-        origin: SocketAddr,
+        origin: &Origin,
         secret: &Secret,
     ) -> Result<Headworks, Trouble> {
-        let [address, secure, carried, admin] = free_addresses()?;
+        let [address, secure, calls, carried, admin] = free_addresses()?;
         let own: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
         let (log, data) = (folder.at(&format!("{own}-access.log")), folder.at(&format!("{own}-state")));
         let (certificate, key) = (secret.certificate.clone(), secret.key.clone());
-        let declared = Declared { address, secure, carried, admin, origin, certificate, key, log, data, rules };
+        let (origin, services) = (origin.address, origin.calls);
+        let declared =
+            Declared { address, secure, calls, carried, admin, origin, services, certificate, key, log, data, rules };
         let settings = declared.text(0);
         let file = folder.write(&format!("{own}.yaml"), &settings)?;
         let mut command = pinned(PROXY_CORE, program);
@@ -75,7 +79,8 @@ impl Headworks {
             answers(admin, "localhost", "/readyz") && answers(address, HOST, &Body::Tiny.path())
         })?;
         let doors = vec![Door { setting: "", address }];
-        let proxy = Proxy { name: name.to_owned(), doors, secure, carried, settings: shortened(&settings), process };
+        let proxy =
+            Proxy { name: name.to_owned(), doors, secure, calls, carried, settings: shortened(&settings), process };
         Ok(Headworks { proxy, admin, file, declared })
     }
 
@@ -99,7 +104,7 @@ impl Headworks {
 
 impl Declared {
     fn text(&self, generation: u32) -> String {
-        let Declared { address, secure, carried, admin, origin, .. } = self;
+        let Declared { address, secure, calls, carried, admin, origin, services, .. } = self;
         let (certificate, key) = (self.certificate.display(), self.key.display());
         let (log, data) = (self.log.display(), self.data.display());
         let mut text = format!(
@@ -121,6 +126,12 @@ load_balancers:
         certificates: [bench]
         default: {{ fixed_response: {{ status: 404 }} }}
         rules: [ {{ if: {{ host: [shop-99.example.com], path: [/service-9999/*] }}, then: {{ forward: origin }} }} ]
+      calls:
+        address: {calls}
+        protocol: https
+        certificates: [bench]
+        default: {{ fixed_response: {{ status: 404 }} }}
+        rules: [ {{ if: {{ host: [shop-99.example.com], path: [/bench.Echo/*] }}, then: {{ forward: calls }} }} ]
       http:
         address: {address}
         default: {{ fixed_response: {{ status: 404, content_type: text/plain, body: \"generation {generation}\" }} }}
@@ -141,6 +152,8 @@ load_balancers:
         text += &format!("certificates: {{ bench: {{ certificate: {certificate}, key: {key} }} }}\n");
         text += &format!("target_groups:\n  carried: {{ protocol: tcp, targets: [\"{origin}\"] }}\n");
         text += &format!("  origin:\n    protocol: http\n    targets: [\"{origin}\"]\n");
+        text += &format!("  calls:\n    protocol: grpc\n    targets: [\"{services}\"]\n");
+        text += &format!("    health_check: {{ path: {CALL}, matcher: \"0\" }}\n");
         text
     }
 }
@@ -151,6 +164,6 @@ fn shortened(settings: &str) -> String {
     if lines.len() < 100 {
         return settings.to_owned();
     }
-    let (head, tail) = (lines.get(..16).unwrap_or_default(), lines.get(lines.len() - 8..).unwrap_or_default());
+    let (head, tail) = (lines.get(..22).unwrap_or_default(), lines.get(lines.len() - 12..).unwrap_or_default());
     format!("{}\n          # ... {MANY} rules in all\n{}\n", head.join("\n"), tail.join("\n"))
 }

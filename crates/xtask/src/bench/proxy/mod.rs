@@ -17,6 +17,8 @@ pub(crate) struct Proxy {
     pub(crate) doors: Vec<Door>,
     /// The way through it over TLS, with HTTP/1.1 and HTTP/2 by ALPN.
     pub(crate) secure: SocketAddr,
+    /// The way through it for calls of gRPC, over TLS.
+    pub(crate) calls: SocketAddr,
     /// The way through it by which bytes are carried as they are, the kernel moving them where it may.
     pub(crate) carried: SocketAddr,
     /// Its whole configuration, to be published with the results.

@@ -8,7 +8,7 @@ use super::secret::Secret;
 use super::{Door, Proxy};
 use crate::bench::folder::{Folder, free_addresses};
 use crate::bench::http::answers;
-use crate::bench::origin::{Body, HOST};
+use crate::bench::origin::{Body, HOST, Origin};
 use crate::bench::process::{PROXY_CORE, Process, pinned};
 use crate::bench::trouble::Trouble;
 
@@ -21,24 +21,25 @@ pub(crate) fn user_line() -> &'static str {
 pub(crate) const STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
 /// Starts nginx and waits until it serves.
-pub(crate) fn start(folder: &Folder, program: &Path, origin: SocketAddr, secret: &Secret) -> Result<Proxy, Trouble> {
-    let [buffered, direct, secure, carried] = free_addresses()?;
-    let settings = settings(folder, [buffered, direct, secure, carried], origin, secret);
+pub(crate) fn start(folder: &Folder, program: &Path, origin: &Origin, secret: &Secret) -> Result<Proxy, Trouble> {
+    let [buffered, direct, secure, calls, carried] = free_addresses()?;
+    let settings = settings(folder, [buffered, direct, secure, calls, carried], origin, secret);
     let file = folder.write("nginx.conf", &settings)?;
     let mut command = pinned(PROXY_CORE, program);
     command.args(["-e", "stderr", "-p"]).arg(folder.path()).arg("-c").arg(file);
     let mut process = Process::start("nginx", command, folder.at("nginx.log"))?;
     process.wait_until(Duration::from_secs(5), || answers(buffered, HOST, &Body::Tiny.path()))?;
     let doors = vec![Door { setting: "", address: buffered }, Door { setting: "proxy_buffering off", address: direct }];
-    Ok(Proxy { name: "nginx".to_owned(), doors, secure, carried, settings, process })
+    Ok(Proxy { name: "nginx".to_owned(), doors, secure, calls, carried, settings, process })
 }
 
 fn settings(
     folder: &Folder,
-    [buffered, direct, secure, carried]: [SocketAddr; 4],
-    origin: SocketAddr,
+    [buffered, direct, secure, calls, carried]: [SocketAddr; 5],
+    origin: &Origin,
     secret: &Secret,
 ) -> String {
+    let Origin { address: origin, calls: services, .. } = origin;
     let (certificate, key) = (secret.certificate.display(), secret.key.display());
     let dir = folder.path().display();
     format!(
@@ -94,6 +95,20 @@ http {{
     proxy_buffers 16 32k;
     proxy_busy_buffers_size 64k;
     location / {{ proxy_pass http://origin; }}
+  }}
+  upstream calls {{
+    server {services};
+    keepalive 1024;
+    keepalive_requests 1000000000;
+    keepalive_timeout 10m;
+  }}
+  server {{
+    listen {calls} ssl http2 backlog=4096 reuseport;
+    ssl_certificate {certificate};
+    ssl_certificate_key {key};
+    ssl_protocols TLSv1.3;
+    http2_max_concurrent_streams 128;
+    location / {{ grpc_pass grpc://calls; }}
   }}
   server {{
     listen {direct} backlog=4096 reuseport;

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use headworks_message::send::{self, Answer, Reframe};
 use headworks_message::{Framing, Version};
@@ -140,8 +140,12 @@ impl Attempt {
     ) -> Result<(), Kind> {
         let worker = connection.worker.clone();
         let pool = &worker.pool;
-        let idle_timeout = connection.slot.table().plan.idle_timeout;
-        let response_timeout = prepared.response_timeout;
+        let (idle_timeout, minimum_rate) = {
+            let plan = &connection.slot.table().plan;
+            // a stream is given a frame at a time: for a slow client, no more often than a pace would have to be kept
+            (plan.idle_timeout, if C::IS_STREAM { 0 } else { plan.minimum_rate })
+        };
+        let Prepared { response_timeout, late, .. } = *prepared;
         connection.timer.arm(response_timeout);
         let mut waited = false;
         let result = poll_fn(|cx| {
@@ -151,8 +155,14 @@ impl Attempt {
                 {
                     // the answer is on its way: a broken request no longer changes it
                     Poll::Ready(Err(_)) => request.abandon(),
-                    Poll::Ready(Ok(())) if self.upstream.stream.finish().is_err() => request.abandon(),
-                    _ => moved |= request.moved,
+                    Poll::Ready(Ok(())) => {
+                        let trailers = connection.client.stream.take_trailers();
+                        if self.upstream.stream.finish(trailers).is_err() {
+                            request.abandon();
+                        }
+                        moved |= request.moved;
+                    }
+                    Poll::Pending => moved |= request.moved,
                 }
             }
             let polled =
@@ -174,11 +184,28 @@ impl Attempt {
                 return Poll::Ready(Err(Kind::Stopping));
             }
             if moved {
-                connection.timer.arm(if reply.waits_for_source { response_timeout } else { idle_timeout });
+                match (reply.waits_for_source, minimum_rate) {
+                    (true, 0) => connection.timer.arm(response_timeout),
+                    (true, _) => {
+                        let (now, taken) = (worker.clock.tick(), taken_by_client(connection, reply));
+                        reply.await_other(&mut connection.timer, response_timeout, now, taken);
+                    }
+                    (false, 0) => connection.timer.arm(idle_timeout),
+                    (false, rate) => {
+                        if !keeps_pace(connection, reply, rate, idle_timeout) {
+                            return Poll::Ready(Err(Kind::ClientTimeout));
+                        }
+                    }
+                }
             }
-            if connection.timer.poll_expired(cx) {
-                let kind = if reply.waits_for_source { Kind::TargetTimeout } else { Kind::ClientTimeout };
-                return Poll::Ready(Err(kind));
+            while connection.timer.poll_expired(cx) {
+                if reply.waits_for_source {
+                    return Poll::Ready(Err(late));
+                }
+                // it may have read on from what the kernel holds
+                if minimum_rate == 0 || !keeps_pace(connection, reply, minimum_rate, idle_timeout) {
+                    return Poll::Ready(Err(Kind::ClientTimeout));
+                }
             }
             waited = true;
             Poll::Pending
@@ -187,4 +214,16 @@ impl Attempt {
         scratch.record.sent_at_once = !waited;
         result
     }
+}
+
+/// Bytes of an answer that its client has acknowledged.
+fn taken_by_client<C: Client>(connection: &Connection<C>, reply: &Flow) -> u64 {
+    reply.sent.saturating_sub(connection.client.stream.unacknowledged() as u64)
+}
+
+/// Has the timer wait for a client that must take `rate` bytes a second. False when it has been too slow.
+#[cold]
+fn keeps_pace<C: Client>(connection: &mut Connection<C>, reply: &mut Flow, rate: u32, wait: Duration) -> bool {
+    let taken = taken_by_client(connection, reply);
+    reply.await_client(&mut connection.timer, wait, rate, taken)
 }

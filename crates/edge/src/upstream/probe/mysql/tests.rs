@@ -116,7 +116,8 @@ async fn by_another_method_than_greeted_with() {
 async fn by_rsa() {
     let private = PrivateDecryptingKey::generate(KeySize::Rsa2048).expect("a key");
     let public = AsDer::<PublicKeyX509Der<'_>>::as_der(&private.public_key()).expect("a public key");
-    let public = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(public.as_ref()));
+    let public =
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(public.as_ref()));
     let private = OaepPrivateDecryptingKey::new(private).expect("a key");
     check(async |mut server: Server| {
         assert!(is_cached(&server.greet("caching_sha2_password").await));

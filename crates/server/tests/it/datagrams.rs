@@ -1,0 +1,290 @@
+//! Network load balancers over UDP (N1, N2): flows of datagrams, and the target that each gets and keeps. With NSD, a name
+//! server, and dnsperf, which asks it more than any people would.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::net::{SocketAddr, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use headworks_testkit::{Headworks, check, wait};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::start;
+
+/// One listener of this protocol in front of the group `web`, with further lines for the load balancer, the listener and the
+/// group in flow style.
+fn network(protocol: &str, targets: &[SocketAddr], balancer: &str, listener: &str, group: &str) -> String {
+    let targets: Vec<_> = targets.iter().map(ToString::to_string).collect();
+    let address = if listener.contains("port:") { "" } else { "address: 127.0.0.1:0, " };
+    format!(
+        "workers: 2\nload_balancers:\n  net: {{ type: network, access_log: access.log, listeners: {{ names: {{ {address}\
+         protocol: {protocol}, default: {{ forward: web }}{listener} }} }}{balancer} }}\ntarget_groups:\n  web: \
+         {{ protocol: udp, targets: [{}], health_check: {{ protocol: none }}{group} }}\n",
+        targets.join(", ")
+    )
+}
+
+/// A target that sends back what it gets, behind its name.
+struct Echo {
+    address: SocketAddr,
+    stop: Arc<AtomicBool>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Echo {
+    fn start(name: &str) -> Echo {
+        let socket = socket("127.0.0.1:0");
+        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap_or_else(|error| panic!("{error}"));
+        let address = socket.local_addr().unwrap_or_else(|error| panic!("{error}"));
+        let (stop, name) = (Arc::new(AtomicBool::new(false)), name.to_owned());
+        let stopped = stop.clone();
+        let thread = thread::spawn(move || {
+            let mut room = vec![0; 1 << 16];
+            while !stopped.load(Ordering::Relaxed) {
+                let Ok((length, from)) = socket.recv_from(&mut room) else { continue };
+                // what does not fit behind the name goes back as it is
+                let named = [name.as_bytes(), &room[..length]].concat();
+                let answer = if named.len() > 65_000 { &room[..length] } else { &named };
+                let _ = socket.send_to(answer, from);
+            }
+        });
+        Echo { address, stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(thread::JoinHandle::join);
+    }
+}
+
+fn socket(at: &str) -> UdpSocket {
+    UdpSocket::bind(at).unwrap_or_else(|error| panic!("no socket at {at}: {error}"))
+}
+
+/// A client, which hears from one address only.
+fn client(to: SocketAddr) -> UdpSocket {
+    let socket = socket(if to.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" });
+    socket.connect(to).unwrap_or_else(|error| panic!("{error}"));
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap_or_else(|error| panic!("{error}"));
+    socket
+}
+
+/// Sends, and waits for the answer.
+#[track_caller]
+fn ask(client: &UdpSocket, bytes: &[u8]) -> Vec<u8> {
+    client.send(bytes).unwrap_or_else(|error| panic!("cannot send: {error}"));
+    hear(client)
+}
+
+#[track_caller]
+fn hear(client: &UdpSocket) -> Vec<u8> {
+    let mut room = vec![0; 1 << 16];
+    let length = client.recv(&mut room).unwrap_or_else(|error| panic!("no answer: {error}"));
+    room.truncate(length);
+    room
+}
+
+fn wait_ended(headworks: &Headworks, reason: &str, count: f64) {
+    let _ = headworks.wait_metrics("headworks_flows_ended_total", &[("reason", reason)], count);
+}
+
+#[test]
+fn a_flow_keeps_its_target() {
+    let echoes = ["a", "b", "c"].map(Echo::start);
+    let headworks = start(&network("udp", &echoes.each_ref().map(|echo| echo.address), "", "", ""), &[]);
+    let mut shares: BTreeMap<u8, u32> = BTreeMap::new();
+    for _ in 0..60 {
+        let client = client(headworks.address());
+        let first = ask(&client, b"x");
+        for _ in 0..3 {
+            assert_eq!(ask(&client, b"x"), first);
+        }
+        *shares.entry(first[0]).or_default() += 1;
+    }
+    // by a hash: none is left out, and shares are about even
+    assert!(shares.len() == 3 && shares.values().all(|share| *share >= 6), "{shares:?}");
+    let metrics = headworks.metrics();
+    assert_eq!(metrics.sum("headworks_new_flows_total", &[]), 60.0);
+    for direction in ["to_target", "to_client"] {
+        assert_eq!(metrics.sum("headworks_datagrams_total", &[("direction", direction)]), 240.0);
+    }
+    assert_eq!(metrics.sum("headworks_processed_bytes_total", &[("direction", "to_target")]), 240.0);
+}
+
+#[test]
+fn a_source_keeps_its_target() {
+    let echoes = ["a", "b", "c"].map(Echo::start);
+    let yaml = network("udp", &echoes.each_ref().map(|echo| echo.address), "", "", ", stickiness: { type: source_ip }");
+    let headworks = start(&yaml, &[]);
+    let answers: BTreeSet<_> = (0..20).map(|_| ask(&client(headworks.address()), b"x")).collect();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+}
+
+/// Every length goes through, in pieces where the network has none as large; many at once stay apart.
+#[test]
+fn lengths_and_bursts() {
+    let echo = Echo::start("");
+    let headworks = start(&network("udp", &[echo.address], "", "", ""), &[]);
+    let client = client(headworks.address());
+    check([0, 1, 100, 1200, 1472, 1473, 9000, 65_000, 65_507], ToString::to_string, |length| {
+        let sent: Vec<u8> = (0..*length).map(|i| (i % 251) as u8).collect();
+        assert!(ask(&client, &sent) == sent, "another answer");
+    });
+    for round in 0..20_u8 {
+        let sent: BTreeSet<Vec<u8>> = (0..16_u8).map(|n| vec![n ^ round; 100 + usize::from(n)]).collect();
+        for datagram in &sent {
+            client.send(datagram).unwrap_or_else(|error| panic!("cannot send: {error}"));
+        }
+        let heard: BTreeSet<Vec<u8>> = (0..16).map(|_| hear(&client)).collect();
+        assert!(heard == sent, "round {round}");
+    }
+}
+
+/// Answers come from the address that was asked, of all that the machine has; or the client would not hear them.
+#[test]
+fn answers_come_from_where_was_asked() {
+    let echo = Echo::start("");
+    let headworks = start(&network("udp", &[echo.address], "", ", port: 0", ""), &[]);
+    let port = headworks.address().port();
+    for to in ["127.0.0.1", "127.0.0.2", "127.1.2.3", "::1"] {
+        let to = SocketAddr::new(to.parse().unwrap_or_else(|_| panic!("{to}")), port);
+        assert_eq!(ask(&client(to), b"x"), b"x", "{to}");
+    }
+}
+
+/// A flow that is silent for the idle timeout is forgotten; whatever follows is another (N2).
+#[test]
+fn silence_ends_a_flow() {
+    let echo = Echo::start("");
+    let headworks = start(&network("udp", &[echo.address], "", ", idle_timeout: 500ms", ""), &[]);
+    let client = client(headworks.address());
+    assert_eq!(ask(&client, b"x"), b"x");
+    wait_ended(&headworks, "silent", 1.0);
+    assert_eq!(headworks.metrics().sum("headworks_active_flows", &[]), 0.0);
+    assert_eq!(ask(&client, b"y"), b"y");
+    wait_ended(&headworks, "silent", 2.0);
+    let line = headworks.log_lines("access.log", 2).remove(0);
+    let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    let address = client.local_addr().unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(line["client"], address.to_string());
+    assert_eq!((&line["received_bytes"], &line["sent_bytes"]), (&1.into(), &1.into()));
+    assert_eq!((&line["ended"], &line["target_address"]), (&"silent".into(), &echo.address.to_string().into()));
+    assert_eq!(headworks.metrics().sum("headworks_tcp_resets_total", &[]), 0.0, "nothing was reset");
+}
+
+/// A target that is not there says so by ICMP, which is heard when more is sent; what follows begins a flow anew.
+#[test]
+fn a_target_that_is_not_there() {
+    let gone = socket("127.0.0.1:0").local_addr().unwrap_or_else(|error| panic!("{error}"));
+    let headworks = start(&network("udp", &[gone], "", "", ""), &[]);
+    let client = client(headworks.address());
+    for count in [1.0, 2.0] {
+        wait::until("a refusal", || {
+            client.send(b"x").ok()?;
+            let refused = headworks.metrics().sum("headworks_flows_ended_total", &[("reason", "target_refused")]);
+            (refused >= count).then_some(())
+        });
+    }
+}
+
+/// The flows of a listener that is gone end with it; those of one that stays know nothing of a reload.
+#[test]
+fn reloads() {
+    let (one, other) = (Echo::start("1"), Echo::start("2"));
+    let yaml = |target: &Echo| network("udp", &[target.address], "", "", "");
+    let mut headworks = start(&yaml(&one), &[]);
+    let before = client(headworks.address());
+    assert_eq!(ask(&before, b"x"), b"1x");
+    headworks.reload(&yaml(&other), &[]);
+    assert_eq!(ask(&before, b"x"), b"1x", "its target has been deregistered, and is not cut");
+    assert_eq!(ask(&client(headworks.address()), b"x"), b"2x");
+    headworks.reload(&yaml(&other).replace("protocol: udp, default", "protocol: tcp_udp, default"), &[]);
+    wait_ended(&headworks, "stopping", 2.0);
+    assert_eq!(ask(&client(headworks.address()), b"x"), b"2x");
+}
+
+/// What has begun goes on while the program stops, as long as it does not pause.
+#[test]
+fn stopping() {
+    let echo = Echo::start("");
+    let mut headworks = start(&network("udp", &[echo.address], "", "", ""), &[]);
+    let old = client(headworks.address());
+    assert_eq!(ask(&old, b"x"), b"x");
+    let to = headworks.address();
+    headworks.signal(Signal::TERM);
+    for _ in 0..20 {
+        assert_eq!(ask(&old, b"x"), b"x");
+    }
+    // nobody new is taken
+    wait::until("no more flows", || {
+        let new = client(to);
+        new.set_read_timeout(Some(Duration::from_millis(20))).ok()?;
+        assert_eq!(ask(&old, b"x"), b"x");
+        new.send(b"x").ok();
+        let heard = new.recv(&mut [0; 9]);
+        heard.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)).then_some(())
+    });
+    assert!(headworks.wait_exit().success());
+}
+
+/// A child that does not outlive its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A name server, on a port that is free for both kinds.
+fn nsd(folder: &std::path::Path) -> (Killed, SocketAddr) {
+    let address = socket("127.0.0.1:0").local_addr().unwrap_or_else(|error| panic!("{error}"));
+    let place = folder.display();
+    let zone =
+        "$TTL 60\n@ SOA ns.shop.test. admin.shop.test. 1 60 60 60 60\n@ NS ns\nns A 192.0.2.53\nwww A 192.0.2.1\n";
+    let settings = format!(
+        "server:\n  ip-address: 127.0.0.1@{}\n  username: \"\"\n  zonesdir: {place}\n  database: \"\"\n  \
+         pidfile: {place}/nsd.pid\n  xfrdfile: {place}/xfrd.state\n  zonelistfile: {place}/zone.list\n  logfile: \
+         {place}/nsd.log\n  tcp-count: 200\n  rrl-ratelimit: 0\nremote-control:\n  control-enable: no\nzone:\n  name: \
+         shop.test\n  zonefile: shop.zone\n",
+        address.port()
+    );
+    for (name, text) in [("shop.zone", zone), ("nsd.conf", &settings)] {
+        std::fs::write(folder.join(name), text).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    let mut command = Command::new("nsd");
+    command.arg("-d").arg("-c").arg(folder.join("nsd.conf")).stdout(Stdio::null()).stderr(Stdio::null());
+    let server = Killed(command.spawn().unwrap_or_else(|error| panic!("nsd: {error}; `make packages` installs it")));
+    wait::until("the name server", || std::net::TcpStream::connect(address).ok());
+    (server, address)
+}
+
+/// Names are asked for by datagrams and over connections, on one port.
+#[test]
+fn a_name_server_behind_it() {
+    let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+    let (_server, names) = nsd(folder.path());
+    let headworks = start(&network("tcp_udp", &[names], "", "", ""), &[]);
+    let queries = folder.path().join("queries");
+    std::fs::write(&queries, "www.shop.test A\nns.shop.test A\n").unwrap_or_else(|error| panic!("{error}"));
+    check(["udp", "tcp"], ToString::to_string, |mode| {
+        let mut command = Command::new("dnsperf");
+        command.args(["-m", mode, "-s", "127.0.0.1", "-p", &headworks.address().port().to_string()]);
+        command.args(["-c", "20", "-T", "2", "-n", "5000", "-q", "50", "-d"]).arg(&queries);
+        let said = command.output().unwrap_or_else(|error| panic!("dnsperf: {error}; `make packages` installs it"));
+        let said = String::from_utf8_lossy(&said.stdout);
+        assert!(said.contains("Queries completed:    10000 (100.00%)"), "{said}");
+        assert!(said.contains("NOERROR 10000 (100.00%)"), "{said}");
+    });
+    let metrics = headworks.metrics();
+    assert!(metrics.sum("headworks_datagrams_total", &[("direction", "to_client")]) >= 10_000.0);
+    assert_eq!(metrics.sum("headworks_new_flows_total", &[]), 40.0, "20 flows of each kind");
+}
