@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use headworks_balance::hash::mix;
-use headworks_balance::{Algorithm, Choice, Entry, Picker, Roster, TargetKey};
+use headworks_balance::{Algorithm, Choice, Entry, Picker, Roster, Supply, TargetKey};
 
 fn main() {
     let algorithms = [
@@ -33,7 +33,7 @@ fn measure(algorithm: Algorithm, count: u64, name: &str, odd: u64) {
         })
         .collect();
     let started = Instant::now();
-    let roster = Roster::new(algorithm, entries, false, 1);
+    let roster = Roster::new(algorithm, entries, Supply::Enough, 1);
     let build = started.elapsed().as_micros();
     let mut picker = Picker::new(algorithm);
     picker.update(&roster, 0);

@@ -19,7 +19,7 @@ use crate::health::{Outcome, TargetHealth, Verdict};
 use crate::key::TargetKey;
 use crate::member::Member;
 use crate::report::{Changes, TargetReport, Transition};
-use crate::roster::{Entry, Roster};
+use crate::roster::{Entry, Roster, Supply};
 use crate::settings::{HealthCheck, Settings};
 use crate::slow_start::{Climb, Ramp};
 use crate::status::{Reason, State, Status};
@@ -252,10 +252,10 @@ impl Group {
     pub fn roster(&mut self) -> Arc<Roster> {
         if mem::take(&mut self.stale) {
             self.settle();
-            let (entries, fail_open) = self.entries();
-            if !self.roster.says_the_same(self.settings.algorithm, &entries, fail_open) {
+            let (entries, supply) = self.entries();
+            if !self.roster.says_the_same(self.settings.algorithm, &entries, supply) {
                 let generation = self.roster.generation + 1;
-                self.roster = Arc::new(Roster::new(self.settings.algorithm, entries, fail_open, generation));
+                self.roster = Arc::new(Roster::new(self.settings.algorithm, entries, supply, generation));
             }
         }
         Arc::clone(&self.roster)
@@ -375,17 +375,22 @@ impl Group {
         }
     }
 
-    fn entries(&self) -> (Vec<Entry>, bool) {
+    fn entries(&self) -> (Vec<Entry>, Supply) {
         let healthy = self.members.iter().filter(|member| member.is_healthy(&self.settings)).count();
         let registered = self.registered();
-        let fail_open = registered > 0 && healthy < self.settings.healthy_needed(registered);
+        let is_short = registered > 0 && healthy < self.settings.healthy_needed(registered);
+        let supply = match (is_short, self.settings.fails_open) {
+            (false, _) => Supply::Enough,
+            (true, true) => Supply::FailOpen,
+            (true, false) => Supply::FailClosed,
+        };
         let usable = |member: &Member| member.is_healthy(&self.settings) && !member.breaker.is_open();
         // Ejected targets still beat unhealthy ones, should all that are healthy be ejected.
         let any_usable = self.members.iter().any(usable);
-        let eligible = |member: &Member| match (fail_open, any_usable) {
-            (true, _) => member.is_registered(),
-            (false, true) => usable(member),
-            (false, false) => member.is_healthy(&self.settings),
+        let eligible = |member: &Member| match (supply, any_usable) {
+            (Supply::FailOpen, _) => member.is_registered(),
+            (_, true) => usable(member),
+            (_, false) => member.is_healthy(&self.settings),
         };
         let entry = |member: &Member| Entry {
             key: member.key,
@@ -393,7 +398,7 @@ impl Group {
             eligible: eligible(member),
             draining: !member.is_registered(),
         };
-        (self.members.iter().map(entry).collect(), fail_open)
+        (self.members.iter().map(entry).collect(), supply)
     }
 
     fn touch(&mut self) {

@@ -6,6 +6,7 @@
 //! Source: Elastic Load Balancing, "Health checks for Application Load Balancer target groups".
 
 use crate::status::{Codes, Reason, State, Status};
+use crate::unfit::Unfit;
 
 /// What one health check found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub enum Outcome {
     Success,
     /// An answer with a code (HTTP status or gRPC status) that the matcher does not accept.
     CodeMismatch(u16),
+    /// An answer by which its server should get nothing for now.
+    Unfit(Unfit),
     /// No complete answer in time.
     Timeout,
     /// Any other failure: refused, reset, unreadable answer, TLS failure.
@@ -56,6 +59,8 @@ pub struct TargetHealth {
     probed: bool,
     reason: Reason,
     codes: Codes,
+    /// What the latest failure told.
+    unfit: Option<Unfit>,
 }
 
 impl Default for TargetHealth {
@@ -74,6 +79,7 @@ impl TargetHealth {
             probed: false,
             reason: Reason::FailedHealthChecks,
             codes: Codes::default(),
+            unfit: None,
         }
     }
 
@@ -90,7 +96,9 @@ impl TargetHealth {
     }
 
     /// Takes in one result. A new target needs one success; a recovering one needs `thresholds.healthy` in a row; any
-    /// target is unhealthy after `thresholds.unhealthy` failures in a row. Answers the new verdict if it changed.
+    /// target is unhealthy after `thresholds.unhealthy` failures in a row. What is decisive ([`Unfit::is_decisive`]) needs
+    /// no second result, neither for the worse nor, where nothing else was wrong, for the better. Answers the new verdict
+    /// if it changed.
     pub fn record(&mut self, outcome: Outcome, thresholds: Thresholds) -> Option<Verdict> {
         self.probed = true;
         match outcome {
@@ -107,6 +115,7 @@ impl TargetHealth {
                 return None;
             }
             Verdict::Initial => 1,
+            Verdict::Unhealthy if self.unfit.is_some_and(Unfit::is_decisive) => 1,
             Verdict::Unhealthy => thresholds.healthy.max(1),
         };
         // Failures of an initial target are counted in the same place; its first success settles the matter.
@@ -121,14 +130,19 @@ impl TargetHealth {
                 Reason::ResponseCodeMismatch
             }
             Outcome::Timeout => Reason::Timeout,
-            Outcome::Failed | Outcome::Success => Reason::FailedHealthChecks,
+            Outcome::Unfit(_) | Outcome::Failed | Outcome::Success => Reason::FailedHealthChecks,
+        };
+        self.unfit = match failure {
+            Outcome::Unfit(unfit) => Some(unfit),
+            _ => None,
         };
         if self.verdict == Verdict::Unhealthy {
             self.against = 0;
             return None;
         }
         self.against = self.against.saturating_add(1);
-        (self.against >= thresholds.unhealthy.max(1)).then(|| self.turn(Verdict::Unhealthy))
+        let needed = if self.unfit.is_some_and(Unfit::is_decisive) { 1 } else { thresholds.unhealthy.max(1) };
+        (self.against >= needed).then(|| self.turn(Verdict::Unhealthy))
     }
 
     fn turn(&mut self, verdict: Verdict) -> Verdict {
@@ -145,7 +159,10 @@ impl TargetHealth {
     pub fn status(&self) -> Status {
         match self.verdict {
             Verdict::Healthy => Status::healthy(),
-            Verdict::Unhealthy => Status { codes: self.shown_codes(), ..Status::new(State::Unhealthy, self.reason) },
+            Verdict::Unhealthy => {
+                let (codes, unfit) = (self.shown_codes(), self.unfit);
+                Status { codes, unfit, ..Status::new(State::Unhealthy, self.reason) }
+            }
             Verdict::Initial if self.probed => Status::new(State::Initial, Reason::InitialHealthChecking),
             Verdict::Initial => Status::new(State::Initial, Reason::RegistrationInProgress),
         }
@@ -160,7 +177,8 @@ impl TargetHealth {
 mod tests {
     use super::*;
 
-    /// Results as letters: `.` success, `5` code 500, `t` timeout, `x` failure. Expected: the state after each.
+    /// Results as letters: `.` success, `5` code 500, `t` timeout, `r` another role, `l` lag, `x` failure. Expected: the
+    /// state after each.
     #[track_caller]
     fn check(healthy: u32, unhealthy: u32, results: &str, states: &str) {
         let mut health = TargetHealth::new();
@@ -171,6 +189,8 @@ mod tests {
                     '.' => Outcome::Success,
                     '5' => Outcome::CodeMismatch(500),
                     't' => Outcome::Timeout,
+                    'r' => Outcome::Unfit(Unfit::NotPrimary),
+                    'l' => Outcome::Unfit(Unfit::Lags(12)),
                     _ => Outcome::Failed,
                 };
                 let before = health.verdict();
@@ -200,6 +220,16 @@ mod tests {
         check(2, 2, "xx.xx..", "iuuuuuH");
     }
 
+    /// A role is believed at once, both ways; whatever else happens meanwhile is counted as ever.
+    #[test]
+    fn roles() {
+        check(5, 3, "r.", "uH");
+        check(5, 3, ".r.r", "HuHu");
+        check(3, 3, ".rx..x...", "HuuuuuuuH"); // it was ill on the way
+        check(3, 2, ".ll...", "HHuuuH");
+        check(3, 2, "xxr.", "iuuH"); // what it says last is what holds
+    }
+
     #[track_caller]
     fn check_status(results: &[Outcome], state: State, reason: Option<Reason>, description: Option<&str>) {
         let mut health = TargetHealth::new();
@@ -227,6 +257,13 @@ mod tests {
         let timeouts = [CodeMismatch(500), Timeout];
         check_status(&timeouts, State::Unhealthy, Some(Reason::Timeout), Some("Request timed out"));
         check_status(&[Failed; 2], State::Unhealthy, Some(Reason::FailedHealthChecks), Some("Health checks failed"));
+        let unfit = [Outcome::Unfit(Unfit::NotPrimary)];
+        let failed = Some(Reason::FailedHealthChecks);
+        check_status(&unfit, State::Unhealthy, failed, Some("Health checks failed: the server is not the primary"));
+        let lags = [Failed, Outcome::Unfit(Unfit::Lags(12))];
+        check_status(&lags, State::Unhealthy, failed, Some("Health checks failed: the replica lags by 12 s"));
+        let gone = [Outcome::Unfit(Unfit::Full), Failed];
+        check_status(&gone, State::Unhealthy, failed, Some("Health checks failed"));
         // Codes of an earlier illness are not held against a target that has been well since.
         let again = [CodeMismatch(500), CodeMismatch(500), Success, Success, CodeMismatch(404), CodeMismatch(404)];
         check_status(&again, State::Unhealthy, mismatch, codes("Health checks failed with these codes: [404]"));

@@ -29,6 +29,7 @@ mod slow_start;
 pub mod status;
 pub mod stickiness;
 mod tally;
+mod unfit;
 mod weighted_random;
 
 pub use budget::RetryBudget;
@@ -39,11 +40,12 @@ pub use key::{GroupKey, TargetKey};
 pub use keyring::Keyring;
 pub use pick::{Algorithm, Choice, Picker};
 pub use report::{Changes, TargetReport, Transition};
-pub use roster::{Entry, Roster};
+pub use roster::{Entry, Roster, Supply};
 pub use settings::{CircuitBreaker, HealthCheck, Settings};
 pub use status::{Reason, State, Status};
 pub use stickiness::{Kind, Sticky, StickyError};
 pub use tally::{ObservedOutcome, Tally};
+pub use unfit::Unfit;
 
 /// A moment: the time since an epoch the caller chose once and never changes. It must not go backwards.
 pub type Moment = std::time::Duration;

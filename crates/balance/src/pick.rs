@@ -140,7 +140,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::hash::mix;
     use crate::key::TargetKey;
-    use crate::roster::Entry;
+    use crate::roster::{Entry, Supply};
 
     pub(crate) const ALL: [Algorithm; 4] = [
         Algorithm::RoundRobin,
@@ -160,7 +160,7 @@ pub(crate) mod tests {
                 draining: false,
             })
             .collect();
-        Roster::new(algorithm, entries, false, 1)
+        Roster::new(algorithm, entries, Supply::Enough, 1)
     }
 
     pub(crate) fn picker(algorithm: Algorithm, weights: &[u32]) -> Picker {

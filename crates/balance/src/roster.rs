@@ -24,13 +24,33 @@ pub struct Entry {
     pub draining: bool,
 }
 
+/// Whether a group has as many healthy targets as it demands, and what follows if not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supply {
+    /// It has, or has no targets at all.
+    Enough,
+    /// It has not, and all registered ones are eligible.
+    FailOpen,
+    /// It has not, and only healthy ones are eligible.
+    FailClosed,
+}
+
+impl Supply {
+    /// Whether there are fewer than demanded.
+    #[inline]
+    #[must_use]
+    pub fn is_short(self) -> bool {
+        self != Self::Enough
+    }
+}
+
 /// The targets of one group at one moment.
 #[derive(Debug)]
 pub struct Roster {
     /// All registered and draining targets, in the order they were registered.
     pub entries: Vec<Entry>,
-    /// Whether fewer targets are healthy than the group demands, so that all registered ones are eligible.
-    pub fail_open: bool,
+    /// Whether as many targets are healthy as the group demands.
+    pub supply: Supply,
     /// Grows by one with every change.
     pub generation: u64,
     by_key: Vec<(TargetKey, u32)>,
@@ -48,17 +68,17 @@ pub(crate) struct Candidate {
 impl Roster {
     /// A roster for groups that route by `algorithm`. Keys should be distinct; of equal ones the first is found.
     #[must_use]
-    pub fn new(algorithm: Algorithm, entries: Vec<Entry>, fail_open: bool, generation: u64) -> Self {
+    pub fn new(algorithm: Algorithm, entries: Vec<Entry>, supply: Supply, generation: u64) -> Self {
         let mut by_key: Vec<_> = (0u32..).zip(&entries).map(|(index, entry)| (entry.key, index)).collect();
         by_key.sort_unstable();
         let plan = Plan::build(algorithm, entries.len(), &candidates(&entries));
-        Self { entries, fail_open, generation, by_key, plan }
+        Self { entries, supply, generation, by_key, plan }
     }
 
     /// A roster without targets.
     #[must_use]
     pub fn empty(algorithm: Algorithm) -> Self {
-        Self::new(algorithm, Vec::new(), false, 0)
+        Self::new(algorithm, Vec::new(), Supply::Enough, 0)
     }
 
     /// Where the target with `key` is. Takes `log n` steps: stickiness asks it for every request that carries a cookie.
@@ -89,8 +109,8 @@ impl Roster {
         Plan::build(algorithm, self.entries.len(), &candidates(&self.entries))
     }
 
-    pub(crate) fn says_the_same(&self, algorithm: Algorithm, entries: &[Entry], fail_open: bool) -> bool {
-        self.plan.algorithm() == algorithm && self.fail_open == fail_open && self.entries == entries
+    pub(crate) fn says_the_same(&self, algorithm: Algorithm, entries: &[Entry], supply: Supply) -> bool {
+        self.plan.algorithm() == algorithm && self.supply == supply && self.entries == entries
     }
 }
 
@@ -118,7 +138,7 @@ mod tests {
     #[test]
     fn finds_by_key() {
         let entries = vec![entry(9, 1, true), entry(3, 1, false), entry(7, 1, true)];
-        let roster = Roster::new(Algorithm::RoundRobin, entries, false, 1);
+        let roster = Roster::new(Algorithm::RoundRobin, entries, Supply::Enough, 1);
         let found: Vec<_> = [9, 3, 7, 4, 0, u64::MAX].map(|key| roster.find(TargetKey(key))).into();
         assert_eq!(found, [Some(0), Some(1), Some(2), None, None, None]);
         assert_eq!(roster.find_eligible(TargetKey(3)), None);

@@ -18,6 +18,8 @@ pub struct Settings {
     pub minimum_healthy: u32,
     /// The same as a percentage of the registered targets; both must be met. Off by default.
     pub minimum_healthy_percent: Option<u8>,
+    /// Whether that is so. Otherwise only healthy targets get requests, however few they are.
+    pub fails_open: bool,
     /// How long a target that became healthy takes to reach its full share (`slow_start.duration_seconds`); zero: at once.
     pub slow_start: Duration,
     /// How long a deregistered target keeps what is in flight (`deregistration_delay.timeout_seconds`).
@@ -60,6 +62,7 @@ impl Default for Settings {
             health_check: HealthCheck::Enabled(Thresholds::default()),
             minimum_healthy: 1,
             minimum_healthy_percent: None,
+            fails_open: true,
             slow_start: Duration::ZERO,
             deregistration_delay: Duration::from_secs(300),
             unhealthy_draining: None,

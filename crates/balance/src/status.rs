@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::unfit::Unfit;
+
 /// The state of a target, as `DescribeTargetHealth` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
@@ -171,25 +173,40 @@ pub struct Status {
     pub reason: Option<Reason>,
     /// The codes behind a [`Reason::ResponseCodeMismatch`].
     pub codes: Codes,
+    /// What is behind a [`Reason::FailedHealthChecks`], where the server told.
+    pub unfit: Option<Unfit>,
 }
 
 impl Status {
     pub(crate) fn new(state: State, reason: Reason) -> Self {
-        Self { state, reason: Some(reason), codes: Codes::default() }
+        Self { state, reason: Some(reason), codes: Codes::default(), unfit: None }
     }
 
     pub(crate) fn healthy() -> Self {
-        Self { state: State::Healthy, reason: None, codes: Codes::default() }
+        Self { state: State::Healthy, reason: None, codes: Codes::default(), unfit: None }
     }
 
     /// The sentence for a person, such as `Health checks failed with these codes: [500]`.
     #[must_use]
     pub fn description(&self) -> Option<Cow<'static, str>> {
         let reason = self.reason?;
-        Some(match reason {
-            Reason::ResponseCodeMismatch => Cow::Owned(format!("{}: {:?}", reason.sentence(), self.codes.as_slice())),
-            other => Cow::Borrowed(other.sentence()),
+        Some(match (reason, self.unfit) {
+            (Reason::ResponseCodeMismatch, _) => {
+                Cow::Owned(format!("{}: {:?}", reason.sentence(), self.codes.as_slice()))
+            }
+            (reason, Some(unfit)) => Cow::Owned(format!("{}: {unfit}", reason.sentence())),
+            (reason, None) => Cow::Borrowed(reason.sentence()),
         })
+    }
+
+    /// Whether both say the same, be it with other numbers: what need not be told twice.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let unfit = match (self.unfit, other.unfit) {
+            (Some(one), Some(another)) => one.is_like(another),
+            (one, another) => one == another,
+        };
+        unfit && Self { unfit: None, ..*self } == Self { unfit: None, ..*other }
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use headworks_balance::hash::mix;
 use headworks_balance::{
     Algorithm, Changes, Choice, CircuitBreaker, Entry, Group, HealthCheck, Moment, Outcome, Picker, Roster, Settings,
-    State, Tally, TargetKey, Thresholds,
+    State, Supply, Tally, TargetKey, Thresholds, Unfit,
 };
 
 const SEEDS: u64 = 300;
@@ -127,7 +127,8 @@ impl World {
         for key in self.group.probed().collect::<Vec<_>>() {
             let outcome = match (self.truth(key).down, self.dice.below(20)) {
                 (false, 1..) => Outcome::Success,
-                (_, 0..7) => Outcome::CodeMismatch(500),
+                (_, 0..5) => Outcome::CodeMismatch(500),
+                (_, 5..7) => Outcome::Unfit(Unfit::NotPrimary),
                 (_, 7..14) => Outcome::Timeout,
                 _ => Outcome::Failed,
             };
@@ -187,7 +188,7 @@ impl World {
     fn check(&mut self, said_changed: bool) {
         let before = Arc::clone(&self.roster);
         self.roster = self.group.roster();
-        let same = (&before.entries, before.fail_open) == (&self.roster.entries, self.roster.fail_open);
+        let same = (&before.entries, before.supply) == (&self.roster.entries, self.roster.supply);
         let grown = self.roster.generation - before.generation;
         assert_eq!(grown, u64::from(!same), "the generation grows with every change, and only then");
         assert!(same || said_changed, "a change is announced");
@@ -214,7 +215,7 @@ impl World {
             assert!(ejected as f64 <= breaker.max_ejected * registered as f64, "{ejected} of {registered} ejected");
         }
         if in_use {
-            assert_eq!(self.roster.fail_open, registered > 0 && healthy == 0);
+            assert_eq!(self.roster.supply.is_short(), registered > 0 && healthy == 0);
         }
         for Entry { key, eligible, draining, weight } in &self.roster.entries {
             let report = reports[key];
@@ -224,7 +225,8 @@ impl World {
             if in_use && usable > 0 {
                 assert_eq!(*eligible, routable(report.status.state) && !report.ejected, "only what can be used is");
             }
-            if self.roster.fail_open {
+            assert!(!in_use || !*eligible || routable(report.status.state) || self.roster.supply == Supply::FailOpen);
+            if self.roster.supply == Supply::FailOpen {
                 assert_eq!(*eligible, !*draining, "failing open, every registered target is eligible");
             }
         }
@@ -283,6 +285,7 @@ fn settings(dice: &mut Dice) -> Settings {
         unhealthy_draining: dice.one_in(3).then_some(Duration::from_secs(7)),
         circuit_breaker: dice.one_in(2).then_some(breaker),
         anomaly_mitigation: dice.one_in(2),
+        fails_open: !dice.one_in(3),
         ..Settings::default()
     }
 }

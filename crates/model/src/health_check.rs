@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::declared::{Codec, Cx, Declared, Defs, Fields, Lasts, Within, choice, declared, parsed};
+use crate::credentials::Identifier;
+pub use crate::credentials::Password;
+use crate::declared::{Codec, Cx, Declared, Defs, Fields, Lasts, Optional, Within, choice, declared, parsed};
 use crate::target_group::TargetProtocol;
 use crate::yaml::Node;
 
@@ -38,8 +40,24 @@ declared! {
         /// Statuses that count as success: `200`, `"200-299"`, `"200,202"`; default 200. Of gRPC codes; default 12.
         #[via = Matcher]
         pub matcher: Vec<(u16, u16)> => default_matcher(protocol),
+        /// Who logs in; of postgres, mysql and redis. Without it, an answer is enough.
+        #[via = Optional<Identifier>]
+        pub user: Option<Arc<str>> = None,
+        /// What with; of redis also without `user`.
+        pub password: Option<Password> = None,
+        /// Which database is logged in to; of postgres with `user`. Default `postgres`.
+        #[via = Optional<Identifier>]
+        pub database: Option<Arc<str>> = None,
+        /// What a target must be; of postgres with `user`, and of redis.
+        pub role: Option<Role> = None,
+        /// How far a replica of postgres may be behind, 1 s to 1 d; absent: any.
+        #[via = Optional<Lasts<1_000, 86_400_000>>]
+        pub max_lag: Option<Duration> = None,
     }
 }
+
+/// Where it is in the canonical form, below the group: a secret however it was written.
+pub(crate) const SECRET: &str = "health_check.password";
 
 choice! {
     /// What a probe speaks.
@@ -55,14 +73,32 @@ choice! {
         Tcp = "tcp",
         /// A TLS handshake.
         Tls = "tls",
-        /// PostgreSQL's startup.
+        /// PostgreSQL's startup; with `user`, a login and a query.
         Postgres = "postgres",
-        /// MySQL's greeting.
+        /// MySQL's or MariaDB's greeting and login.
         Mysql = "mysql",
-        /// Redis' PING.
+        /// Redis' PING; with `role`, its ROLE.
         Redis = "redis",
         /// Never probed, always healthy.
         None = "none",
+    }
+}
+
+impl HealthProtocol {
+    /// Whether it is a database's.
+    pub fn is_database(self) -> bool {
+        matches!(self, Self::Postgres | Self::Mysql | Self::Redis)
+    }
+}
+
+choice! {
+    /// What a database is to the others that hold the same data.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Role {
+        /// The one that is written to.
+        Primary = "primary",
+        /// One that follows it.
+        Replica = "replica",
     }
 }
 
@@ -92,6 +128,8 @@ fn default_matcher(protocol: Option<HealthProtocol>) -> Vec<(u16, u16)> {
 }
 
 fn check_health<'a>(health: &HealthCheck, fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    check_login(health, fields, cx);
+    check_role(health, fields, cx);
     let (what, range) = match health.protocol {
         HealthProtocol::Http | HealthProtocol::Https => ("statuses from 200 to 599", 200..=599),
         HealthProtocol::Grpc => ("gRPC codes from 0 to 99", 0..=99),
@@ -109,6 +147,38 @@ fn check_health<'a>(health: &HealthCheck, fields: &Fields<'a>, cx: &mut Cx<'a>) 
         health.matcher.iter().find(|(first, last)| !range.contains(first) || !range.contains(last))
     {
         fields.wrong("matcher", format!("has {}", range_text(*first, *last)), what, cx);
+    }
+}
+
+fn check_login<'a>(health: &HealthCheck, fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    if !health.protocol.is_database() {
+        for key in ["user", "password"] {
+            fields.only_with(key, "it with protocol postgres, mysql or redis only", cx);
+        }
+    } else if health.protocol == HealthProtocol::Redis {
+        if fields.has("user") && !fields.has("password") {
+            fields.missing("password", "it, as Redis knows no user without one", cx);
+        }
+    } else if !fields.has("user") {
+        fields.only_with("password", "it with user only", cx);
+    }
+    if health.protocol != HealthProtocol::Postgres {
+        fields.only_with("database", "it with protocol postgres only", cx);
+    } else if !fields.has("user") {
+        fields.only_with("database", "it with user only", cx);
+    }
+}
+
+fn check_role<'a>(health: &HealthCheck, fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    match health.protocol {
+        HealthProtocol::Postgres if fields.has("role") && !fields.has("user") => {
+            fields.missing("user", "one who may log in, for a role is asked by a query", cx);
+        }
+        HealthProtocol::Postgres | HealthProtocol::Redis => {}
+        _ => fields.only_with("role", "it with protocol postgres or redis only", cx),
+    }
+    if health.protocol != HealthProtocol::Postgres || health.role != Some(Role::Replica) {
+        fields.only_with("max_lag", "it with protocol postgres and role replica only", cx);
     }
 }
 

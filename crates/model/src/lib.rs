@@ -12,6 +12,7 @@ pub mod compression;
 pub mod condition;
 mod condition_value;
 pub mod config;
+mod credentials;
 mod declared;
 pub mod difference;
 pub mod fault;

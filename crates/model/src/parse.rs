@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::declared::{Cx, Declared as _, Defs, Referable as _};
 use crate::fault::{Fault, Faults};
 use crate::guard::{NetworkAcl, SecurityGroup};
+use crate::health_check;
 use crate::redact::secret_paths;
 use crate::resolve::Resolve;
 use crate::target_group::TargetGroup;
@@ -20,7 +21,8 @@ pub struct Parsed {
     pub config: Config,
     /// What is right, but likely not what was meant; by place.
     pub warnings: Vec<Fault>,
-    /// Paths of values that came from `${env:...}` and `${file:...}`, for [`crate::redact`].
+    /// Paths of values that came from `${env:...}` and `${file:...}`, or are secrets however they are written, for
+    /// [`crate::redact`].
     pub secrets: Vec<String>,
 }
 
@@ -65,9 +67,10 @@ fn read<'a>(root: Option<&'a Node>, mut cx: Cx<'a>) -> Result<Parsed, Faults> {
             cx.declare(collection, root);
         }
         secrets = secret_paths(root);
-        let written = acme::SECRET.split('.').try_fold(root, |node, key| node.get(key)).is_some();
-        if written && !secrets.iter().any(|secret| secret == acme::SECRET) {
-            secrets.push(acme::SECRET.to_owned());
+        for secret in declared_secrets(root) {
+            if !secrets.contains(&secret) {
+                secrets.push(secret);
+            }
         }
         config = if root.is_null() { Config::read(&NOTHING, &mut cx) } else { Config::read(root, &mut cx) };
     }
@@ -76,6 +79,16 @@ fn read<'a>(root: Option<&'a Node>, mut cx: Cx<'a>) -> Result<Parsed, Faults> {
         Some(config) if faults.is_empty() => Ok(Parsed { config, warnings, secrets }),
         _ => Err(Faults(faults)),
     }
+}
+
+/// The paths of what is a secret by its key, as far as it is there.
+fn declared_secrets(root: &Node) -> Vec<String> {
+    let has = |node: &Node, path: &str| path.split('.').try_fold(node, |node, key| node.get(key)).is_some();
+    let account = has(root, acme::SECRET).then(|| acme::SECRET.to_owned());
+    let groups = root.get(TargetGroup::COLLECTION).and_then(Node::as_map).unwrap_or_default();
+    let groups = groups.iter().filter(|group| has(&group.node, health_check::SECRET));
+    let passwords = groups.map(|group| format!("{}.{}.{}", TargetGroup::COLLECTION, group.key, health_check::SECRET));
+    account.into_iter().chain(passwords).collect()
 }
 
 /// The JSON Schema (draft 2020-12) of a configuration file, so that editors complete and explain it.

@@ -14,7 +14,7 @@ use crate::declared::{
     Within, choice, declared, parsed,
 };
 use crate::guard::SecurityGroup;
-pub use crate::health_check::{HealthCheck, HealthProtocol};
+pub use crate::health_check::{HealthCheck, HealthProtocol, Password, Role};
 use crate::primitive::{Address, Name};
 pub use crate::stickiness::Stickiness;
 use crate::yaml::Node;
@@ -57,11 +57,11 @@ declared! {
         /// How long a new target's share grows (T8); 0 s: not at all.
         #[via = Lasts<0, 86_400_000>]
         pub slow_start: Duration = Duration::ZERO,
-        /// When nothing is healthy (T6).
-        pub fallback: Fallback = Fallback::FailOpen,
         /// How health is found out (T2, T3).
         #[via = Section]
         pub health_check: HealthCheck,
+        /// When nothing is healthy (T6); default `fail_open`, with a role in the health check `refuse`.
+        pub fallback: Fallback => default_fallback(health_check.as_ref()),
         /// Default 3 s.
         #[via = Lasts<100, 86_400_000>]
         pub connect_timeout: Duration = Duration::from_secs(3),
@@ -214,6 +214,8 @@ choice! {
     pub enum Fallback {
         /// All targets count as healthy.
         FailOpen = "fail_open",
+        /// No target is chosen: requests get 503, flows are reset.
+        Refuse = "refuse",
         /// Another group.
         Forward(#[via = To<TargetGroup>] Name) = "forward",
         /// An answer of our own.
@@ -321,6 +323,12 @@ fn default_algorithm(protocol: Option<TargetProtocol>) -> Algorithm {
     if protocol.is_none_or(TargetProtocol::is_http) { Algorithm::RoundRobin } else { Algorithm::FlowHash }
 }
 
+/// What is written to a server of another role is worse than not written.
+fn default_fallback(health_check: Option<&HealthCheck>) -> Fallback {
+    let has_role = health_check.is_some_and(|check| check.role.is_some());
+    if has_role { Fallback::Refuse } else { Fallback::FailOpen }
+}
+
 fn default_termination(protocol: Option<TargetProtocol>) -> bool {
     protocol.is_some_and(|protocol| !protocol.is_http())
 }
@@ -344,6 +352,10 @@ fn check_group<'a>(group: &TargetGroup, fields: &Fields<'a>, cx: &mut Cx<'a>) {
         let what = format!("does not go with {}", group.algorithm.word());
         fields.wrong("slow_start", what, "0s or another algorithm", cx);
     }
+    if group.health_check.role.is_some() && group.fallback == Fallback::FailOpen {
+        let what = "would choose targets of another role";
+        fields.wrong("fallback", what, "refuse or { forward: ... }, for health_check has a role", cx);
+    }
     if group.algorithm != Algorithm::WeightedRandom && group.anomaly_mitigation {
         fields.wrong("anomaly_mitigation", "needs weighted_random", "false or algorithm: weighted_random", cx);
     }
@@ -366,7 +378,12 @@ fn check_group<'a>(group: &TargetGroup, fields: &Fields<'a>, cx: &mut Cx<'a>) {
             fields.only_with("unhealthy_draining_interval", "it with unhealthy_connection_termination: false only", cx);
         }
         if matches!(group.fallback, Fallback::FixedResponse(_)) {
-            fields.wrong("fallback", "answers by HTTP, and its targets do not", "fail_open or { forward: ... }", cx);
+            fields.wrong(
+                "fallback",
+                "answers by HTTP, and its targets do not",
+                "fail_open, refuse or { forward: ... }",
+                cx,
+            );
         }
         if matches!(group.stickiness, Some(Stickiness::LbCookie { .. } | Stickiness::AppCookie { .. })) {
             fields.wrong("stickiness", "needs cookies, and its targets speak no HTTP", "type: source_ip", cx);

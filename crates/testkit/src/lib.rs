@@ -6,6 +6,7 @@
 
 pub mod authority;
 pub mod client;
+pub mod database;
 pub mod dns;
 pub mod door;
 pub mod echo;

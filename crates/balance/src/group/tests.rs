@@ -4,10 +4,10 @@
 //! since the line before. Commands name targets by a letter:
 //!
 //! * `+a`, `+a*3` register, with a weight; `-a` deregister; `use`, `unuse` the group
-//! * `a.` a health check succeeded, `a5` it answered 500, `at` it timed out, `ax` it failed
+//! * `a.` a health check succeeded, `a5` it answered 500, `at` it timed out, `ar` it has another role, `ax` it failed
 //! * `a~` a request to it succeeded, `a!3` three in a row failed
 //!
-//! What is seen: `open` if the group fails open; `a:1000` for each eligible target with its effective weight; `b=state` for
+//! What is seen: `open` if the group fails open, `closed` if it does not although nothing is healthy; `a:1000` for each eligible target with its effective weight; `b=state` for
 //! each other than healthy; then events since the line before: `cut:a`, `ejected:a`, `restored:a`.
 
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ use super::*;
 use crate::health::Thresholds;
 use crate::pick::Algorithm;
 use crate::settings::CircuitBreaker;
+use crate::unfit::Unfit;
 
 fn key(name: char) -> TargetKey {
     TargetKey(name as u64)
@@ -66,6 +67,7 @@ impl World {
             (_, target, Some('.')) => self.group.probe_result(key(target), Outcome::Success, now),
             (_, target, Some('5')) => self.group.probe_result(key(target), Outcome::CodeMismatch(500), now),
             (_, target, Some('t')) => self.group.probe_result(key(target), Outcome::Timeout, now),
+            (_, target, Some('r')) => self.group.probe_result(key(target), Outcome::Unfit(Unfit::NotPrimary), now),
             (_, target, Some('x')) => self.group.probe_result(key(target), Outcome::Failed, now),
             (_, target, Some('~')) => self.group.observe(key(target), Tally { successes: 1, ..Tally::default() }, now),
             (_, target, Some('!')) => {
@@ -90,7 +92,11 @@ impl World {
         let roster = self.group.roster();
         let rest = self.group.tick(Moment::from_secs(self.now));
         self.take(rest);
-        let open = roster.fail_open.then(|| "open".to_owned());
+        let supply = match roster.supply {
+            Supply::Enough => None,
+            Supply::FailOpen => Some("open".to_owned()),
+            Supply::FailClosed => Some("closed".to_owned()),
+        };
         let eligible = roster.entries.iter().filter(|entry| entry.eligible);
         let eligible = eligible.map(|entry| format!("{}:{}", name(entry.key), entry.weight));
         let reports: Vec<_> = self.group.targets().collect();
@@ -99,7 +105,7 @@ impl World {
         }
         let others = reports.iter().filter(|report| report.status.state != State::Healthy);
         let others = others.map(|report| format!("{}={}", name(report.key), report.status.state));
-        let words: Vec<_> = open.into_iter().chain(eligible).chain(others).chain(self.events.drain(..)).collect();
+        let words: Vec<_> = supply.into_iter().chain(eligible).chain(others).chain(self.events.drain(..)).collect();
         words.join(" ")
     }
 }
@@ -130,6 +136,25 @@ fn slow() -> Settings {
 fn breaking(max_ejected: f64) -> Settings {
     let open_for = Duration::from_secs(10);
     Settings { circuit_breaker: Some(CircuitBreaker { consecutive_failures: 3, open_for, max_ejected }), ..settings() }
+}
+
+/// Where a wrong target does harm, none is chosen rather than that one; a role is believed at once.
+#[test]
+fn closed_rather_than_open() {
+    let settings = Settings { fails_open: false, unhealthy_draining: Some(Duration::ZERO), ..settings() };
+    check(
+        settings.clone(),
+        "0: +a +b => closed a=initial b=initial
+         1: a. br => a:1000 b=unhealthy cut:b
+         2: ar => closed a=unhealthy b=unhealthy cut:a
+         3: b. => b:1000 a=unhealthy
+         4: bx => b:1000 a=unhealthy
+         5: bx => closed a=unhealthy b=unhealthy cut:b
+         6: b. => closed a=unhealthy b=unhealthy
+         7: a. => a:1000 b=unhealthy",
+    );
+    // an empty group is short of nothing: it has nobody to close to
+    check(settings, "0: => ");
 }
 
 #[test]

@@ -72,10 +72,6 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
     };
     for (name, group) in &config.target_groups {
         let at = format!("target_groups.{name}");
-        use target_group::HealthProtocol::{Grpc, Http, Https, None, Tcp, Tls};
-        if !matches!(group.health_check.protocol, Http | Https | Grpc | Tcp | Tls | None) {
-            no(format!("{at}.health_check.protocol"), "a health check other than http, https, grpc, tcp, tls or none");
-        }
         if group.limits.max_pending > 0 {
             no(format!("{at}.limits.max_pending"), "a queue before a target");
         }
@@ -195,10 +191,8 @@ pub(crate) fn plan(config: &Config, context: &Context<'_>) -> Result<Plan, Vec<C
                 settings.hash_on = HashOn::SourceIp;
             }
             let fallback = match &settings.fallback {
-                Fallback::FailOpen => FallbackPlan::FailOpen,
-                Fallback::Forward(other) => {
-                    places.get(other).map_or(FallbackPlan::FailOpen, |i| FallbackPlan::Group(*i))
-                }
+                Fallback::FailOpen | Fallback::Refuse => FallbackPlan::Own,
+                Fallback::Forward(other) => places.get(other).map_or(FallbackPlan::Own, |i| FallbackPlan::Group(*i)),
                 Fallback::FixedResponse(fixed) => FallbackPlan::Fixed(fixed.clone()),
             };
             Some(Arc::new(GroupPlan { algorithm: algorithm(&settings), fallback, shared, settings }))

@@ -181,7 +181,8 @@ pub(crate) struct GroupPlan {
 
 /// When nothing is healthy.
 pub(crate) enum FallbackPlan {
-    FailOpen,
+    /// What the group does by itself: its roster tells.
+    Own,
     Group(usize),
     Fixed(FixedResponse),
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-use headworks_balance::hash64;
+use headworks_balance::{Supply, hash64};
 use headworks_model::target_group::{Algorithm, Stickiness, TargetGroup};
 use headworks_route::FlowView;
 
@@ -72,14 +72,14 @@ pub(super) fn find(flow: &mut Flow, spoken: &Spoken, transport: Transport) -> Re
     let ActionPlan::Forward(forward) = &rule.action else { return Err(Ended::NoTarget) };
     let chosen = table.by_weight(forward).ok_or(Ended::NoTarget)?;
     let (plan, group) = table.tables.group(chosen).ok_or(Ended::NoTarget)?;
-    // one step only: the file is checked for loops, and a fallback's own fallback is fail open
-    let fail_open = group.published().roster.fail_open;
+    // one step only: the file is checked for loops, and what is short itself then does what it does without another
+    let is_short = group.published().roster.supply.is_short();
     let place = match &plan.fallback {
-        FallbackPlan::Group(other) if fail_open => *other,
+        FallbackPlan::Group(other) if is_short => *other,
         _ => chosen,
     };
     let (plan, group) = table.tables.group(place).ok_or(Ended::NoTarget)?;
-    if group.published().roster.fail_open {
+    if group.published().roster.supply == Supply::FailOpen {
         group.counters().fail_open_requests.add(1);
     }
     flow.record.group = Some(group.name.clone());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use headworks_balance::Supply;
 use headworks_model::primitive::Name;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -178,7 +179,7 @@ fn group_json(group: &GroupShared) -> Value {
     let healthy = report.iter().filter(|t| t.is_healthy && t.state != "draining").count();
     let targets: Vec<Value> = report.iter().map(target_json).collect();
     json!({
-        "fail_open": published.roster.fail_open && !published.roster.entries.is_empty(),
+        "fail_open": published.roster.supply == Supply::FailOpen,
         "healthy": healthy,
         "requests": total(&group.counters, |c| &c.requests),
         "retries": total(&group.counters, |c| &c.retries),

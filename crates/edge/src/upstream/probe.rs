@@ -1,6 +1,9 @@
 //! Health checks: one connection, one question, one answer in time (T2, T3).
 
 mod http2;
+mod mysql;
+mod postgres;
+mod redis;
 
 use std::io;
 use std::time::Duration;
@@ -8,7 +11,7 @@ use std::time::Duration;
 use headworks_balance::Outcome;
 use headworks_message::{Parsed, ResponseHead, response};
 use headworks_model::target_group::{HealthCheck, HealthProtocol, HttpVersion};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::announce;
 use super::connect::{Endpoint, Transport, connect};
@@ -16,6 +19,10 @@ use crate::tls::dial::Dial;
 
 /// As an Application Load Balancer names itself, for what targets make of it.
 const AGENT: &str = "ELB-HealthChecker/2.0";
+/// As databases are told who asks.
+const USER: &str = "headworks";
+/// Most that is read of a database in one check.
+const CONVERSATION_LIMIT: u64 = 16 * 1024;
 
 /// Asks a target how it is; `host` is the name it is declared by. The timeout bounds the whole check, whatever part of it
 /// stalls.
@@ -29,7 +36,7 @@ pub(crate) async fn probe(
     let is_tls = match check.protocol {
         HealthProtocol::Https | HealthProtocol::Tls => true,
         HealthProtocol::Grpc => dial.is_secured,
-        _ => false,
+        protocol => protocol.is_database() && dial.is_secured,
     };
     let asked = async {
         let header = announce::header(dial.announces, None);
@@ -41,7 +48,10 @@ pub(crate) async fn probe(
             (HealthProtocol::Http | HealthProtocol::Https | HealthProtocol::Grpc, _) => {
                 http2::ask(connection, endpoint, check).await
             }
-            _ => Ok(Outcome::Success),
+            (HealthProtocol::Postgres, _) => postgres::ask(bounded(connection), check).await,
+            (HealthProtocol::Mysql, _) => mysql::ask(bounded(connection), check).await,
+            (HealthProtocol::Redis, _) => redis::ask(bounded(connection), check).await,
+            (HealthProtocol::Tcp | HealthProtocol::Tls | HealthProtocol::None, _) => Ok(Outcome::Success),
         }
     };
     match tokio::time::timeout(check.timeout, asked).await {
@@ -101,6 +111,17 @@ fn host(endpoint: &Endpoint) -> String {
 fn judge(check: &HealthCheck, code: u16) -> Outcome {
     let fits = check.matcher.iter().any(|(low, high)| (*low..=*high).contains(&code));
     if fits { Outcome::Success } else { Outcome::CodeMismatch(code) }
+}
+
+/// The same stream, which ends early for a server that does not stop talking.
+fn bounded(stream: impl AsyncRead + AsyncWrite) -> impl AsyncRead + AsyncWrite + Unpin {
+    let (read, write) = tokio::io::split(stream);
+    tokio::io::join(read.take(CONVERSATION_LIMIT), write)
+}
+
+/// What a server says is not what its protocol has.
+fn broken() -> io::Error {
+    io::ErrorKind::InvalidData.into()
 }
 
 /// Spreads the checks of many targets over the interval; the first is at once.

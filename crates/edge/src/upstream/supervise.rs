@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use headworks_balance::{self as balance, Changes, Group, Outcome, Roster, Tally, TargetKey, Thresholds};
 use headworks_model::primitive::Address;
-use headworks_model::target_group::{HealthProtocol, TargetGroup};
+use headworks_model::target_group::{Fallback, HealthProtocol, TargetGroup};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
@@ -377,7 +377,8 @@ impl State {
 
     fn log(&mut self, transition: &balance::Transition) {
         let to = transition.to;
-        if self.told.insert(transition.key, to) == Some(to) {
+        // of a replica that lags, every check has another number
+        if self.told.insert(transition.key, to).is_some_and(|before| before.is_like(&to)) {
             return;
         }
         let target = self.display(transition.key);
@@ -463,6 +464,8 @@ fn group_settings(settings: &TargetGroup) -> balance::Settings {
                 unhealthy: u32::from(check.unhealthy_threshold),
             }),
         },
+        // a role keeps out the others also while another group stands in
+        fails_open: check.role.is_none() && settings.fallback != Fallback::Refuse,
         slow_start: settings.slow_start,
         deregistration_delay: settings.deregistration_delay,
         circuit_breaker: settings.circuit_breaker.as_ref().map(|breaker| balance::CircuitBreaker {

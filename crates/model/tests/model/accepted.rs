@@ -128,6 +128,35 @@ load_balancers: { s: { listeners: { a: { port: 0, protocol: https, default: { fi
 }
 
 #[test]
+fn databases() {
+    let text = "target_groups:
+  writers: { protocol: tcp, health_check: { protocol: postgres, user: u, password: hunter, role: primary } }
+  re.aders: { protocol: tcp, fallback: { forward: writers },
+    health_check: { protocol: postgres, user: u, database: d, role: replica, max_lag: 10s } }
+  cache: { protocol: tcp, fallback: refuse, health_check: { protocol: redis, password: \"${env:SECRET}\" } }
+  plain: { protocol: tcp, health_check: { protocol: mysql } }";
+    check(
+        text,
+        &[
+            ("/target_groups/writers/fallback", json!("refuse")),
+            ("/target_groups/writers/health_check/timeout", json!("10s")),
+            ("/target_groups/writers/health_check/database", Value::Null),
+            ("/target_groups/re.aders/fallback", json!({ "forward": "writers" })),
+            ("/target_groups/re.aders/health_check/max_lag", json!("10s")),
+            ("/target_groups/plain/fallback", json!("fail_open")),
+        ],
+    );
+    // a password is a secret also as a literal
+    let parsed = accept(text);
+    let mut json = parsed.config.to_json();
+    redact(&mut json, &parsed.secrets);
+    for (group, password) in [("writers", json!("***")), ("cache", json!("***")), ("plain", Value::Null)] {
+        assert_eq!(json["target_groups"][group]["health_check"]["password"], password, "{group}");
+    }
+    assert!(!format!("{:?}", parsed.config).contains("hunter"));
+}
+
+#[test]
 fn answers_are_compressed() {
     check("load_balancers: { a: {} }", &[("/load_balancers/a/compression", Value::Null)]);
     check(

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use headworks_balance::hash64;
+use headworks_balance::{Supply, hash64};
 use headworks_message::encoding::{self, Asked};
 use headworks_message::number::hex;
 use headworks_message::send::{self, ForwardedFor, Host, Outgoing};
@@ -59,8 +59,8 @@ pub(super) fn request<'t, C: Client>(
     let tables = &table.tables;
     let (chosen, group_cookie) = choose_group(connection, table, forward, view)?;
     let (mut plan, mut group) = tables.group(chosen).ok_or(Kind::NoTarget)?;
-    // one step only: the file is checked for loops, and a fallback's own fallback is fail open
-    if group.published().roster.fail_open
+    // one step only: the file is checked for loops, and what is short itself then does what it does without another
+    if group.published().roster.supply.is_short()
         && let FallbackPlan::Group(other) = &plan.fallback
     {
         (plan, group) = tables.group(*other).ok_or(Kind::NoTarget)?;
@@ -88,7 +88,7 @@ pub(super) fn request<'t, C: Client>(
             Some(compression) => encoding::asked(view, &compression.offer),
         },
     };
-    if group.published().roster.fail_open {
+    if group.published().roster.supply == Supply::FailOpen {
         group.counters().fail_open_requests.add(1);
     }
     scratch.record.group = Some(group.name.clone());
@@ -154,7 +154,7 @@ fn grpc_timeout(value: &[u8]) -> Option<Duration> {
 impl<'t> Prepared<'t> {
     /// What the group wants done when nothing is healthy, if nothing is.
     pub(super) fn fallback(&self) -> Option<&'t FallbackPlan> {
-        self.group.published().roster.fail_open.then_some(&self.plan.fallback)
+        self.group.published().roster.supply.is_short().then_some(&self.plan.fallback)
     }
 }
 
