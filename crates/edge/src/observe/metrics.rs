@@ -1,6 +1,7 @@
 //! The exposition for Prometheus (OpenMetrics text): sums over workers, made when asked for.
 
 mod flow;
+mod refused;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +14,7 @@ use prometheus_client::registry::Registry;
 
 use super::counters::{CompressionCounters, Count, GRPC_STATUSES, GroupCounters, ListenerCounters, TargetCounters};
 use super::histogram::{Histogram, Merged};
-use super::status::{View, refusals, statuses, total};
+use super::status::{View, statuses, total};
 use crate::compile::plan::ListenerPlan;
 use crate::tls::certificate::{Origin, unix_now};
 
@@ -154,13 +155,6 @@ impl Exposed {
         for plan in listeners() {
             active.gauge(&listener_labels(plan), total(&plan.counters, |c| &c.active_connections) as f64)?;
         }
-        let help = "Connections refused by reason, as far as the kernel has let them through";
-        let mut refused = begin(encoder, "refused_connections", help, MetricType::Counter)?;
-        for plan in listeners() {
-            for (reason, count) in refusals(&plan.counters) {
-                refused.counter(&with(&listener_labels(plan), "reason", &reason), count)?;
-            }
-        }
         let mut dropped =
             begin(encoder, "access_log_dropped_lines", "Lines the disk was too slow for", MetricType::Counter)?;
         for plan in listeners() {
@@ -212,17 +206,7 @@ impl Exposed {
             }
         }
         self.handshakes(encoder)?;
-        let help = "Connections closed for what they did not say of their client by the PROXY protocol";
-        let mut refused = begin(encoder, "proxy_protocol_refusals", help, MetricType::Counter)?;
-        for plan in listeners().filter(|plan| plan.proxied_from.is_some()) {
-            let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
-            for (refusal, count) in plan.counters.iter().flat_map(|c| c.proxy_refusals.each()) {
-                *sums.entry(refusal.as_str()).or_default() += count;
-            }
-            for (reason, count) in sums {
-                refused.counter(&with(&listener_labels(plan), "reason", &reason), count)?;
-            }
-        }
+        self.refused(encoder)?;
         let help = "From the whole request head to the last byte of the response";
         let mut latency = begin(encoder, "request_duration_seconds", help, MetricType::Histogram)?;
         for plan in listeners() {

@@ -1,0 +1,35 @@
+//! Connections that were refused before anything of them was served, on listeners of every kind.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::metrics::MetricType;
+
+use super::{Exposed, begin, listener_labels, with};
+use crate::observe::status::refusals;
+
+impl Exposed {
+    pub(super) fn refused(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let listeners = || self.view.plan.iter().flat_map(|plan| &plan.listeners);
+        let help = "Connections refused by reason, as far as the kernel has let them through";
+        let mut refused = begin(encoder, "refused_connections", help, MetricType::Counter)?;
+        for plan in listeners() {
+            for (reason, count) in refusals(&plan.counters) {
+                refused.counter(&with(&listener_labels(plan), "reason", &reason), count)?;
+            }
+        }
+        let help = "Connections closed for what they did not say of their client by the PROXY protocol";
+        let mut refused = begin(encoder, "proxy_protocol_refusals", help, MetricType::Counter)?;
+        for plan in listeners().filter(|plan| plan.proxied_from.is_some()) {
+            let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+            for (refusal, count) in plan.counters.iter().flat_map(|c| c.proxy_refusals.each()) {
+                *sums.entry(refusal.as_str()).or_default() += count;
+            }
+            for (reason, count) in sums {
+                refused.counter(&with(&listener_labels(plan), "reason", &reason), count)?;
+            }
+        }
+        Ok(())
+    }
+}
