@@ -34,7 +34,6 @@ fn settings([plain, secure]: [SocketAddr; 2], origin: &Origin, secret: &Secret) 
         "{{
   admin off
   auto_https off
-  persist_config off
   log {{
     level ERROR
   }}
