@@ -178,9 +178,9 @@ impl Worker {
             let kept = plan.listeners.iter().find(|l| l.key == slot.key && !moves);
             match kept {
                 Some(listener) => {
+                    closes |= listener.http3.is_none() && !slot.has_left_http3();
                     slot.exchange(self.table(listener, &tables));
                     slot.follow_doors();
-                    closes |= listener.http3.is_none();
                 }
                 None => {
                     slot.close();

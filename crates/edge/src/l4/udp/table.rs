@@ -12,8 +12,8 @@ use crate::observe::flow::Ended;
 use crate::runtime::datagrams::{Datagrams, Train};
 use crate::runtime::worker::Worker;
 
-/// Flows at once of one listener in one worker. A sender that makes addresses up must not take every descriptor; the flow
-/// that gives way is one that has been silent for long.
+/// Flows at once of one listener in one worker, where there are descriptors for as many. A sender that makes addresses up
+/// must not take every one of those; the flow that gives way is one that has been silent for long.
 const MOST: usize = 65_536;
 /// Flows that are looked at to find one that gives way: the most silent of so many is among the most silent of all.
 const LOOKED_AT: usize = 8;
@@ -123,10 +123,10 @@ impl Flows {
             waker: RefCell::default(),
         });
         let mut all = self.all.borrow_mut();
-        if all.len() >= MOST {
-            let draw = |_| (worker.random.next() as usize) % all.len();
+        if all.len() >= MOST || worker.is_full() {
+            let draw = |_| (worker.random.next() as usize).checked_rem(all.len());
             let silent =
-                (0..LOOKED_AT).map(draw).filter_map(|place| all.get(place)).min_by_key(|flow| flow.moved.get());
+                (0..LOOKED_AT).filter_map(draw).filter_map(|place| all.get(place)).min_by_key(|flow| flow.moved.get());
             if let Some(silent) = silent {
                 silent.end(Ended::TooManyFlows);
             }
