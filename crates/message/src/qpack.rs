@@ -81,6 +81,11 @@ impl FieldSection {
         Ok(())
     }
 
+    /// Bytes of memory held for names and values.
+    pub fn capacity(&self) -> usize {
+        self.text.capacity() + self.lines.capacity() * size_of::<(Span, Span)>()
+    }
+
     /// Names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
         self.lines.iter().map(|(name, value)| (name.of(&self.text), value.of(&self.text)))

@@ -1,4 +1,4 @@
-//! The way of a request. Read this first: [`serve`] is a connection's life, [`handle`] lists the stages of a request in
+//! The way of a request. Read this first: [`serve`] is a connection's life, [`answer`] lists the stages of a request in
 //! the order it meets them; each is the sibling module of that name.
 
 mod challenge;
@@ -28,13 +28,8 @@ pub(crate) async fn serve<C: Client>(mut connection: Box<Connection<C>>) {
     }
     while begins {
         let mut scratch = connection.worker.pool.scratch();
-        scratch.record.clear();
-        let after = match handle(&mut connection, &mut scratch).await {
-            Ok(after) => after,
-            Err(error) => respond::error(&mut connection, &mut scratch, error).await,
-        };
-        connection.finish_record(&mut scratch);
-        connection.worker.pool.give_scratch(scratch);
+        let head = read::head(&mut connection, &mut scratch).await;
+        let after = handle(&mut connection, scratch, head).await;
         begins = after == After::KeepOpen && connection.request_begins().await;
     }
     connection.close().await;
@@ -42,11 +37,8 @@ pub(crate) async fn serve<C: Client>(mut connection: Box<Connection<C>>) {
 
 /// Answers a client that speaks plain HTTP where TLS is spoken.
 pub(crate) async fn refuse_plain(mut connection: Box<Connection<Socket>>) {
-    let mut scratch = connection.worker.pool.scratch();
-    scratch.record.clear();
-    respond::error(&mut connection, &mut scratch, Kind::PlainHttp.into()).await;
-    connection.finish_record(&mut scratch);
-    connection.worker.pool.give_scratch(scratch);
+    let scratch = connection.worker.pool.scratch();
+    handle(&mut connection, scratch, Err(Kind::PlainHttp.into())).await;
     connection.close().await;
 }
 
@@ -56,13 +48,26 @@ pub(crate) async fn serve_http2<C: Client>(mut connection: Box<Connection<C>>) {
     connection.close().await;
 }
 
-/// One request, stage by stage.
-async fn handle<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch) -> Result<After, ProxyError> {
-    read::head(connection, scratch).await?;
-    answer(connection, scratch).await
+/// One request whose head has been read, or could not be: what comes of it, told once.
+async fn handle<C: Client>(
+    connection: &mut Connection<C>,
+    mut scratch: Box<Scratch>,
+    head: Result<(), ProxyError>,
+) -> After {
+    let answered = match head {
+        Ok(()) => answer(connection, &mut scratch).await,
+        Err(error) => Err(error),
+    };
+    let after = match answered {
+        Ok(after) => after,
+        Err(error) => respond::error(connection, &mut scratch, error).await,
+    };
+    connection.finish_record(&mut scratch);
+    connection.worker.pool.give_scratch(scratch);
+    after
 }
 
-/// The stages behind a request's head.
+/// The stages behind a request's head, in order.
 async fn answer<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch) -> Result<After, ProxyError> {
     let table = connection.slot.table();
     guard::admit(connection, &table, scratch)?;

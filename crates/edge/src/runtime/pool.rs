@@ -5,6 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use headworks_message::qpack::FieldSection;
 use headworks_message::{RequestHead, ResponseHead};
 
 use super::pipe::Pipe;
@@ -29,6 +30,9 @@ pub(crate) struct Pool {
     pipes: RefCell<Vec<Pipe>>,
     /// Those lent out.
     pipes_out: Cell<usize>,
+    sections: RefCell<Vec<FieldSection>>,
+    /// For heads of answers over HTTP/3: a parsed one, and one in fields. Nobody holds it while waiting.
+    pub(crate) translation: RefCell<(ResponseHead, Vec<u8>)>,
     pub(crate) encoders: Rc<Encoders>,
 }
 
@@ -75,8 +79,23 @@ impl Pool {
         }
     }
 
+    /// What the fields of a head over HTTP/3 are read into.
+    pub(crate) fn section(&self) -> FieldSection {
+        self.sections.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give_section(&self, section: FieldSection) {
+        let mut sections = self.sections.borrow_mut();
+        if sections.len() < KEPT && section.capacity() < KEPT_BYTES {
+            sections.push(section);
+        }
+    }
+
+    /// One for a request that begins.
     pub(crate) fn scratch(&self) -> Box<Scratch> {
-        self.scratches.borrow_mut().pop().unwrap_or_default()
+        let mut scratch = self.scratches.borrow_mut().pop().unwrap_or_default();
+        scratch.record.clear();
+        scratch
     }
 
     pub(crate) fn give_scratch(&self, mut scratch: Box<Scratch>) {

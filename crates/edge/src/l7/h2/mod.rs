@@ -25,7 +25,6 @@ use self::stream::Stream;
 use self::watch::Watch;
 use super::codec::link::{Client, Link, Stopped};
 use super::connection::{Connection, Ending};
-use super::respond;
 use crate::runtime::worker::Worker;
 
 /// What a client that speaks HTTP/2 without having asked says first (RFC 9113 section 3.4).
@@ -186,17 +185,9 @@ pub(crate) async fn serve<C: Client>(connection: &mut Connection<C>) {
 /// One request on a stream of its own.
 async fn exchange(mut connection: Box<Connection<Stream>>, head: http::request::Parts, _alive: Rc<()>) {
     let mut scratch = connection.worker.pool.scratch();
-    scratch.record.clear();
-    let answered = match request::lay_out(&mut connection, &head, &mut scratch) {
-        Ok(()) => super::answer(&mut connection, &mut scratch).await,
-        Err(error) => Err(error),
-    };
+    let laid_out = request::lay_out(&mut connection, &head, &mut scratch);
     drop(head);
-    if let Err(error) = answered {
-        respond::error(&mut connection, &mut scratch, error).await;
-    }
-    connection.finish_record(&mut scratch);
-    connection.worker.pool.give_scratch(scratch);
+    super::handle(&mut connection, scratch, laid_out).await;
     if connection.ending == Ending::Reset {
         connection.client.stream.reset_on_close();
     }

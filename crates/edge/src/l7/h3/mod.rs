@@ -19,7 +19,7 @@ use std::time::Duration;
 use headworks_message::h3::{self, Code, INTEGER_MAX, Settings};
 use headworks_message::qpack::FieldSection;
 use headworks_message::request::{HEAD_LIMIT, Refusal};
-use headworks_message::{Framing, Reason, ResponseHead, Version};
+use headworks_message::{Framing, Reason, Version};
 use quinn::{RecvStream, SendStream};
 
 use self::control::Critical;
@@ -29,7 +29,6 @@ use self::request::{Head, Incoming};
 use self::stream::Stream;
 use super::connection::{Connection, Ending, Open, Peer};
 use super::lay_out::{self, Asked};
-use super::respond;
 use crate::error::{Kind, ProxyError};
 use crate::listen::slot::ListenerSlot;
 use crate::runtime::deadline::Timer;
@@ -46,22 +45,18 @@ const ALLOWANCE: u32 = 256;
 
 /// What the streams of a connection share.
 pub(super) struct Shared {
+    worker: Rc<Worker>,
     quic: quinn::Connection,
     critical: Critical,
     /// The longest field section that the client takes.
     section_limit: Cell<u64>,
-    /// For heads of answers: a parsed one, and one in fields.
-    scratch: RefCell<(ResponseHead, Vec<u8>)>,
     /// What is left of [`ALLOWANCE`].
     allowance: Cell<u32>,
-    /// Set when the connection is told to go: streams then wait until what they said has arrived.
-    leaving: Cell<bool>,
+    leaving: Cell<Leaving>,
     /// Streams that are being answered.
     open: Cell<u32>,
     /// Woken when the last of them ends, if that is waited for.
     waiting: RefCell<Option<Waker>>,
-    /// Field sections to read the next heads into.
-    sections: RefCell<Vec<FieldSection>>,
 }
 
 impl Shared {
@@ -93,7 +88,7 @@ enum Event {
     Over,
 }
 
-/// How far a connection has got in leaving.
+/// How far a connection has got in leaving. Once it has begun, streams wait until what they said has arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Leaving {
     No,
@@ -112,15 +107,14 @@ pub(crate) async fn serve(
     _open: Open,
 ) {
     let shared = Rc::new(Shared {
+        worker: worker.clone(),
         quic: quic.clone(),
         critical: Critical::default(),
         section_limit: Cell::new(u64::MAX),
-        scratch: RefCell::default(),
         allowance: Cell::new(ALLOWANCE),
-        leaving: Cell::new(false),
+        leaving: Cell::new(Leaving::No),
         open: Cell::new(0),
         waiting: RefCell::default(),
-        sections: RefCell::default(),
     });
     let plan = slot.table().plan.clone();
     let mut timer = Timer::new(&worker);
@@ -129,10 +123,11 @@ pub(crate) async fn serve(
         return shared.evict(Code::StreamCreationError);
     };
     tokio::task::spawn_local(read_unidirectional(shared.clone()));
-    let (mut requests, mut next, mut leaving) = (0, 0, Leaving::No);
+    let (mut requests, mut next) = (0, 0);
     timer.arm(plan.idle_timeout);
     loop {
         let mut accepting = pin!(quic.accept_bi());
+        let leaving = shared.leaving.get();
         let event = poll_fn(|cx| {
             match accepting.as_mut().poll(cx) {
                 Poll::Ready(Ok((send, recv))) => return Poll::Ready(Event::Request(send, recv)),
@@ -144,7 +139,10 @@ pub(crate) async fn serve(
             if worker.is_stopping() {
                 return Poll::Ready(Event::Over);
             }
-            let goes = worker.is_draining() || slot.has_left_http3() || worker.clock.tick() >= peer.expires;
+            let goes = worker.is_draining()
+                || slot.has_left_http3()
+                || worker.clock.tick() >= peer.expires
+                || requests >= REQUESTS;
             if goes && leaving == Leaving::No {
                 return Poll::Ready(Event::Leave);
             }
@@ -157,10 +155,10 @@ pub(crate) async fn serve(
                     _ => timer.arm(plan.idle_timeout),
                 }
             }
-            if leaving == Leaving::Said && is_idle {
-                return Poll::Ready(Event::Over);
-            }
             if leaving == Leaving::Said {
+                if is_idle {
+                    return Poll::Ready(Event::Over);
+                }
                 shared.waiting.replace(Some(cx.waker().clone()));
             }
             Poll::Pending
@@ -180,20 +178,13 @@ pub(crate) async fn serve(
                 requests += 1;
                 let place = Place::take(&shared);
                 tokio::task::spawn_local(exchange(place, send, recv, peer.clone(), slot.clone(), worker.clone()));
-                if requests == REQUESTS && leaving == Leaving::No {
-                    leaving = Leaving::Noticed;
-                    leave(&shared, &mut control, INTEGER_MAX - 3);
-                    timer.arm(NOTICE);
-                }
             }
             Event::Leave if leaving == Leaving::No => {
-                leaving = Leaving::Noticed;
-                leave(&shared, &mut control, INTEGER_MAX - 3);
+                leave(&shared, Leaving::Noticed, &mut control, INTEGER_MAX - 3);
                 timer.arm(NOTICE);
             }
             Event::Leave => {
-                leaving = Leaving::Said;
-                leave(&shared, &mut control, next);
+                leave(&shared, Leaving::Said, &mut control, next);
                 timer.arm(plan.idle_timeout);
             }
             Event::Over => break,
@@ -218,8 +209,8 @@ async fn begin(quic: &quinn::Connection, worker: &Worker, timer: &mut Timer) -> 
 }
 
 /// Tells the client which requests are still taken: those on streams below `first_refused`.
-fn leave(shared: &Shared, control: &mut Outbox, first_refused: u64) {
-    shared.leaving.set(true);
+fn leave(shared: &Shared, how_far: Leaving, control: &mut Outbox, first_refused: u64) {
+    shared.leaving.set(how_far);
     // a client that has closed its side of it is on its way out
     let _ = control.put(|out| h3::put_goaway(out, first_refused));
 }
@@ -269,31 +260,25 @@ async fn exchange(
 ) {
     let shared = &place.0;
     let mut frames = Frames::new(recv);
-    let mut section = shared.sections.borrow_mut().pop().unwrap_or_default();
+    let mut section = worker.pool.section();
     let read = read_head(&mut frames, &mut section, &slot, &worker).await;
     let stream = Stream::new(shared.clone(), Incoming::new(frames), send);
     let mut connection = Connection::for_stream(stream, peer, slot, worker);
     let mut scratch = connection.worker.pool.scratch();
-    scratch.record.clear();
     let laid_out = match read {
         Ok(head) => lay_out(&mut connection, head, &section, &mut scratch),
         Err(fault) => Err(fault),
     };
-    shared.sections.borrow_mut().push(section);
-    let answered = match laid_out {
-        Ok(Ok(())) => super::answer(&mut connection, &mut scratch).await.map(drop),
-        Ok(Err(error)) => Err(error),
+    connection.worker.pool.give_section(section);
+    let head = match laid_out {
+        Ok(head) => head,
         Err(fault) => {
             connection.worker.pool.give_scratch(scratch);
             shared.spend();
             return connection.client.stream.refuse(fault);
         }
     };
-    if let Err(error) = answered {
-        respond::error(&mut connection, &mut scratch, error).await;
-    }
-    connection.finish_record(&mut scratch);
-    connection.worker.pool.give_scratch(scratch);
+    super::handle(&mut connection, scratch, head).await;
     conclude(&mut connection, shared).await;
 }
 
@@ -379,7 +364,7 @@ async fn conclude(connection: &mut Connection<Stream>, shared: &Shared) {
         }
         if arriving.is_none() {
             std::task::ready!(stream.poll_conclude(cx));
-            if !shared.leaving.get() {
+            if shared.leaving.get() == Leaving::No {
                 return Poll::Ready(());
             }
         }

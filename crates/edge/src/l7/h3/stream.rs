@@ -175,8 +175,8 @@ impl Client for Stream {
         if self.stage != Stage::Awaited {
             return Err(closed());
         }
-        let mut scratch = self.shared.scratch.borrow_mut();
-        let (head, section) = &mut *scratch;
+        let mut translation = self.shared.worker.pool.translation.borrow_mut();
+        let (head, section) = &mut *translation;
         let Ok(Parsed::Complete) = response::parse(out, head) else { return Err(io::ErrorKind::InvalidData.into()) };
         // RFC 9220: the stream carries the other protocol from here on
         let is_tunnel = head.status == 101;
