@@ -2,6 +2,7 @@
 //!
 //! The invariants are those of the message crate's property tests, the same file. Deliberately absent: nightly Rust.
 
+use headworks_message::section::FieldSection;
 use headworks_message::{Parsed, RequestHead, ResponseHead, request, response};
 
 #[path = "../../crates/message/tests/codec/invariants.rs"]
@@ -32,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "proxy_protocol", run: invariants::proxy_protocol, shape: proxy_shape, seeds: PROXY_HEADERS },
     Target { name: "client_hello", run: invariants::client_hello, shape: hello_shape, seeds: HELLOS },
     Target { name: "field_section", run: invariants::field_section, shape: section_shape, seeds: SECTIONS },
+    Target { name: "field_blocks", run: invariants::field_blocks, shape: blocks_shape, seeds: BLOCKS },
     Target { name: "differential", run: invariants::differential, shape: request_shape, seeds: REQUESTS },
 ];
 
@@ -61,11 +63,29 @@ fn chunked_shape(bytes: &[u8]) -> String {
 }
 
 fn section_shape(bytes: &[u8]) -> String {
-    use headworks_message::{h3, qpack::FieldSection};
     let mut section = FieldSection::default();
-    let decoded = section.decode(bytes, 4096);
+    let decoded = headworks_message::qpack::decode(bytes, 4096, &mut section);
+    format!("{decoded:?} {}", lines_shape(&section))
+}
+
+fn blocks_shape(bytes: &[u8]) -> String {
+    let mut decoder = headworks_message::hpack::Decoder::default();
+    let mut section = FieldSection::default();
+    let (mut rest, mut shape) = (bytes, String::new());
+    while let Some((length, behind)) = rest.split_first()
+        && shape.len() < 200
+    {
+        let (block, next) = behind.split_at(behind.len().min(usize::from(*length)));
+        let decoded = decoder.decode(block, 4096, &mut section);
+        shape += &format!("{decoded:?} {}", lines_shape(&section));
+        rest = next;
+    }
+    shape
+}
+
+fn lines_shape(section: &FieldSection) -> String {
     let lengths: Vec<_> = section.iter().map(|(name, value)| (name.len().min(9), value.len().min(9))).take(4).collect();
-    format!("{decoded:?} {lengths:?} {:?}", h3::request(&section).is_ok())
+    format!("{lengths:?} {:?}", headworks_message::section::request(section).is_ok())
 }
 
 fn coding_shape(bytes: &[u8]) -> String {
@@ -127,6 +147,14 @@ const SECTIONS: &[&[u8]] = &[
     b"\x00\x00\x51\x0b/index.html\x23abc\x03def",
     b"\x00\x00\x70\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff",
     b"\x00\x00\x2f\x00\x25\xa8\x49\xe9\x5b\xa9\x7d\x7f\x89\x25\xa8\x49\xe9\x5b\xb8\xe8\xb4\xbf",
+];
+
+/// Requests with literals, then out of the table that they made; a table that shrinks.
+const BLOCKS: &[&[u8]] = &[
+    b"\x0a\x82\x86\x84\x41\x05a.exa\x05\x82\x86\x84\xbe\x90",
+    b"\x0b\x82\x87\x85\x40\x01a\x03xyz\x01\xbe\x06\x20\x3f\x09\x40\x01b\x04",
+    b"\x11\x82\x86\x84\x41\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff\x01\xbe",
+    b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\xff\xff",
 ];
 
 /// A name and two protocols, in one record and in two; nothing but what must be there.

@@ -10,14 +10,17 @@ pub mod desync;
 pub mod encoding;
 pub mod fields;
 pub mod framing;
+pub mod h2;
 pub mod h3;
 pub mod head;
+pub mod hpack;
 pub mod number;
 mod odd;
 pub mod proxy_protocol;
 pub mod qpack;
 pub mod request;
 pub mod response;
+pub mod section;
 pub mod send;
 pub mod trailers;
 

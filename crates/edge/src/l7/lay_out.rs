@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use headworks_message::request::{FIELD_LIMIT, REQUEST_LINE_LIMIT, Refusal, is_authority};
+use headworks_message::section::{FieldSection, RequestFields};
 use headworks_message::{Framing, Reason, RequestHead, Version};
 
 use super::codec::link::Client;
@@ -12,28 +13,63 @@ use crate::error::{Kind, ProxyError};
 use crate::runtime::pool::Scratch;
 use crate::runtime::random::Random;
 
-/// What a client asks for on a stream, whatever it was said in.
-pub(super) struct Asked<'a, F> {
-    pub(super) method: &'a [u8],
+/// What a client asks for on a stream.
+struct Asked<'a, F> {
+    method: &'a [u8],
     /// `:path`; empty when none was sent.
-    pub(super) target: &'a [u8],
+    target: &'a [u8],
     /// `:authority`
-    pub(super) authority: Option<&'a [u8]>,
+    authority: Option<&'a [u8]>,
     /// `:protocol` of an extended CONNECT (RFC 8441, RFC 9220).
-    pub(super) protocol: Option<&'a [u8]>,
+    protocol: Option<&'a [u8]>,
     /// Begins with the first of all fields but pseudo-fields; names in lower case.
-    pub(super) fields: F,
+    fields: F,
     /// The stream has ended with its head.
-    pub(super) bodiless: bool,
-    pub(super) version: Version,
+    bodiless: bool,
+    version: Version,
 }
 
-/// Lays the head out in the connection's buffer, as if it had been read there.
+/// Lays the head that a section says out in the connection's buffer, as if it had been read there. `bodiless`: the stream has
+/// ended with it.
 ///
 /// # Errors
 /// When it cannot be forwarded (RFC 9113 section 8.3, RFC 9114 section 4.3; what is malformed already on the wire never
 /// gets here).
-pub(super) fn lay_out<'a, C: Client, I: Iterator<Item = (&'a [u8], &'a [u8])>>(
+pub(super) fn section<C: Client>(
+    connection: &mut Connection<C>,
+    section: &FieldSection,
+    pseudo: &RequestFields<'_>,
+    bodiless: bool,
+    version: Version,
+    scratch: &mut Scratch,
+) -> Result<(), ProxyError> {
+    let asked = Asked {
+        method: pseudo.method,
+        target: pseudo.path.unwrap_or(b""),
+        authority: pseudo.authority,
+        protocol: pseudo.protocol,
+        fields: || section.iter().skip(pseudo.count),
+        bodiless,
+        version,
+    };
+    lay_out(connection, &asked, scratch)
+}
+
+/// What a head comes to that is longer than what is taken (H2), and of which nothing else is known.
+pub(super) fn too_large<C: Client>(
+    connection: &mut Connection<C>,
+    version: Version,
+    scratch: &mut Scratch,
+) -> ProxyError {
+    let nothing = std::iter::empty;
+    let (method, target) = (&b"-"[..], &b"-"[..]);
+    let unread = Asked { method, target, authority: None, protocol: None, fields: nothing, bodiless: false, version };
+    let _ = lay_out(connection, &unread, scratch);
+    scratch.record.reason = Reason::BadHeader;
+    Kind::Refused(Refusal { status: 400, reason: Reason::BadHeader }).into()
+}
+
+fn lay_out<'a, C: Client, I: Iterator<Item = (&'a [u8], &'a [u8])>>(
     connection: &mut Connection<C>,
     asked: &Asked<'a, impl Fn() -> I>,
     scratch: &mut Scratch,
@@ -48,7 +84,7 @@ pub(super) fn lay_out<'a, C: Client, I: Iterator<Item = (&'a [u8], &'a [u8])>>(
         // RFC 9220 section 3
         Some(_) => Err(Refusal { status: 501, reason: Reason::BadMethod }),
     };
-    connection.client.buffer.load(bytes, &connection.worker.pool);
+    connection.client.buffer.load(bytes);
     bytes.clear();
     scratch.request.version = asked.version;
     read::remember(connection, scratch);

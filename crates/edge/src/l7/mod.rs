@@ -9,6 +9,7 @@ pub(crate) mod guard;
 pub(crate) mod h2;
 pub(crate) mod h3;
 mod lay_out;
+pub(crate) mod multiplexed;
 mod read;
 pub(crate) mod respond;
 

@@ -17,14 +17,10 @@ use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::{hkdf, hmac, rand};
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 
-/// Requests at once on a connection, as over HTTP/2.
-const STREAMS: u32 = 128;
+use crate::l7::multiplexed::{CONCURRENT_STREAMS, CONNECTION_WINDOW, STREAM_WINDOW};
+
 /// Streams that a client may open one way: three that HTTP/3 has, and some that nobody knows.
 const UNIDIRECTIONAL_STREAMS: u32 = 16;
-/// Bytes that a client may send ahead on a stream: what one stalled target costs.
-const STREAM_WINDOW: u32 = 256 * 1024;
-/// Bytes that a client may send ahead on all its streams.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes sent that a client has not acknowledged.
 const SEND_WINDOW: u64 = 2 * 1024 * 1024;
 /// The longest silence between two signs of life, while the listener's idle timeout allows it.
@@ -62,7 +58,7 @@ pub(crate) fn transport(idle_timeout: Duration) -> Arc<TransportConfig> {
     let silence = idle_timeout.max(Duration::from_secs(1));
     let mut transport = TransportConfig::default();
     transport
-        .max_concurrent_bidi_streams(STREAMS.into())
+        .max_concurrent_bidi_streams(CONCURRENT_STREAMS.into())
         .max_concurrent_uni_streams(UNIDIRECTIONAL_STREAMS.into())
         .stream_receive_window(STREAM_WINDOW.into())
         .receive_window(CONNECTION_WINDOW.into())

@@ -5,7 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use headworks_message::qpack::FieldSection;
+use headworks_message::section::FieldSection;
 use headworks_message::{RequestHead, ResponseHead};
 
 use super::pipe::Pipe;

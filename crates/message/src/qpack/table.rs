@@ -1,7 +1,9 @@
 //! The static table of QPACK (RFC 9204 appendix A).
 
+use crate::section::lookup::{Found, Places};
+
 /// By index: a field's name and value.
-pub(super) static STATIC: [(&str, &str); 99] = [
+pub(crate) static STATIC: [(&str, &str); 99] = [
     (":authority", ""),
     (":path", "/"),
     ("age", "0"),
@@ -103,80 +105,10 @@ pub(super) static STATIC: [(&str, &str); 99] = [
     ("x-frame-options", "sameorigin"),
 ];
 
-/// Buckets of [`PLACES`]; a prime, so that lengths and letters spread.
-const BUCKETS: usize = 127;
-/// No entry.
-const NONE: u8 = u8::MAX;
-
-/// The first entry of a name, by its hash; entries of one name are not all neighbours, so each knows the next.
-static PLACES: ([u8; BUCKETS], [u8; STATIC.len()]) = places();
-
-const fn bucket(name: &[u8]) -> usize {
-    let (first, last) = match name {
-        [first, .., last] => (*first | 0x20, *last | 0x20),
-        [only] => (*only | 0x20, 0),
-        [] => (0, 0),
-    };
-    let middle = if name.len() > 8 { name[name.len() / 2] | 0x20 } else { 0 };
-    (name.len() * 31 + first as usize * 7 + last as usize * 3 + middle as usize) % BUCKETS
-}
-
-const fn places() -> ([u8; BUCKETS], [u8; STATIC.len()]) {
-    let (mut first, mut next) = ([NONE; BUCKETS], [NONE; STATIC.len()]);
-    let mut index = STATIC.len();
-    while index > 0 {
-        index -= 1;
-        let at = bucket(STATIC[index].0.as_bytes());
-        next[index] = first[at];
-        first[at] = index as u8;
-    }
-    (first, next)
-}
-
-/// What the table has of a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// Name and value.
-    Field(u8),
-    /// The name.
-    Name(u8),
-    Nothing,
-}
+/// Where its fields are.
+static PLACES: Places<{ STATIC.len() }> = Places::of(&STATIC);
 
 /// Looks a field up; its name may be written in any case.
-pub(super) fn find(name: &[u8], value: &[u8]) -> Found {
-    let (first, next) = &PLACES;
-    let mut found = Found::Nothing;
-    let mut index = first[bucket(name)];
-    while index != NONE {
-        let (known, with) = STATIC[usize::from(index)];
-        if name.eq_ignore_ascii_case(known.as_bytes()) {
-            if value == with.as_bytes() {
-                return Found::Field(index);
-            }
-            if found == Found::Nothing {
-                found = Found::Name(index);
-            }
-        }
-        index = next[usize::from(index)];
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_entry_is_found() {
-        for (index, (name, value)) in STATIC.iter().enumerate() {
-            let found = find(name.to_uppercase().as_bytes(), value.as_bytes());
-            assert_eq!(found, Found::Field(index as u8), "{name}: {value}");
-            let first = STATIC.iter().position(|(other, _)| other == name).unwrap();
-            assert_eq!(find(name.as_bytes(), b"something else"), Found::Name(first as u8), "{name}");
-        }
-        for name in [&b""[..], b"x", b"content-lengti", b":statuss"] {
-            assert_eq!(find(name, b""), Found::Nothing);
-        }
-    }
+pub(crate) fn find(name: &[u8], value: &[u8]) -> Found {
+    PLACES.find(&STATIC, name, value)
 }

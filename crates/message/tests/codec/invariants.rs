@@ -4,12 +4,14 @@ use headworks_message::client_hello::Reader;
 use headworks_message::encoding::{self, Asked, ContentCoding, Offer};
 use headworks_message::h3::{self, FrameHead, Settings};
 use headworks_message::proxy_protocol::{self, Header, Read, Tlvs};
-use headworks_message::qpack::{self, FieldSection};
+use headworks_message::qpack;
+use headworks_message::section::{self, Fault, FieldSection};
 use headworks_message::send::{self, Answer, ForwardedFor, Host, Outgoing, Reframe};
 use headworks_message::{
     Body, Fitness, Framing, Known, Parsed, Reason, RequestHead, RequestView, ResponseHead, Tier, Version, request,
     response,
 };
+use headworks_message::{h2, hpack};
 
 /// Places to split `bytes` at: all of them while they are few.
 fn splits(bytes: &[u8]) -> impl Iterator<Item = usize> {
@@ -516,20 +518,60 @@ pub(crate) fn field_section(bytes: &[u8]) {
         assert!(out.len() <= length && h3::integer(&out) == Some((n, out.len())));
     }
     let (mut section, mut again) = (FieldSection::default(), FieldSection::default());
-    if section.decode(bytes, LIMIT).is_err() {
+    if qpack::decode(bytes, LIMIT, &mut section).is_err() {
         return;
     }
-    let size: usize = section.iter().map(|(name, value)| name.len() + value.len() + qpack::FIELD_OVERHEAD).sum();
-    assert!(size <= LIMIT);
+    check_section(&section, LIMIT);
     let mut encoded = Vec::new();
     qpack::begin(&mut encoded);
     section.iter().for_each(|(name, value)| qpack::put(&mut encoded, name, value));
-    assert_eq!(again.decode(&encoded, LIMIT), Ok(()));
-    let lines = |section: &FieldSection| {
-        section.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec())).collect::<Vec<_>>()
-    };
+    assert_eq!(qpack::decode(&encoded, LIMIT, &mut again), Ok(()));
     assert_eq!(lines(&again), lines(&section));
-    if let Ok(request) = h3::request(&section) {
-        assert!(section.iter().skip(request.count).all(|(name, value)| h3::check(name, value).is_ok()));
+}
+
+/// Frames of HTTP/2, and their field blocks decoded one after the other: what can be decoded says the same when it is encoded
+/// anew, and never more than its limit.
+pub(crate) fn field_blocks(bytes: &[u8]) {
+    const LIMIT: usize = 4096;
+    if let Some(head) = h2::FrameHead::parse(bytes) {
+        let payload = bytes.get(h2::FRAME_HEAD..).unwrap_or(&[]);
+        if let Ok((content, _)) = h2::content(&head, payload) {
+            assert!(content.len() <= payload.len());
+        }
+        let mut settings = h2::Settings::default();
+        if settings.update(payload).is_ok() {
+            assert!(settings.initial_window <= h2::GREATEST && settings.max_frame_size >= h2::FRAME_LIMIT);
+        }
+    }
+    let mut decoder = hpack::Decoder::default();
+    let (mut section, mut again) = (FieldSection::default(), FieldSection::default());
+    // each block is as long as the byte before it says
+    let mut rest = bytes;
+    while let Some((length, behind)) = rest.split_first() {
+        let (block, next) = behind.split_at(behind.len().min(usize::from(*length)));
+        rest = next;
+        match decoder.decode(block, LIMIT, &mut section) {
+            Ok(()) => {}
+            Err(Fault::TooLarge) => continue,
+            Err(Fault::Undecodable) => return,
+        }
+        check_section(&section, LIMIT);
+        let mut encoded = Vec::new();
+        hpack::begin(&mut encoded);
+        section.iter().for_each(|(name, value)| hpack::put(&mut encoded, name, value));
+        assert_eq!(hpack::Decoder::default().decode(&encoded, LIMIT, &mut again), Ok(()));
+        assert_eq!(lines(&again), lines(&section));
+    }
+}
+
+fn lines(section: &FieldSection) -> Vec<(Vec<u8>, Vec<u8>)> {
+    section.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec())).collect()
+}
+
+fn check_section(lines: &FieldSection, limit: usize) {
+    let size: usize = lines.iter().map(|(name, value)| name.len() + value.len() + section::FIELD_OVERHEAD).sum();
+    assert!(size <= limit);
+    if let Ok(request) = section::request(lines) {
+        assert!(lines.iter().skip(request.count).all(|(name, value)| section::check(name, value).is_ok()));
     }
 }

@@ -460,6 +460,7 @@ proptest! {
         invariants::accept_encoding(&bytes);
         invariants::proxy_protocol(&bytes);
         invariants::field_section(&bytes);
+        invariants::field_blocks(&bytes);
     }
 
     #[test]

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use headworks_message::h3::{FrameHead, FrameKind, Settings, put_headers, put_integer, stream};
-use headworks_message::qpack::{self, FieldSection};
+use headworks_message::qpack;
+use headworks_message::section::FieldSection;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, Endpoint};
 
@@ -116,7 +117,7 @@ async fn exchange(connection: &Connection, request: &[u8]) -> Option<u16> {
         rest = rest.get(end..)?;
         if head.kind == FrameKind::Headers {
             let mut section = FieldSection::default();
-            section.decode(payload, ANSWER).ok()?;
+            qpack::decode(payload, ANSWER, &mut section).ok()?;
             let (_, status) = section.iter().find(|(name, _)| *name == b":status")?;
             return std::str::from_utf8(status).ok()?.parse().ok();
         }

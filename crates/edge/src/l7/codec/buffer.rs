@@ -51,24 +51,13 @@ impl Buffer {
         }
     }
 
-    /// Takes in what has come another way; the buffer must be empty.
-    pub(crate) fn load(&mut self, bytes: &[u8], pool: &Pool) {
+    /// Takes in what has come another way; the buffer must be empty. It gets no more room than that: of heads that come many
+    /// at a time, each is consumed before more follows.
+    pub(crate) fn load(&mut self, bytes: &[u8]) {
         debug_assert!(self.is_empty());
-        let mut block = if bytes.len() <= BLOCK { pool.block() } else { vec![0; bytes.len()].into_boxed_slice() };
-        if let Some(place) = block.get_mut(..bytes.len()) {
-            place.copy_from_slice(bytes);
-        }
-        self.block = Some(block);
+        self.block = Some(bytes.into());
         self.start = 0;
         self.end = bytes.len();
-    }
-
-    /// Takes up to `wanted` bytes out.
-    pub(crate) fn drain(&mut self, wanted: usize, pool: &Pool, into: impl FnOnce(&[u8])) {
-        let data = self.data();
-        let taken = wanted.min(data.len());
-        into(data.get(..taken).unwrap_or(&[]));
-        self.consume(taken, pool);
     }
 
     /// Reads more bytes; 0 at the end of the stream. One call of `recv` at most: `poll_read` clears the readiness after a
@@ -108,12 +97,12 @@ impl Buffer {
                 self.end -= self.start;
                 self.start = 0;
             }
-            Some(block) if block.len() == BLOCK => {
-                let mut large = vec![0; LARGE].into_boxed_slice();
-                if let Some(place) = large.get_mut(..self.end) {
+            Some(block) if block.len() < LARGE => {
+                let mut larger = if block.len() < BLOCK { pool.block() } else { vec![0; LARGE].into_boxed_slice() };
+                if let Some(place) = larger.get_mut(..self.end) {
                     place.copy_from_slice(block);
                 }
-                let old = std::mem::replace(block, large);
+                let old = std::mem::replace(block, larger);
                 pool.give_block(old);
             }
             Some(_) => return Err(io::ErrorKind::InvalidData.into()),

@@ -4,7 +4,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use h2::{Reason, RecvStream, SendStream};
+use h2::{RecvStream, SendStream};
 use headworks_message::trailers::{Fate, fate};
 use http::HeaderMap;
 use tokio::io::ReadBuf;
@@ -115,26 +115,6 @@ impl Outgoing {
             (None, _) => Ok(()),
         }
     }
-
-    /// Waits for the other side to reset the stream.
-    pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        match &mut self.send {
-            Some(send) => send.poll_reset(cx).map(reset),
-            None => Poll::Pending,
-        }
-    }
-
-    /// Cuts the stream off.
-    pub(crate) fn reset(&mut self, reason: Reason) {
-        if let Some(mut send) = self.send.take() {
-            send.send_reset(reason);
-        }
-    }
-}
-
-/// A reset that was waited for.
-pub(crate) fn reset(waited: Result<Reason, h2::Error>) -> io::Error {
-    waited.map_or_else(failed, |_| io::ErrorKind::ConnectionReset.into())
 }
 
 pub(crate) fn failed(error: h2::Error) -> io::Error {

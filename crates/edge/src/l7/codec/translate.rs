@@ -5,11 +5,13 @@
 
 use bytes::Bytes;
 use headworks_message::number::put_decimal;
+use headworks_message::section::{self, FIELD_OVERHEAD, FieldSection, Malformed};
 use headworks_message::send::put_field;
-use headworks_message::{Field, Framing, Known, Parsed, RequestHead, ResponseHead, Span, request, response};
+use headworks_message::trailers::{Fate, fate};
+use headworks_message::{Field, Framing, Known, Parsed, RequestHead, ResponseHead, Span, request};
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request};
 
 const GRPC_STATUS: &str = "grpc-status";
 
@@ -17,17 +19,44 @@ const GRPC_STATUS: &str = "grpc-status";
 #[derive(Debug)]
 pub(crate) struct Untranslatable;
 
-/// The response head at the start of `text`, which is HTTP/1.1, and its length.
+/// The status with which a parsed response head is said on a stream: a protocol that is switched to is what the stream
+/// carries from there on (RFC 8441 section 5, RFC 9220 section 3).
+pub(crate) fn status_on_stream(head: &ResponseHead) -> u16 {
+    if head.status == SWITCHING_PROTOCOLS { 200 } else { head.status }
+}
+
+const SWITCHING_PROTOCOLS: u16 = 101;
+
+/// At most so many bytes are a parsed response head's fields on a stream, counted as [`FIELD_OVERHEAD`] says.
+pub(crate) fn section_size(head: &ResponseHead) -> usize {
+    head.len + FIELD_OVERHEAD * (head.fields.len() + 1)
+}
+
+/// Goes over the fields of a parsed response head that are said on a stream; names are in any case.
+pub(crate) fn each_field(head: &ResponseHead, text: &[u8], mut put: impl FnMut(&[u8], &[u8])) {
+    let is_tunnel = head.status == SWITCHING_PROTOCOLS;
+    for field in head.fields.iter().filter(|field| !is_of_connection(field.known)) {
+        let name = field.name.of(text);
+        if !(is_tunnel && name.eq_ignore_ascii_case(b"sec-websocket-accept")) {
+            put(name, field.value.of(text));
+        }
+    }
+}
+
+/// The trailers of a request that may be sent on (RFC 9110 section 6.5.1).
 ///
 /// # Errors
-/// When it is none.
-pub(crate) fn response(text: &[u8]) -> Result<(Response<()>, usize), Untranslatable> {
-    let mut head = ResponseHead::default();
-    let Ok(Parsed::Complete) = response::parse(text, &mut head) else { return Err(Untranslatable) };
-    let mut translated = Response::new(());
-    *translated.status_mut() = StatusCode::from_u16(head.status).map_err(|_| Untranslatable)?;
-    *translated.headers_mut() = fields(&Bytes::copy_from_slice(text.get(..head.len).unwrap_or(&[])), &head.fields)?;
-    Ok((translated, head.len))
+/// When they are malformed.
+pub(crate) fn trailers(section: &FieldSection) -> Result<HeaderMap, Malformed> {
+    let mut trailers = HeaderMap::new();
+    for (name, value) in section.iter() {
+        section::check(name, value)?;
+        if fate(name) == Fate::Pass {
+            let name = HeaderName::from_bytes(name).map_err(|_| Malformed)?;
+            trailers.append(name, HeaderValue::from_bytes(value).map_err(|_| Malformed)?);
+        }
+    }
+    Ok(trailers)
 }
 
 /// The request head at the start of `text`, which is HTTP/1.1 in origin form, its length, and how its body is delimited.
@@ -66,16 +95,11 @@ fn share(text: &Bytes, span: Span) -> Bytes {
     text.slice(start..start + span.len as usize)
 }
 
-pub(crate) fn is_of_connection(known: Known) -> bool {
+fn is_of_connection(known: Known) -> bool {
     matches!(
         known,
         Known::Connection | Known::KeepAlive | Known::ProxyConnection | Known::TransferEncoding | Known::Upgrade
     )
-}
-
-/// The length that a message's fields promise.
-pub(crate) fn content_length(fields: &HeaderMap) -> Option<u64> {
-    fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// What a gRPC call ended with, as its trailers say.

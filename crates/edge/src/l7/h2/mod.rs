@@ -1,57 +1,39 @@
 //! HTTP/2 from clients (RFC 9113): one connection, whose streams each go the way of a request.
 //!
-//! Frames, HPACK and flow control are the `h2` crate's. A stream is a [`Client`] of its own, so that everything behind a
-//! request's head is the same for all versions.
+//! [`receive`] takes frames in, [`session`] is what streams share and where answers wait for the socket. A stream is a
+//! [`Client`] of its own, so that everything behind a request's head is the same for all versions.
 
-mod request;
+mod content;
+mod receive;
+mod session;
 mod stream;
-mod watch;
 
-use std::cell::Cell;
-use std::future::{Future, poll_fn};
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use ::h2::server::{Builder, SendResponse};
-use ::h2::{Reason, RecvStream};
-use bytes::Bytes;
-use http::Request;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use headworks_message::h2::{self, Code, DEFAULT_WINDOW, GREATEST, Offer, PREFACE};
+use headworks_message::request::HEAD_LIMIT;
+use headworks_message::section::{self, FieldSection};
+use headworks_message::{Framing, Version};
 
+use self::receive::{FAREWELL, Receiver};
+use self::session::Session;
 use self::stream::Stream;
-use self::watch::Watch;
-use super::codec::link::{Client, Link, Stopped};
+use super::codec::link::{Client, Stopped};
 use super::connection::{Connection, Ending};
-use crate::runtime::worker::Worker;
+use super::lay_out;
+use super::multiplexed::{CONCURRENT_STREAMS, CONNECTION_WINDOW, Leaving, NOTICE, REQUESTS, STREAM_WINDOW};
+use crate::error::ProxyError;
+use crate::runtime::pool::Scratch;
 
-/// What a client that speaks HTTP/2 without having asked says first (RFC 9113 section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Time for a client to take a last word in.
+const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Streams open at once on a connection, as an Application Load Balancer allows.
-const CONCURRENT_STREAMS: u32 = 128;
-/// Bytes that a client may send ahead on a stream: what one stalled target costs.
-const STREAM_WINDOW: u32 = 256 * 1024;
-/// Bytes that a client may send ahead on all its streams.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// Bytes of an answer that wait for the client, for each stream.
-const SEND_BUFFER: usize = 128 * 1024;
-/// Fields of a head, counted as RFC 9113 section 6.5.2 counts (H2).
-const HEADER_LIST: u32 = 64 * 1024;
-/// Streams that a client has reset before they were looked at. More end the connection: nothing else stops a client that
-/// opens and resets streams as fast as it can write.
-const PENDING_RESETS: usize = 20;
-/// Streams that were reset for a client's errors.
-const ERROR_RESETS: usize = 256;
-/// Time for a client to answer a farewell, while nothing is open.
-const FAREWELL: Duration = Duration::from_secs(5);
-/// Requests on one connection; then it is told to go away (H3).
-const REQUESTS: u32 = 10_000;
-
-/// Whether the client speaks HTTP/2 from the start: what it has sent begins with the preface.
+/// Whether the client speaks HTTP/2 from the start: what it has sent begins with the preface (section 3.4).
 pub(super) async fn is_spoken<C: Client>(connection: &mut Connection<C>) -> bool {
+    connection.timer.arm(connection.slot.table().plan.header_timeout);
     loop {
         let data = connection.client.buffer.data();
         let length = data.len().min(PREFACE.len());
@@ -61,7 +43,6 @@ pub(super) async fn is_spoken<C: Client>(connection: &mut Connection<C>) -> bool
         if length == PREFACE.len() {
             return true;
         }
-        connection.timer.arm(connection.slot.table().plan.header_timeout);
         // a preface that breaks off is for the parser of HTTP/1.1 to judge
         if let Err(Stopped::Ended | Stopped::Failed | Stopped::TimedOut) =
             connection.client.fill(&connection.worker.pool, &mut connection.timer).await
@@ -71,196 +52,201 @@ pub(super) async fn is_spoken<C: Client>(connection: &mut Connection<C>) -> bool
     }
 }
 
-/// What the connection has to say.
-#[expect(clippy::large_enum_variant, reason = "lives no longer than its match")]
-enum Event {
-    Request(Request<RecvStream>, SendResponse<Bytes>),
-    /// It is over, for one reason or another.
-    Over(Ending),
-    /// The client has broken the rules, and has been told so.
-    Evict,
-    /// It should end; the streams that are open may finish.
-    Leave,
-}
-
 /// Serves a client that speaks HTTP/2, until it is gone.
 pub(crate) async fn serve<C: Client>(connection: &mut Connection<C>) {
-    let (worker, slot, peer) = (connection.worker.clone(), connection.slot.clone(), connection.peer.clone());
-    let plan = slot.table().plan.clone();
-    let timer = &mut connection.timer;
-    let (verdict, sent) = (Cell::new(None), Cell::new(0));
-    // shared by the streams that are being answered
-    let alive = Rc::new(());
-    let watch = Watch::new(PREFACE.len(), worker.clock.tick());
-    let io = Early { link: &mut connection.client, worker: &worker, watch, verdict: &verdict, sent: &sent };
-    let mut handshake = std::pin::pin!(
-        Builder::new()
-            .max_concurrent_streams(CONCURRENT_STREAMS)
-            .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_send_buffer_size(SEND_BUFFER)
-            .max_header_list_size(HEADER_LIST)
-            .max_pending_accept_reset_streams(PENDING_RESETS)
-            .max_local_error_reset_streams(Some(ERROR_RESETS))
-            .enable_connect_protocol()
-            .handshake::<_, Bytes>(io)
-    );
-    timer.arm(plan.header_timeout);
-    let shaken = poll_fn(|cx| match handshake.as_mut().poll(cx) {
-        Poll::Ready(shaken) => Poll::Ready(shaken.ok()),
-        Poll::Pending if timer.poll_expired(cx) || worker.is_stopping() => Poll::Ready(None),
-        Poll::Pending => Poll::Pending,
+    if !is_spoken(connection).await {
+        return;
+    }
+    connection.client.buffer.consume(PREFACE.len(), &connection.worker.pool);
+    let session = Session::new(connection.worker.clone(), connection.peer.clone(), connection.slot.clone());
+    session.put(|out| {
+        let offer = Offer {
+            concurrent_streams: CONCURRENT_STREAMS,
+            initial_window: STREAM_WINDOW,
+            header_list: HEAD_LIMIT as u32,
+        };
+        offer.put(out);
+        h2::put_window_update(out, 0, CONNECTION_WINDOW - DEFAULT_WINDOW);
     });
-    let Some(mut h2) = shaken.await else { return };
-    let (mut requests, mut leaving, mut ending) = (0, false, Ending::Plain);
-    let (mut evicted, patience) = (false, plan.idle_timeout.min(FAREWELL));
-    timer.arm(plan.idle_timeout);
-    loop {
-        let event = poll_fn(|cx| {
-            let accepted = h2.poll_accept(cx);
-            match accepted {
-                Poll::Ready(Some(Ok((request, respond)))) => return Poll::Ready(Event::Request(request, respond)),
-                // what the client still sends must not turn the farewell into a reset
-                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Event::Over(Ending::Lingering)),
-                Poll::Pending => {}
+    let plan = session.slot.table().plan.clone();
+    connection.timer.arm(plan.header_timeout);
+    let mut conversation = Conversation {
+        receiver: Receiver::new(session.clone()),
+        session,
+        idle_timeout: plan.idle_timeout,
+        header_timeout: plan.header_timeout,
+        leaving: Leaving::No,
+        in_head: true,
+        is_evicted: false,
+        sent: 0,
+        connection,
+    };
+    let ending = poll_fn(|cx| conversation.poll(cx)).await;
+    conversation.session.end();
+    conversation.connection.ending = ending;
+}
+
+/// What carries a connection's bytes, and says when it ends.
+struct Conversation<'a, C> {
+    connection: &'a mut Connection<C>,
+    session: Rc<Session>,
+    receiver: Receiver,
+    idle_timeout: Duration,
+    header_timeout: Duration,
+    leaving: Leaving,
+    /// A head has begun to come and is not whole.
+    in_head: bool,
+    /// The client has broken the rules, and has been told so: nothing is read any more.
+    is_evicted: bool,
+    /// Bytes that went out since the timer was looked at.
+    sent: usize,
+}
+
+impl<C: Client> Conversation<'_, C> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+        self.session.wait(cx);
+        if !self.is_evicted && !self.read(cx) {
+            return Poll::Ready(Ending::Plain);
+        }
+        let is_sent = match self.session.poll_flush(&mut self.connection.client.stream, cx) {
+            Poll::Ready(Ok(sent)) => {
+                self.sent += sent;
+                true
             }
-            if let Some(reason) = verdict.get().filter(|_| !evicted) {
-                evicted = true;
-                h2.abrupt_shutdown(reason);
-                return Poll::Ready(Event::Evict);
-            }
-            if worker.is_stopping() {
-                h2.abrupt_shutdown(Reason::NO_ERROR);
-                return Poll::Ready(Event::Leave);
-            }
-            let goes = worker.is_draining() || slot.is_closing() || worker.clock.tick() >= peer.expires;
-            if goes && !leaving {
-                return Poll::Ready(Event::Leave);
-            }
-            while timer.poll_expired(cx) {
-                // a stream has deadlines of its own; when it is over, its last bytes may still be on their way
-                let moved = sent.replace(0) > 0;
-                if Rc::strong_count(&alive) == 1 && !(moved && h2.has_streams()) {
-                    // nothing open for the whole time, or a farewell that was not answered: the end
-                    return Poll::Ready(if leaving { Event::Over(Ending::Plain) } else { Event::Leave });
+            Poll::Ready(Err(_)) => return Poll::Ready(Ending::Plain),
+            Poll::Pending => false,
+        };
+        if is_sent && (self.is_evicted || self.leaving == Leaving::Said && self.session.is_idle()) {
+            // what the client still sends must not turn the farewell into a reset
+            return Poll::Ready(Ending::Lingering);
+        }
+        self.look_around(cx)
+    }
+
+    /// Takes in what has come. False when nothing will come any more.
+    fn read(&mut self, cx: &mut Context<'_>) -> bool {
+        let Connection { client, worker, .. } = &mut *self.connection;
+        loop {
+            if !client.buffer.is_empty() {
+                match self.receiver.take(client.buffer.data()) {
+                    Ok(taken) => client.buffer.consume(taken, &worker.pool),
+                    Err(code) => {
+                        client.buffer.release(&worker.pool);
+                        self.evict(code);
+                        return true;
+                    }
                 }
-                timer.arm(if leaving { patience } else { plan.idle_timeout });
             }
-            Poll::Pending
-        })
-        .await;
-        match event {
-            Event::Request(request, respond) => {
-                timer.arm(plan.idle_timeout);
-                requests += 1;
-                let (head, body) = request.into_parts();
-                let client = Stream::new(body, respond);
-                let stream = Connection::for_stream(client, peer.clone(), slot.clone(), worker.clone());
-                tokio::task::spawn_local(exchange(stream, head, alive.clone()));
-                if requests == REQUESTS {
-                    leaving = true;
-                    h2.graceful_shutdown();
-                }
-            }
-            Event::Leave if leaving => break,
-            Event::Leave => {
-                leaving = true;
-                timer.arm(patience);
-                h2.graceful_shutdown();
-            }
-            Event::Evict => {
-                leaving = true;
-                timer.arm(patience);
-            }
-            Event::Over(how) => {
-                ending = how;
-                break;
+            match client.poll_fill(&worker.pool, cx) {
+                Poll::Ready(Ok(0) | Err(_)) => return false,
+                Poll::Ready(Ok(_)) => {}
+                Poll::Pending => break,
             }
         }
+        let in_head = self.receiver.is_in_head(client.buffer.data());
+        if in_head != self.in_head {
+            self.in_head = in_head;
+            self.connection.timer.arm(if in_head { self.header_timeout } else { self.idle_timeout });
+        }
+        true
     }
-    drop(h2);
-    connection.ending = ending;
+
+    /// Whether the connection should end, for reasons that are not in what has come.
+    fn look_around(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+        let Connection { timer, worker, slot, peer, .. } = &mut *self.connection;
+        if worker.is_stopping() {
+            return Poll::Ready(Ending::Plain);
+        }
+        let is_last = self.receiver.requests >= REQUESTS || self.receiver.said.goaway;
+        let goes = worker.is_draining() || slot.is_closing() || worker.clock.tick() >= peer.expires || is_last;
+        let mut expired = timer.poll_expired(cx);
+        let is_idle = self.session.is_idle();
+        let knows = match self.leaving {
+            Leaving::No => goes && self.receiver.said.goaway,
+            Leaving::Noticed => expired || self.receiver.said.pong || self.receiver.said.goaway,
+            Leaving::Said => false,
+        };
+        if expired && (self.is_evicted || self.in_head) {
+            return Poll::Ready(Ending::Plain);
+        }
+        if knows || self.leaving == Leaving::No && goes {
+            return self.leave(if knows { Leaving::Said } else { Leaving::Noticed }, cx);
+        }
+        while expired {
+            // a stream has deadlines of its own; when it is over, its last bytes may still be on their way
+            let moved = std::mem::take(&mut self.sent) > 0;
+            if is_idle && !moved {
+                return match self.leaving {
+                    Leaving::No => self.leave(Leaving::Noticed, cx),
+                    _ => Poll::Ready(Ending::Plain),
+                };
+            }
+            self.connection.timer.arm(self.idle_timeout);
+            expired = self.connection.timer.poll_expired(cx);
+        }
+        Poll::Pending
+    }
+
+    /// Tells the client which requests are still taken.
+    fn leave(&mut self, how_far: Leaving, cx: &mut Context<'_>) -> Poll<Ending> {
+        self.leaving = how_far;
+        if how_far == Leaving::Noticed {
+            self.session.put(|out| {
+                h2::put_goaway(out, GREATEST, Code::NoError);
+                h2::put_ping(out, false, FAREWELL);
+            });
+            self.connection.timer.arm(NOTICE.min(self.idle_timeout));
+        } else {
+            self.receiver.bar = self.receiver.last;
+            self.session.put(|out| h2::put_goaway(out, self.receiver.last, Code::NoError));
+            self.connection.timer.arm(PATIENCE.min(self.idle_timeout));
+        }
+        self.poll(cx)
+    }
+
+    /// Ends the connection for the client's error (section 5.4.1).
+    fn evict(&mut self, code: Code) {
+        self.is_evicted = true;
+        let Connection { timer, slot, peer, .. } = &mut *self.connection;
+        if code == Code::EnhanceYourCalm {
+            slot.table().plan.guard.offended(&peer.admission, peer.address);
+        }
+        self.session.put(|out| h2::put_goaway(out, self.receiver.last, code));
+        timer.arm(PATIENCE.min(self.idle_timeout));
+    }
+}
+
+/// A request begins, with a head, or with one of which is known only that it is too long.
+///
+/// # Errors
+/// When it is none: how its stream ends.
+fn begin(session: &Rc<Session>, id: u32, ends: bool, section: Option<&FieldSection>) -> Result<(), Code> {
+    let pseudo = section.map(section::request).transpose().map_err(|_| Code::ProtocolError)?;
+    let state = session.open(id, ends).ok_or(Code::RefusedStream)?;
+    let stream = Stream::new(session.clone(), state);
+    let Session { worker, peer, slot, .. } = &**session;
+    let mut connection = Connection::for_stream(stream, peer.clone(), slot.clone(), worker.clone());
+    let mut scratch = worker.pool.scratch();
+    let head = match section.zip(pseudo) {
+        Some((section, pseudo)) => {
+            lay_out::section(&mut connection, section, &pseudo, ends, Version::Http2, &mut scratch)
+        }
+        None => Err(lay_out::too_large(&mut connection, Version::Http2, &mut scratch)),
+    };
+    if let Framing::Length(length) = scratch.request.framing {
+        connection.client.stream.state.content.borrow_mut().promise(length);
+    }
+    tokio::task::spawn_local(exchange(connection, scratch, head));
+    Ok(())
 }
 
 /// One request on a stream of its own.
-async fn exchange(mut connection: Box<Connection<Stream>>, head: http::request::Parts, _alive: Rc<()>) {
-    let mut scratch = connection.worker.pool.scratch();
-    let laid_out = request::lay_out(&mut connection, &head, &mut scratch);
-    drop(head);
-    super::handle(&mut connection, scratch, laid_out).await;
-    if connection.ending == Ending::Reset {
-        connection.client.stream.reset_on_close();
+async fn exchange(mut connection: Box<Connection<Stream>>, scratch: Box<Scratch>, head: Result<(), ProxyError>) {
+    if connection.client.stream.state.is_broken() {
+        // given up before anybody looked at it
+        return connection.worker.pool.give_scratch(scratch);
     }
-}
-
-/// A connection whose first bytes have been read already, and whose frames are watched.
-struct Early<'a, C> {
-    link: &'a mut Link<C>,
-    worker: &'a Rc<Worker>,
-    watch: Watch,
-    /// Why the connection must end, if it must: nothing is read any more then.
-    verdict: &'a Cell<Option<Reason>>,
-    /// Bytes that went out since somebody looked.
-    sent: &'a Cell<usize>,
-}
-
-impl<C> Early<'_, C> {
-    fn note(&mut self, sent: usize) {
-        self.watch.sent(sent);
-        self.sent.set(self.sent.get().saturating_add(sent));
-    }
-}
-
-impl<C: Client> AsyncRead for Early<'_, C> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Early { link, worker, watch, verdict, .. } = &mut *self;
-        if verdict.get().is_some() {
-            return Poll::Pending;
-        }
-        let before = buf.filled().len();
-        if link.buffer.is_empty() {
-            ready!(Pin::new(&mut link.stream).poll_read(cx, buf))?;
-        } else {
-            link.buffer.drain(buf.remaining(), &worker.pool, |bytes| buf.put_slice(bytes));
-        }
-        let read = buf.filled().get(before..).unwrap_or(&[]);
-        if let Err((fine, reason)) = watch.received(read, worker.clock.tick()) {
-            verdict.set(Some(reason));
-            buf.set_filled(before + fine);
-            if fine == 0 {
-                return Poll::Pending;
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<C: Client> AsyncWrite for Early<'_, C> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let sent = ready!(Pin::new(&mut self.link.stream).poll_write(cx, bytes))?;
-        self.note(sent);
-        Poll::Ready(Ok(sent))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let sent = ready!(Pin::new(&mut self.link.stream).poll_write_vectored(cx, slices))?;
-        self.note(sent);
-        Poll::Ready(Ok(sent))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.link.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.link.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.link.stream).poll_shutdown(cx)
-    }
+    super::handle(&mut connection, scratch, head).await;
+    let cut = connection.ending == Ending::Reset;
+    connection.client.stream.conclude(cut);
 }

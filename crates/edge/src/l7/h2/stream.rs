@@ -2,58 +2,119 @@
 
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use ::h2::server::SendResponse;
-use ::h2::{Reason, RecvStream};
-use bytes::Bytes;
-use http::header::SEC_WEBSOCKET_ACCEPT;
-use http::{HeaderMap, StatusCode};
+use headworks_message::h2::Code;
+use headworks_message::number::padded;
+use headworks_message::{Parsed, hpack, response};
+use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::l7::codec::frames::{Incoming, Outgoing, closed, failed, reset};
+use super::session::{Break, Session, State};
+use crate::l7::codec::frames::closed;
 use crate::l7::codec::link::{Client, Goodbye};
 use crate::l7::codec::translate;
 
-/// One stream.
+/// One stream, whose request is being answered.
 pub(super) struct Stream {
-    request: Incoming,
-    answer: Answer,
+    session: Rc<Session>,
+    pub(super) state: Rc<State>,
+    stage: Stage,
+    /// Bytes that a Content-Length still promises: the frame with the last of them ends the stream.
+    promised: Option<u64>,
 }
 
 /// Where the answer stands.
-enum Answer {
-    Awaited(SendResponse<Bytes>),
-    Begun(Outgoing),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Awaited,
+    Begun,
+    /// Nothing follows what has been put in line.
+    Complete,
+    /// The stream has been ended, one way or the other.
+    Over,
 }
 
 impl Stream {
-    pub(super) fn new(body: RecvStream, respond: SendResponse<Bytes>) -> Stream {
-        Stream { request: Incoming::new(body), answer: Answer::Awaited(respond) }
+    pub(super) fn new(session: Rc<Session>, state: Rc<State>) -> Stream {
+        Stream { session, state, stage: Stage::Awaited, promised: None }
     }
 
-    /// Whether the request has no body.
-    pub(super) fn is_bodiless(&self) -> bool {
-        self.request.is_over()
+    /// The answer has been given, or cannot be: the stream ends. `cut`: what was said of it is not to be taken for all.
+    pub(super) fn conclude(&mut self, cut: bool) {
+        let is_complete = self.stage == Stage::Complete;
+        if std::mem::replace(&mut self.stage, Stage::Over) == Stage::Over {
+            return;
+        }
+        let (session, state) = (&self.session, &self.state);
+        if !state.is_broken() {
+            session.futile_requests.earn(1);
+            let is_ended = state.content.borrow().is_ended();
+            match (is_complete, is_ended) {
+                (true, true) => session.finished(state),
+                // RFC 9113 section 8.1: the rest of the request is not wanted
+                (true, false) if !cut => session.reset(state.id, Code::NoError),
+                _ => session.reset(state.id, Code::InternalError),
+            }
+        }
+        session.answered();
+    }
+
+    fn broken(&self, cx: &Context<'_>) -> io::Result<()> {
+        match self.state.broken(cx) {
+            None => Ok(()),
+            Some(Break::Client) => Err(io::ErrorKind::ConnectionReset.into()),
+            Some(Break::Malformed) => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.conclude(true);
     }
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.request.poll_read(cx, buf)
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.broken(cx)?;
+        let read = self.state.content.borrow_mut().read(buf);
+        let Some(length) = read else { return Poll::Pending };
+        if length > 0 {
+            // as much again may be sent: what was taken is on its way, and no more is asked for before it has gone
+            self.session.release(length as u32);
+            self.session.release_stream(&self.state);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.answer {
-            Answer::Begun(answer) => answer.poll_write(cx, bytes),
-            Answer::Awaited(_) => Poll::Ready(Err(closed())),
+        if self.stage != Stage::Begun {
+            return Poll::Ready(Err(closed()));
         }
+        self.broken(cx)?;
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let room = ready!(self.session.poll_room(&self.state, cx));
+        let piece = bytes.get(..room).unwrap_or(bytes);
+        let ends = self.promised.as_mut().is_some_and(|left| {
+            *left = left.saturating_sub(piece.len() as u64);
+            *left == 0
+        });
+        self.session.put_data(&self.state, piece, ends);
+        if ends {
+            self.stage = Stage::Complete;
+        }
+        Poll::Ready(Ok(piece.len()))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.broken(cx)?;
+        self.session.poll_settled(&self.state, cx).map(Ok)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -68,46 +129,54 @@ impl Client for Stream {
 
     /// A stream whose request has ended is no client that has gone: only a reset says that.
     fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let error = match &mut self.answer {
-            Answer::Awaited(respond) => reset(ready!(respond.poll_reset(cx))),
-            Answer::Begun(answer) => ready!(answer.poll_reset(cx)),
-        };
-        Poll::Ready(Err(error))
+        match self.broken(cx) {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
     }
 
     fn reset_on_close(&mut self) {
-        match &mut self.answer {
-            Answer::Awaited(respond) => respond.send_reset(Reason::INTERNAL_ERROR),
-            Answer::Begun(answer) => answer.reset(Reason::INTERNAL_ERROR),
-        }
+        self.conclude(true);
     }
 
     fn begin(&mut self, out: &mut Vec<u8>, bodiless: bool) -> io::Result<()> {
-        let Answer::Awaited(respond) = &mut self.answer else { return Err(closed()) };
-        let (mut head, length) = translate::response(out).map_err(|_| io::ErrorKind::InvalidData)?;
-        out.drain(..length);
-        if head.status() == StatusCode::SWITCHING_PROTOCOLS {
-            // RFC 8441 section 5: the stream carries the other protocol from here on
-            *head.status_mut() = StatusCode::OK;
-            head.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
+        if self.stage != Stage::Awaited || self.state.is_broken() {
+            return Err(closed());
         }
-        if head.status().is_informational() {
-            return respond.send_informational(head).map_err(failed);
+        let mut translation = self.session.worker.pool.translation.borrow_mut();
+        let head = &mut translation.0;
+        let Ok(Parsed::Complete) = response::parse(out, head) else { return Err(io::ErrorKind::InvalidData.into()) };
+        let status = translate::status_on_stream(head);
+        let size = translate::section_size(head);
+        self.session.put_headers(&self.state, bodiless, size, |block| {
+            hpack::put(block, b":status", &padded::<3>(status.into()));
+            translate::each_field(head, out, |name, value| hpack::put(block, name, value));
+        })?;
+        out.drain(..head.len);
+        if status >= 200 {
+            self.stage = if bodiless { Stage::Complete } else { Stage::Begun };
+            self.promised = head.content_length.filter(|_| head.status >= 200);
         }
-        let promised = translate::content_length(head.headers());
-        let send = respond.send_response(head, bodiless).map_err(failed)?;
-        self.answer = Answer::Begun(Outgoing::new(send, promised, bodiless));
         Ok(())
     }
 
     fn take_trailers(&mut self) -> Option<HeaderMap> {
-        self.request.take_trailers()
+        self.state.content.borrow_mut().take_trailers()
     }
 
     fn finish(&mut self, trailers: Option<HeaderMap>) -> io::Result<()> {
-        match &mut self.answer {
-            Answer::Begun(answer) => answer.finish(trailers),
-            Answer::Awaited(_) => Ok(()),
+        if self.stage != Stage::Begun {
+            return Ok(());
+        }
+        self.stage = Stage::Complete;
+        match trailers {
+            Some(trailers) => self.session.put_headers(&self.state, true, 0, |block| {
+                trailers.iter().for_each(|(name, value)| hpack::put(block, name.as_str().as_bytes(), value.as_bytes()));
+            }),
+            None => {
+                self.session.put_data(&self.state, &[], true);
+                Ok(())
+            }
         }
     }
 }

@@ -14,12 +14,11 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use headworks_message::h3::{self, Code, INTEGER_MAX, Settings};
-use headworks_message::qpack::FieldSection;
-use headworks_message::request::{HEAD_LIMIT, Refusal};
-use headworks_message::{Framing, Reason, Version};
+use headworks_message::request::HEAD_LIMIT;
+use headworks_message::section::{self, FieldSection};
+use headworks_message::{Framing, Version};
 use quinn::{RecvStream, SendStream};
 
 use self::control::Critical;
@@ -28,30 +27,26 @@ use self::outbox::Outbox;
 use self::request::{Head, Incoming};
 use self::stream::Stream;
 use super::connection::{Connection, Ending, Open, Peer};
-use super::lay_out::{self, Asked};
-use crate::error::{Kind, ProxyError};
+use super::lay_out;
+use super::multiplexed::{Allowance, Leaving, NOTICE, REQUESTS};
+use crate::error::ProxyError;
 use crate::listen::slot::ListenerSlot;
 use crate::runtime::deadline::Timer;
 use crate::runtime::pool::Scratch;
 use crate::runtime::worker::Worker;
 
-/// Requests on one connection; then it is told to go away (H3).
-const REQUESTS: u64 = 10_000;
-/// Between the first word of leaving and the last: requests that are on their way are still taken (section 5.2).
-const NOTICE: Duration = Duration::from_secs(1);
-/// Things a client may do that lead nowhere (requests given up, streams nobody knows), over those that it has earned by
-/// requests that were answered. Nothing else would stop a client that opens and resets streams as fast as it can write.
-const ALLOWANCE: u32 = 256;
-
 /// What the streams of a connection share.
 pub(super) struct Shared {
     worker: Rc<Worker>,
+    peer: Rc<Peer>,
+    slot: Rc<ListenerSlot>,
     quic: quinn::Connection,
     critical: Critical,
     /// The longest field section that the client takes.
     section_limit: Cell<u64>,
-    /// What is left of [`ALLOWANCE`].
-    allowance: Cell<u32>,
+    /// Requests given up, streams and frames that nobody knows.
+    allowance: Allowance,
+    /// Once it has begun, streams wait until what they said has arrived.
     leaving: Cell<Leaving>,
     /// Streams that are being answered.
     open: Cell<u32>,
@@ -67,15 +62,15 @@ impl Shared {
 
     /// The client has done something that leads nowhere.
     fn spend(&self) {
-        match self.allowance.get().checked_sub(1) {
-            Some(left) => self.allowance.set(left),
-            None => self.evict(Code::ExcessiveLoad),
+        if !self.allowance.spend(self.worker.clock.tick()) {
+            self.slot.table().plan.guard.offended(&self.peer.admission, self.peer.address);
+            self.evict(Code::ExcessiveLoad);
         }
     }
 
     /// The client has asked for something and taken the answer.
     fn earn(&self) {
-        self.allowance.set((self.allowance.get() + 1).min(ALLOWANCE));
+        self.allowance.earn(1);
     }
 }
 
@@ -88,16 +83,6 @@ enum Event {
     Over,
 }
 
-/// How far a connection has got in leaving. Once it has begun, streams wait until what they said has arrived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leaving {
-    No,
-    /// The client knows that it ends.
-    Noticed,
-    /// The client knows which requests are the last.
-    Said,
-}
-
 /// Serves a client that speaks HTTP/3, until it is gone.
 pub(crate) async fn serve(
     quic: quinn::Connection,
@@ -108,10 +93,12 @@ pub(crate) async fn serve(
 ) {
     let shared = Rc::new(Shared {
         worker: worker.clone(),
+        peer: peer.clone(),
+        slot: slot.clone(),
         quic: quic.clone(),
         critical: Critical::default(),
         section_limit: Cell::new(u64::MAX),
-        allowance: Cell::new(ALLOWANCE),
+        allowance: Allowance::of_futile_requests(worker.clock.tick()),
         leaving: Cell::new(Leaving::No),
         open: Cell::new(0),
         waiting: RefCell::default(),
@@ -317,25 +304,10 @@ fn lay_out(
     scratch: &mut Scratch,
 ) -> Result<Result<(), ProxyError>, Fault> {
     let Head::Whole { bodiless } = head else {
-        let nothing = std::iter::empty;
-        let (method, target, version) = (&b"-"[..], &b"-"[..], Version::Http3);
-        let unread =
-            Asked { method, target, authority: None, protocol: None, fields: nothing, bodiless: false, version };
-        let _ = lay_out::lay_out(connection, &unread, scratch);
-        scratch.record.reason = Reason::BadHeader;
-        return Ok(Err(Kind::Refused(Refusal { status: 400, reason: Reason::BadHeader }).into()));
+        return Ok(Err(lay_out::too_large(connection, Version::Http3, scratch)));
     };
-    let pseudo = h3::request(section).map_err(|_| Fault::Stream(Code::MessageError))?;
-    let asked = Asked {
-        method: pseudo.method,
-        target: pseudo.path.unwrap_or(b""),
-        authority: pseudo.authority,
-        protocol: pseudo.protocol,
-        fields: || section.iter().skip(pseudo.count),
-        bodiless,
-        version: Version::Http3,
-    };
-    let laid_out = lay_out::lay_out(connection, &asked, scratch);
+    let pseudo = section::request(section).map_err(|_| Fault::Stream(Code::MessageError))?;
+    let laid_out = lay_out::section(connection, section, &pseudo, bodiless, Version::Http3, scratch);
     if let Framing::Length(length) = scratch.request.framing {
         connection.client.stream.request.promise(length);
     }

@@ -5,14 +5,14 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use headworks_message::h3::{self, Code, FrameKind};
-use headworks_message::qpack::{Fault as Undecodable, FieldSection};
+use headworks_message::qpack;
 use headworks_message::request::HEAD_LIMIT;
-use headworks_message::trailers::{Fate, fate};
+use headworks_message::section::{Fault as Undecodable, FieldSection};
 use http::HeaderMap;
-use http::header::{HeaderName, HeaderValue};
 use tokio::io::ReadBuf;
 
 use super::frames::{Fault, Frames, belongs_elsewhere};
+use crate::l7::codec::translate;
 
 /// Where a request stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub(super) async fn head(frames: &mut Frames, section: &mut FieldSection) -> Res
         poll_fn(|cx| frames.poll_whole(&mut block, cx)).await?;
         &block
     };
-    match section.decode(encoded, HEAD_LIMIT) {
+    match qpack::decode(encoded, HEAD_LIMIT, section) {
         Ok(()) => {
             let over = match poll_now(|cx| frames.poll_is_over(cx))? {
                 None if has_no_content_usually(section) => Some(poll_fn(|cx| frames.poll_is_over(cx)).await?),
@@ -193,17 +193,9 @@ fn malformed() -> Fault {
 /// The trailers of a request that may be sent on (RFC 9110 section 6.5.1).
 fn trailers(encoded: &[u8]) -> Result<HeaderMap, Fault> {
     let mut section = FieldSection::default();
-    section.decode(encoded, HEAD_LIMIT).map_err(|fault| match fault {
+    qpack::decode(encoded, HEAD_LIMIT, &mut section).map_err(|fault| match fault {
         Undecodable::TooLarge => Fault::Stream(Code::ExcessiveLoad),
         Undecodable::Undecodable => Fault::Connection(Code::QpackDecompressionFailed),
     })?;
-    let mut trailers = HeaderMap::new();
-    for (name, value) in section.iter() {
-        h3::check(name, value).map_err(|_| malformed())?;
-        if fate(name) == Fate::Pass {
-            let name = HeaderName::from_bytes(name).map_err(|_| malformed())?;
-            trailers.append(name, HeaderValue::from_bytes(value).map_err(|_| malformed())?);
-        }
-    }
-    Ok(trailers)
+    translate::trailers(&section).map_err(|_| malformed())
 }

@@ -18,7 +18,7 @@ use super::outbox::Outbox;
 use super::request::Incoming;
 use crate::l7::codec::frames::closed;
 use crate::l7::codec::link::{Client, Goodbye};
-use crate::l7::codec::translate::is_of_connection;
+use crate::l7::codec::translate;
 
 /// One stream.
 pub(super) struct Stream {
@@ -178,23 +178,15 @@ impl Client for Stream {
         let mut translation = self.shared.worker.pool.translation.borrow_mut();
         let (head, section) = &mut *translation;
         let Ok(Parsed::Complete) = response::parse(out, head) else { return Err(io::ErrorKind::InvalidData.into()) };
-        // RFC 9220: the stream carries the other protocol from here on
-        let is_tunnel = head.status == 101;
-        let status = if is_tunnel { 200 } else { head.status };
+        let status = translate::status_on_stream(head);
+        // RFC 9114 section 4.2.2: what is too long for the client is not sent
+        if translate::section_size(head) as u64 > self.shared.section_limit.get() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         section.clear();
         qpack::begin(section);
         qpack::put(section, b":status", &padded::<3>(status.into()));
-        for field in head.fields.iter().filter(|field| !is_of_connection(field.known)) {
-            let name = field.name.of(out);
-            if !(is_tunnel && name.eq_ignore_ascii_case(b"sec-websocket-accept")) {
-                qpack::put(section, name, field.value.of(out));
-            }
-        }
-        // RFC 9114 section 4.2.2: what is too long for the client is not sent
-        let overhead = qpack::FIELD_OVERHEAD * (head.fields.len() + 1);
-        if (head.len + overhead) as u64 > self.shared.section_limit.get() {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
+        translate::each_field(head, out, |name, value| qpack::put(section, name, value));
         out.drain(..head.len);
         self.answer.put(|out| h3::put_headers(out, section))?;
         if status >= 200 {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headworks_message::h3::{Code, FrameHead, FrameKind, Settings, put_headers, put_integer, stream};
-use headworks_message::qpack::{self, FieldSection};
+use headworks_message::qpack;
+use headworks_message::section::FieldSection;
 use headworks_testkit::Caller;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, ReadError, RecvStream, SendStream, VarInt};
@@ -227,7 +228,7 @@ fn split(mut bytes: &[u8]) -> Vec<(FrameKind, Vec<u8>)> {
 
 fn fields(encoded: &[u8]) -> Vec<(String, String)> {
     let mut section = FieldSection::default();
-    section.decode(encoded, 1 << 20).unwrap_or_else(|fault| panic!("{fault:?}: {encoded:x?}"));
+    qpack::decode(encoded, 1 << 20, &mut section).unwrap_or_else(|fault| panic!("{fault:?}: {encoded:x?}"));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     section.iter().map(|(name, value)| (text(name), text(value))).collect()
 }

@@ -75,7 +75,7 @@ const fn code() -> Code {
 
 /// Appends what `coded` stands for. False when it is no string of this code: a code that means the end of strings, or
 /// padding that is too long or not all ones.
-pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> bool {
+pub(crate) fn decode(coded: &[u8], out: &mut Vec<u8>) -> bool {
     // bits that have come and are not decoded, at the top
     let (mut bits, mut have) = (0u64, 0u32);
     let mut rest = coded.iter();
