@@ -4,8 +4,9 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use headworks_testkit::frames::code::INTERNAL_ERROR;
 use headworks_testkit::frames::flag::END_STREAM;
-use headworks_testkit::frames::{self, frame, kind};
+use headworks_testkit::frames::{frame, headers, kind, request, setting, window};
 use headworks_testkit::program::filled;
 use headworks_testkit::stream::End;
 use headworks_testkit::{Ask, Client, Headworks, Origin, Step, ask, check, wait};
@@ -307,10 +308,10 @@ fn offences_over_http2() {
     let limits = ", limits: { header_timeout: 500ms, block: { after: 3, within: 1m, for: 1m } }";
     let headworks = start(&answering(ON_LOOPBACK, "", limits, ""), &[]);
     let to = headworks.address();
-    let malformed = |n: u32| frames::headers(END_STREAM, 2 * n + 1, frames::request("/", &["connection: x"]));
+    let malformed = |n: u32| headers(END_STREAM, 2 * n + 1, request("/", &["connection: x"]));
     let rows: [(&str, &str, Vec<u8>); 3] = [
         ("floods", "127.0.0.2", (0..300).flat_map(malformed).collect()),
-        ("a head that does not end", "127.0.0.3", frame(kind::HEADERS, END_STREAM, 1, frames::request("/", &[]))),
+        ("a head that does not end", "127.0.0.3", frame(kind::HEADERS, END_STREAM, 1, request("/", &[]))),
         ("half a frame", "127.0.0.4", malformed(0)[..12].to_vec()),
     ];
     check(
@@ -499,4 +500,48 @@ fn a_rate_for_those_who_read() {
     assert!((4.5..15.0).contains(&passed) && !steady.is_finished(), "noticed after {passed} s");
     assert_eq!(stuck.rest().1, End::Reset);
     assert_eq!(steady.join().unwrap_or(0), length - 16_000_000);
+}
+
+/// Over HTTP/2, windows are the client's too: one that opens its own by a byte now and then is cut off, and its connection is
+/// not. Who takes enough of one answer may let another wait.
+#[test]
+fn a_rate_for_streams() {
+    let web = Origin::new("web").on("/big", [Step::answer(200, &"x".repeat(100_000))]).start();
+    let headworks = start(PACED, &[("web", &web)]);
+    let (started, to) = (Instant::now(), headworks.address());
+    let steady = std::thread::spawn(move || {
+        let mut client = Client::connect(to);
+        client.begin_http2(&[(setting::INITIAL_WINDOW_SIZE, 1)]);
+        client.send(headers(END_STREAM, 1, request("/big", &[])));
+        client.frame_until("a byte that waits for more", |frame| frame.kind == kind::DATA && frame.stream == 1);
+        // 4000 bytes a second of another, for longer than the grace
+        client.send(headers(END_STREAM, 3, request("/big", &[])));
+        for _ in 0..80 {
+            client.send(window(3, 400));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        client.send([window(0, 200_000), window(1, 100_000), window(3, 100_000)].concat());
+        for _ in 0..2 {
+            let last = client.frame_until("both answers", |f| f.kind == kind::RST_STREAM || f.ends_stream());
+            assert_eq!(last.kind, kind::DATA, "{last:x?}");
+        }
+    });
+    let mut slow = headworks.client();
+    slow.begin_http2(&[(setting::INITIAL_WINDOW_SIZE, 0)]);
+    slow.send(headers(END_STREAM, 1, request("/big", &[])));
+    let mut dripping = slow.twin();
+    let drip = std::thread::spawn(move || {
+        for _ in 0..30 {
+            dripping.send_anyway(window(1, 1));
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    });
+    let reset = slow.frame_until("a reset", |frame| frame.kind == kind::RST_STREAM);
+    assert_eq!((reset.stream, reset.code()), (1, Some(INTERNAL_ERROR)));
+    expect_after_grace(started);
+    assert!(drip.join().is_ok());
+    slow.send(headers(END_STREAM, 3, request("/", &[])));
+    let answer = slow.frame_until("another answer", |frame| frame.stream == 3 && frame.status().is_some());
+    assert_eq!(answer.status(), Some(200));
+    assert!(steady.join().is_ok());
 }

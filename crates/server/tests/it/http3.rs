@@ -241,6 +241,21 @@ fn silence() {
     assert_eq!(client.ended(), Some(Code::NoError as u64));
 }
 
+/// A client that takes nothing of an answer is not waited for much longer than its rate allows, and its connection goes on (G6).
+#[test]
+fn a_rate_for_those_who_read() {
+    let folder = folder();
+    let web = Origin::new("web").on("/big", [Step::answer(200, &"x".repeat(16 << 20))]).start();
+    let yaml = secured(&folder, "").replace("http3: true", "http3: true, limits: { minimum_rate: 100000 }");
+    let headworks = start(&yaml, &[("web", &web)]);
+    let client = Client::greet(&Caller::trusting_all().build(), headworks.address());
+    let held = client.begin(&request("GET", "/big", &[]), true).unwrap_or_else(|refused| panic!("{refused:?}"));
+    web.wait_heads(1);
+    let _ = headworks.wait_metrics("headworks_target_in_flight_requests", &[], 0.0);
+    assert_eq!(client.answer(held), Err(Refused::Reset(Code::InternalError as u64)));
+    assert_eq!(client.ask(&request("GET", "/", &[])).map(|answer| answer.status), Ok(200));
+}
+
 /// A connection that has to go says so twice, and lets what is asked meanwhile be answered (RFC 9114 section 5.2).
 #[test]
 fn leaving() {

@@ -30,6 +30,12 @@ pub(crate) trait Client: AsyncRead + AsyncWrite + Unpin {
         0
     }
 
+    /// How many bytes its client has taken by now, when `sent` bytes of an answer were written. A stream says it of its whole
+    /// connection: whose turn it is among streams is not the client's doing.
+    fn taken(&self, sent: u64) -> u64 {
+        sent.saturating_sub(self.unacknowledged() as u64)
+    }
+
     /// Whether it carries one exchange only: it is a stream among others on a connection.
     const IS_STREAM: bool = false;
 

@@ -37,6 +37,8 @@ pub(super) struct Session {
     settings: Cell<Settings>,
     /// Bytes that the client takes on all streams.
     send_window: Cell<i64>,
+    /// Bytes that the socket has taken.
+    carried: Cell<u64>,
     /// Bytes that the client may still send on all streams, and those that it could be allowed again.
     window: Cell<u32>,
     released: Cell<u32>,
@@ -158,6 +160,7 @@ impl Session {
             futile_requests: Allowance::of_futile_requests(tick),
             settings: Cell::default(),
             send_window: Cell::new(i64::from(DEFAULT_WINDOW)),
+            carried: Cell::new(0),
             window: Cell::new(CONNECTION_WINDOW),
             released: Cell::new(0),
             out: RefCell::default(),
@@ -233,6 +236,7 @@ impl Session {
             }
         };
         if sent > 0 {
+            self.carried.set(self.carried.get() + sent as u64);
             self.empty_frames.earn((sent / EARNING) as u32);
             self.next_turn();
             if self.waiting() <= WAITING {
@@ -241,6 +245,11 @@ impl Session {
         }
         ready!(result)?;
         Poll::Ready(Ok(sent))
+    }
+
+    /// Bytes that the socket has taken so far, of all streams.
+    pub(super) fn carried(&self) -> u64 {
+        self.carried.get()
     }
 
     /// Bytes that wait for the socket.

@@ -139,6 +139,10 @@ impl Client for Stream {
         self.conclude(true);
     }
 
+    fn taken(&self, _: u64) -> u64 {
+        self.session.carried()
+    }
+
     fn begin(&mut self, out: &mut Vec<u8>, bodiless: bool) -> io::Result<()> {
         if self.stage != Stage::Awaited || self.state.is_broken() {
             return Err(closed());

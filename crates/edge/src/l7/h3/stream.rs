@@ -171,6 +171,10 @@ impl Client for Stream {
         self.cut_off();
     }
 
+    fn taken(&self, _: u64) -> u64 {
+        self.shared.quic.stats().udp_tx.bytes
+    }
+
     fn begin(&mut self, out: &mut Vec<u8>, bodiless: bool) -> io::Result<()> {
         if self.stage != Stage::Awaited {
             return Err(closed());

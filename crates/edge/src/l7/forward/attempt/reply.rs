@@ -142,8 +142,7 @@ impl Attempt {
         let pool = &worker.pool;
         let (idle_timeout, minimum_rate) = {
             let plan = &connection.slot.table().plan;
-            // a stream is given a frame at a time: for a slow client, no more often than a pace would have to be kept
-            (plan.idle_timeout, if C::IS_STREAM { 0 } else { plan.minimum_rate })
+            (plan.idle_timeout, plan.minimum_rate)
         };
         let Prepared { response_timeout, late, .. } = *prepared;
         connection.timer.arm(response_timeout);
@@ -187,7 +186,7 @@ impl Attempt {
                 match (reply.waits_for_source, minimum_rate) {
                     (true, 0) => connection.timer.arm(response_timeout),
                     (true, _) => {
-                        let (now, taken) = (worker.clock.tick(), taken_by_client(connection, reply));
+                        let (now, taken) = (worker.clock.tick(), connection.client.stream.taken(reply.sent));
                         reply.await_other(&mut connection.timer, response_timeout, now, taken);
                     }
                     (false, 0) => connection.timer.arm(idle_timeout),
@@ -216,14 +215,9 @@ impl Attempt {
     }
 }
 
-/// Bytes of an answer that its client has acknowledged.
-fn taken_by_client<C: Client>(connection: &Connection<C>, reply: &Flow) -> u64 {
-    reply.sent.saturating_sub(connection.client.stream.unacknowledged() as u64)
-}
-
 /// Has the timer wait for a client that must take `rate` bytes a second. False when it has been too slow.
 #[cold]
 fn keeps_pace<C: Client>(connection: &mut Connection<C>, reply: &mut Flow, rate: u32, wait: Duration) -> bool {
-    let taken = taken_by_client(connection, reply);
+    let taken = connection.client.stream.taken(reply.sent);
     reply.await_client(&mut connection.timer, wait, rate, taken)
 }
