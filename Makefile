@@ -42,8 +42,8 @@ bench-quick:
 	$(MAKE) bench BENCH_ARGS=--quick
 
 # A C compiler and linker for the crates that bring C (TLS primitives, SQLite); for tests the test runner, Pebble, the
-# authority that issues certificates by ACME to them, and Redis, PostgreSQL, MariaDB and NSD, targets that speak no HTTP. Tests
-# start their own: nothing that Debian starts is used, or in the way.
+# authority that issues certificates by ACME to them, and Redis, PostgreSQL, MariaDB and NSD, targets that speak no HTTP, and
+# slowhttptest, clients that mean harm. Tests start their own: nothing that Debian starts is used, or in the way.
 toolchain:
 	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: https://rustup.rs"; exit 1; }
 	@command -v cc >/dev/null || ./.ci/packages gcc libc6-dev
@@ -58,6 +58,7 @@ packages: toolchain
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || ./.ci/packages postgresql
 	@test -x /usr/sbin/mariadbd || ./.ci/packages mariadb-server
 	@command -v nsd >/dev/null && command -v dnsperf >/dev/null || ./.ci/packages nsd dnsperf
+	@command -v slowhttptest >/dev/null || ./.ci/packages slowhttptest
 	@command -v openssl >/dev/null || ./.ci/packages openssl
 	@command -v chromium >/dev/null || ./.ci/packages chromium
 	@./.ci/packages iproute2 nftables util-linux

@@ -38,6 +38,7 @@ mod redis;
 mod response_headers;
 mod rules;
 mod scanner;
+mod slow_clients;
 mod stickiness;
 mod target_tls;
 mod tls;
