@@ -16,6 +16,8 @@ fn main() -> ExitCode {
         // what the bench starts beside itself
         Some("resume") => bench::resume::main(args),
         Some("http3") => bench::http3::main(args),
+        Some("datagrams") => bench::datagrams::main(args),
+        Some("echo") => bench::datagrams::echo(args),
         Some("tidy") => tidy(),
         Some("--help" | "-h") => {
             println!("{USAGE}");

@@ -1,5 +1,6 @@
 //! All that runs during a bench, and one measured run against any of it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::load::{Generator, Talk, Work};
 use super::machine::Programs;
 use super::options::Options;
 use super::origin::Origin;
+use super::process::Process;
 use super::proxy::headworks::{Headworks, Rules};
 use super::proxy::secret::Secret;
 use super::proxy::{Door, Proxy, caddy, haproxy, nginx};
@@ -80,12 +82,22 @@ impl Fleet {
         self.headworks.iter().filter_map(Contender::of).chain(Contender::of_peer(&self.caddy)).collect()
     }
 
+    /// Those who carry datagrams: ours (and the one before), nginx by each of its doors for them.
+    pub(crate) fn carrying_datagrams(&self) -> Vec<Contender<'_>> {
+        let ours = self.headworks.iter().map(|headworks| (&headworks.proxy, Some(headworks)));
+        let all = ours.chain([(&self.nginx, None)]);
+        all.flat_map(|(proxy, headworks)| {
+            proxy.datagrams.iter().map(move |door| Contender { proxy, door: *door, headworks })
+        })
+        .collect()
+    }
+
     /// One measured run.
     pub(crate) fn measure(&self, contender: &Contender<'_>, work: Work, length: Duration) -> Result<Sample, Trouble> {
         let process = &contender.proxy.process;
         let before = process.usage()?;
         let address = match work.talk {
-            Talk::Plain => contender.door.address,
+            Talk::Plain | Talk::Datagrams => contender.door.address,
             Talk::Grpc => contender.proxy.calls,
             Talk::Secure | Talk::Handshakes | Talk::Resumed | Talk::Http2 | Talk::Http3 => contender.proxy.secure,
             Talk::Carried | Talk::CarriedOnce => contender.proxy.carried,
@@ -117,6 +129,16 @@ impl<'a> Contender<'a> {
 
     fn of_peer(proxy: &'a Proxy) -> Option<Contender<'a>> {
         Some(Contender { proxy, door: *proxy.doors.first()?, headworks: None })
+    }
+
+    /// What it runs in.
+    pub(crate) fn process(&self) -> &'a Process {
+        &self.proxy.process
+    }
+
+    /// Where its door is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.door.address
     }
 
     /// The same proxy by each of its doors.

@@ -68,6 +68,8 @@ pub(crate) enum Talk {
     Carried,
     /// The same, a connection for each request.
     CarriedOnce,
+    /// Datagrams, a few under way on each socket at any time; a request is one and its answer.
+    Datagrams,
 }
 
 impl Talk {
@@ -120,6 +122,7 @@ impl Generator {
             Talk::Http2 | Talk::Grpc => self.h2load(address, work, length),
             Talk::Resumed => self.own("resume", address, work, length),
             Talk::Http3 => self.own("http3", address, work, length),
+            Talk::Datagrams => self.own("datagrams", address, work, length),
             _ => self.wrk(address, work, length),
         }
     }
@@ -140,11 +143,14 @@ impl Generator {
         counted(&said).ok_or_else(|| Trouble::Invalid(format!("wrk reports nothing: {said}")))
     }
 
-    /// By this program itself: the others resume no session, and speak no HTTP/3.
+    /// By this program itself: the others resume no session, speak no HTTP/3, and send no datagrams.
     fn own(&self, name: &str, address: SocketAddr, work: Work, length: Duration) -> Result<Counted, Trouble> {
         let own = std::env::current_exe().map_err(io("xtask"))?;
         let mut command = pinned(LOAD_CORE, &own);
-        command.arg(name).arg(address.to_string()).arg(&self.certificate).arg(work.body.path());
+        command.arg(name).arg(address.to_string());
+        if work.talk != Talk::Datagrams {
+            command.arg(&self.certificate).arg(work.body.path());
+        }
         command.args([work.connections.to_string(), length.as_secs().max(1).to_string()]);
         let said = finished(&mut command, name, length, Overtime::Fault)?;
         counted(&said).ok_or_else(|| Trouble::Invalid(format!("xtask {name} reports nothing: {said}")))

@@ -17,6 +17,7 @@ pub(crate) struct Programs {
     pub(crate) wrk: PathBuf,
     pub(crate) h2load: PathBuf,
     pub(crate) caddy: PathBuf,
+    pub(crate) slowhttptest: PathBuf,
 }
 
 impl Programs {
@@ -28,6 +29,7 @@ impl Programs {
             ("wrk", "wrk"),
             ("h2load", "nghttp2-client"),
             ("caddy", "caddy"),
+            ("slowhttptest", "slowhttptest"),
         ];
         let mut missing: Vec<&str> =
             needed.into_iter().filter_map(|(program, package)| which(program).is_none().then_some(package)).collect();
@@ -37,7 +39,7 @@ impl Programs {
         if !missing.is_empty() {
             install(&missing)?;
         }
-        for tool in ["taskset", "setpriv"] {
+        for tool in ["taskset", "setpriv", "nice"] {
             found(tool)?;
         }
         Ok(Programs {
@@ -46,6 +48,7 @@ impl Programs {
             wrk: found("wrk")?,
             h2load: found("h2load")?,
             caddy: found("caddy")?,
+            slowhttptest: found("slowhttptest")?,
         })
     }
 
@@ -58,6 +61,7 @@ impl Programs {
             ("wrk", first_line(&self.wrk, "-v")),
             ("h2load", first_line(&self.h2load, "--version")),
             ("caddy", first_line(&self.caddy, "version")),
+            ("slowhttptest", first_line(&self.slowhttptest, "-h")),
         ]
     }
 }
@@ -135,7 +139,8 @@ pub(crate) fn now() -> Result<String, Trouble> {
 fn first_line(program: &Path, flag: &str) -> String {
     let Ok(output) = Command::new(program).arg(flag).stdin(Stdio::null()).output() else { return "unknown".to_owned() };
     let said = [output.stdout, output.stderr].concat();
-    String::from_utf8_lossy(&said).lines().next().unwrap_or("unknown").trim().to_owned()
+    let said = String::from_utf8_lossy(&said);
+    said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("unknown").to_owned()
 }
 
 fn found(program: &str) -> Result<PathBuf, Trouble> {

@@ -3,6 +3,7 @@
 //! `bench/README.md` says how the numbers are made and how to read them.
 
 mod case;
+pub(crate) mod datagrams;
 mod fleet;
 mod folder;
 mod http;

@@ -1,9 +1,11 @@
-//! What stands behind every proxy: one nginx that answers as cheaply as it can, on the load generator's core.
+//! What stands behind every proxy: one nginx that answers as cheaply as it can, and an echo of datagrams, on the load
+//! generator's core.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use super::datagrams;
 use super::folder::{Folder, free_addresses};
 use super::http::answers;
 use super::process::{LOAD_CORE, Process, pinned};
@@ -56,9 +58,12 @@ pub(crate) struct Origin {
     pub(crate) address: SocketAddr,
     /// Where it answers calls of gRPC, over HTTP/2 without TLS.
     pub(crate) calls: SocketAddr,
+    /// Where it sends back datagrams.
+    pub(crate) datagrams: SocketAddr,
     /// Its configuration.
     pub(crate) settings: String,
     _process: Process,
+    _echo: Process,
 }
 
 impl Origin {
@@ -74,15 +79,26 @@ impl Origin {
         let services = folder.at(&format!("origin{CALL}"));
         std::fs::create_dir_all(services.parent().unwrap_or(&root)).map_err(io(services.display()))?;
         folder.write(&format!("origin{CALL}"), message)?;
-        let [address, calls] = free_addresses()?;
+        let [address, calls, datagrams] = free_addresses()?;
         let settings = settings(folder, address, calls);
         let file = folder.write("origin.conf", &settings)?;
         let mut command = pinned(LOAD_CORE, nginx);
         command.args(["-e", "stderr", "-p"]).arg(folder.path()).arg("-c").arg(file);
         let mut process = Process::start("the origin (nginx)", command, folder.at("origin.log"))?;
         process.wait_until(Duration::from_secs(5), || answers(address, "origin", "/"))?;
-        Ok(Origin { address, calls, settings, _process: process })
+        let echo = echo(folder, datagrams)?;
+        Ok(Origin { address, calls, datagrams, settings, _process: process, _echo: echo })
     }
+}
+
+/// This program itself: there is no server of Debian's that sends datagrams back as cheaply.
+fn echo(folder: &Folder, address: SocketAddr) -> Result<Process, Trouble> {
+    let own = std::env::current_exe().map_err(io("xtask"))?;
+    let mut command = pinned(LOAD_CORE, &own);
+    command.arg("echo").arg(address.to_string());
+    let mut process = Process::start("the echo of datagrams", command, folder.at("echo.log"))?;
+    process.wait_until(Duration::from_secs(5), || datagrams::answers(address))?;
+    Ok(process)
 }
 
 fn settings(folder: &Folder, address: SocketAddr, calls: SocketAddr) -> String {

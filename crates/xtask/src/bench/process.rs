@@ -92,6 +92,12 @@ impl Process {
         Ok(total)
     }
 
+    /// Files and sockets that the process and its children have open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let open = |pid| fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+        self.family().into_iter().map(open).sum()
+    }
+
     fn family(&self) -> Vec<u32> {
         let own = self.child.id();
         let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();

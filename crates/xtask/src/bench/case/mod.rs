@@ -1,8 +1,10 @@
 //! The cases. To add one: a file here that returns an `Outcome`, and a line in [`CASES`].
 
+mod datagrams;
 mod idle;
 mod reload;
 mod rules;
+mod slow_clients;
 mod throughput;
 
 use super::fleet::Fleet;
@@ -53,6 +55,8 @@ const CASES: &[Case] = &[
     Case { name: "tcp-echo", modes: In::FullOnly, run: |n, f, o| throughput::run(n, carried(Body::Tiny), f, o) },
     Case { name: "tcp-stream", modes: In::FullOnly, run: |n, f, o| throughput::run(n, carried(Body::Bulk), f, o) },
     Case { name: "tcp-short", modes: In::FullOnly, run: |n, f, o| throughput::run(n, once(), f, o) },
+    Case { name: "udp", modes: In::FullOnly, run: datagrams::run },
+    Case { name: "slow-clients", modes: In::FullOnly, run: slow_clients::run },
     Case { name: "idle", modes: In::FullOnly, run: idle::run },
 ];
 

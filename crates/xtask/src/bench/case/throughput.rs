@@ -36,6 +36,7 @@ pub(crate) fn run(name: &'static str, work: Work, fleet: &Fleet, options: &Optio
         Talk::Http3 => ", HTTP/3, 16 streams each",
         Talk::Carried => ", carried over TCP",
         Talk::CarriedOnce => ", carried over TCP, a connection for each",
+        Talk::Datagrams => ", carried over UDP",
     };
     let title = format!("{} bodies, {connections} {}{how}", body.title(), plural(connections));
     let mut outcome = Outcome { name, title, pictured: CPU, rows, findings: Vec::new() };

@@ -24,7 +24,16 @@ pub(crate) fn start(folder: &Folder, program: &Path, origin: &Origin, secret: &S
     let mut process = Process::start("caddy", command, folder.at("caddy.log"))?;
     process.wait_until(Duration::from_secs(10), || answers(plain, HOST, &Body::Tiny.path()))?;
     let doors = vec![Door { setting: "", address: plain }];
-    Ok(Proxy { name: "caddy".to_owned(), doors, secure, calls: secure, carried: plain, settings, process })
+    Ok(Proxy {
+        name: "caddy".to_owned(),
+        doors,
+        secure,
+        calls: secure,
+        carried: plain,
+        datagrams: Vec::new(),
+        settings,
+        process,
+    })
 }
 
 fn settings([plain, secure]: [SocketAddr; 2], origin: &Origin, secret: &Secret) -> String {

@@ -22,7 +22,7 @@ pub(crate) fn start(folder: &Folder, program: &Path, origin: &Origin, secret: &S
     let mut process = Process::start("haproxy", command, folder.at("haproxy.log"))?;
     process.wait_until(Duration::from_secs(5), || answers(plain, HOST, &Body::Tiny.path()))?;
     let doors = vec![Door { setting: "", address: plain }, Door { setting: "splice-auto", address: spliced }];
-    Ok(Proxy { name: "haproxy".to_owned(), doors, secure, calls, carried, settings, process })
+    Ok(Proxy { name: "haproxy".to_owned(), doors, secure, calls, carried, datagrams: Vec::new(), settings, process })
 }
 
 fn settings([plain, spliced, secure, calls, carried]: [SocketAddr; 5], origin: &Origin, secret: &Secret) -> String {

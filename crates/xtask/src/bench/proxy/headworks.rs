@@ -43,9 +43,11 @@ struct Declared {
     secure: SocketAddr,
     calls: SocketAddr,
     carried: SocketAddr,
+    datagrams: SocketAddr,
     admin: SocketAddr,
     origin: SocketAddr,
     services: SocketAddr,
+    echo: SocketAddr,
     certificate: PathBuf,
     key: PathBuf,
     log: PathBuf,
@@ -63,13 +65,27 @@ impl Headworks {
         origin: &Origin,
         secret: &Secret,
     ) -> Result<Headworks, Trouble> {
-        let [address, secure, calls, carried, admin] = free_addresses()?;
+        let [address, secure, calls, carried, datagrams, admin] = free_addresses()?;
         let own: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
         let (log, data) = (folder.at(&format!("{own}-access.log")), folder.at(&format!("{own}-state")));
         let (certificate, key) = (secret.certificate.clone(), secret.key.clone());
-        let (origin, services) = (origin.address, origin.calls);
-        let declared =
-            Declared { address, secure, calls, carried, admin, origin, services, certificate, key, log, data, rules };
+        let (origin, services, echo) = (origin.address, origin.calls, origin.datagrams);
+        let declared = Declared {
+            address,
+            secure,
+            calls,
+            carried,
+            datagrams,
+            admin,
+            origin,
+            services,
+            echo,
+            certificate,
+            key,
+            log,
+            data,
+            rules,
+        };
         let settings = declared.text(0);
         let file = folder.write(&format!("{own}.yaml"), &settings)?;
         let mut command = pinned(PROXY_CORE, program);
@@ -79,8 +95,9 @@ impl Headworks {
             answers(admin, "localhost", "/readyz") && answers(address, HOST, &Body::Tiny.path())
         })?;
         let doors = vec![Door { setting: "", address }];
-        let proxy =
-            Proxy { name: name.to_owned(), doors, secure, calls, carried, settings: shortened(&settings), process };
+        let datagrams = vec![Door { setting: "", address: datagrams }];
+        let (name, settings) = (name.to_owned(), shortened(&settings));
+        let proxy = Proxy { name, doors, secure, calls, carried, datagrams, settings, process };
         Ok(Headworks { proxy, admin, file, declared })
     }
 
@@ -104,7 +121,7 @@ impl Headworks {
 
 impl Declared {
     fn text(&self, generation: u32) -> String {
-        let Declared { address, secure, calls, carried, admin, origin, services, .. } = self;
+        let Declared { address, secure, calls, carried, datagrams, admin, origin, services, echo, .. } = self;
         let (certificate, key) = (self.certificate.display(), self.key.display());
         let (log, data) = (self.log.display(), self.data.display());
         let mut text = format!(
@@ -114,7 +131,9 @@ load_balancers:
   carried:
     type: network
     access_log: {log}
-    listeners: {{ tcp: {{ address: \"{carried}\", protocol: tcp, default: {{ forward: carried }} }} }}
+    listeners:
+      tcp: {{ address: \"{carried}\", protocol: tcp, default: {{ forward: carried }} }}
+      udp: {{ address: \"{datagrams}\", protocol: udp, default: {{ forward: echo }} }}
   bench:
     type: application
     idle_timeout: 10m
@@ -152,6 +171,7 @@ load_balancers:
         }
         text += &format!("certificates: {{ bench: {{ certificate: {certificate}, key: {key} }} }}\n");
         text += &format!("target_groups:\n  carried: {{ protocol: tcp, targets: [\"{origin}\"] }}\n");
+        text += &format!("  echo: {{ protocol: udp, targets: [\"{echo}\"], health_check: {{ protocol: none }} }}\n");
         text += &format!("  origin:\n    protocol: http\n    targets: [\"{origin}\"]\n");
         text += &format!("  calls:\n    protocol: grpc\n    targets: [\"{services}\"]\n");
         text += &format!("    health_check: {{ path: {CALL}, matcher: \"0\" }}\n");
@@ -165,6 +185,6 @@ fn shortened(settings: &str) -> String {
     if lines.len() < 100 {
         return settings.to_owned();
     }
-    let (head, tail) = (lines.get(..22).unwrap_or_default(), lines.get(lines.len() - 12..).unwrap_or_default());
+    let (head, tail) = (lines.get(..24).unwrap_or_default(), lines.get(lines.len() - 13..).unwrap_or_default());
     format!("{}\n          # ... {MANY} rules in all\n{}\n", head.join("\n"), tail.join("\n"))
 }

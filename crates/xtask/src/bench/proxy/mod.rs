@@ -22,6 +22,8 @@ pub(crate) struct Proxy {
     pub(crate) calls: SocketAddr,
     /// The way through it by which bytes are carried as they are, the kernel moving them where it may.
     pub(crate) carried: SocketAddr,
+    /// Ways through it for datagrams; none where it carries none.
+    pub(crate) datagrams: Vec<Door>,
     /// Its whole configuration, to be published with the results.
     pub(crate) settings: String,
     pub(crate) process: Process,

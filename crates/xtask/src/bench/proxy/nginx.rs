@@ -22,24 +22,28 @@ pub(crate) const STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
 /// Starts nginx and waits until it serves.
 pub(crate) fn start(folder: &Folder, program: &Path, origin: &Origin, secret: &Secret) -> Result<Proxy, Trouble> {
-    let [buffered, direct, secure, calls, carried] = free_addresses()?;
-    let settings = settings(folder, [buffered, direct, secure, calls, carried], origin, secret);
+    let [buffered, direct, secure, calls, carried, flows, answers_once] = free_addresses()?;
+    let settings = settings(folder, [buffered, direct, secure, calls, carried, flows, answers_once], origin, secret);
     let file = folder.write("nginx.conf", &settings)?;
     let mut command = pinned(PROXY_CORE, program);
     command.args(["-e", "stderr", "-p"]).arg(folder.path()).arg("-c").arg(file);
     let mut process = Process::start("nginx", command, folder.at("nginx.log"))?;
     process.wait_until(Duration::from_secs(5), || answers(buffered, HOST, &Body::Tiny.path()))?;
     let doors = vec![Door { setting: "", address: buffered }, Door { setting: "proxy_buffering off", address: direct }];
-    Ok(Proxy { name: "nginx".to_owned(), doors, secure, calls, carried, settings, process })
+    let datagrams = vec![
+        Door { setting: "proxy_responses 1", address: answers_once },
+        Door { setting: "sessions kept", address: flows },
+    ];
+    Ok(Proxy { name: "nginx".to_owned(), doors, secure, calls, carried, datagrams, settings, process })
 }
 
 fn settings(
     folder: &Folder,
-    [buffered, direct, secure, calls, carried]: [SocketAddr; 5],
+    [buffered, direct, secure, calls, carried, flows, answers_once]: [SocketAddr; 7],
     origin: &Origin,
     secret: &Secret,
 ) -> String {
-    let Origin { address: origin, calls: services, .. } = origin;
+    let Origin { address: origin, calls: services, datagrams: echo, .. } = origin;
     let (certificate, key) = (secret.certificate.display(), secret.key.display());
     let dir = folder.path().display();
     format!(
@@ -57,6 +61,16 @@ stream {{
   server {{
     listen {carried} backlog=4096 reuseport;
     proxy_pass origin;
+  }}
+  upstream echo {{ server {echo}; }}
+  server {{
+    listen {answers_once} udp reuseport;
+    proxy_responses 1;
+    proxy_pass echo;
+  }}
+  server {{
+    listen {flows} udp reuseport;
+    proxy_pass echo;
   }}
 }}
 http {{
