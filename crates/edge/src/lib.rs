@@ -159,10 +159,7 @@ impl Edge {
     /// Binds listeners that are new, or moved, or have QUIC now.
     fn bind_new(&self, config: &Config, errors: &mut Vec<CannotRun>) -> Fresh {
         let mut fresh = Fresh::new();
-        let listeners = config.load_balancers.iter();
-        for (balancer, name, listener) in
-            listeners.flat_map(|(balancer, lb)| lb.listeners.iter().map(move |(name, l)| (balancer, name, l)))
-        {
+        for (balancer, name, listener) in config.listeners() {
             let key = build::key(balancer, name);
             let bound = self.bound.get(&key);
             if bound.is_some_and(|bound| bound.is_for(listener)) || !errors.is_empty() {
