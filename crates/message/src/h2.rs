@@ -312,7 +312,8 @@ mod tests {
 
     #[test]
     fn payloads() {
-        let rows: [(FrameKind, u8, &[u8], Result<(&[u8], Option<u32>), Code>); 7] = [
+        type Row<'a> = (FrameKind, u8, &'a [u8], Result<(&'a [u8], Option<u32>), Code>);
+        let rows: [Row<'_>; 7] = [
             (FrameKind::Data, 0, b"abc", Ok((b"abc", None))),
             (FrameKind::Data, flag::PADDED, b"\x01abc", Ok((b"ab", None))),
             (FrameKind::Data, flag::PADDED, b"\x03abc", Ok((b"", None))),

@@ -115,6 +115,8 @@ struct Direction {
     moved: u64,
     /// Small segments no longer wait for each other.
     is_prompt: bool,
+    /// The source has said its last, and what is held may be all of it.
+    ends_soon: bool,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -188,7 +190,12 @@ impl Direction {
     fn poll_give<D: End>(&mut self, sink: &mut D, pool: &Pool, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.buffer.is_empty() {
             self.be_prompt(sink, self.buffer.data().len());
-            let given = ready!(Pin::new(&mut *sink).poll_write(cx, self.buffer.data()))?;
+            let given = if self.ends_soon {
+                // one packet for the last bytes and the end
+                ready!(sink.socket().poll_write_more(self.buffer.data(), cx))?
+            } else {
+                ready!(Pin::new(&mut *sink).poll_write(cx, self.buffer.data()))?
+            };
             if given == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -215,7 +222,10 @@ impl Direction {
         };
         match &taken {
             Poll::Ready(Ok(n)) if *n >= BULK => self.bulk = (self.bulk + n).min(MOST_BULK),
-            Poll::Ready(_) => self.bulk /= 2,
+            Poll::Ready(_) => {
+                self.bulk /= 2;
+                self.ends_soon = S::IS_PLAIN && D::IS_PLAIN && source.socket().has_ended(cx);
+            }
             Poll::Pending => {
                 if let Some(pipe) = self.pipe.take() {
                     pool.give_pipe(pipe);

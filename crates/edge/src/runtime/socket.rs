@@ -139,6 +139,20 @@ impl Socket {
         }
     }
 
+    /// Whether the other side is known to have said its last, some of which may not have been read. Whoever asks is woken when
+    /// there is something to read.
+    pub(crate) fn has_ended(&self, cx: &mut Context<'_>) -> bool {
+        matches!(self.0.poll_read_ready(cx), Poll::Ready(Ok(guard)) if guard.ready().is_read_closed())
+    }
+
+    /// Sends bytes behind which more come at once, or the end: over TCP the last segment waits for that, and goes with it.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub(crate) fn poll_write_more(&self, bytes: &[u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, |fd| rustix::net::send(fd, bytes, SendFlags::NOSIGNAL | SendFlags::MORE))
+    }
+
     /// Moves what can be read into a pipe: its bytes, 0 at the end of the stream. The pipe must have room.
     ///
     /// # Errors

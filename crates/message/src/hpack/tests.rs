@@ -25,7 +25,8 @@ fn examples_of_the_rfc() {
         ":status: 200\ncache-control: private\ndate: Mon, 21 Oct 2013 20:13:22 GMT\nlocation: https://www.example.com\n\
          content-encoding: gzip\nset-cookie: foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1",
     ];
-    let rows: [(&str, u64, Vec<(&str, &str)>); 4] = [
+    type Row<'a> = (&'a str, u64, Vec<(&'a str, &'a str)>);
+    let rows: [Row<'_>; 4] = [
         (
             "C.3",
             4096,

@@ -4,6 +4,8 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use headworks_testkit::frames::flag::END_STREAM;
+use headworks_testkit::frames::{self, frame, kind};
 use headworks_testkit::program::filled;
 use headworks_testkit::stream::End;
 use headworks_testkit::{Ask, Client, Headworks, Origin, Step, ask, check, wait};
@@ -297,6 +299,32 @@ fn repeat_offenders_are_kept_out() {
     assert_eq!((met("127.0.0.2", to), met("127.0.0.3", to)), (Met::Refused, Met::Served));
     assert_eq!(refusals(&headworks, "blocked"), 1.0);
     wait::until("the while to be over", || (met("127.0.0.2", to) == Met::Served).then_some(()));
+}
+
+/// Who floods a connection of HTTP/2, or lets a head of it drip in, does so a few times only.
+#[test]
+fn offences_over_http2() {
+    let limits = ", limits: { header_timeout: 500ms, block: { after: 3, within: 1m, for: 1m } }";
+    let headworks = start(&answering(ON_LOOPBACK, "", limits, ""), &[]);
+    let to = headworks.address();
+    let malformed = |n: u32| frames::headers(END_STREAM, 2 * n + 1, frames::request("/", &["connection: x"]));
+    let rows: [(&str, &str, Vec<u8>); 3] = [
+        ("floods", "127.0.0.2", (0..300).flat_map(malformed).collect()),
+        ("a head that does not end", "127.0.0.3", frame(kind::HEADERS, END_STREAM, 1, frames::request("/", &[]))),
+        ("half a frame", "127.0.0.4", malformed(0)[..12].to_vec()),
+    ];
+    check(
+        rows,
+        |row| row.0,
+        |(_, from, bytes)| {
+            for _ in 0..3 {
+                let mut client = Client::connect_from(from, to);
+                client.begin_http2(&[]).send_anyway(bytes);
+                while client.frame().is_ok() {}
+            }
+            assert_eq!((met(from, to), met("127.0.0.9", to)), (Met::Refused, Met::Served));
+        },
+    );
 }
 
 /// Heads that drip in end in time; nobody else waits for them, and who does it often is kept out.

@@ -167,6 +167,9 @@ impl<C: Client> Conversation<'_, C> {
             Leaving::Said => false,
         };
         if expired && (self.is_evicted || self.in_head) {
+            if !self.is_evicted {
+                slot.table().plan.guard.offended(&peer.admission, peer.address);
+            }
             return Poll::Ready(Ending::Plain);
         }
         if knows || self.leaving == Leaving::No && goes {
