@@ -8,20 +8,20 @@ use headworks_model::target_group::TargetGroup;
 use super::flow::Flow;
 use crate::upstream::group::GroupLocal;
 
-/// Opens a socket towards a target by `open`, which is given the address that it is to have, if it is not to be the load
+/// Opens a socket towards a target by `connect`, which is given the address that it is to have, if it is not to be the load
 /// balancer's. Where the client's cannot be kept, the load balancer's stands for it; where its port is taken, another.
 ///
 /// # Errors
-/// Those of `open`.
+/// Those of `connect`.
 pub(super) fn open<T>(
     flow: &Flow,
     group: &GroupLocal,
     settings: &TargetGroup,
     target: SocketAddr,
-    open: impl Fn(Option<SocketAddr>) -> io::Result<T>,
+    connect: impl Fn(Option<SocketAddr>) -> io::Result<T>,
 ) -> io::Result<T> {
     if !settings.preserve_client_ip {
-        return open(None);
+        return connect(None);
     }
     let client = flow.peer;
     if let Some(reason) = obstacle(client.ip(), target.ip()) {
@@ -29,11 +29,11 @@ pub(super) fn open<T>(
         group.shared.replaced.call_once(|| {
             tracing::warn!(group = %group.name, %client, %target, reason, "a client's address is not kept, others are only counted");
         });
-        return open(None);
+        return connect(None);
     }
-    match open(Some(client)) {
+    match connect(Some(client)) {
         Err(error) if is_of_port(&error) => {
-            let opened = open(Some(SocketAddr::new(client.ip(), 0)))?;
+            let opened = connect(Some(SocketAddr::new(client.ip(), 0)))?;
             group.counters().replaced_ports.add(1);
             Ok(opened)
         }
