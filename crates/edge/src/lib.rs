@@ -33,6 +33,7 @@ use tokio::sync::oneshot;
 pub use self::challenge::{CannotProve, Challenges, Offered, Proof};
 use self::compile::build;
 pub use self::compile::build::{CannotRun, validate};
+pub use self::compile::permission::unpermitted;
 use self::compile::plan::{ListenerKey, Plan};
 use self::guard::members::Membership;
 pub use self::guard::members::members;
@@ -125,6 +126,7 @@ impl Edge {
     pub async fn apply(&mut self, config: &Config, keyring: Arc<Keyring>) -> Result<(), Vec<CannotRun>> {
         let mut errors = build::unserved(config);
         errors.extend(build::unissuable(config));
+        errors.extend(unpermitted(config));
         let vault = self.vault.load(config, &mut errors);
         let mut fresh = self.bind_new(config, &mut errors);
         if !errors.is_empty() {

@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt;
 use super::end::Target;
 use super::flow::{Flow, Spoken, Stopped};
 use super::route::Route;
+use super::source;
 use crate::error::Kind;
 use crate::observe::flow::Ended;
 use crate::runtime::datagrams::Datagrams;
@@ -114,7 +115,10 @@ pub(super) fn datagrams(flow: &mut Flow, route: &Route) -> Result<Towards, Ended
     target.counters().requests.add(1);
     let through = Through::new(&target);
     let opened = match &target.shared.endpoint {
-        Endpoint::Ip(address) => Datagrams::connected(*address).ok().map(|socket| (socket, *address)),
+        Endpoint::Ip(to) => {
+            let opened = source::open(flow, group, &plan.settings, *to, |from| Datagrams::connected(*to, from));
+            opened.ok().map(|socket| (socket, *to))
+        }
         Endpoint::Unix(_) => None,
     };
     let Some((socket, address)) = opened else {
@@ -159,7 +163,7 @@ async fn attempt(
     let header = flow.announcement(dial.announces, spoken);
     let first = if header.is_some() { First::Here } else { first };
     let begun: io::Result<Connecting> = match endpoint {
-        Endpoint::Ip(address) => Connecting::tcp(*address, first),
+        Endpoint::Ip(to) => source::open(flow, group, settings, *to, |from| Connecting::tcp(*to, from, first)),
         Endpoint::Unix(path) => Connecting::unix(path),
     };
     let connecting = begun.map_err(|_| Ended::ConnectFailed)?;

@@ -10,6 +10,7 @@ mod end;
 mod flow;
 mod hello;
 mod route;
+mod source;
 pub(crate) mod udp;
 
 use std::future::poll_fn;

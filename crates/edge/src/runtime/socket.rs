@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::sockopt::{set_socket_linger, set_tcp_nodelay, socket_error};
+use rustix::net::sockopt::{set_socket_linger, set_socket_reuseaddr, set_tcp_nodelay, socket_error};
 use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType,
 };
@@ -22,6 +22,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
 use super::pipe::Pipe;
+use super::transparent;
 
 /// New sockets do not block, and are not inherited by programs that are started.
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
@@ -49,7 +50,7 @@ impl Socket {
     /// # Errors
     /// Those of the socket.
     pub(crate) async fn connect_tcp(address: SocketAddr, first: First) -> io::Result<Socket> {
-        let connecting = Connecting::tcp(address, first)?;
+        let connecting = Connecting::tcp(address, None, first)?;
         connecting.socket.send_at_once()?;
         connecting.done().await
     }
@@ -307,15 +308,21 @@ pub(crate) struct Connecting {
 }
 
 impl Connecting {
-    /// To an address, over TCP. Small segments wait for each other until [`Socket::send_at_once`].
+    /// To an address, over TCP, from another's address if one is given, of the same family. Small segments wait for each other
+    /// until [`Socket::send_at_once`].
     ///
     /// # Errors
-    /// Those of the socket.
-    pub(crate) fn tcp(address: SocketAddr, first: First) -> io::Result<Connecting> {
+    /// Those of the socket, and of [`transparent::bind`].
+    pub(crate) fn tcp(address: SocketAddr, from: Option<SocketAddr>, first: First) -> io::Result<Connecting> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let fd = rustix::net::socket_with(family, SocketType::STREAM, FLAGS, None)?;
         if first == First::Here {
             acknowledge_with_data(&fd);
+        }
+        if let Some(from) = from {
+            // a port is taken only where both ends are the same; one that the kernel chooses is nobody else's
+            set_socket_reuseaddr(&fd, from.port() != 0)?;
+            transparent::bind(&fd, from)?;
         }
         let begun = rustix::net::connect(&fd, &address);
         Self::begun(fd, begun)
