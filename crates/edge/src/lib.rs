@@ -33,6 +33,7 @@ use tokio::sync::oneshot;
 pub use self::challenge::{CannotProve, Challenges, Offered, Proof};
 use self::compile::build;
 pub use self::compile::build::{CannotRun, validate};
+pub use self::compile::permission::unpermitted;
 use self::compile::plan::{ListenerKey, Plan};
 use self::guard::members::Membership;
 pub use self::guard::members::members;
@@ -125,6 +126,7 @@ impl Edge {
     pub async fn apply(&mut self, config: &Config, keyring: Arc<Keyring>) -> Result<(), Vec<CannotRun>> {
         let mut errors = build::unserved(config);
         errors.extend(build::unissuable(config));
+        errors.extend(unpermitted(config));
         let vault = self.vault.load(config, &mut errors);
         let mut fresh = self.bind_new(config, &mut errors);
         if !errors.is_empty() {
@@ -159,10 +161,7 @@ impl Edge {
     /// Binds listeners that are new, or moved, or have QUIC now.
     fn bind_new(&self, config: &Config, errors: &mut Vec<CannotRun>) -> Fresh {
         let mut fresh = Fresh::new();
-        let listeners = config.load_balancers.iter();
-        for (balancer, name, listener) in
-            listeners.flat_map(|(balancer, lb)| lb.listeners.iter().map(move |(name, l)| (balancer, name, l)))
-        {
+        for (balancer, name, listener) in config.listeners() {
             let key = build::key(balancer, name);
             let bound = self.bound.get(&key);
             if bound.is_some_and(|bound| bound.is_for(listener)) || !errors.is_empty() {

@@ -13,7 +13,7 @@ use crate::certificate::Certificate;
 use crate::check::check_config;
 use crate::declared::{Codec, Cx, Defs, Fields, Lasts, Section, Within, choice, declared};
 use crate::guard::{NetworkAcl, SecurityGroup};
-use crate::listener::CertificateRef;
+use crate::listener::{CertificateRef, Listener};
 use crate::load_balancer::LoadBalancer;
 use crate::primitive::Name;
 use crate::target_group::TargetGroup;
@@ -49,10 +49,16 @@ declared! {
 }
 
 impl Config {
+    /// All listeners, in order, each behind its load balancer's name and its own.
+    pub fn listeners(&self) -> impl Iterator<Item = (&Name, &Name, &Listener)> {
+        self.load_balancers.iter().flat_map(|(balancer, declared)| {
+            declared.listeners.iter().map(move |(name, listener)| (balancer, name, listener))
+        })
+    }
+
     /// The sets of names that listeners ask certificates by ACME for, each once.
     pub fn acme_names(&self) -> BTreeSet<&NameSet> {
-        let listeners = self.load_balancers.values().flat_map(|balancer| balancer.listeners.values());
-        let certificates = listeners.flat_map(|listener| &listener.certificates);
+        let certificates = self.listeners().flat_map(|(.., listener)| &listener.certificates);
         certificates
             .filter_map(|certificate| match certificate {
                 CertificateRef::Acme(names) => Some(names),

@@ -76,6 +76,9 @@ declared! {
         pub limits: TargetLimits = TargetLimits::default(),
         /// PROXY protocol sent to targets.
         pub proxy_protocol: ProxyProtocolVersion = ProxyProtocolVersion::None,
+        /// Flows come to targets from their client's address and port (N3); default false. Only of groups that speak no HTTP. It
+        /// needs CAP_NET_ADMIN, and routes that bring answers back to this machine.
+        pub preserve_client_ip: bool = false,
         /// The security groups of its targets' machines. Targets are members of them, and a warning says when they do not
         /// let a load balancer reach its targets. Nothing is enforced here: the door is the targets' own.
         #[via = OneOrMore<To<SecurityGroup>>]
@@ -359,6 +362,11 @@ fn check_group<'a>(group: &TargetGroup, fields: &Fields<'a>, cx: &mut Cx<'a>) {
     if group.algorithm != Algorithm::WeightedRandom && group.anomaly_mitigation {
         fields.wrong("anomaly_mitigation", "needs weighted_random", "false or algorithm: weighted_random", cx);
     }
+    if group.preserve_client_ip
+        && let Some(what) = cannot_preserve(group)
+    {
+        fields.wrong("preserve_client_ip", what, "false", cx);
+    }
     if group.protocol.is_http() {
         if matches!(group.algorithm, Algorithm::FlowHash | Algorithm::LeastConnections) {
             let what = format!("{} is of connections, and requests are forwarded", group.algorithm.word());
@@ -392,6 +400,19 @@ fn check_group<'a>(group: &TargetGroup, fields: &Fields<'a>, cx: &mut Cx<'a>) {
             fields.wrong("hash_on", "needs HTTP, and its targets do not speak it", "source_ip", cx);
         }
     }
+}
+
+/// Why targets cannot see where their clients are, if they cannot.
+fn cannot_preserve(group: &TargetGroup) -> Option<String> {
+    if group.protocol.is_http() {
+        let shared = format!(
+            "goes with tcp, tls and udp only: clients share the connections to targets of {}",
+            group.protocol.word()
+        );
+        return Some(shared);
+    }
+    let unix = group.targets.iter().find(|target| matches!(target.address, Address::Unix(_)))?;
+    Some(format!("means nothing to {}, which is told no address", unix.address))
 }
 
 /// Targets, no address twice.

@@ -49,6 +49,9 @@ pub(crate) fn main(args: &File) -> ExitCode {
     loaded.warnings.iter().for_each(|warning| complain(format_args!("warning: {warning}")));
     let shortage = descriptors::shortage(&loaded.config, descriptors::most());
     shortage.into_iter().for_each(|shortage| complain(format_args!("warning: {shortage}")));
+    // the machine that it is for may permit it
+    let unpermitted = loaded.places(&headworks_edge::unpermitted(&loaded.config));
+    unpermitted.iter().for_each(|what| complain(format_args!("warning: {what}")));
     say(format_args!("{} is valid", args.config.display()));
     for Reach { load_balancer, target_group, port, by } in loaded.config.reaches() {
         if let Some(by) = by {

@@ -33,8 +33,7 @@ pub(crate) fn connections(descriptors: u64) -> usize {
 
 /// What to say when descriptors are too few for the connections that a configuration declares.
 pub(crate) fn shortage(config: &Config, descriptors: u64) -> Option<String> {
-    let listeners = config.load_balancers.values().flat_map(|balancer| balancer.listeners.values());
-    let declared: u64 = listeners.map(|listener| u64::from(listener.limits.connections)).sum();
+    let declared: u64 = config.listeners().map(|(.., listener)| u64::from(listener.limits.connections)).sum();
     let possible = connections(descriptors);
     (declared > possible as u64).then(|| {
         format!(

@@ -116,14 +116,15 @@ fn absolute_files(config: &mut Config, folder: &Path) {
 impl Loaded {
     /// What stands in the way of running it, with its places in the file.
     pub(crate) fn placed(&self, errors: &[CannotRun]) -> Refused {
-        Refused::CannotRun(
-            errors
-                .iter()
-                .map(|error| match place(&self.text, &error.path) {
-                    Some((line, column)) => format!("{}:{line}:{column}: {error}", self.label),
-                    None => format!("{}: {error}", self.label),
-                })
-                .collect(),
-        )
+        Refused::CannotRun(self.places(errors))
+    }
+
+    /// Each on a line, with its place in the file.
+    pub(crate) fn places(&self, errors: &[CannotRun]) -> Vec<String> {
+        let placed = errors.iter().map(|error| match place(&self.text, &error.path) {
+            Some((line, column)) => format!("{}:{line}:{column}: {error}", self.label),
+            None => format!("{}: {error}", self.label),
+        });
+        placed.collect()
     }
 }

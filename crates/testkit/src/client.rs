@@ -131,7 +131,7 @@ impl Client {
         TcpStream::connect_timeout(&to, PATIENCE).map(Client::new)
     }
 
-    /// Connects from an address of choice: all of 127.0.0.0/8 is this machine.
+    /// Connects from an address of choice, or an address and port: all of 127.0.0.0/8 is this machine.
     ///
     /// # Panics
     /// When nobody listens, or `from` is not of this machine.
@@ -149,8 +149,10 @@ impl Client {
     /// # Panics
     /// When `from` is not an address.
     pub fn try_connect_from(from: &str, to: SocketAddr, patience: Duration) -> std::io::Result<Client> {
-        let from = SocketAddr::new(from.parse().unwrap_or_else(|_| panic!("{from} is no address")), 0);
+        let any_port = || from.parse().map(|ip| SocketAddr::new(ip, 0));
+        let from = from.parse().or_else(|_| any_port()).unwrap_or_else(|_| panic!("{from} is no address"));
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+        socket.set_reuse_address(from.port() != 0)?;
         socket.bind(&from.into())?;
         socket.connect_timeout(&to.into(), patience)?;
         Ok(Client::new(socket.into()))
@@ -186,6 +188,15 @@ impl Client {
     #[must_use]
     pub fn local(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Who is at the other end.
+    ///
+    /// # Panics
+    /// When nobody is any more.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.wire.stream.peer().unwrap_or_else(|error| panic!("no peer: {error}"))
     }
 
     /// What its TLS handshake agreed on.

@@ -1,7 +1,7 @@
 //! A door: a port behind which the test itself stands, and answers each connection by hand.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
 use socket2::{Domain, Socket, Type};
 
@@ -29,7 +29,16 @@ impl Door {
     /// When there is no port.
     #[must_use]
     pub fn open() -> Door {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap_or_else(|e| panic!("no door: {e}"));
+        Door::open_at(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
+    /// Opens one at another address of the machine.
+    ///
+    /// # Panics
+    /// When there is no port.
+    #[must_use]
+    pub fn open_at(ip: IpAddr) -> Door {
+        let listener = TcpListener::bind((ip, 0)).unwrap_or_else(|e| panic!("no door: {e}"));
         let address = listener.local_addr().unwrap_or_else(|error| panic!("no address: {error}"));
         listener.set_nonblocking(true).unwrap_or_else(|error| panic!("no door: {error}"));
         Door { listener, address }

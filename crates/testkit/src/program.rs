@@ -74,9 +74,18 @@ impl Program {
     /// When it does not get ready.
     #[must_use]
     pub fn start_with_descriptors(self, yaml: &str, parts: &Parts<'_>, descriptors: u32) -> Headworks {
+        self.start_under("prlimit", &[&format!("--nofile={descriptors}:{descriptors}")], yaml, parts)
+    }
+
+    /// The same by a program that starts it in a process prepared as these arguments say.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    #[must_use]
+    pub fn start_under(self, starter: &'static str, arguments: &[&str], yaml: &str, parts: &Parts<'_>) -> Headworks {
         let folder = with_file(yaml, parts);
-        let mut command = Program("prlimit").command(folder.path());
-        command.arg(format!("--nofile={descriptors}:{descriptors}")).arg(self.0);
+        let mut command = Program(starter).command(folder.path());
+        command.args(arguments).arg(self.0);
         self.spawn(folder, command, &["run", "-c", "headworks.yaml"])
     }
 

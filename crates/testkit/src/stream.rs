@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -77,6 +77,11 @@ impl Stream {
             Stream::Unix(stream) => SockRef::from(stream),
             Stream::Tls(secured) => SockRef::from(&secured.socket),
         }
+    }
+
+    /// The other end's address.
+    pub(crate) fn peer(&self) -> io::Result<SocketAddr> {
+        self.socket().peer_addr()?.as_socket().ok_or(ErrorKind::Unsupported.into())
     }
 
     /// A second handle on the same socket.

@@ -85,10 +85,8 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
 
 /// Listeners with HTTP/3 whose policy leaves out the only TLS that it knows (RFC 9001 section 4.2).
 fn unspeakable(config: &Config) -> impl Iterator<Item = CannotRun> {
-    let listeners = config.load_balancers.iter();
-    let listeners = listeners.flat_map(|(name, lb)| lb.listeners.iter().map(move |(l, listener)| (name, l, listener)));
     let cannot = |listener: &Listener| listener.http3 && !listener.tls_policy.has(TlsVersion::Tls13);
-    listeners.filter(move |(.., listener)| cannot(listener)).map(|(balancer, name, _)| CannotRun {
+    config.listeners().filter(move |(.., listener)| cannot(listener)).map(|(balancer, name, _)| CannotRun {
         path: format!("load_balancers.{balancer}.listeners.{name}.tls_policy"),
         what: "http3 needs a policy with TLS 1.3".to_owned(),
     })
@@ -96,14 +94,8 @@ fn unspeakable(config: &Config) -> impl Iterator<Item = CannotRun> {
 
 /// What issuing certificates by ACME needs elsewhere in the configuration, and does not find.
 pub(crate) fn unissuable(config: &Config) -> Vec<CannotRun> {
-    let listeners = || {
-        config
-            .load_balancers
-            .iter()
-            .flat_map(|(name, lb)| lb.listeners.iter().map(move |(l, listener)| (name, l, listener)))
-    };
     let Some(acme) = &config.acme else {
-        let asking = listeners().flat_map(|(balancer, name, listener)| {
+        let asking = config.listeners().flat_map(|(balancer, name, listener)| {
             let places = listener.certificates.iter().enumerate();
             let places = places.filter(|(_, certificate)| matches!(certificate, CertificateRef::Acme(_)));
             places.map(move |(i, _)| format!("load_balancers.{balancer}.listeners.{name}.certificates[{i}]"))
@@ -112,7 +104,7 @@ pub(crate) fn unissuable(config: &Config) -> Vec<CannotRun> {
         return asking.map(|path| CannotRun { path, what: what.to_owned() }).collect();
     };
     let needs_http = acme.challenge == ChallengeChoice::Http01 && !config.acme_names().is_empty();
-    if needs_http && !listeners().any(|(.., listener)| listener.protocol == ListenerProtocol::Http) {
+    if needs_http && !config.listeners().any(|(.., listener)| listener.protocol == ListenerProtocol::Http) {
         let what = "http-01 is answered by http listeners, and there is none".to_owned();
         return vec![CannotRun { path: "acme.challenge".to_owned(), what }];
     }
@@ -124,9 +116,7 @@ pub fn validate(config: &Config) -> Vec<CannotRun> {
     let mut found = unserved(config);
     found.extend(unissuable(config));
     Vault::default().load(config, &mut found);
-    for (balancer, name, listener) in
-        config.load_balancers.iter().flat_map(|(b, lb)| lb.listeners.iter().map(move |(n, l)| (b, n, l)))
-    {
+    for (balancer, name, listener) in config.listeners() {
         let at = format!("load_balancers.{balancer}.listeners.{name}.rules");
         if let Err(error) = Table::compile(&listener.rules) {
             found.push(CannotRun { path: format!("{at}[{}]", error.rule), what: error.fault.to_string() });

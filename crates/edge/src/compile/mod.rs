@@ -3,4 +3,5 @@
 
 pub(crate) mod attributes;
 pub(crate) mod build;
+pub(crate) mod permission;
 pub(crate) mod plan;

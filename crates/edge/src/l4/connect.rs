@@ -13,10 +13,11 @@ use tokio::io::AsyncWriteExt;
 use super::end::Target;
 use super::flow::{Flow, Spoken, Stopped};
 use super::route::Route;
+use super::source;
 use crate::error::Kind;
 use crate::observe::flow::Ended;
 use crate::runtime::datagrams::Datagrams;
-use crate::runtime::socket::Connecting;
+use crate::runtime::socket::{Connecting, First};
 use crate::tls::dial::ClientSide;
 use crate::upstream::connect::Endpoint;
 use crate::upstream::group::{GroupLocal, Wish};
@@ -57,11 +58,12 @@ impl Through {
     }
 }
 
-/// Connects to a target of the route's group, and shakes hands with it if the group speaks TLS to its targets.
+/// Connects to a target of the route's group, and shakes hands with it if the group speaks TLS to its targets. `first`: who
+/// speaks first on the flow.
 ///
 /// # Errors
 /// When there is none, or none that can be connected to.
-pub(super) async fn run(flow: &mut Flow, route: &Route, spoken: &Spoken) -> Result<Connected, Ended> {
+pub(super) async fn run(flow: &mut Flow, route: &Route, spoken: &Spoken, first: First) -> Result<Connected, Ended> {
     let (plan, group) = route.group()?;
     let settings = &plan.settings;
     let attempts = settings.retry.as_ref().map_or(ATTEMPTS, |retry| retry.attempts);
@@ -72,7 +74,7 @@ pub(super) async fn run(flow: &mut Flow, route: &Route, spoken: &Spoken) -> Resu
         flow.record.target = Some(target.clone());
         target.counters().requests.add(1);
         let through = Through::new(&target);
-        let ended = match attempt(flow, group, settings, &target, spoken).await {
+        let ended = match attempt(flow, group, settings, &target, spoken, first).await {
             Ok(end) => {
                 target.counters().new_connections.add(1);
                 target.counters().outcome(true);
@@ -113,7 +115,10 @@ pub(super) fn datagrams(flow: &mut Flow, route: &Route) -> Result<Towards, Ended
     target.counters().requests.add(1);
     let through = Through::new(&target);
     let opened = match &target.shared.endpoint {
-        Endpoint::Ip(address) => Datagrams::connected(*address).ok().map(|socket| (socket, *address)),
+        Endpoint::Ip(to) => {
+            let opened = source::open(flow, group, &plan.settings, *to, |from| Datagrams::connected(*to, from));
+            opened.ok().map(|socket| (socket, *to))
+        }
         Endpoint::Unix(_) => None,
     };
     let Some((socket, address)) = opened else {
@@ -151,15 +156,17 @@ async fn attempt(
     settings: &TargetGroup,
     target: &TargetLocal,
     spoken: &Spoken,
+    first: First,
 ) -> Result<Target, Ended> {
     let endpoint = &target.shared.endpoint;
+    let dial = group.shared.dial();
+    let header = flow.announcement(dial.announces, spoken);
+    let first = if header.is_some() { First::Here } else { first };
     let begun: io::Result<Connecting> = match endpoint {
-        Endpoint::Ip(address) => Connecting::tcp(*address),
+        Endpoint::Ip(to) => source::open(flow, group, settings, *to, |from| Connecting::tcp(*to, from, first)),
         Endpoint::Unix(path) => Connecting::unix(path),
     };
     let connecting = begun.map_err(|_| Ended::ConnectFailed)?;
-    let dial = group.shared.dial();
-    let header = flow.announcement(dial.announces, spoken);
     flow.arm(settings.connect_timeout);
     let told = async {
         let mut socket = connecting.done().await?;

@@ -254,6 +254,9 @@ pub(crate) struct GroupCounters {
     pub(crate) retries_over_budget: Count,
     /// Connections of flows that could not be opened.
     pub(crate) connect_failures: Count,
+    /// Flows whose client's address, or port, could not be kept towards the target.
+    pub(crate) replaced_addresses: Count,
+    pub(crate) replaced_ports: Count,
     pub(crate) non_sticky_requests: Count,
     /// gRPC calls by what they ended with; codes that nobody has defined count as UNKNOWN (2).
     pub(crate) grpc_statuses: [Count; GRPC_STATUSES],

@@ -264,10 +264,16 @@ impl Exposed {
 
     fn groups(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         type Get = fn(&GroupCounters) -> &Count;
-        let counters: [(&str, &str, Get); 8] = [
+        let counters: [(&str, &str, Get); 10] = [
             ("target_group_requests", "Requests or flows sent to a group", |c| &c.requests),
             ("target_group_connection_errors", "Connections of flows that could not be opened", |c| {
                 &c.connect_failures
+            }),
+            ("target_group_replaced_client_addresses", "Flows that could not come from their client's address", |c| {
+                &c.replaced_addresses
+            }),
+            ("target_group_replaced_client_ports", "Flows from their client's address whose port was taken", |c| {
+                &c.replaced_ports
             }),
             ("target_group_retries", "Further attempts", |c| &c.retries),
             ("target_group_retries_over_budget", "Further attempts that the budget forbade", |c| {

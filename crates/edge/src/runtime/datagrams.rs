@@ -14,6 +14,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::socket::watch;
+use super::transparent;
 
 /// Room for the longest datagram, or as many as the kernel puts together.
 const ROOM: usize = 64 * 1024;
@@ -69,12 +70,17 @@ impl Datagrams {
         Ok(Datagrams { socket: watch(socket.into(), Interest::READABLE)?, state })
     }
 
-    /// Opens a socket that sends to one place and hears from nowhere else.
+    /// Opens a socket that sends to one place and hears from nowhere else; from another's address if one is given, of the same
+    /// family.
     ///
     /// # Errors
-    /// Those of the system.
-    pub(crate) fn connected(to: SocketAddr) -> io::Result<Datagrams> {
+    /// Those of the system, and of [`transparent::bind`].
+    pub(crate) fn connected(to: SocketAddr, from: Option<SocketAddr>) -> io::Result<Datagrams> {
         let socket = Socket::new(Domain::for_address(to), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
+        if let Some(from) = from {
+            // no address is reused: of two sockets with both ends the same, the kernel would not say that there are two
+            transparent::bind(&socket, from)?;
+        }
         socket.connect(&to.into())?;
         Datagrams::new(socket.into())
     }

@@ -8,4 +8,5 @@ pub(crate) mod pipe;
 pub(crate) mod pool;
 pub(crate) mod random;
 pub(crate) mod socket;
+pub(crate) mod transparent;
 pub(crate) mod worker;

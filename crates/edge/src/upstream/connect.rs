@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
 use super::multiplex::Stream;
-use crate::runtime::socket::Socket;
+use crate::runtime::socket::{First, Socket};
 use crate::tls::dial::ClientSide;
 
 /// Where to connect to: an address that needs no more looking up.
@@ -36,13 +36,14 @@ pub(crate) enum Connection {
     Stream(Box<Stream>),
 }
 
-/// Opens a socket, and says `header` on it first, if there is one. The caller bounds its time.
+/// Opens a socket, and says `header` on it first, if there is one. `first`: who speaks behind that. The caller bounds its time.
 ///
 /// # Errors
 /// Those of the socket.
-pub(crate) async fn connect_socket(endpoint: &Endpoint, header: Option<Vec<u8>>) -> io::Result<Socket> {
+pub(crate) async fn connect_socket(endpoint: &Endpoint, header: Option<Vec<u8>>, first: First) -> io::Result<Socket> {
+    let first = if header.is_some() { First::Here } else { first };
     let mut socket = match endpoint {
-        Endpoint::Ip(address) => Socket::connect_tcp(*address).await,
+        Endpoint::Ip(address) => Socket::connect_tcp(*address, first).await,
         Endpoint::Unix(path) => Socket::connect_unix(path).await,
     }?;
     if let Some(header) = header {
@@ -62,7 +63,7 @@ pub(crate) async fn connect(
     client: Option<&ClientSide>,
     header: Option<Vec<u8>>,
 ) -> io::Result<Transport> {
-    let socket = connect_socket(endpoint, header).await?;
+    let socket = connect_socket(endpoint, header, if client.is_some() { First::Here } else { First::There }).await?;
     match client {
         None => Ok(Transport::Plain(socket)),
         Some(client) => secure(socket, endpoint, host, client).await,

@@ -3,8 +3,8 @@
 use std::cell::{Cell, Ref, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Once};
 
 use arc_swap::ArcSwap;
 use headworks_balance::{
@@ -37,6 +37,8 @@ pub(crate) struct GroupShared {
     dial: ArcSwap<Dial>,
     /// Moves with every exchange of `dial`; a connection is good for the one it was opened in.
     epoch: AtomicU64,
+    /// The log says once that a client's address was not kept.
+    pub(crate) replaced: Once,
 }
 
 /// What is known of a target, for status and metrics.
@@ -104,6 +106,7 @@ impl GroupShared {
             report: ArcSwap::default(),
             dial: ArcSwap::default(),
             epoch: AtomicU64::new(0),
+            replaced: Once::new(),
         }
     }
 

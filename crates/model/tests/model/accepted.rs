@@ -325,6 +325,14 @@ fn target_groups_of_every_shape() {
         let group = group(text);
         assert_eq!((group.is_secured(), group.is_checked_over_tls()), (secured, checked), "{text}");
     }
+    for (text, preserves) in [
+        ("{ protocol: udp }", false),
+        ("{ protocol: tcp, preserve_client_ip: true, proxy_protocol: v2, targets: [backend.internal:1] }", true),
+        ("{ protocol: tls, preserve_client_ip: true }", true),
+        ("{ protocol: udp, preserve_client_ip: true }", true),
+    ] {
+        assert_eq!(group(text).preserve_client_ip, preserves, "{text}");
+    }
     group("{ algorithm: weighted_random, anomaly_mitigation: true, retry: {}, circuit_breaker: {} }");
     group("{ retry: { when: [status_503, timeout], budget: 0 }, limits: { max_connections: 10 } }");
 }

@@ -1,72 +1,12 @@
 //! `headworks firewall`: the ruleset in a network of its own, with the kernel that takes it and connections that meet it.
 
-use std::fs::File;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsFd;
-use std::process::Command;
 use std::time::Duration;
 
-use headworks_testkit::Client;
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use headworks_testkit::{Client, Machine};
 
 use crate::HEADWORKS;
-
-/// Two networks of one machine each, with a cable between them; they are gone when this is dropped.
-struct Cable {
-    names: [String; 2],
-}
-
-fn run(command: &str) {
-    let (program, arguments) = command.split_once(' ').unwrap_or((command, ""));
-    let output = Command::new(program).args(arguments.split(' ')).output();
-    let output = output.unwrap_or_else(|error| panic!("{command}: {error}"));
-    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-impl Cable {
-    /// The first has `ours`, the second all of `theirs`.
-    fn new(ours: &[&str], theirs: &[&str]) -> Cable {
-        let names = ["a", "b"].map(|end| format!("hw-{}-{end}", std::process::id()));
-        let [one, other] = &names;
-        let cable = Cable { names: names.clone() };
-        run(&format!("ip netns add {one}"));
-        run(&format!("ip netns add {other}"));
-        run(&format!("ip link add wire netns {one} type veth peer name wire netns {other}"));
-        for (name, addresses) in [(one, ours), (other, theirs)] {
-            run(&format!("ip -n {name} link set lo up"));
-            run(&format!("ip -n {name} link set wire up"));
-            for address in addresses {
-                // an IPv6 address is of use at once when nobody is asked whether it is taken
-                let nodad = if address.contains(':') { " nodad" } else { "" };
-                run(&format!("ip -n {name} addr add {address} dev wire{nodad}"));
-            }
-        }
-        cable
-    }
-
-    /// Does something in one of the networks.
-    fn within<T: Send>(&self, end: usize, what: impl FnOnce() -> T + Send) -> T {
-        let path = format!("/run/netns/{}", self.names[end]);
-        std::thread::scope(|scope| {
-            let thread = scope.spawn(move || {
-                let network = File::open(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-                let moved = move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network));
-                moved.unwrap_or_else(|error| panic!("cannot enter {path}: {error}"));
-                what()
-            });
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    }
-}
-
-impl Drop for Cable {
-    fn drop(&mut self) {
-        for name in &self.names {
-            let _ = Command::new("ip").args(["netns", "del", name]).output();
-        }
-    }
-}
 
 /// What a connection attempt is met with.
 fn knock(from: &str, to: &str) -> &'static str {
@@ -120,10 +60,11 @@ network_acls:
     std::fs::write(&rules, &output.stdout).unwrap();
 
     let theirs = ["10.99.0.2/24", "10.99.0.3/24", "10.99.0.4/24", "10.99.0.5/24", "fd99::2/64", "fd99::3/64"];
-    let cable = Cable::new(&["10.99.0.1/24", "fd99::1/64"], &theirs);
+    let [guarded, outside] = ["guarded", "outside"].map(Machine::new);
+    guarded.cable(&["10.99.0.1/24", "fd99::1/64"], &outside, &theirs);
     // the second time it replaces what the first has left
-    run(&format!("ip netns exec {} nft -f {}", cable.names[0], rules.display()));
-    let listeners: Vec<TcpListener> = cable.within(0, || {
+    guarded.run(&format!("nft -f {}", rules.display()));
+    let listeners: Vec<TcpListener> = guarded.within(|| {
         ["[::]:8080", "10.99.0.1:8081", "[::]:8082", "[::]:8083", "[::]:8084"]
             .map(|address| TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}")))
             .into()
@@ -148,19 +89,19 @@ network_acls:
         ("10.99.0.3", "10.99.0.1:8084", "open"),
         ("10.99.0.3", "10.99.0.1:9999", "closed"),
     ];
-    let met: Vec<&str> = cable.within(1, || rows.iter().map(|(from, to, _)| knock(from, to)).collect());
+    let met: Vec<&str> = outside.within(|| rows.iter().map(|(from, to, _)| knock(from, to)).collect());
     for ((from, to, expected), met) in rows.iter().zip(met) {
         assert_eq!(met, *expected, "{from} to {to}");
     }
     // what is open stays open when the rules change, and they can be put in place again
-    let mut open = cable.within(1, || TcpStream::connect("10.99.0.1:8084").unwrap());
-    run(&format!("ip netns exec {} nft -f {}", cable.names[0], rules.display()));
+    let mut open = outside.within(|| TcpStream::connect("10.99.0.1:8084").unwrap());
+    guarded.run(&format!("nft -f {}", rules.display()));
     // behind the one that knocked before
     let (_, (mut accepted, _)) = (listeners[4].accept().unwrap(), listeners[4].accept().unwrap());
     std::io::Write::write_all(&mut open, b"x").unwrap();
     std::io::Read::read_exact(&mut accepted, &mut [0]).unwrap();
     // datagrams are not what these listeners take
-    let datagram = cable.within(1, || {
+    let datagram = outside.within(|| {
         let socket = UdpSocket::bind("10.99.0.4:0").unwrap();
         socket.connect("10.99.0.1:8080").unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();

@@ -32,6 +32,7 @@ mod network;
 mod network_tls;
 mod observability;
 mod postgres;
+mod preserve;
 mod proxy_protocol;
 mod python;
 mod redis;

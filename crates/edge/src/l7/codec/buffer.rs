@@ -60,6 +60,24 @@ impl Buffer {
         self.end = bytes.len();
     }
 
+    /// Takes in what `read` brings, in no more room than that; the buffer must be empty.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub(crate) fn load_with(
+        &mut self,
+        pool: &Pool,
+        read: impl FnOnce(&mut [u8]) -> io::Result<Option<usize>>,
+    ) -> io::Result<()> {
+        let mut block = pool.block();
+        let read = read(&mut block);
+        if let Ok(Some(length @ 1..)) = read {
+            self.load(block.get(..length).unwrap_or(&[]));
+        }
+        pool.give_block(block);
+        read.map(drop)
+    }
+
     /// Reads more bytes; 0 at the end of the stream. One call of `recv` at most: `poll_read` clears the readiness after a
     /// short read, so that no speculative read follows a whole message.
     ///

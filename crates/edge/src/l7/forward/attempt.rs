@@ -22,6 +22,7 @@ use crate::l7::codec::flow::{Broken, Flow};
 use crate::l7::codec::link::{Client, Link};
 use crate::l7::connection::{After, Connection, Peer};
 use crate::runtime::pool::Scratch;
+use crate::runtime::socket::First;
 use crate::upstream::connect::{Connection as TargetConnection, Transport, connect_socket, secure};
 use crate::upstream::multiplex::Taken;
 use crate::upstream::target::{InFlight, TargetLocal};
@@ -153,7 +154,8 @@ impl Attempt {
             }
         };
         connection.timer.arm(settings.connect_timeout);
-        let connecting = std::pin::pin!(connect_socket(&shared.endpoint, connection.announcement(dial.announces)));
+        let connecting =
+            std::pin::pin!(connect_socket(&shared.endpoint, connection.announcement(dial.announces), First::Here));
         let socket = in_time(connecting, connection, Kind::ConnectFailed, Kind::ConnectTimeout).await?;
         let transport = match client {
             None => Transport::Plain(socket),

@@ -56,8 +56,9 @@ impl Content {
         if let Some(left) = &mut self.promised {
             *left = left.checked_sub(content.len() as u64).ok_or(Code::ProtocolError)?;
         }
-        if self.read == self.bytes.len() {
-            self.bytes.clear();
+        // moved only when no more is left than has been read, so that no byte is moved often
+        if self.read >= self.bytes.len() - self.read {
+            self.bytes.drain(..self.read);
             self.read = 0;
         }
         self.bytes.extend_from_slice(content);
@@ -109,5 +110,65 @@ impl Content {
     /// What followed the content and may be sent on, once.
     pub(super) fn take_trailers(&mut self) -> Option<HeaderMap> {
         self.trailers.take().filter(|trailers| !trailers.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(content: &mut Content, most: usize) -> Option<Vec<u8>> {
+        let mut block = vec![0; most];
+        let mut buf = ReadBuf::new(&mut block);
+        content.read(&mut buf).map(|_| buf.filled().to_vec())
+    }
+
+    /// A reader that never catches up holds no more than the window.
+    #[test]
+    fn what_is_held_is_bounded() {
+        let mut content = Content::new(false);
+        let (mut sent, mut seen) = (0_u64, 0_u64);
+        let mut next = |length: usize| {
+            let piece: Vec<u8> = (0..length as u64).map(|n| ((sent + n) % 251) as u8).collect();
+            sent += length as u64;
+            piece
+        };
+        assert_eq!(content.take(&next(100_000), 100_000), Ok(()));
+        for _ in 0..1000 {
+            let piece = read(&mut content, 10_000).unwrap();
+            assert!(piece.iter().enumerate().all(|(n, byte)| *byte == ((seen + n as u64) % 251) as u8));
+            seen += piece.len() as u64;
+            content.window_update();
+            assert_eq!(content.take(&next(10_000), 10_000), Ok(()));
+            assert!(content.bytes.capacity() <= 2 * STREAM_WINDOW as usize, "{}", content.bytes.capacity());
+        }
+    }
+
+    #[test]
+    fn windows() {
+        let mut content = Content::new(false);
+        let half = STREAM_WINDOW / 2;
+        assert_eq!(content.take(&vec![0; half as usize], half), Ok(()));
+        // padding is no content, and is released at once
+        assert_eq!(content.take(&[], half), Ok(()));
+        assert_eq!((content.window_update(), content.window_update()), (Some(half), None));
+        assert_eq!(content.take(&[], half + 1), Err(Code::FlowControlError));
+        assert_eq!(content.unread(), half);
+        // the end needs no window
+        assert_eq!(read(&mut content, half as usize).map(|piece| piece.len()), Some(half as usize));
+        assert_eq!(content.end(None), Ok(()));
+        assert_eq!((content.window_update(), read(&mut content, 1)), (None, Some(vec![])));
+    }
+
+    #[test]
+    fn promises() {
+        for (promised, sent, expected) in
+            [(3, 3, Ok(())), (4, 3, Err(Code::ProtocolError)), (2, 3, Err(Code::ProtocolError))]
+        {
+            let mut content = Content::new(false);
+            content.promise(promised);
+            let taken = content.take(&vec![0; sent], sent as u32).and_then(|()| content.end(None));
+            assert_eq!(taken, expected, "{promised}");
+        }
     }
 }
