@@ -26,6 +26,17 @@ pub(super) enum Leaving {
     Said,
 }
 
+/// Where the answer on a stream stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Awaited,
+    Begun,
+    /// Nothing follows what waits to be sent.
+    Complete,
+    /// The stream has been ended, one way or the other.
+    Over,
+}
+
 /// What a client may do of a kind that costs us and leads nowhere. Nothing else would stop one that does it as fast as it can
 /// write.
 #[derive(Debug)]

@@ -31,7 +31,8 @@ pub(crate) struct Pool {
     /// Those lent out.
     pipes_out: Cell<usize>,
     sections: RefCell<Vec<FieldSection>>,
-    /// For heads of answers over HTTP/3: a parsed one, and one in fields. Nobody holds it while waiting.
+    /// For heads of answers over HTTP/2 and HTTP/3: a parsed one, and for the latter one in fields. Nobody holds it while
+    /// waiting.
     pub(crate) translation: RefCell<(ResponseHead, Vec<u8>)>,
     pub(crate) encoders: Rc<Encoders>,
 }
@@ -79,7 +80,7 @@ impl Pool {
         }
     }
 
-    /// What the fields of a head over HTTP/3 are read into.
+    /// What the fields of a head over HTTP/2 or HTTP/3 are read into.
     pub(crate) fn section(&self) -> FieldSection {
         self.sections.borrow_mut().pop().unwrap_or_default()
     }

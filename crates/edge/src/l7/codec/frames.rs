@@ -1,4 +1,4 @@
-//! The two directions of a stream of HTTP/2 as bytes: its DATA frames are what is read and written.
+//! The two directions of a stream of HTTP/2 to a target as bytes: its DATA frames are what is read and written.
 
 use std::io;
 use std::task::{Context, Poll, ready};

@@ -3,9 +3,11 @@
 //! [`receive`] takes frames in, [`session`] is what streams share and where answers wait for the socket. A stream is a
 //! [`Client`] of its own, so that everything behind a request's head is the same for all versions.
 
+mod closed;
 mod content;
 mod receive;
 mod session;
+mod state;
 mod stream;
 
 use std::future::poll_fn;
@@ -157,24 +159,23 @@ impl<C: Client> Conversation<'_, C> {
         if worker.is_stopping() {
             return Poll::Ready(Ending::Plain);
         }
-        let is_last = self.receiver.requests >= REQUESTS || self.receiver.said.goaway;
-        let goes = worker.is_draining() || slot.is_closing() || worker.clock.tick() >= peer.expires || is_last;
         let mut expired = timer.poll_expired(cx);
-        let is_idle = self.session.is_idle();
-        let knows = match self.leaving {
-            Leaving::No => goes && self.receiver.said.goaway,
-            Leaving::Noticed => expired || self.receiver.said.pong || self.receiver.said.goaway,
-            Leaving::Said => false,
-        };
         if expired && (self.is_evicted || self.in_head) {
             if !self.is_evicted {
                 slot.table().plan.guard.offended(&peer.admission, peer.address);
             }
             return Poll::Ready(Ending::Plain);
         }
-        if knows || self.leaving == Leaving::No && goes {
-            return self.leave(if knows { Leaving::Said } else { Leaving::Noticed }, cx);
+        let is_last = self.receiver.requests >= REQUESTS;
+        let goes = worker.is_draining() || slot.is_closing() || worker.clock.tick() >= peer.expires || is_last;
+        let said = self.receiver.said;
+        match self.leaving {
+            Leaving::No | Leaving::Noticed if said.goaway => return self.leave(Leaving::Said, cx),
+            Leaving::No if goes => return self.leave(Leaving::Noticed, cx),
+            Leaving::Noticed if expired || said.pong => return self.leave(Leaving::Said, cx),
+            _ => {}
         }
+        let is_idle = self.session.is_idle();
         while expired {
             // a stream has deadlines of its own; when it is over, its last bytes may still be on their way
             let moved = std::mem::take(&mut self.sent) > 0;

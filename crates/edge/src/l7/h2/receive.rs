@@ -7,13 +7,17 @@ use headworks_message::hpack;
 use headworks_message::request::HEAD_LIMIT;
 use headworks_message::section::{Fault as Undecodable, FieldSection};
 
-use super::session::{Fate, Session, State, TooWide};
+use super::closed::{By, Fate};
+use super::session::Session;
+use super::state::{State, TooWide};
 use crate::l7::codec::translate;
 
 /// Of a field block, the bytes and frames that are taken in before it is whole. The fields themselves are bounded by
 /// [`HEAD_LIMIT`].
 const BLOCK_LIMIT: usize = 2 * HEAD_LIMIT;
 const BLOCK_FRAMES: u32 = 64;
+/// Empty frames that a client earns with a request: it may be given up, and its window moved.
+const EACH_REQUEST: u32 = 4;
 
 /// Why a frame cannot be taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,11 +194,7 @@ impl Receiver {
         let (bytes, _) = content(head, payload).map_err(Connection)?;
         let Some(state) = self.used(head.stream)? else {
             session.release(length);
-            return match session.fate(head.stream) {
-                Fate::ResetByUs => Ok(()),
-                Fate::ResetByClient => Err(Stream(Code::StreamClosed)),
-                Fate::Ended | Fate::Unknown => Err(Connection(Code::StreamClosed)),
-            };
+            return not_open(session.fate(head.stream), Code::StreamClosed);
         };
         let mut content = state.content.borrow_mut();
         let ends = head.has(flag::END_STREAM);
@@ -276,13 +276,8 @@ impl Receiver {
 
     fn trailers(&self, id: u32, ends: bool, section: Option<&FieldSection>) -> Result<(), Fault> {
         let Some(state) = self.session.find(id) else {
-            return match self.session.fate(id) {
-                Fate::ResetByUs => Ok(()),
-                Fate::ResetByClient => Err(Stream(Code::StreamClosed)),
-                Fate::Ended => Err(Connection(Code::StreamClosed)),
-                // section 5.1.1: a stream that was passed over
-                Fate::Unknown => Err(Connection(Code::ProtocolError)),
-            };
+            // section 5.1.1: a stream that was passed over
+            return not_open(self.session.fate(id), Code::ProtocolError);
         };
         let mut content = state.content.borrow_mut();
         if content.is_ended() {
@@ -346,9 +341,16 @@ impl Receiver {
         if increment == 0 {
             return Err(Stream(Code::ProtocolError));
         }
-        state.open_window(increment).map_err(|TooWide| Stream(Code::FlowControlError))
+        state.move_window(increment.into()).map_err(|TooWide| Stream(Code::FlowControlError))
     }
 }
 
-/// Empty frames that a client earns with a request: it may be given up, and its window moved.
-const EACH_REQUEST: u32 = 4;
+/// What a frame for a stream that is not open any more comes to (section 5.1); `unknown` where nothing is known of it.
+fn not_open(fate: Fate, unknown: Code) -> Result<(), Fault> {
+    match fate {
+        Fate::Reset(By::Us) => Ok(()),
+        Fate::Reset(By::Client) => Err(Stream(Code::StreamClosed)),
+        Fate::Ended => Err(Connection(Code::StreamClosed)),
+        Fate::Unknown => Err(Connection(unknown)),
+    }
+}

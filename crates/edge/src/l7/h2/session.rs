@@ -5,13 +5,14 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
-use headworks_message::h2::{self, Code, DEFAULT_WINDOW, FRAME_LIMIT, FrameKind, GREATEST, Settings, flag};
+use headworks_message::h2::{self, Code, DEFAULT_WINDOW, FRAME_LIMIT, FrameKind, Settings, flag};
 use headworks_message::hpack;
 use tokio::io::AsyncWrite;
 
-use super::content::Content;
+use super::closed::{By, Closed, Fate};
+use super::state::{Break, Sleeper, State, TooWide, widen};
 use crate::l7::connection::Peer;
 use crate::l7::multiplexed::{Allowance, CONCURRENT_STREAMS, CONNECTION_WINDOW};
 use crate::listen::slot::ListenerSlot;
@@ -19,10 +20,6 @@ use crate::runtime::worker::Worker;
 
 /// Bytes of answers that wait for the socket, on all streams.
 const WAITING: usize = 128 * 1024;
-/// Streams whose reset is remembered: what is still on its way for them is no error.
-const RESETS: usize = 256;
-/// Streams whose end is remembered, so that what comes for them is told from what comes for streams that never were.
-const ENDS: usize = 32;
 /// Bytes sent that earn a client one empty frame: whoever downloads acknowledges. Much longer than our answer to any such
 /// frame.
 const EARNING: usize = 128;
@@ -54,7 +51,8 @@ pub(super) struct Session {
     settling: RefCell<Vec<Rc<State>>>,
     /// Requests that are being answered: streams that were reset go on to their end.
     busy: Cell<u32>,
-    waker: RefCell<Option<Waker>>,
+    /// Who carries the connection's bytes.
+    carrier: Sleeper,
 }
 
 /// Frames in line.
@@ -65,88 +63,6 @@ struct Out {
     gone: usize,
     /// Nothing is sent any more.
     is_over: bool,
-}
-
-/// One stream, as far as both its ends must know.
-pub(super) struct State {
-    pub(super) id: u32,
-    /// Bytes that the client takes; below 0 when it has changed its mind (RFC 9113 section 6.9.2).
-    send_window: Cell<i64>,
-    pub(super) content: RefCell<Content>,
-    /// Why it is over before its time.
-    broken: Cell<Option<Break>>,
-    waker: RefCell<Option<Waker>>,
-}
-
-/// Who has broken a stream off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Break {
-    /// The client has reset it, or is gone.
-    Client,
-    /// We have reset it, for what the client said.
-    Malformed,
-}
-
-impl State {
-    /// Has the task that answers it wait for its next turn.
-    fn wait(&self, cx: &Context<'_>) {
-        let mut waker = self.waker.borrow_mut();
-        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            *waker = Some(cx.waker().clone());
-        }
-    }
-
-    /// Something has come.
-    pub(super) fn wake(&self) {
-        if let Some(waker) = &*self.waker.borrow() {
-            waker.wake_by_ref();
-        }
-    }
-
-    /// Why it is over before its time; who asks is woken when it comes to that.
-    pub(super) fn broken(&self, cx: &Context<'_>) -> Option<Break> {
-        let broken = self.broken.get();
-        if broken.is_none() {
-            self.wait(cx);
-        }
-        broken
-    }
-
-    pub(super) fn is_broken(&self) -> bool {
-        self.broken.get().is_some()
-    }
-
-    fn break_off(&self, how: Break) {
-        self.broken.set(Some(how));
-        self.wake();
-    }
-}
-
-/// Streams that were.
-#[derive(Default)]
-struct Closed {
-    resets: VecDeque<(u32, bool)>,
-    ends: VecDeque<u32>,
-}
-
-/// What became of a stream that is not open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// Both sides have said their last.
-    Ended,
-    /// The client has reset it.
-    ResetByClient,
-    /// We have: the client may not have known.
-    ResetByUs,
-    /// It never was, or that is long ago.
-    Unknown,
-}
-
-fn remember<T>(memory: &mut VecDeque<T>, most: usize, item: T) {
-    if memory.len() == most {
-        memory.pop_front();
-    }
-    memory.push_back(item);
 }
 
 impl Session {
@@ -170,22 +86,13 @@ impl Session {
             turns: RefCell::default(),
             settling: RefCell::default(),
             busy: Cell::new(0),
-            waker: RefCell::default(),
+            carrier: Sleeper::default(),
         })
     }
 
     /// Who carries the connection's bytes is woken when there are some.
     pub(super) fn wait(&self, cx: &Context<'_>) {
-        let mut waker = self.waker.borrow_mut();
-        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            *waker = Some(cx.waker().clone());
-        }
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = &*self.waker.borrow() {
-            waker.wake_by_ref();
-        }
+        self.carrier.waits(cx);
     }
 
     /// Puts frames in line.
@@ -197,7 +104,7 @@ impl Session {
         let was_empty = out.bytes.is_empty();
         write(&mut out.bytes);
         if was_empty {
-            self.wake();
+            self.carrier.wake();
         }
     }
 
@@ -280,13 +187,7 @@ impl Session {
         if open.len() >= CONCURRENT_STREAMS as usize || self.busy.get() >= 2 * CONCURRENT_STREAMS {
             return None;
         }
-        let state = Rc::new(State {
-            id,
-            send_window: Cell::new(i64::from(self.settings.get().initial_window)),
-            content: RefCell::new(Content::new(ended)),
-            broken: Cell::new(None),
-            waker: RefCell::default(),
-        });
+        let state = Rc::new(State::new(id, self.settings.get().initial_window, ended));
         open.push(state.clone());
         self.busy.set(self.busy.get() + 1);
         Some(state)
@@ -296,7 +197,7 @@ impl Session {
     pub(super) fn answered(&self) {
         self.busy.set(self.busy.get().saturating_sub(1));
         if self.busy.get() == 0 {
-            self.wake();
+            self.carrier.wake();
         }
     }
 
@@ -309,13 +210,7 @@ impl Session {
 
     /// What became of a stream that is not open.
     pub(super) fn fate(&self, id: u32) -> Fate {
-        let closed = self.closed.borrow();
-        match closed.resets.iter().rev().find(|(other, _)| *other == id) {
-            Some((_, true)) => Fate::ResetByUs,
-            Some((_, false)) => Fate::ResetByClient,
-            None if closed.ends.contains(&id) => Fate::Ended,
-            None => Fate::Unknown,
-        }
+        self.closed.borrow().fate(id)
     }
 
     fn forget(&self, state: &Rc<State>) {
@@ -332,13 +227,13 @@ impl Session {
     /// Both sides have said their last.
     pub(super) fn finished(&self, state: &Rc<State>) {
         self.forget(state);
-        remember(&mut self.closed.borrow_mut().ends, ENDS, state.id);
+        self.closed.borrow_mut().ended(state.id);
     }
 
     /// The client has reset a stream.
     pub(super) fn reset_by_client(&self, state: &Rc<State>) {
         self.forget(state);
-        remember(&mut self.closed.borrow_mut().resets, RESETS, (state.id, false));
+        self.closed.borrow_mut().reset(state.id, By::Client);
         state.break_off(Break::Client);
     }
 
@@ -348,7 +243,7 @@ impl Session {
             self.forget(&state);
             state.break_off(Break::Malformed);
         }
-        remember(&mut self.closed.borrow_mut().resets, RESETS, (id, true));
+        self.closed.borrow_mut().reset(id, By::Us);
         self.put(|out| h2::put_reset(out, id, code));
     }
 
@@ -366,8 +261,7 @@ impl Session {
             return Ok(());
         }
         for state in &*self.open.borrow() {
-            widen(&state.send_window, moved).map_err(|TooWide| Code::FlowControlError)?;
-            state.wake();
+            state.move_window(moved).map_err(|TooWide| Code::FlowControlError)?;
         }
         Ok(())
     }
@@ -418,10 +312,10 @@ impl Session {
 
     /// Bytes of an answer that a stream may send. Streams that wait for room get it in turns, a frame each.
     pub(super) fn poll_room(&self, state: &Rc<State>, cx: &Context<'_>) -> Poll<usize> {
-        let of_stream = usize::try_from(state.send_window.get()).unwrap_or(0);
+        let of_stream = state.window();
         if of_stream == 0 {
             self.give_up_turn(state);
-            state.wait(cx);
+            state.waits(cx);
             return Poll::Pending;
         }
         let room = self.room();
@@ -431,7 +325,7 @@ impl Session {
             if !turns.iter().any(|other| Rc::ptr_eq(other, state)) {
                 turns.push_back(state.clone());
             }
-            state.wait(cx);
+            state.waits(cx);
             return Poll::Pending;
         }
         turns.pop_front();
@@ -463,15 +357,14 @@ impl Session {
             return Poll::Ready(());
         }
         self.settling.borrow_mut().push(state.clone());
-        state.wait(cx);
+        state.waits(cx);
         Poll::Pending
     }
 
     /// Puts DATA in line that there is room for.
     pub(super) fn put_data(&self, state: &State, bytes: &[u8], ends: bool) {
-        let length = bytes.len() as i64;
-        state.send_window.set(state.send_window.get() - length);
-        self.send_window.set(self.send_window.get() - length);
+        state.sends(bytes.len());
+        self.send_window.set(self.send_window.get() - bytes.len() as i64);
         self.put(|out| {
             h2::put_frame_head(out, FrameKind::Data, if ends { flag::END_STREAM } else { 0 }, state.id, bytes.len());
             out.extend_from_slice(bytes);
@@ -504,31 +397,6 @@ impl Session {
                 write(block);
             });
         });
-        Ok(())
-    }
-}
-
-/// A window that would be wider than 2^31-1 (RFC 9113 section 6.9.1).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct TooWide;
-
-fn widen(window: &Cell<i64>, by: i64) -> Result<(), TooWide> {
-    let widened = window.get() + by;
-    if widened > i64::from(GREATEST) {
-        return Err(TooWide);
-    }
-    window.set(widened);
-    Ok(())
-}
-
-impl State {
-    /// The client takes more on the stream.
-    ///
-    /// # Errors
-    /// When that is more than there can be.
-    pub(super) fn open_window(&self, increment: u32) -> Result<(), TooWide> {
-        widen(&self.send_window, increment.into())?;
-        self.wake();
         Ok(())
     }
 }

@@ -11,40 +11,31 @@ use headworks_message::{Parsed, hpack, response};
 use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::session::{Break, Session, State};
+use super::session::Session;
+use super::state::{Break, State};
 use crate::l7::codec::frames::closed;
 use crate::l7::codec::link::{Client, Goodbye};
 use crate::l7::codec::translate;
+use crate::l7::multiplexed::Answer;
 
 /// One stream, whose request is being answered.
 pub(super) struct Stream {
     session: Rc<Session>,
     pub(super) state: Rc<State>,
-    stage: Stage,
+    answer: Answer,
     /// Bytes that a Content-Length still promises: the frame with the last of them ends the stream.
     promised: Option<u64>,
 }
 
-/// Where the answer stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Awaited,
-    Begun,
-    /// Nothing follows what has been put in line.
-    Complete,
-    /// The stream has been ended, one way or the other.
-    Over,
-}
-
 impl Stream {
     pub(super) fn new(session: Rc<Session>, state: Rc<State>) -> Stream {
-        Stream { session, state, stage: Stage::Awaited, promised: None }
+        Stream { session, state, answer: Answer::Awaited, promised: None }
     }
 
     /// The answer has been given, or cannot be: the stream ends. `cut`: what was said of it is not to be taken for all.
     pub(super) fn conclude(&mut self, cut: bool) {
-        let is_complete = self.stage == Stage::Complete;
-        if std::mem::replace(&mut self.stage, Stage::Over) == Stage::Over {
+        let is_complete = self.answer == Answer::Complete;
+        if std::mem::replace(&mut self.answer, Answer::Over) == Answer::Over {
             return;
         }
         let (session, state) = (&self.session, &self.state);
@@ -92,7 +83,7 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.stage != Stage::Begun {
+        if self.answer != Answer::Begun {
             return Poll::Ready(Err(closed()));
         }
         self.broken(cx)?;
@@ -107,7 +98,7 @@ impl AsyncWrite for Stream {
         });
         self.session.put_data(&self.state, piece, ends);
         if ends {
-            self.stage = Stage::Complete;
+            self.answer = Answer::Complete;
         }
         Poll::Ready(Ok(piece.len()))
     }
@@ -144,7 +135,7 @@ impl Client for Stream {
     }
 
     fn begin(&mut self, out: &mut Vec<u8>, bodiless: bool) -> io::Result<()> {
-        if self.stage != Stage::Awaited || self.state.is_broken() {
+        if self.answer != Answer::Awaited || self.state.is_broken() {
             return Err(closed());
         }
         let mut translation = self.session.worker.pool.translation.borrow_mut();
@@ -158,7 +149,7 @@ impl Client for Stream {
         })?;
         out.drain(..head.len);
         if status >= 200 {
-            self.stage = if bodiless { Stage::Complete } else { Stage::Begun };
+            self.answer = if bodiless { Answer::Complete } else { Answer::Begun };
             self.promised = head.content_length.filter(|_| head.status >= 200);
         }
         Ok(())
@@ -169,10 +160,10 @@ impl Client for Stream {
     }
 
     fn finish(&mut self, trailers: Option<HeaderMap>) -> io::Result<()> {
-        if self.stage != Stage::Begun {
+        if self.answer != Answer::Begun {
             return Ok(());
         }
-        self.stage = Stage::Complete;
+        self.answer = Answer::Complete;
         match trailers {
             Some(trailers) => self.session.put_headers(&self.state, true, 0, |block| {
                 trailers.iter().for_each(|(name, value)| hpack::put(block, name.as_str().as_bytes(), value.as_bytes()));

@@ -19,13 +19,14 @@ use super::request::Incoming;
 use crate::l7::codec::frames::closed;
 use crate::l7::codec::link::{Client, Goodbye};
 use crate::l7::codec::translate;
+use crate::l7::multiplexed::Answer;
 
 /// One stream.
 pub(super) struct Stream {
     shared: Rc<Shared>,
     pub(super) request: Incoming,
     answer: Outbox,
-    stage: Stage,
+    stage: Answer,
     /// Bytes that the current DATA frame still promises.
     promised: usize,
     /// Resolves when the client does not want the answer any more; made when somebody waits for that.
@@ -34,27 +35,16 @@ pub(super) struct Stream {
     given_up: bool,
 }
 
-/// Where the answer stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Awaited,
-    Begun,
-    /// Nothing follows what waits to be sent.
-    Complete,
-    /// The stream has been ended, one way or the other.
-    Over,
-}
-
 impl Stream {
     pub(super) fn new(shared: Rc<Shared>, request: Incoming, answer: quinn::SendStream) -> Stream {
         let answer = Outbox::new(answer);
-        Stream { shared, request, answer, stage: Stage::Awaited, promised: 0, stopped: None, given_up: false }
+        Stream { shared, request, answer, stage: Answer::Awaited, promised: 0, stopped: None, given_up: false }
     }
 
     /// Waits until what there is of an answer is on its way, and wants no more of the client.
     pub(super) fn poll_conclude(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let flushed = ready!(self.answer.poll_flush(cx));
-        if flushed.is_ok() && self.stage == Stage::Complete {
+        if flushed.is_ok() && self.stage == Answer::Complete {
             self.end();
         }
         self.request.stop(Code::NoError);
@@ -74,7 +64,7 @@ impl Stream {
 
     /// Gives the stream up in mid-answer.
     pub(super) fn cut_off(&mut self) {
-        if self.stage != Stage::Over {
+        if self.stage != Answer::Over {
             self.give_up(Code::InternalError);
         }
     }
@@ -85,13 +75,13 @@ impl Stream {
     }
 
     fn give_up(&mut self, code: Code) {
-        self.stage = Stage::Over;
+        self.stage = Answer::Over;
         self.answer.reset(code);
         self.request.stop(code);
     }
 
     fn end(&mut self) {
-        self.stage = Stage::Over;
+        self.stage = Answer::Over;
         // fails only where the client has given it up
         let _ = self.answer.stream.finish();
     }
@@ -122,7 +112,7 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.stage != Stage::Begun {
+        if self.stage != Answer::Begun {
             return Poll::Ready(Err(closed()));
         }
         if self.promised == 0 && !bytes.is_empty() {
@@ -176,7 +166,7 @@ impl Client for Stream {
     }
 
     fn begin(&mut self, out: &mut Vec<u8>, bodiless: bool) -> io::Result<()> {
-        if self.stage != Stage::Awaited {
+        if self.stage != Answer::Awaited {
             return Err(closed());
         }
         let mut translation = self.shared.worker.pool.translation.borrow_mut();
@@ -194,7 +184,7 @@ impl Client for Stream {
         out.drain(..head.len);
         self.answer.put(|out| h3::put_headers(out, section))?;
         if status >= 200 {
-            self.stage = if bodiless { Stage::Complete } else { Stage::Begun };
+            self.stage = if bodiless { Answer::Complete } else { Answer::Begun };
         }
         Ok(())
     }
@@ -204,7 +194,7 @@ impl Client for Stream {
     }
 
     fn finish(&mut self, trailers: Option<HeaderMap>) -> io::Result<()> {
-        if self.stage != Stage::Begun {
+        if self.stage != Answer::Begun {
             return Ok(());
         }
         if let Some(trailers) = trailers {
@@ -215,7 +205,7 @@ impl Client for Stream {
                 .for_each(|(name, value)| qpack::put(&mut section, name.as_str().as_bytes(), value.as_bytes()));
             self.answer.put(|out| h3::put_headers(out, &section))?;
         }
-        self.stage = Stage::Complete;
+        self.stage = Answer::Complete;
         Ok(())
     }
 }
