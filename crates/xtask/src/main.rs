@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to whoever started it")]
 
 mod bench;
+mod steady;
 mod tidy;
 
 use std::path::PathBuf;
@@ -16,6 +17,8 @@ fn main() -> ExitCode {
         // what the bench starts beside itself
         Some("resume") => bench::resume::main(args),
         Some("http3") => bench::http3::main(args),
+        Some("steady") => bench::steady::main(args),
+        Some("dawdle") => bench::steady::dawdle(args),
         Some("datagrams") => bench::datagrams::main(args),
         Some("echo") => bench::datagrams::echo(args),
         Some("tidy") => tidy(),

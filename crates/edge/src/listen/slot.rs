@@ -12,6 +12,8 @@ use socket2::SockFilter;
 use crate::compile::plan::{ForwardPlan, GroupPlan, ListenerKey, ListenerPlan, Plan};
 use crate::guard::reason::Reason;
 use crate::observe::counters::ListenerCounters;
+use crate::runtime::datagrams::Datagrams;
+use crate::runtime::dropped::Dropped;
 use crate::runtime::socket::Acceptor;
 use crate::upstream::group::GroupLocal;
 
@@ -76,6 +78,9 @@ pub(crate) struct ListenerSlot {
     closing: Cell<bool>,
     /// The socket, for as long as it listens.
     socket: RefCell<Weak<Acceptor>>,
+    /// What the kernel drops of what comes for it.
+    dropped_connections: RefCell<Option<Dropped<Acceptor>>>,
+    dropped_datagrams: RefCell<Option<Dropped<Datagrams>>>,
     /// Woken when the listener closes, so that it stops accepting.
     pub(crate) closed: tokio::sync::Notify,
     /// Woken when its table is another, and when it closes.
@@ -93,6 +98,8 @@ impl ListenerSlot {
             table: RefCell::new(table),
             closing: Cell::new(false),
             socket: RefCell::default(),
+            dropped_connections: RefCell::default(),
+            dropped_datagrams: RefCell::default(),
             closed: tokio::sync::Notify::new(),
             changed: tokio::sync::Notify::new(),
         })
@@ -115,6 +122,22 @@ impl ListenerSlot {
     /// This is what it listens by.
     pub(crate) fn listens_by(&self, socket: &Rc<Acceptor>) {
         *self.socket.borrow_mut() = Rc::downgrade(socket);
+        *self.dropped_connections.borrow_mut() = Some(Dropped::by(socket));
+    }
+
+    /// Flows of datagrams come in by this.
+    pub(crate) fn receives_by(&self, socket: &Rc<Datagrams>) {
+        *self.dropped_datagrams.borrow_mut() = Some(Dropped::by(socket));
+    }
+
+    /// Counts what the kernel has dropped since the last look.
+    pub(crate) fn look_at_drops(&self) {
+        let connections = self.dropped_connections.borrow().as_ref().map_or(0, Dropped::look);
+        let datagrams = self.dropped_datagrams.borrow().as_ref().map_or(0, Dropped::look);
+        let dropped = connections + datagrams;
+        if dropped > 0 {
+            self.counters().dropped_packets.add(dropped);
+        }
     }
 
     /// Has the kernel drop, before they begin, the connections that would be refused for where they come from. What that

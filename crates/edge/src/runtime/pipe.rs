@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
 
 /// What is moved in one call, at most: what a pipe holds unless asked for more.
-const ROOM: usize = 64 * 1024;
+const ROOM: usize = 512 * 1024;
 
 /// A pipe, and what it holds.
 pub(crate) struct Pipe {

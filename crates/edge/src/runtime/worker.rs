@@ -28,6 +28,8 @@ use crate::upstream::group::GroupLocal;
 
 /// Idle connections to targets are gone over every so many ticks.
 pub(crate) const POOL_SWEEP: u32 = 8;
+/// Ticks between looks at what the kernel has dropped.
+const DROPS_LOOK: u32 = 4;
 
 /// What a worker owns. Never shared with another thread.
 pub(crate) struct Worker {
@@ -234,7 +236,9 @@ impl Worker {
                 tokio::task::spawn_local(endpoint::run(endpoint, self.secrets.clone(), slot.clone(), self.clone()));
             }
             Some(DatagramsIn::Flows(socket)) => {
-                tokio::task::spawn_local(udp::run(Datagrams::new(socket)?, slot.clone(), self.clone()));
+                let socket = Rc::new(Datagrams::new(socket)?);
+                slot.receives_by(&socket);
+                tokio::task::spawn_local(udp::run(socket, slot.clone(), self.clone()));
             }
             None => {}
         }
@@ -252,6 +256,9 @@ impl Worker {
         let dropped = self.log.borrow_mut().tick();
         if dropped > 0 {
             tracing::warn!(lines = dropped, "access log is behind, lines were dropped");
+        }
+        if now.is_multiple_of(DROPS_LOOK) {
+            self.slots.borrow().iter().for_each(|slot| slot.look_at_drops());
         }
         if now.is_multiple_of(POOL_SWEEP)
             && let Some(tables) = self.tables.borrow().as_ref()

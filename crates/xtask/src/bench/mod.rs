@@ -18,6 +18,7 @@ mod proxy;
 mod report;
 pub(crate) mod resume;
 mod sample;
+pub(crate) mod steady;
 mod trouble;
 mod urgency;
 

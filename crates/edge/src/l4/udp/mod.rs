@@ -33,7 +33,7 @@ const BATCH: usize = 32;
 const CALLS: usize = 8;
 
 /// Carries the datagrams of one listener in one worker, until it closes and its flows have ended.
-pub(crate) async fn run(socket: Datagrams, slot: Rc<ListenerSlot>, worker: Rc<Worker>) {
+pub(crate) async fn run(socket: Rc<Datagrams>, slot: Rc<ListenerSlot>, worker: Rc<Worker>) {
     let flows = Flows::new(socket);
     // nothing expires: whatever changes for all connections wakes this one, too
     let mut timer = Timer::new(&worker);

@@ -77,7 +77,7 @@ impl DatagramFlow {
 /// All flows of a listener in a worker.
 pub(super) struct Flows {
     /// Towards clients.
-    pub(super) socket: Datagrams,
+    pub(super) socket: Rc<Datagrams>,
     places: RefCell<HashMap<Key, usize>>,
     /// In no order; a flow that ends leaves its place to the last.
     all: RefCell<Vec<Rc<DatagramFlow>>>,
@@ -88,7 +88,7 @@ pub(super) struct Flows {
 }
 
 impl Flows {
-    pub(super) fn new(socket: Datagrams) -> Rc<Flows> {
+    pub(super) fn new(socket: Rc<Datagrams>) -> Rc<Flows> {
         Rc::new(Flows {
             socket,
             places: RefCell::default(),
