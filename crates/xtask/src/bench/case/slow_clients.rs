@@ -18,6 +18,8 @@ const SLOW: usize = 5000;
 /// Connections of those that are not, and what they ask for in a second: a proxy that is saturated has no latency of its own.
 const CONNECTIONS: u32 = 16;
 const RATE: u32 = 5_000;
+/// Until what came with slow clients is done with.
+const SETTLING: Duration = Duration::from_secs(1);
 /// How long slow clients may take to connect, or to be gone.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -28,7 +30,7 @@ pub(crate) fn run(name: &'static str, fleet: &Fleet, options: &Options) -> Resul
     let work = Work { body: Body::Tiny, connections: CONNECTIONS, talk: Talk::Steady(RATE) };
     let contenders = fleet.everybody();
     for contender in &contenders {
-        fleet.measure(contender, work, Duration::from_secs(1))?;
+        fleet.measure(contender, work, SETTLING)?;
     }
     let mut samples: Vec<[Vec<Sample>; 2]> = contenders.iter().map(|_| Default::default()).collect();
     for round in 0..options.runs() as usize {
@@ -37,6 +39,8 @@ pub(crate) fn run(name: &'static str, fleet: &Fleet, options: &Options) -> Resul
             let (Some(contender), Some([calm, beside])) = (contenders.get(at), samples.get_mut(at)) else { continue };
             calm.push(fleet.measure(contender, work, options.length())?);
             let clients = SlowClients::start(fleet, contender, slow)?;
+            // that thousands come at once is not what is to be measured
+            fleet.measure(contender, work, SETTLING)?;
             beside.push(fleet.measure(contender, work, options.length())?);
             clients.end()?;
         }
