@@ -7,6 +7,7 @@
 mod challenge;
 mod compile;
 mod error;
+mod explain;
 mod guard;
 mod l4;
 mod l7;
@@ -35,6 +36,9 @@ use self::compile::build;
 pub use self::compile::build::{CannotRun, validate};
 pub use self::compile::permission::unpermitted;
 use self::compile::plan::{ListenerKey, Plan};
+pub use self::explain::{
+    Asked, CannotExplain, Considered, Decided, Decision, GroupShare, ListenerFound, RuleVerdict, explain,
+};
 use self::guard::members::Membership;
 pub use self::guard::members::members;
 pub use self::observe::access_log::LogWriter;
@@ -123,7 +127,7 @@ impl Edge {
     ///
     /// # Errors
     /// All that cannot be run; what ran before goes on.
-    pub async fn apply(&mut self, config: &Config, keyring: Arc<Keyring>) -> Result<(), Vec<CannotRun>> {
+    pub async fn apply(&mut self, config: &Arc<Config>, keyring: Arc<Keyring>) -> Result<(), Vec<CannotRun>> {
         let mut errors = build::unserved(config);
         errors.extend(build::unissuable(config));
         errors.extend(unpermitted(config));
@@ -236,7 +240,7 @@ impl Edge {
 
     fn build(
         &self,
-        config: &Config,
+        config: &Arc<Config>,
         fresh: &Fresh,
         started: &BTreeMap<Name, Supervisor>,
         vault: &Vault,

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Firewall(Firewall),
     /// Say which certificates the running instance has, until when, and what became of the last order
     Certificates(Certificates),
+    /// Say why a request goes where it goes: listener, rule, group, target
+    Explain(Explain),
     /// A load balancer without a file
     Proxy(Proxy),
     /// A small shop behind a load balancer on loopback
@@ -65,6 +67,30 @@ pub(crate) struct Firewall {
 pub(crate) struct Certificates {
     #[command(flatten)]
     pub(crate) file: File,
+    /// As JSON, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    #[command(flatten)]
+    pub(crate) file: File,
+    /// Method and URL: `GET https://shop.example.com/api?x=1`; without a method, GET
+    #[arg(required_unless_present = "sign")]
+    pub(crate) request: Option<String>,
+    /// Print a header field that has the running instance tell of the decision in its answer, for so many minutes
+    #[arg(long, value_name = "MINUTES", conflicts_with_all = ["request", "header", "from", "listener", "json"], value_parser = clap::value_parser!(u16).range(1..=1440))]
+    pub(crate) sign: Option<u16>,
+    /// A header field: `X-Version: v2`; give several
+    #[arg(short = 'H', long)]
+    pub(crate) header: Vec<String>,
+    /// Who asks; absent: this machine
+    #[arg(long)]
+    pub(crate) from: Option<IpAddr>,
+    /// The listener, as `shop/https` or `https`; absent: the one that the URL leads to
+    #[arg(long)]
+    pub(crate) listener: Option<String>,
     /// As JSON, for programs
     #[arg(long)]
     pub(crate) json: bool,

@@ -8,6 +8,7 @@ mod cli;
 mod client;
 mod demo;
 mod descriptors;
+mod explain;
 mod file;
 mod firewall;
 mod keys;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         cli::Command::Reload(args) => reload::main(&args),
         cli::Command::Firewall(args) => firewall::main(&args.file),
         cli::Command::Certificates(args) => certificates::main(&args),
+        cli::Command::Explain(args) => explain::main(&args),
         cli::Command::Proxy(args) => proxy::main(&args),
         cli::Command::Demo(args) => demo::main(&args),
         cli::Command::DemoShop(args) => demo::shop_main(args),

@@ -113,7 +113,7 @@ struct Inbox {
 }
 
 /// Applies a configuration to the data plane, once nothing stands in its way.
-async fn apply_to(edge: &mut Edge, config: &Config, keyring: Arc<Keyring>) -> Result<(), Vec<CannotRun>> {
+async fn apply_to(edge: &mut Edge, config: &Arc<Config>, keyring: Arc<Keyring>) -> Result<(), Vec<CannotRun>> {
     let errors = acme::validate(config);
     if errors.is_empty() { edge.apply(config, keyring).await } else { Err(errors) }
 }
@@ -168,8 +168,8 @@ impl Control {
     }
 
     fn show(&self) {
-        let (view, config) = (self.edge.view(), self.loaded.shown.clone());
-        self.admin.show(|shown| (shown.view, shown.config) = (view, config));
+        let (view, config, running) = (self.edge.view(), self.loaded.shown.clone(), Some(self.loaded.config.clone()));
+        self.admin.show(|shown| (shown.view, shown.config, shown.running) = (view, config, running));
     }
 
     /// Logs where everything listens, and writes it to the file that `HEADWORKS_READY_FILE` names, for supervisors that

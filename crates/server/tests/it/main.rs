@@ -13,6 +13,7 @@ mod databases;
 mod datagrams;
 mod desync;
 mod errors;
+mod explain;
 mod firewall;
 mod forwarded;
 mod grpc;
