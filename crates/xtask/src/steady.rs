@@ -8,14 +8,18 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use headworks_message::{Body, Parsed, ResponseHead, response};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_rustls::TlsConnector;
 
 /// How often it is looked what is due: the runtime's timers are no finer.
 const TICK: Duration = Duration::from_millis(1);
@@ -35,6 +39,8 @@ pub(crate) struct Load {
     pub(crate) length: Duration,
     /// How long one answer may take.
     pub(crate) patience: Duration,
+    /// How TLS is spoken, if it is.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
 }
 
 /// What came of one request.
@@ -121,8 +127,13 @@ struct Connection<'a, T> {
     load: &'a Load,
     begun: Instant,
     tell: &'a RefCell<T>,
-    stream: Option<TcpStream>,
+    stream: Option<Box<dyn Stream>>,
 }
+
+/// What bytes go over.
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 
 impl<T: FnMut(Told)> Connection<'_, T> {
     async fn live(mut self, desk: &Desk) {
@@ -150,12 +161,11 @@ impl<T: FnMut(Told)> Connection<'_, T> {
 
     async fn ask(&mut self, room: &mut [u8], head: &mut ResponseHead) -> Outcome {
         if self.stream.is_none() {
-            let Ok(stream) = TcpStream::connect(self.load.address).await else { return Outcome::Refused };
-            let _ = stream.set_nodelay(true);
+            let Ok(stream) = self.connect().await else { return Outcome::Refused };
             self.stream = Some(stream);
         }
         let Some(stream) = self.stream.as_mut() else { return Outcome::Refused };
-        if stream.write_all(&self.load.request).await.is_err() {
+        if stream.write_all(&self.load.request).await.is_err() || stream.flush().await.is_err() {
             return Outcome::Reset;
         }
         let (mut filled, mut body) = (0, None::<Body>);
@@ -191,6 +201,14 @@ impl<T: FnMut(Told)> Connection<'_, T> {
             room.copy_within(at..filled, 0);
             filled -= at;
         }
+    }
+
+    async fn connect(&self) -> io::Result<Box<dyn Stream>> {
+        let stream = TcpStream::connect(self.load.address).await?;
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.load.tls else { return Ok(Box::new(stream)) };
+        let name = ServerName::IpAddress(self.load.address.ip().into());
+        Ok(Box::new(TlsConnector::from(tls.clone()).connect(name, stream).await?))
     }
 
     /// The answer is whole; `clean`: nothing stands behind it.
@@ -229,7 +247,8 @@ mod tests {
         });
         let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
         let (rate, length) = (expected.len() as u32 * 10, Duration::from_millis(100));
-        let load = Load { address, request, connections: 1, rate, length, patience: Duration::from_secs(10) };
+        let load =
+            Load { address, request, connections: 1, rate, length, patience: Duration::from_secs(10), tls: None };
         let mut outcomes = Vec::new();
         run(&load, |told| outcomes.push(told.outcome)).unwrap();
         server.join().unwrap();

@@ -28,7 +28,7 @@ pub(crate) fn main(args: impl Iterator<Item = String>) -> ExitCode {
     };
     let request = format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n").into_bytes();
     let length = Duration::from_secs(seconds);
-    let load = Load { address, request, connections, rate, length, patience: PATIENCE };
+    let load = Load { address, request, connections, rate, length, patience: PATIENCE, tls: None };
     let (mut tally, begun) = (Tally::default(), Instant::now());
     let told = run(&load, |told| {
         tally.times.push(told.took.as_micros() as u64);
