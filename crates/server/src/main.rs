@@ -16,6 +16,9 @@ mod proxy;
 mod reload;
 mod run;
 mod shop;
+mod systemd;
+mod takeover;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         cli::Command::Run(args) => run::main(&args),
         cli::Command::Check(args) => check::main(&args),
         cli::Command::Reload(args) => reload::main(&args),
+        cli::Command::Upgrade(args) => upgrade::main(&args),
         cli::Command::Firewall(args) => firewall::main(&args.file),
         cli::Command::Certificates(args) => certificates::main(&args),
         cli::Command::Proxy(args) => proxy::main(&args),
