@@ -33,7 +33,7 @@ pub(crate) fn main(args: &File) -> ExitCode {
         }
     };
     let (data, ready_within) = (&loaded.config.admin.data, loaded.config.upgrade.ready_within);
-    match runtime.block_on(timeout(ready_within + PATIENCE, ask(data, &args.config))) {
+    match runtime.block_on(async { timeout(ready_within + PATIENCE, ask(data, &args.config)).await }) {
         Ok(Ok(Upgraded::Serving { pid, replaced })) => {
             say(format_args!("pid {pid} serves in the place of pid {replaced}, which finishes what it has and ends"));
             ExitCode::SUCCESS
