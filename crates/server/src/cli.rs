@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Check(File),
     /// Have the running instance apply its file again; exit 0, or 2 when the file is refused
     Reload(File),
+    /// Say whether the running instance serves; exit 0 when it does
+    Ready(File),
     /// Have this program take over from the running instance, without a request that fails; exit 0 once it serves, or 2
     /// when the file is refused
     Upgrade(File),

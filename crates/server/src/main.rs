@@ -13,6 +13,7 @@ mod firewall;
 mod keys;
 mod private;
 mod proxy;
+mod ready;
 mod reload;
 mod run;
 mod shop;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         cli::Command::Run(args) => run::main(&args),
         cli::Command::Check(args) => check::main(&args),
         cli::Command::Reload(args) => reload::main(&args),
+        cli::Command::Ready(args) => ready::main(&args),
         cli::Command::Upgrade(args) => upgrade::main(&args),
         cli::Command::Firewall(args) => firewall::main(&args.file),
         cli::Command::Certificates(args) => certificates::main(&args),
