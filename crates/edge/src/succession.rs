@@ -125,3 +125,28 @@ impl Edge {
         alive
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Given;
+
+    /// It is the workers' movement that counts, not the question.
+    #[tokio::test]
+    async fn whoever_does_not_move_is_not_alive() {
+        let mut edge = Edge::start(2, 8, Given::Nothing).unwrap();
+        for _ in 0..2 {
+            let moved = async {
+                while !edge.is_alive() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(10), moved).await.unwrap();
+            assert!(!edge.is_alive(), "nothing has moved since");
+        }
+        // workers that have ended move no more
+        assert!(edge.drain(Duration::from_secs(5)).await);
+        edge.is_alive();
+        assert!(!edge.is_alive());
+    }
+}

@@ -83,7 +83,7 @@ fn what_clients_hold_is_good() {
     }
 }
 
-fn target<'s>(status: &'s Value, address: SocketAddr) -> Option<&'s Value> {
+fn target(status: &Value, address: SocketAddr) -> Option<&Value> {
     let targets = status["target_groups"]["web"]["targets"].as_array()?;
     targets.iter().find(|target| target["address"] == address.to_string())
 }
@@ -94,7 +94,7 @@ fn what_is_known_of_targets_is_known() {
     let (well, ill) = (Origin::echo("well"), Origin::echo("ill"));
     ill.set_health(Health::Status(503));
     let yaml = "load_balancers:\n  shop: { listeners: { http: { address: 127.0.0.1:0, default: { forward: web } } } }\n\
-                target_groups:\n  web: { targets: [<well>, <ill>], health_check: { interval: 2s, timeout: 1s, unhealthy_threshold: 2 } }\n";
+                target_groups:\n  web: { targets: [<well>, <ill>], health_check: { interval: 2s, timeout: 1900ms, unhealthy_threshold: 2 } }\n";
     let mut headworks = start(yaml, &[("well", &well), ("ill", &ill)]);
     headworks.wait_status("both to be judged", |status| {
         let is = |origin: &Origin, state| target(status, origin.address()).is_some_and(|t| t["state"] == state);
@@ -291,6 +291,64 @@ fn whoever_does_not_get_ready_changes_nothing() {
     load.finish();
 }
 
+/// The program that `upgrade` has started and that hangs, is killed, or that nobody waits for any more, is put an end to; the
+/// old one goes on.
+#[test]
+fn whoever_hangs_is_put_an_end_to() {
+    let web = Origin::echo("web");
+    let with = |more: &str, patience: &str| format!("upgrade: {{ ready_within: {patience} }}\n{}", proxy(more, ""));
+    let headworks = start(&with("", "300ms"), &[("web", &web)]);
+    let old = headworks.pid();
+    // whoever opens a pipe for writing waits until somebody reads from it
+    let pipe = headworks.path("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.is_ok_and(|status| status.success()));
+    let hangs = format!(", access_log: {}", pipe.display());
+    headworks.save(&with(&hangs, "1m"), &[("web", &web)]);
+    let upgrade = || {
+        let mut command = Command::new(HEADWORKS.0);
+        command.args(["upgrade", "-c", "headworks.yaml"]).current_dir(headworks.path("")).stdin(Stdio::null());
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+        child.unwrap_or_else(|error| panic!("cannot start: {error}"))
+    };
+    let started = |count: usize| {
+        wait::until("the new process", || {
+            let said = headworks.said();
+            let line =
+                said.lines().filter(|line| line.contains("started a program that is to take over")).nth(count)?;
+            let pid = line.split("pid=").nth(1)?.split(' ').next()?.parse().ok()?;
+            Pid::from_raw(pid)
+        })
+    };
+    let is_gone = |pid: Pid| wait::until("its end", || rustix::process::test_kill_process(pid).is_err().then_some(()));
+    let complained = |upgrade: std::process::Child| {
+        let output = upgrade.wait_with_output().unwrap_or_else(|error| panic!("{error}"));
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    // hangs
+    let (code, why) = complained(upgrade());
+    assert!(code == Some(1) && why.contains("not ready within 0.3 s"), "{code:?} {why}");
+    is_gone(started(0));
+    // crashes: with more patience, by a reload that reads no log that is a pipe
+    headworks.save(&with("", "1m"), &[("web", &web)]);
+    let reload = headworks.status()["configuration"]["reloads"]["applied"].clone();
+    headworks.signal(Signal::HUP);
+    headworks.wait_status("a reload", |status| (status["configuration"]["reloads"]["applied"] != reload).then_some(()));
+    headworks.save(&with(&hangs, "1m"), &[("web", &web)]);
+    let waiting = upgrade();
+    let new = started(1);
+    rustix::process::kill_process(new, Signal::KILL).unwrap_or_else(|error| panic!("{error}"));
+    let (code, why) = complained(waiting);
+    assert!(code == Some(1) && why.contains("ended before it was ready"), "{code:?} {why}");
+    // nobody waits any more
+    let mut waiting = upgrade();
+    let new = started(2);
+    assert!(waiting.kill().is_ok() && waiting.wait().is_ok());
+    is_gone(new);
+    assert_eq!(headworks.status()["pid"], old);
+    assert_eq!(headworks.ask(&ask("GET", "/")).echo().origin, "web");
+}
+
 #[test]
 fn without_an_instance_there_is_nothing_to_replace() {
     let folder = folder();
@@ -391,9 +449,7 @@ fn flows_of_datagrams_move() {
     let target = UdpSocket::bind("127.0.0.1:0").unwrap_or_else(|error| panic!("no socket: {error}"));
     let address = target.local_addr().unwrap_or_else(|error| panic!("{error}"));
     let mut headworks = start(&network("udp"), &[("web", &address)]);
-    for socket in [&target] {
-        socket.set_read_timeout(Some(wait::PATIENCE)).unwrap_or_else(|error| panic!("{error}"));
-    }
+    target.set_read_timeout(Some(wait::PATIENCE)).unwrap_or_else(|error| panic!("{error}"));
     let clients: Vec<UdpSocket> = (0..40)
         .map(|_| {
             let client = UdpSocket::bind("127.0.0.1:0").unwrap_or_else(|error| panic!("no socket: {error}"));
