@@ -27,7 +27,7 @@ release: toolchain
 deb: toolchain
 	@command -v dpkg-deb >/dev/null || ./.ci/packages dpkg
 	@$(CARGO) deb --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deb
-	$(CARGO) deb --locked -p headworks-server --output $(CARGO_TARGET_DIR)/debian/
+	$(CARGO) deb --locked --strip -p headworks-server --output $(CARGO_TARGET_DIR)/debian/
 
 lint: toolchain
 	$(CARGO) fmt --all --check

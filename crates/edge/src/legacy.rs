@@ -150,7 +150,7 @@ fn broken(what: &str) -> io::Error {
 }
 
 impl Inheritance {
-    /// Takes in sockets that were opened for this process; says which are of no use, and why.
+    /// Takes in sockets that were opened for this process.
     ///
     /// # Errors
     /// When one is no socket at all.
@@ -228,7 +228,7 @@ impl Inheritance {
         let by_name = self
             .bequests
             .iter()
-            .find(|bequest| bequest.name == name && bequest.declared.map_or_else(|| true, |before| before == declared));
+            .find(|bequest| bequest.name == name && bequest.declared.is_none_or(|before| before == declared));
         by_name.or_else(|| self.bequests.iter().find(|bequest| is_bound_to(bequest.address, listener.bind)))
     }
 

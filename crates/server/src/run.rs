@@ -203,6 +203,9 @@ impl Control {
         let config = &loaded.config;
         let (mut predecessor, given) = predecessor(config, beginning).await?;
         let output = Output::switch(predecessor.as_ref(), beginning);
+        if let Some(Predecessor { pid, version, .. }) = &predecessor {
+            tracing::info!(pid, version, "taking over");
+        }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = config.workers.map_or(cores, |n| usize::from(n.get()));
         let keyring = keys::load(&config.admin.data).map_err(|e| StartError::Io("stickiness keys".into(), e))?;

@@ -11,7 +11,7 @@ use std::os::unix::net::UnixDatagram;
 
 use quinn::udp::EcnCodepoint;
 use rustix::io::Errno;
-use rustix::net::SendFlags;
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
 
 use super::steer::{Datagram, Doors};
 
@@ -51,8 +51,8 @@ impl Predecessor {
 
     /// Whether it is still there.
     pub(crate) fn is_alive(&self) -> bool {
-        // one that is empty says nothing
-        !matches!(self.send(&[]), Err(Errno::CONNREFUSED | Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN))
+        // one that is too short says nothing
+        !matches!(self.send(&[0]), Err(Errno::CONNREFUSED | Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN))
     }
 
     pub(super) fn way(&self, address: SocketAddr) -> Way {
@@ -75,14 +75,15 @@ impl Predecessor {
     }
 }
 
-/// What the process that takes over sends by, and what this one receives by.
+/// What the process that takes over sends by, and what this one receives by: packets in sequence, which unlike datagrams of
+/// this machine have room for as many as fit, and an end.
 ///
 /// # Errors
 /// When the system has no more descriptors.
 pub(crate) fn pair() -> io::Result<(OwnedFd, UnixDatagram)> {
-    let (theirs, ours) = UnixDatagram::pair()?;
-    ours.set_nonblocking(true)?;
-    Ok((theirs.into(), ours))
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (theirs, ours) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    Ok((theirs, ours.into()))
 }
 
 /// Takes in what is handed on, for the endpoints behind these doors, until nobody has the other end.
@@ -92,7 +93,7 @@ pub(crate) async fn receive(socket: UnixDatagram, listeners: Vec<Doors>) {
         Err(error) => return tracing::error!(%error, "datagrams of connections that go on cannot be received"),
     };
     let mut room = vec![0; ROOM];
-    while let Ok(length) = socket.recv(&mut room).await {
+    while let Ok(length @ 1..) = socket.recv(&mut room).await {
         let Some((listener, place, datagram)) = room.get(..length).and_then(decode) else { continue };
         let door = listeners.get(usize::from(listener)).and_then(|doors| doors.get(usize::from(place)));
         if let Some(door) = door {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 
 use headworks_edge::legacy::Legacy;
@@ -83,11 +84,15 @@ impl Control {
         drop(self.acme);
         tracing::info!(pid, "another process serves, finishing what is open");
         let (upgrade, shutdown) = (&self.loaded.config.upgrade, &self.loaded.config.shutdown);
-        let is_finished = tokio::select! {
-            () = self.edge.finished() => true,
-            () = tokio::time::sleep(upgrade.deadline) => false,
-            _ = signals.terminate.recv() => false,
-            _ = signals.interrupt.recv() => false,
+        let mut late = pin!(tokio::time::sleep(upgrade.deadline));
+        let is_finished = loop {
+            tokio::select! {
+                () = self.edge.finished() => break true,
+                () = &mut late => break false,
+                _ = signals.terminate.recv() => break false,
+                _ = signals.interrupt.recv() => break false,
+                _ = signals.reopen.recv() => self.edge.reopen_logs(),
+            }
         };
         if !is_finished {
             tokio::select! {

@@ -66,6 +66,7 @@ pub(crate) struct Predecessor {
     pub(crate) output: [OwnedFd; 2],
     pub(crate) held: Vec<OwnedFd>,
     pub(crate) pid: u32,
+    pub(crate) version: String,
 }
 
 impl Predecessor {
@@ -94,10 +95,10 @@ impl Predecessor {
         let mut one = || sockets.next().ok_or_else(|| unreadable(&"descriptors are missing"));
         let (admin, door, output) = ((estate.admin, one()?), one()?, [one()?, one()?]);
         let held = (0..estate.held).map(|_| one()).collect::<Result<_, _>>()?;
-        tracing::info!(pid = estate.pid, version = estate.version, "taking over");
         let path = door::path(data);
         let legacy = Legacy { known: estate.edge, sockets: sockets.collect() };
-        Ok((Predecessor { link, path, admin, door, output, held, pid: estate.pid }, legacy))
+        let Estate { pid, version, .. } = estate;
+        Ok((Predecessor { link, path, admin, door, output, held, pid, version }, legacy))
     }
 
     /// Says that nothing can fail any more, and waits for leave to take over. A process that is gone cannot refuse it.

@@ -352,8 +352,10 @@ fn whoever_hangs_is_put_an_end_to() {
 #[test]
 fn without_an_instance_there_is_nothing_to_replace() {
     let folder = folder();
-    let yaml = "load_balancers: {}\n";
+    let yaml = "admin: { address: 127.0.0.1:1 }\n";
     assert!(std::fs::write(folder.path().join("headworks.yaml"), yaml).is_ok());
+    let ready = HEADWORKS.run(folder.path(), &["ready", "-c", "headworks.yaml"]);
+    assert!(ready.status.code() == Some(1) && ready.stdout.is_empty(), "{ready:?}");
     let output = HEADWORKS.run(folder.path(), &["upgrade", "-c", "headworks.yaml"]);
     let complained = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{complained}");

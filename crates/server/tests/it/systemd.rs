@@ -87,6 +87,9 @@ fn socket_activation() {
     expect(&headworks);
     headworks.upgrade();
     expect(&headworks);
+    let ready = |headworks: &Headworks| headworks.beside(&["ready", "-c", "headworks.yaml"]);
+    let said = ready(&headworks);
+    assert!(said.status.success() && said.stdout == b"serving\n", "{said:?}");
     headworks.signal(Signal::TERM);
     headworks.wait_successor_exit();
     // the service manager has its sockets still: nobody is refused
