@@ -75,8 +75,12 @@ pub(crate) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
-/// Serves the admin address until the process ends.
-pub(crate) async fn serve(listener: tokio::net::TcpListener, admin: Arc<Admin>) {
+/// Serves the admin address until another process does, which `left` says; what was asked by then is answered.
+pub(crate) async fn serve(
+    listener: tokio::net::TcpListener,
+    admin: Arc<Admin>,
+    left: impl Future<Output = ()> + Send + 'static,
+) {
     let app = axum::Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
@@ -87,7 +91,7 @@ pub(crate) async fn serve(listener: tokio::net::TcpListener, admin: Arc<Admin>) 
         .route("/v1/reload", post(reload))
         .layer(middleware::from_fn(same_machine))
         .with_state(admin);
-    if let Err(error) = axum::serve(listener, app).await {
+    if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(left).await {
         tracing::error!(%error, "admin address failed");
     }
 }

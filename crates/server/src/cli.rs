@@ -21,6 +21,11 @@ pub(crate) enum Command {
     Check(File),
     /// Have the running instance apply its file again; exit 0, or 2 when the file is refused
     Reload(File),
+    /// Say whether the running instance serves; exit 0 when it does
+    Ready(File),
+    /// Have this program take over from the running instance, without a request that fails; exit 0 once it serves, or 2
+    /// when the file is refused
+    Upgrade(File),
     /// Print what network ACLs and security groups say as a ruleset of nftables
     Firewall(Firewall),
     /// Say which certificates the running instance has, until when, and what became of the last order
@@ -52,6 +57,12 @@ pub(crate) struct Run {
     /// Apply the file again whenever it is saved
     #[arg(long)]
     pub(crate) watch: bool,
+    /// Take over from the instance that runs with the same data folder, if there is one
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Started by the instance with this process number, to take over from it
+    #[arg(long, hide = true)]
+    pub(crate) successor_of: Option<u32>,
 }
 
 #[derive(Debug, Args)]

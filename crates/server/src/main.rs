@@ -14,9 +14,13 @@ mod firewall;
 mod keys;
 mod private;
 mod proxy;
+mod ready;
 mod reload;
 mod run;
 mod shop;
+mod systemd;
+mod takeover;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -34,6 +38,8 @@ fn main() -> ExitCode {
         cli::Command::Run(args) => run::main(&args),
         cli::Command::Check(args) => check::main(&args),
         cli::Command::Reload(args) => reload::main(&args),
+        cli::Command::Ready(args) => ready::main(&args),
+        cli::Command::Upgrade(args) => upgrade::main(&args),
         cli::Command::Firewall(args) => firewall::main(&args.file),
         cli::Command::Certificates(args) => certificates::main(&args),
         cli::Command::Explain(args) => explain::main(&args),

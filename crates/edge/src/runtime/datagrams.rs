@@ -85,6 +85,14 @@ impl Datagrams {
         Datagrams::new(socket.into())
     }
 
+    /// Another descriptor of the same socket.
+    ///
+    /// # Errors
+    /// When there is none left.
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.socket.get_ref().try_clone()
+    }
+
     /// Takes what has come, at most `most` trains of it, and hands each to `take`. One call of the system.
     ///
     /// # Errors
