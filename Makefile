@@ -7,14 +7,14 @@ export DEBIAN_FRONTEND = noninteractive
 CARGO ?= cargo
 DEMO_ARGS ?=
 
-.PHONY: run test lint unit fuzz bench bench-quick build release deb packages clean
+.PHONY: run test lint unit chaos-minute chaos soak fuzz bench bench-quick build release deb packages clean
 
 # The demo: a real shop, three instances, one load balancer.
 run: toolchain
 	$(CARGO) run --quiet --locked -p headworks-server -- demo $(DEMO_ARGS)
 
 # Everything that must hold before a change lands.
-test: packages lint unit fuzz
+test: packages lint unit chaos-minute fuzz
 
 build: toolchain
 	$(CARGO) build --locked --workspace --all-targets
@@ -36,6 +36,19 @@ lint: toolchain
 
 unit: packages
 	$(CARGO) nextest run --locked --workspace --no-fail-fast
+
+# Everything behind the program, and the program itself, killed, frozen and exchanged under load: nothing that may be asked twice
+# fails. CHAOS_ARGS for other seeds, rates and lengths. The picture is written where --out says.
+chaos-minute: toolchain
+	$(CARGO) build --quiet --locked -p headworks-server -p xtask
+	$(CARGO) run --quiet --locked -p xtask -- chaos --binary $(CARGO_TARGET_DIR)/debug/headworks --rate 600 $(CHAOS_ARGS)
+
+chaos: release
+	$(CARGO) run --quiet --locked -p xtask -- chaos --binary $(CARGO_TARGET_DIR)/release/headworks --seconds 600 --upgrades 60 --out bench/results $(CHAOS_ARGS)
+
+# An hour of the same without exchanging the program: it must not hold ever more memory, descriptors or threads.
+soak: release
+	$(CARGO) run --quiet --locked -p xtask -- chaos --binary $(CARGO_TARGET_DIR)/release/headworks --seconds 3600 --soak $(CHAOS_ARGS)
 
 # Short, seeded, on stable Rust; FUZZ_SECONDS for longer runs.
 fuzz: toolchain

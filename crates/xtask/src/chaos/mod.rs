@@ -5,6 +5,7 @@
 
 mod picture;
 mod record;
+mod sample;
 mod script;
 pub(crate) mod target;
 mod verdict;
@@ -13,14 +14,16 @@ mod world;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use self::record::Record;
+use self::sample::Sample;
 use self::script::{Deed, script};
 use self::world::{HOST, TARGETS, World};
-use crate::bench::trouble::Trouble;
+use crate::bench::trouble::{Trouble, io};
 use crate::steady::{Load, run};
 
 const HELP: &str =
@@ -28,9 +31,10 @@ const HELP: &str =
 
   --binary FILE   the program
   --seconds N     how long (60)
-  --rate N        requests a second, two thirds over HTTP, a third over TLS (1500)
+  --rate N        requests a second: of ten six over HTTP, three over TLS, one on a connection of its own (1500)
   --upgrades N    how often the process is replaced (10)
   --seed N        another script (1)
+  --soak          replaces no process, and looks whether the program holds ever more: memory, descriptors, threads
   --out FOLDER    where chaos.svg and chaos.json are written";
 
 /// How long one request may take, all attempts together.
@@ -43,22 +47,21 @@ struct Options {
     rate: u32,
     upgrades: u32,
     seed: u64,
+    soak: bool,
     out: Option<PathBuf>,
 }
 
 impl Options {
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, Trouble> {
-        let mut options = Options {
-            binary: PathBuf::new(),
-            length: Duration::from_secs(60),
-            rate: 1500,
-            upgrades: 10,
-            seed: 1,
-            out: None,
-        };
+        let (binary, length) = (PathBuf::new(), Duration::from_secs(60));
+        let mut options = Options { binary, length, rate: 1500, upgrades: 10, seed: 1, soak: false, out: None };
         while let Some(name) = args.next() {
             if matches!(name.as_str(), "--help" | "-h") {
                 return Ok(None);
+            }
+            if name == "--soak" {
+                (options.soak, options.upgrades) = (true, 0);
+                continue;
             }
             let value = args.next().ok_or_else(|| Trouble::Usage(format!("{name} needs a value; see --help")))?;
             let number = || value.parse::<u32>().map_err(|_| Trouble::Usage(format!("{name}: {value} is no number")));
@@ -101,45 +104,71 @@ pub(crate) fn main(args: impl Iterator<Item = String>) -> ExitCode {
 
 fn chaos(options: &Options) -> Result<bool, Trouble> {
     let mut world = World::start(&options.binary)?;
-    let record = Arc::new(Mutex::new(Record::default()));
-    let begun = Instant::now();
-    let loads = [
-        (world.plain, options.rate - options.rate / 3, None),
-        (world.secure, options.rate / 3, Some(verifier::config()?)),
-    ];
-    let loads = loads.map(|(address, rate, tls)| {
-        let request = format!("GET /chaos HTTP/1.1\r\nHost: {HOST}\r\n\r\n").into_bytes();
-        let load =
-            Load { address, request, connections: CONNECTIONS, rate, length: options.length, patience: PATIENCE, tls };
+    let (record, begun) = (Arc::new(Mutex::new(Record::default())), Instant::now());
+    let loads = loads(options, &world)?.map(|load| {
         let record = record.clone();
         thread::spawn(move || run(&load, |told| record.lock().unwrap_or_else(PoisonError::into_inner).add(told)))
     });
+    let (pid, is_over) = (world.pid(), Arc::new(AtomicBool::new(false)));
+    let looking = options.soak.then(|| {
+        let is_over = is_over.clone();
+        thread::spawn(move || sample::samples(pid, begun, &is_over))
+    });
     let done = act(&mut world, options, begun);
     for load in loads {
-        load.join()
-            .map_err(|_| Trouble::Invalid("a load ended by a panic".to_owned()))?
-            .map_err(crate::bench::trouble::io("load"))?;
+        load.join().map_err(|_| panicked())?.map_err(io("load"))?;
     }
+    is_over.store(true, Ordering::Relaxed);
+    let samples = looking.map_or(Ok(Vec::new()), JoinHandle::join).map_err(|_| panicked())?;
     let done = done?;
     let (status, complaints) = (world.status()?, world.complaints());
     drop(world);
-    let record = Arc::try_unwrap(record).ok().and_then(|record| record.into_inner().ok());
-    let record = record.ok_or_else(|| Trouble::Invalid("a load ended by a panic".to_owned()))?;
+    let record = Arc::try_unwrap(record).ok().and_then(|record| record.into_inner().ok()).ok_or_else(panicked)?;
     record.table(&done, options.length).iter().for_each(|line| println!("{line}"));
-    if let Some(out) = &options.out {
-        let write = |name: &str, text: String| {
-            let path = out.join(name);
-            std::fs::write(&path, text).map_err(crate::bench::trouble::io(path.display()))
-        };
-        write("chaos.svg", picture::of(&record, &done, options.length))?;
-        write("chaos.json", record.to_json(&done, options.length).to_string())?;
+    if let Some(Sample { resident, descriptors, threads, .. }) = samples.last() {
+        println!("at the end {resident} KiB resident, {descriptors} descriptors, {threads} threads");
     }
-    let faults = verdict::judge(&record, &done, &status, &complaints);
+    write(options, &record, &done)?;
+    let mut faults = verdict::judge(&record, &done, &status, &complaints);
+    faults.extend(sample::growth(&samples));
     faults.iter().for_each(|fault| println!("FAIL  {fault}"));
     if faults.is_empty() {
         println!("PASS  {} requests, seed {}", record.told.len(), options.seed);
     }
     Ok(faults.is_empty())
+}
+
+fn panicked() -> Trouble {
+    Trouble::Invalid("a thread ended by a panic".to_owned())
+}
+
+/// What is asked, of which address: over HTTP, over TLS, and on a connection for each request.
+fn loads(options: &Options, world: &World) -> Result<[Load; 3], Trouble> {
+    let tls = Some(verifier::config()?);
+    let each =
+        [(world.plain, 6, "", None), (world.secure, 3, "", tls), (world.plain, 1, "Connection: close\r\n", None)];
+    Ok(each.map(|(address, tenths, line, tls)| Load {
+        address,
+        request: format!("GET /chaos HTTP/1.1\r\nHost: {HOST}\r\n{line}\r\n").into_bytes(),
+        connections: CONNECTIONS,
+        rate: options.rate * tenths / 10,
+        length: options.length,
+        patience: PATIENCE,
+        tls,
+    }))
+}
+
+/// Leaves picture and numbers where they were asked for.
+fn write(options: &Options, record: &Record, done: &[Done]) -> Result<(), Trouble> {
+    let Some(out) = &options.out else { return Ok(()) };
+    for (name, text) in [
+        ("chaos.svg", picture::of(record, done, options.length)),
+        ("chaos.json", record.to_json(done, options.length).to_string()),
+    ] {
+        let path = out.join(name);
+        std::fs::write(&path, text).map_err(io(path.display()))?;
+    }
+    Ok(())
 }
 
 /// What was done, from when to when.

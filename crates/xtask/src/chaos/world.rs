@@ -143,6 +143,11 @@ impl World {
         }
     }
 
+    /// The process that serves.
+    pub(super) fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
     /// `GET /v1/status`.
     pub(super) fn status(&self) -> Result<Value, Trouble> {
         let (_, body) = exchange(self.admin, "GET", "localhost", "/v1/status", PATIENCE).map_err(io("/v1/status"))?;

@@ -1,0 +1,83 @@
+//! What the program holds while a run goes on: memory, descriptors, threads.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Between two looks.
+const STEP: Duration = Duration::from_secs(1);
+
+/// What is held at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sample {
+    pub(super) at: Duration,
+    /// Resident memory in KiB.
+    pub(super) resident: u64,
+    pub(super) descriptors: u64,
+    pub(super) threads: u64,
+}
+
+impl Sample {
+    fn take(pid: i32, at: Duration) -> Option<Sample> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let number = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_whitespace().next()?.parse::<u64>().ok()
+        };
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64;
+        Some(Sample { at, resident: number("VmRSS:")?, descriptors, threads: number("Threads:")? })
+    }
+}
+
+/// Looks at a process until `is_over`, or until it is gone.
+pub(super) fn samples(pid: i32, begun: Instant, is_over: &AtomicBool) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    while !is_over.load(Ordering::Relaxed) {
+        let Some(sample) = Sample::take(pid, begun.elapsed()) else { break };
+        samples.push(sample);
+        thread::sleep(STEP);
+    }
+    samples
+}
+
+/// What grows without an end: the most that was held in the last quarter of a run is more than in the second by more than what
+/// comes and goes. Of the first quarter nothing is said, for then everything is met for the first time.
+pub(super) fn growth(samples: &[Sample]) -> Vec<String> {
+    let quarter = samples.len() / 4;
+    let most = |from: usize, of: fn(&Sample) -> u64| {
+        samples.get(from..(from + quarter).min(samples.len())).unwrap_or_default().iter().map(of).max().unwrap_or(0)
+    };
+    let last = samples.len() - quarter;
+    let measures: [(&str, fn(&Sample) -> u64, u64); 3] = [
+        ("KiB of memory", |sample| sample.resident, 4096),
+        ("descriptors", |sample| sample.descriptors, 32),
+        ("threads", |sample| sample.threads, 0),
+    ];
+    let grown = measures.into_iter().filter_map(|(what, of, slack)| {
+        let (early, late) = (most(quarter, of), most(last, of));
+        (late > early + early / 20 + slack)
+            .then(|| format!("{what}: {early} in the second quarter, {late} in the last"))
+    });
+    grown.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_grows_is_told_from_what_comes_and_goes() {
+        let run = |resident: fn(u64) -> u64, descriptors: fn(u64) -> u64| {
+            let sample = |n| Sample { at: STEP, resident: resident(n), descriptors: descriptors(n), threads: 4 };
+            growth(&(0..400).map(sample).collect::<Vec<_>>())
+        };
+        assert_eq!(run(|n| 50_000 + n % 7 * 900, |n| 100 + n % 40), Vec::<String>::new());
+        assert_eq!(run(|n| 20_000 + n.min(90) * 300, |_| 100), Vec::<String>::new(), "a start is no growth");
+        assert_eq!(
+            run(|n| 50_000 + n * 60, |_| 100),
+            ["KiB of memory: 61940 in the second quarter, 73940 in the last"]
+        );
+        assert_eq!(run(|_| 50_000, |n| 100 + n), ["descriptors: 299 in the second quarter, 499 in the last"]);
+    }
+}
