@@ -201,8 +201,10 @@ impl Edge {
             }
             // HTTP/3 comes beside connections that stay
             let kept = bound.filter(|bound| bound.is_kept_by(listener));
+            // one that had another name, or spoke something else, goes when this one has come
+            let gives_way = self.bound.values().find(|bound| bound.is_at(listener.bind));
             let there = self.inheritance.find(&key, listener);
-            match FreshListener::open(listener, kept, there.as_ref(), self.workers.len()) {
+            match FreshListener::open(listener, kept, gives_way, there.as_ref(), self.workers.len()) {
                 Ok(bound) => drop(fresh.insert(key, bound)),
                 Err(error) => {
                     let (what, place) = match listener.bind {

@@ -55,6 +55,15 @@ impl BoundListener {
         self.declared == listener.bind && self.has_connections && listener.protocol.has_tcp() && !has_flows
     }
 
+    /// Whether a listener that is declared at `bind` would stand where this one does.
+    pub(crate) fn is_at(&self, bind: Bind) -> bool {
+        let port = self.address.port();
+        match bind {
+            Bind::Address(address) => address == self.address,
+            Bind::Any(wanted) => wanted == port && self.address.ip().is_unspecified(),
+        }
+    }
+
     /// Keeps none of its sockets: when workers close theirs, they are closed.
     pub(crate) fn release(&mut self) {
         self.connections.clear();
@@ -67,22 +76,26 @@ fn has_datagrams(listener: &Listener) -> bool {
 }
 
 impl FreshListener {
-    /// Opens what a listener needs beyond what of it is `kept`: sockets that are `there` already, or new ones.
+    /// Opens what a listener needs beyond what of it is `kept`: sockets that are `there` already, or new ones, beside those of one
+    /// that `gives_way` to it where it stands.
     ///
     /// # Errors
     /// When an address cannot be bound, or descriptors have run out.
     pub(crate) fn open(
         listener: &Listener,
         kept: Option<&BoundListener>,
+        gives_way: Option<&BoundListener>,
         there: Option<&Sockets>,
         workers: usize,
     ) -> io::Result<FreshListener> {
         let (mut connections, mut datagrams) = (Vec::new(), Vec::new());
         let mut address = kept.map(|bound| bound.address);
         if kept.is_none() && listener.protocol.has_tcp() {
-            (address, connections) = match there.filter(|there| !there.connections.is_empty()) {
-                Some(there) => (Some(there.address), connections_of(there, workers)?),
-                None => {
+            let there = there.filter(|there| !there.connections.is_empty());
+            (address, connections) = match (there, gives_way.filter(|bound| bound.has_connections)) {
+                (Some(there), _) => (Some(there.address), connections_of(there, workers)?),
+                (None, Some(bound)) => (Some(bound.address), bind::bind_beside(bound.address, workers)?),
+                (None, None) => {
                     let bound = bind::bind(listener.bind, workers)?;
                     (Some(bound.address), bound.sockets)
                 }
@@ -91,7 +104,8 @@ impl FreshListener {
         let mut are_read = false;
         if has_datagrams(listener) && !kept.is_some_and(|bound| bound.has_datagrams) {
             let found = there.filter(|there| !there.datagrams.is_empty());
-            (address, datagrams) = match (found, address) {
+            let beside = gives_way.filter(|bound| bound.has_datagrams).map(|bound| bound.address);
+            (address, datagrams) = match (found, address.or(beside)) {
                 (Some(there), _) => {
                     are_read = there.are_read;
                     (Some(there.address), datagrams_of(there, listener, workers)?)

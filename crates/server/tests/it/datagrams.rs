@@ -197,6 +197,42 @@ fn a_target_that_is_not_there() {
     }
 }
 
+/// A listener may have another name, and speak something else, where one stood before: a reload finds no port taken by itself.
+#[test]
+fn what_stands_at_a_port_may_change() {
+    let echo = Echo::start("");
+    let yaml = |name: &str, protocol: &str, address: &str| {
+        let yaml = network(protocol, &[echo.address], "", "", "").replace("127.0.0.1:0,", &format!("{address},"));
+        let yaml = yaml.replace("{ names: {", &format!("{{ {name}: {{"));
+        if protocol == "tcp" { yaml.replace("protocol: udp, targets", "protocol: tcp, targets") } else { yaml }
+    };
+    let mut headworks = start(&yaml("names", "udp", "127.0.0.1:0"), &[]);
+    let stands = headworks.address();
+    let rows = [
+        ("names", "udp"),
+        ("other", "udp"),
+        ("other", "tcp_udp"),
+        ("other", "udp"),
+        ("other", "tcp"),
+        ("names", "tcp"),
+    ];
+    for (name, protocol) in rows.into_iter().chain([("names", "tcp_udp"), ("other", "tcp"), ("other", "udp")]) {
+        headworks.reload(&yaml(name, protocol, &stands.to_string()), &[]);
+        assert_eq!(headworks.address(), stands, "{name}, {protocol}");
+        if protocol != "tcp" {
+            let client = client(stands);
+            client.set_read_timeout(Some(Duration::from_millis(100))).unwrap_or_else(|error| panic!("{error}"));
+            // the kernel may still give some to what has just gone
+            wait::until("an answer", || {
+                client.send(b"x").ok()?;
+                client.recv(&mut [0; 8]).is_ok().then_some(())
+            });
+        }
+        let connected = std::net::TcpStream::connect(stands);
+        assert_eq!(connected.is_ok(), protocol != "udp", "{name}, {protocol}: {connected:?}");
+    }
+}
+
 /// The flows of a listener that is gone end with it; those of one that stays know nothing of a reload.
 #[test]
 fn reloads() {
