@@ -15,13 +15,15 @@ pub const WEIGHT_SCALE: u32 = 1000;
 pub struct Entry {
     /// Which target.
     pub key: TargetKey,
-    /// Its effective weight: the operator's times [`WEIGHT_SCALE`], less what slow start, a half-open breaker and anomaly
-    /// mitigation take off.
+    /// Its effective weight: the operator's times [`WEIGHT_SCALE`], less what slow start and anomaly mitigation take off.
     pub weight: u32,
     /// Whether new requests may be sent to it.
     pub eligible: bool,
     /// Whether it is being deregistered: what is in flight goes on, nothing new is sent.
     pub draining: bool,
+    /// The number of the trial in which its half-open breaker lets a few requests through, as many as
+    /// [`crate::CircuitBreaker::probes`] from each worker; 0: as many as there are.
+    pub trial: u32,
 }
 
 /// Whether a group has as many healthy targets as it demands, and what follows if not.
@@ -132,7 +134,7 @@ mod tests {
     use super::*;
 
     fn entry(key: u64, weight: u32, eligible: bool) -> Entry {
-        Entry { key: TargetKey(key), weight, eligible, draining: false }
+        Entry { key: TargetKey(key), weight, eligible, draining: false, trial: 0 }
     }
 
     #[test]

@@ -217,7 +217,7 @@ impl World {
         if in_use {
             assert_eq!(self.roster.supply.is_short(), registered > 0 && healthy == 0);
         }
-        for Entry { key, eligible, draining, weight } in &self.roster.entries {
+        for Entry { key, eligible, draining, weight, .. } in &self.roster.entries {
             let report = reports[key];
             assert_eq!(*draining, report.status.state == State::Draining);
             assert!(*weight > 0 && *weight <= report.weight * 1000);
@@ -273,7 +273,12 @@ fn settings(dice: &mut Dice) -> Settings {
     let algorithm = ALGORITHMS[dice.below(4) as usize];
     let thresholds = Thresholds { healthy: 1 + dice.below(4) as u32, unhealthy: 1 + dice.below(3) as u32 };
     let breaker = CircuitBreaker {
-        consecutive_failures: 1 + dice.below(4) as u32,
+        consecutive_failures: dice.below(5) as u32,
+        error_ratio: [None, Some(0.3), Some(0.6)][dice.below(3) as usize],
+        latency_factor: [None, Some(3.0)][dice.below(2) as usize],
+        minimum_requests: 1 + dice.below(30) as u32,
+        window: Duration::from_secs(2 + dice.below(15)),
+        probes: 1 + dice.below(4) as u32,
         open_for: Duration::from_secs(1 + dice.below(20)),
         max_ejected: [0.1, 0.3, 0.5, 1.0][dice.below(4) as usize],
     };

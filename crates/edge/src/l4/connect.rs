@@ -15,6 +15,7 @@ use super::flow::{Flow, Spoken, Stopped};
 use super::route::Route;
 use super::source;
 use crate::error::Kind;
+use crate::observe::counters::RetryReason;
 use crate::observe::flow::Ended;
 use crate::runtime::datagrams::Datagrams;
 use crate::runtime::socket::{Connecting, First};
@@ -91,7 +92,7 @@ pub(super) async fn run(flow: &mut Flow, route: &Route, spoken: &Spoken, first: 
         if !others || tried.len() >= usize::from(attempts) {
             return Err(ended);
         }
-        group.counters().retries.add(1);
+        group.counters().retried(RetryReason::Connect);
         flow.record.retries += 1;
     }
 }

@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use headworks_balance::{
-    Algorithm, Choice, GroupKey, Moment, Picker, Reason, RetryBudget, Roster, State, TargetKey, TargetReport,
+    Algorithm, Choice, Fault, GroupKey, Moment, Picker, Reason, RetryBudget, Roster, State, TargetKey, TargetReport,
 };
-use headworks_model::target_group::TargetGroup;
+use headworks_model::target_group::{Retry, TargetGroup};
 
 use super::connect::Endpoint;
 use super::target::{TargetLocal, TargetShared};
@@ -39,6 +40,10 @@ pub(crate) struct GroupShared {
     epoch: AtomicU64,
     /// The log says once that a client's address was not kept.
     pub(crate) replaced: Once,
+    /// What 95 of 100 answers have taken at most of late, in microseconds; 0 while that is not known.
+    p95: AtomicU64,
+    /// Ejections so far, in the order of [`Fault::ALL`].
+    pub(crate) ejections: [AtomicU64; Fault::ALL.len()],
 }
 
 /// What is known of a target, for status and metrics.
@@ -107,6 +112,8 @@ impl GroupShared {
             dial: ArcSwap::default(),
             epoch: AtomicU64::new(0),
             replaced: Once::new(),
+            p95: AtomicU64::new(0),
+            ejections: Default::default(),
         }
     }
 
@@ -146,6 +153,15 @@ impl GroupShared {
     pub(crate) fn exchange_dial(&self, dial: Dial) {
         self.dial.store(Arc::new(dial));
         self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// What 95 of 100 answers have taken at most of late, if that is looked at and known.
+    pub(crate) fn p95(&self) -> Option<Duration> {
+        Some(self.p95.load(Ordering::Relaxed)).filter(|micros| *micros > 0).map(Duration::from_micros)
+    }
+
+    pub(crate) fn publish_p95(&self, p95: Option<Duration>) {
+        self.p95.store(p95.map_or(0, |p95| p95.as_micros() as u64), Ordering::Relaxed);
     }
 
     /// Which way of speaking to its targets is current.
@@ -205,7 +221,14 @@ impl GroupLocal {
 
     /// Follows a change of what is declared.
     pub(crate) fn configure(&self, algorithm: Algorithm, settings: &TargetGroup) {
-        *self.budget.borrow_mut() = settings.retry.as_ref().map(|retry| RetryBudget::new(retry.budget));
+        let asked = settings.retry.as_ref().map(|retry| retry.budget);
+        let ratio = asked.or(settings.hedge.as_ref().map(|_| Retry::default().budget));
+        let mut budget = self.budget.borrow_mut();
+        match (budget.as_mut(), ratio) {
+            // a reload does not make up for what was spent
+            (Some(budget), Some(ratio)) => budget.set_ratio(ratio),
+            (_, ratio) => *budget = ratio.map(RetryBudget::new),
+        }
         let mut picker = self.picker.borrow_mut();
         if picker.algorithm() != algorithm {
             *picker = Picker::new(algorithm);
@@ -237,6 +260,7 @@ impl GroupLocal {
             if entry.draining {
                 target.retire();
             }
+            target.enter_trial(entry.trial);
         }
         self.picker.borrow_mut().update(&published.roster, self.worker);
         view.published = published;
@@ -262,10 +286,16 @@ impl GroupLocal {
         self.refresh();
         let view = self.view.borrow();
         let limit = settings.limits.max_connections;
-        let has_room = |i: usize| limit == 0 || view.targets.get(i).is_some_and(|t| t.shared.in_flight() < limit);
+        let probes = settings.circuit_breaker.as_ref().map_or(u32::MAX, |breaker| breaker.probes);
+        let has_room = |i: usize| {
+            let target = view.targets.get(i);
+            let is_open = target.is_some_and(|target| target.is_on_trial() && target.tried() >= probes);
+            !is_open && (limit == 0 || target.is_some_and(|target| target.shared.in_flight() < limit))
+        };
         if let Some(key) = wish.sticky {
             let found = view.published.roster.find_eligible(key).filter(|i| !tried.contains(i) && has_room(*i));
             if let Some((i, target)) = found.and_then(|i| Some((i, view.targets.get(i)?.clone()))) {
+                target.count_trial();
                 return Ok((i, target));
             }
             self.counters().non_sticky_requests.add(1);
@@ -283,7 +313,9 @@ impl GroupLocal {
                 return Err(Kind::Overloaded);
             }
         }
-        picked.and_then(|i| Some((i, view.targets.get(i)?.clone()))).ok_or(Kind::NoTarget)
+        let (i, target) = picked.and_then(|i| Some((i, view.targets.get(i)?.clone()))).ok_or(Kind::NoTarget)?;
+        target.count_trial();
+        Ok((i, target))
     }
 
     /// A request has come that retries may be spent on.

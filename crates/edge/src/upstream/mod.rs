@@ -3,6 +3,7 @@
 pub(crate) mod announce;
 pub(crate) mod connect;
 pub(crate) mod group;
+pub(crate) mod latency;
 pub(crate) mod multiplex;
 pub(crate) mod probe;
 pub(crate) mod resolve;

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use headworks_balance::{self as balance, Changes, Group, Outcome, Roster, Tally, TargetKey, Thresholds};
 use headworks_model::primitive::Address;
-use headworks_model::target_group::{Fallback, HealthProtocol, TargetGroup};
+use headworks_model::target_group::{Fallback, HealthProtocol, HedgeAfter, TargetGroup};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use super::connect::Endpoint;
 use super::group::{GroupShared, Published, TargetState};
+use super::latency::Recent;
 use super::probe;
 use super::resolve::{Resolved, Resolver};
 use super::target::TargetShared;
@@ -22,6 +23,9 @@ use crate::compile::build::algorithm;
 
 /// How long a configuration waits for the first answer about a name; after that the target joins when it comes.
 const FIRST_RESOLUTION: Duration = Duration::from_secs(2);
+
+/// How often it is looked what requests have met, where a circuit breaker waits for it.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// What a supervisor is told.
 pub(crate) enum Notice {
@@ -70,6 +74,7 @@ impl Supervisor {
             probes: HashMap::new(),
             names: HashMap::new(),
             told: HashMap::new(),
+            recent: Recent::default(),
             probe_round: 0,
             workers,
             resolver,
@@ -124,6 +129,7 @@ struct State {
     probes: HashMap<TargetKey, AbortHandle>,
     names: HashMap<Arc<str>, HostName>,
     told: HashMap<TargetKey, balance::Status>,
+    recent: Recent,
     /// Probes of an earlier round were asked by settings that are gone.
     probe_round: u64,
     workers: usize,
@@ -143,6 +149,8 @@ impl State {
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Notice>) {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut waiting: Option<(oneshot::Sender<()>, Instant)> = None;
         loop {
             let patience = waiting
@@ -164,6 +172,7 @@ impl State {
                     Some(Notice::Resolved(host, resolved)) => self.resolved(&host, resolved),
                 },
                 _ = ticks.tick() => self.tick(),
+                _ = looks.tick(), if self.settings.circuit_breaker.is_some() => self.look(),
                 () = tokio::time::sleep(patience), if waiting.is_some() => {
                     waiting = None;
                 }
@@ -331,7 +340,8 @@ impl State {
         }
     }
 
-    fn tick(&mut self) {
+    /// Looks what requests have met since the last time.
+    fn look(&mut self) {
         let now = self.now();
         for key in self.targets.keys().copied().collect::<Vec<_>>() {
             let Some(target) = self.targets.get_mut(&key) else { continue };
@@ -339,8 +349,32 @@ impl State {
             let changes = self.group.observe(key, tally, now);
             self.follow(&changes);
         }
-        let changes = self.group.tick(now);
+    }
+
+    fn tick(&mut self) {
+        self.look();
+        self.look_at_latency();
+        let changes = self.group.tick(self.now());
         self.follow(&changes);
+    }
+
+    /// Works out what answers take, where something depends on it.
+    fn look_at_latency(&mut self) {
+        let breaker = self.settings.circuit_breaker.as_ref().filter(|breaker| breaker.latency_factor.is_some());
+        let hedges = self.settings.hedge.is_some_and(|hedge| hedge.after == HedgeAfter::P95);
+        if breaker.is_none() && !hedges {
+            self.shared.publish_p95(None);
+            return;
+        }
+        self.recent.advance(self.targets.values().map(|target| &*target.shared));
+        self.shared.publish_p95(self.recent.p95());
+        let now = self.now();
+        if let Some(breaker) = breaker
+            && let Some(latencies) = self.recent.window(breaker.window, now)
+        {
+            let changes = self.group.compare(&latencies, now);
+            self.follow(&changes);
+        }
     }
 
     /// Does what a change of the group asks for.
@@ -348,8 +382,12 @@ impl State {
         for transition in &changes.transitions {
             self.log(transition);
         }
-        for key in &changes.ejected {
-            tracing::warn!(group = %self.shared.name, target = self.display(*key), "target ejected by its circuit breaker");
+        for (key, fault) in &changes.ejected {
+            if let Some(count) = self.shared.ejections.get(*fault as usize) {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            let (group, target, why) = (&self.shared.name, self.display(*key), fault.as_str());
+            tracing::warn!(%group, target, why, "target ejected by its circuit breaker");
         }
         for key in &changes.restored {
             tracing::info!(group = %self.shared.name, target = self.display(*key), "target back from ejection");
@@ -470,6 +508,11 @@ fn group_settings(settings: &TargetGroup) -> balance::Settings {
         deregistration_delay: settings.deregistration_delay,
         circuit_breaker: settings.circuit_breaker.as_ref().map(|breaker| balance::CircuitBreaker {
             consecutive_failures: breaker.consecutive_failures,
+            error_ratio: breaker.error_ratio,
+            latency_factor: breaker.latency_factor,
+            minimum_requests: breaker.minimum_requests,
+            window: breaker.window,
+            probes: breaker.probes,
             open_for: breaker.open_for,
             max_ejected: breaker.max_ejected,
         }),

@@ -71,6 +71,8 @@ pub(crate) struct TargetLocal {
     /// Connections of HTTP/2.
     pub(crate) multiplexed: Multiplexed,
     retired: Cell<bool>,
+    /// The trial that its half-open breaker is in, 0 for none, and the requests that this worker has sent in it.
+    trial: Cell<(u32, u32)>,
 }
 
 struct Idle {
@@ -84,7 +86,8 @@ struct Idle {
 impl TargetLocal {
     pub(crate) fn new(shared: Arc<TargetShared>, worker: usize) -> Rc<TargetLocal> {
         let (idle, multiplexed) = (RefCell::default(), Multiplexed::default());
-        Rc::new(TargetLocal { shared, worker, idle, multiplexed, retired: Cell::new(false) })
+        let (retired, trial) = (Cell::new(false), Cell::new((0, 0)));
+        Rc::new(TargetLocal { shared, worker, idle, multiplexed, retired, trial })
     }
 
     pub(crate) fn display(&self) -> &str {
@@ -94,6 +97,29 @@ impl TargetLocal {
     #[expect(clippy::indexing_slicing, reason = "made with one entry a worker")]
     pub(crate) fn counters(&self) -> &TargetCounters {
         &self.shared.counters[self.worker]
+    }
+
+    /// Its breaker is in this trial now, or in none.
+    pub(crate) fn enter_trial(&self, number: u32) {
+        if self.trial.get().0 != number {
+            self.trial.set((number, 0));
+        }
+    }
+
+    pub(crate) fn is_on_trial(&self) -> bool {
+        self.trial.get().0 != 0
+    }
+
+    /// Requests that this worker has sent in the trial.
+    pub(crate) fn tried(&self) -> u32 {
+        self.trial.get().1
+    }
+
+    /// A request is sent to it.
+    pub(crate) fn count_trial(&self) {
+        if let (number @ 1.., sent) = self.trial.get() {
+            self.trial.set((number, sent.saturating_add(1)));
+        }
     }
 
     pub(crate) fn is_cut(&self) -> bool {

@@ -1,26 +1,30 @@
 //! From a rule's forward action to a target group and the head that its target is sent.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use headworks_balance::{Supply, hash64};
+use headworks_balance::{Hedge, HedgeAfter, Supply, hash64};
 use headworks_message::encoding::{self, Asked};
 use headworks_message::number::hex;
 use headworks_message::send::{self, ForwardedFor, Host, Outgoing};
-use headworks_message::{RequestView, Version};
+use headworks_message::{Framing, RequestView, Version};
 use headworks_model::load_balancer::XffHeaderProcessing;
-use headworks_model::target_group::{HashOn, HttpVersion, TargetGroup, TargetProtocol};
+use headworks_model::target_group::{self, HashOn, HttpVersion, TargetGroup, TargetProtocol};
 use headworks_route::{Rewritten, transform};
 
+use super::connect::Caller;
 use super::sticky;
 use crate::compile::plan::{FallbackPlan, ForwardPlan, GroupPlan, ListenerPlan, RulePlan};
 use crate::error::{Kind, ProxyError};
 use crate::l7::codec::link::Client;
 use crate::l7::connection::Connection;
 use crate::listen::slot::ListenerTable;
+use crate::observe::record::Record;
 use crate::runtime::pool::Scratch;
 use crate::runtime::random::Random;
+use crate::runtime::worker::Worker;
 use crate::upstream::group::{GroupLocal, Wish};
+use crate::upstream::target::TargetLocal;
 
 /// A request that is ready to be sent to a target of one group.
 pub(super) struct Prepared<'t> {
@@ -35,6 +39,16 @@ pub(super) struct Prepared<'t> {
     /// How long the target may take to answer, and what it is when it takes longer.
     pub(super) response_timeout: Duration,
     pub(super) late: Kind,
+    /// How long may pass between two reads of the answer.
+    pub(super) read_timeout: Duration,
+    /// How long an attempt may take until the answer's head.
+    pub(super) attempt_timeout: Option<Duration>,
+    /// When the request must have been answered.
+    pub(super) deadline: Option<Instant>,
+    /// Up to this many bytes of head and body are kept to be sent again.
+    pub(super) kept: usize,
+    /// Whether it may be sent to several targets at once, and when.
+    pub(super) hedge: Option<Hedge>,
     /// The client asks for another protocol on this connection.
     pub(super) upgrade: bool,
     /// What the answer's content may be encoded as.
@@ -82,6 +96,11 @@ pub(super) fn request<'t, C: Client>(
         idempotent: matches!(view.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE"),
         response_timeout,
         late,
+        read_timeout: plan.settings.response_timeout,
+        attempt_timeout: plan.settings.retry.as_ref().and_then(|retry| retry.per_try_timeout),
+        deadline: None,
+        kept: plan.settings.retry.as_ref().map_or(0, |retry| retry.buffer as usize),
+        hedge: hedge(view, &plan.settings),
         upgrade: view.head.connection.upgrade,
         asked: match &table.plan.compression {
             None => Asked::default(),
@@ -151,7 +170,43 @@ fn grpc_timeout(value: &[u8]) -> Option<Duration> {
     }
 }
 
+/// Whether a request may be sent to several targets at once: one that changes nothing and has no body.
+fn hedge(view: RequestView<'_>, group: &TargetGroup) -> Option<Hedge> {
+    let hedge = group.hedge.as_ref()?;
+    let fits = matches!(view.method(), b"GET" | b"HEAD")
+        && view.head.framing == Framing::None
+        && !view.head.connection.upgrade
+        && !view.head.expects_continue;
+    let after = match hedge.after {
+        target_group::HedgeAfter::Fixed(wait) => HedgeAfter::Fixed(wait),
+        target_group::HedgeAfter::P95 => HedgeAfter::P95,
+    };
+    fits.then_some(Hedge { after, attempts: u32::from(hedge.attempts) })
+}
+
 impl<'t> Prepared<'t> {
+    /// A target for an attempt that is none of those tried.
+    ///
+    /// # Errors
+    /// When there is none, or none has room.
+    pub(super) fn choose(&self, worker: &Worker, tried: &[usize]) -> Result<(usize, Rc<TargetLocal>), Kind> {
+        let chosen = self.group.choose(&self.plan.settings, self.wish, worker.random.next(), tried);
+        chosen.inspect_err(|kind| match kind {
+            Kind::Overloaded => self.group.counters().overloaded.add(1),
+            _ => self.group.counters().no_target.add(1),
+        })
+    }
+
+    /// Counts an attempt on this target, and with the first one the request.
+    pub(super) fn count_attempt(&self, target: &TargetLocal, caller: Caller<'_>, record: &Record) {
+        if record.chosen.is_none() {
+            caller.slot.counters().routed_requests.add(1);
+            self.group.count_request(caller.worker.clock.now());
+        } else {
+            target.counters().retries.add(1);
+        }
+    }
+
     /// What the group wants done when nothing is healthy, if nothing is.
     pub(super) fn fallback(&self) -> Option<&'t FallbackPlan> {
         self.group.published().roster.supply.is_short().then_some(&self.plan.fallback)
