@@ -59,6 +59,18 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Comes back to its place, having been served in vain.
+    pub fn rejoin(&mut self, ticket: Ticket, who: T, until: Moment) {
+        let place = self.waiting.partition_point(|waiting| waiting.ticket < ticket);
+        self.waiting.insert(place, Waiting { ticket, until, who });
+    }
+
+    /// Whether nobody came before who still waits.
+    #[must_use]
+    pub fn is_oldest(&self, ticket: Ticket) -> bool {
+        self.waiting.front().is_some_and(|oldest| oldest.ticket == ticket)
+    }
+
     /// Leaves without having been served. False for one who is out already.
     pub fn leave(&mut self, ticket: Ticket) -> bool {
         let place = self.waiting.binary_search_by_key(&ticket, |waiting| waiting.ticket);
@@ -98,6 +110,17 @@ mod tests {
         assert!(queue.join(5, at(10), 4).is_ok());
         assert_eq!((queue.serve(at(1)), queue.serve(at(1)), queue.serve(at(1))), (Some(3), Some(5), None));
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn who_was_served_in_vain_comes_back_to_its_place() {
+        let mut queue = Queue::default();
+        let tickets: Vec<Ticket> = (0..3).flat_map(|who| queue.join(who, at(9), 9)).collect();
+        assert_eq!(queue.serve(at(1)), Some(0));
+        assert!(queue.is_oldest(tickets[1]));
+        queue.rejoin(tickets[0], 0, at(9));
+        assert!(queue.is_oldest(tickets[0]) && !queue.is_oldest(tickets[1]));
+        assert_eq!((queue.serve(at(1)), queue.serve(at(1)), queue.serve(at(1))), (Some(0), Some(1), Some(2)));
     }
 
     #[test]

@@ -39,6 +39,7 @@ use self::guard::members::Membership;
 pub use self::guard::members::members;
 pub use self::observe::access_log::LogWriter;
 pub use self::observe::{metrics, status};
+use self::runtime::pressure::{self, Pressure};
 use self::runtime::worker::{Command, DatagramsIn, Handover, WorkerHandle};
 use self::tls::certificate::Certificate;
 pub use self::tls::certificate::{CannotShow, Validity};
@@ -57,6 +58,7 @@ pub struct Edge {
     vault: Vault,
     tickets: Tickets,
     challenges: Arc<Challenges>,
+    pressure: Arc<Pressure>,
     membership: Membership,
     plan: Option<Arc<Plan>>,
 }
@@ -103,7 +105,8 @@ impl Edge {
         let secrets = quic::Secrets::new().map_err(io::Error::other)?;
         let workers = workers.max(1);
         let most = (connections / workers).max(1);
-        let start = |index| WorkerHandle::start(index, log.clone(), most, secrets.clone());
+        let pressure = pressure::watched(workers);
+        let start = |index| WorkerHandle::start(index, log.clone(), most, secrets.clone(), pressure.clone());
         let workers = (0..workers).map(start).collect::<io::Result<Vec<_>>>()?;
         Ok(Edge {
             workers: Arc::new(workers),
@@ -114,6 +117,7 @@ impl Edge {
             vault: Vault::default(),
             tickets: Tickets::new().map_err(io::Error::other)?,
             challenges: Arc::default(),
+            pressure,
             membership: Membership::default(),
             plan: None,
         })
@@ -147,6 +151,7 @@ impl Edge {
                 supervisor.configure(settings, in_use.contains(name)).await;
             }
         }
+        self.pressure.configure(&config.overload);
         self.membership = Membership::new(config);
         self.follow_members(&plan);
         self.exchange(&plan, &mut fresh).await;
@@ -368,7 +373,8 @@ impl Edge {
     pub fn view(&self) -> status::View {
         let groups = self.supervisors.iter().map(|(name, s)| (name.clone(), s.shared.clone())).collect();
         let addresses = self.bound.iter().map(|(key, b)| (key.clone(), b.address)).collect();
-        status::View { plan: self.plan.clone(), groups, addresses, certificates: self.vault.certificates() }
+        let pressure = self.pressure.clone();
+        status::View { plan: self.plan.clone(), pressure, groups, addresses, certificates: self.vault.certificates() }
     }
 
     /// Stops accepting and waits for requests in flight, up to `deadline`; what is left then is cut off. Returns when

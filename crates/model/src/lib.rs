@@ -24,6 +24,7 @@ mod health_check;
 mod limits;
 pub mod listener;
 pub mod load_balancer;
+pub mod overload;
 mod parse;
 pub mod primitive;
 mod redact;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::action::Action;
 use crate::condition::Conditions;
 use crate::declared::{Codec, Cx, Declared, Defs, Fields, declared, parsed};
+use crate::overload::Criticality;
 use crate::primitive::{Name, Regex};
 use crate::yaml::Node;
 
@@ -22,6 +23,10 @@ declared! {
         /// Rewrites (R11), applied after the match and before forwarding.
         #[via = LeftOut]
         pub transforms: Transforms = Transforms::default(),
+        /// How much it matters that its requests are served while the program has too much to do; default `normal`. Only of rules
+        /// that forward requests.
+        #[via = LeftOut]
+        pub criticality: Criticality = Criticality::Normal,
         /// What is done with the request.
         #[key = "then"]
         pub action: Action,
@@ -54,6 +59,7 @@ declared! {
 fn inspect_rule<'a>(fields: &Fields<'a>, cx: &mut Cx<'a>) {
     if cx.listener.is_some_and(|protocol| !protocol.is_http()) {
         fields.only_with("transforms", "transforms on http and https listeners only", cx);
+        fields.only_with("criticality", "it on http and https listeners only", cx);
     }
 }
 

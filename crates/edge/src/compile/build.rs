@@ -5,12 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headworks_balance::{Algorithm, Keyring, hash64};
+use headworks_balance::{Algorithm, Criticality, Keyring, hash64};
 use headworks_model::acme::ChallengeChoice;
 use headworks_model::action::{Action, Forward, Scheme};
 use headworks_model::config::Config;
 use headworks_model::listener::{CertificateRef, Listener, ListenerProtocol};
 use headworks_model::load_balancer::{LoadBalancer, LoadBalancerKind};
+use headworks_model::overload;
 use headworks_model::primitive::Name;
 use headworks_model::rule::Rule;
 use headworks_model::target_group::{self, Fallback, HashOn, Stickiness, TargetGroup};
@@ -70,12 +71,6 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
     let mut no = |path: String, what: &str| {
         found.push(CannotRun { path, what: format!("{what} is not served by this version") });
     };
-    for (name, group) in &config.target_groups {
-        let at = format!("target_groups.{name}");
-        if group.limits.max_pending > 0 {
-            no(format!("{at}.limits.max_pending"), "a queue before a target");
-        }
-    }
     if config.admin.auth == headworks_model::config::AdminAuth::Required {
         no("admin.auth".to_owned(), "authentication of the admin address");
     }
@@ -256,8 +251,12 @@ impl ListenerPart<'_> {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let default =
-            RulePlan { label: "default".to_owned(), action: action_plan(&listener.default, places), transforms: None };
+        let default = RulePlan {
+            label: "default".to_owned(),
+            action: action_plan(&listener.default, places),
+            criticality: Criticality::Normal,
+            transforms: None,
+        };
         let scheme = if listener.protocol == ListenerProtocol::Https { Scheme::Https } else { Scheme::Http };
         let (scheme_text, default_port) = match scheme {
             Scheme::Http => ("http", 80),
@@ -345,6 +344,11 @@ fn rule_plan(rule: &Rule, index: usize, places: &HashMap<&Name, usize>) -> Resul
     Ok(RulePlan {
         label: rule.name.as_ref().map_or_else(|| (index + 1).to_string(), |name| name.as_str().to_owned()),
         action: action_plan(&rule.action, places),
+        criticality: match rule.criticality {
+            overload::Criticality::Sheddable => Criticality::Sheddable,
+            overload::Criticality::Normal => Criticality::Normal,
+            overload::Criticality::Critical => Criticality::Critical,
+        },
         transforms: (!transforms.is_empty()).then_some(transforms),
     })
 }

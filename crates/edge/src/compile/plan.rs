@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headworks_balance::{Algorithm, Keyring};
+use headworks_balance::{Algorithm, Criticality, Keyring};
 use headworks_message::encoding::{ContentCoding, Offer};
 use headworks_model::action::{FixedResponse, GroupStickiness, Redirect, Scheme};
 use headworks_model::compression::{Compression, CompressionAlgorithm};
@@ -146,6 +146,8 @@ pub(crate) struct RulePlan {
     /// Its name, its number, or `default`.
     pub(crate) label: String,
     pub(crate) action: ActionPlan,
+    /// How much it matters that its requests are served while there is too much to do.
+    pub(crate) criticality: Criticality,
     pub(crate) transforms: Option<CompiledTransforms>,
 }
 

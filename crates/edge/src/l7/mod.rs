@@ -76,6 +76,7 @@ async fn answer<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch
         return Ok(respond::challenge(connection, &answer, scratch).await);
     }
     let rule = connection.route(&table, scratch);
+    guard::spare(connection, rule)?;
     match &rule.action {
         ActionPlan::Forward(forward) => forward::run(connection, &table, rule, forward, scratch).await,
         ActionPlan::Redirect(redirect) => respond::redirect(connection, &table, redirect, scratch).await,

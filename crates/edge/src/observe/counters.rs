@@ -80,6 +80,8 @@ pub(crate) struct ListenerCounters {
     pub(crate) redirect_too_long: Count,
     pub(crate) upgrades: Count,
     pub(crate) access_log_dropped: Count,
+    /// Requests refused because the program had too much to do: sheddable ones, then others.
+    pub(crate) shed: [Count; 2],
     pub(crate) tls: TlsCounters,
     pub(crate) proxy_refusals: ProxyRefusals,
     pub(crate) flows: FlowCounters,
@@ -250,6 +252,9 @@ pub(crate) struct GroupCounters {
     pub(crate) fail_open_requests: Count,
     pub(crate) no_target: Count,
     pub(crate) overloaded: Count,
+    /// Requests that had to wait for a place, and those of them that waited in vain.
+    pub(crate) queued: Count,
+    pub(crate) pending_timeouts: Count,
     pub(crate) retries: Count,
     /// In the order of [`RetryReason::ALL`].
     retries_by_reason: [Count; RetryReason::ALL.len()],

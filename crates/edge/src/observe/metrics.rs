@@ -266,7 +266,7 @@ impl Exposed {
 
     fn groups(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         type Get = fn(&GroupCounters) -> &Count;
-        let counters: [(&str, &str, Get); 11] = [
+        let counters: [(&str, &str, Get); 13] = [
             ("target_group_requests", "Requests or flows sent to a group", |c| &c.requests),
             ("target_group_connection_errors", "Connections of flows that could not be opened", |c| {
                 &c.connect_failures
@@ -284,6 +284,8 @@ impl Exposed {
             }),
             ("target_group_no_target", "Requests without a target to choose", |c| &c.no_target),
             ("target_group_overloaded", "Requests with every target at its limit", |c| &c.overloaded),
+            ("target_group_queued_requests", "Requests that had to wait for a place", |c| &c.queued),
+            ("target_group_pending_timeouts", "Those of them that waited in vain", |c| &c.pending_timeouts),
             ("target_group_unhealthy_routing_requests", "Requests while the group failed open", |c| {
                 &c.fail_open_requests
             }),

@@ -6,6 +6,7 @@ pub(crate) mod deadline;
 pub(crate) mod pace;
 pub(crate) mod pipe;
 pub(crate) mod pool;
+pub(crate) mod pressure;
 pub(crate) mod random;
 pub(crate) mod socket;
 pub(crate) mod transparent;

@@ -14,6 +14,7 @@ use headworks_balance::{
 use headworks_model::target_group::{Retry, TargetGroup};
 
 use super::connect::Endpoint;
+use super::gate::{Gate, Permit};
 use super::target::{TargetLocal, TargetShared};
 use crate::error::Kind;
 use crate::observe::counters::GroupCounters;
@@ -42,6 +43,8 @@ pub(crate) struct GroupShared {
     pub(crate) replaced: Once,
     /// What 95 of 100 answers have taken at most of late, in microseconds; 0 while that is not known.
     p95: AtomicU64,
+    /// Places, where limits are declared.
+    pub(crate) gate: Gate,
     /// Ejections so far, in the order of [`Fault::ALL`].
     pub(crate) ejections: [AtomicU64; Fault::ALL.len()],
 }
@@ -113,6 +116,7 @@ impl GroupShared {
             epoch: AtomicU64::new(0),
             replaced: Once::new(),
             p95: AtomicU64::new(0),
+            gate: Gate::default(),
             ejections: Default::default(),
         }
     }
@@ -186,6 +190,26 @@ struct View {
     targets: Vec<Rc<TargetLocal>>,
 }
 
+impl View {
+    fn chosen(&self, place: usize, permit: Option<Permit>) -> Result<Chosen, Kind> {
+        let target = self.targets.get(place).ok_or(Kind::NoTarget)?.clone();
+        target.count_trial();
+        Ok(Chosen { place, target, permit })
+    }
+}
+
+/// A target for one attempt.
+pub(crate) struct Chosen {
+    /// Its place in the roster.
+    pub(crate) place: usize,
+    pub(crate) target: Rc<TargetLocal>,
+    /// Where places are bounded.
+    pub(crate) permit: Option<Permit>,
+}
+
+/// How often a place that another worker took first is looked for anew.
+const RACES: usize = 8;
+
 /// What is known of a request that matters for choosing its target.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wish {
@@ -193,6 +217,8 @@ pub(crate) struct Wish {
     pub(crate) sticky: Option<TargetKey>,
     /// Hash of what `consistent_hash` hashes.
     pub(crate) hash: u64,
+    /// It has waited for its turn, which this is.
+    pub(crate) is_called: bool,
 }
 
 /// Indices of the targets that an attempt has been made on.
@@ -272,50 +298,67 @@ impl GroupLocal {
         Ref::map(self.view.borrow(), |v| &v.published)
     }
 
-    /// Chooses a target that has not been tried.
+    /// Chooses a target that has not been tried, and takes a place at it where places are bounded.
     ///
     /// # Errors
-    /// [`Kind::NoTarget`] when the group has none, [`Kind::Overloaded`] when those that could be are at their limit.
+    /// [`Kind::NoTarget`] when the group has none, [`Kind::Overloaded`] when those that could be are at their limit, or others
+    /// wait for them already.
     pub(crate) fn choose(
         &self,
         settings: &TargetGroup,
         wish: Wish,
         random: u64,
         tried: &Tried,
-    ) -> Result<(usize, Rc<TargetLocal>), Kind> {
+    ) -> Result<Chosen, Kind> {
         self.refresh();
         let view = self.view.borrow();
+        let limits = &settings.limits;
+        if !limits.is_any() {
+            let place = self.pick(&view, settings, wish, random, tried)?;
+            return view.chosen(place, None);
+        }
+        let gate = &self.shared.gate;
+        if gate.has_waiting() && !wish.is_called || !gate.has_place(limits) {
+            return Err(Kind::Overloaded);
+        }
+        for _ in 0..RACES {
+            let place = self.pick(&view, settings, wish, random, tried)?;
+            let target = view.targets.get(place).ok_or(Kind::NoTarget)?;
+            // another worker may have been faster
+            if let Some(permit) = Permit::take(&self.shared, &target.shared, limits) {
+                return view.chosen(place, Some(permit));
+            }
+        }
+        Err(Kind::Overloaded)
+    }
+
+    /// The place of a target that has room, by stickiness or in its turn.
+    fn pick(&self, view: &View, settings: &TargetGroup, wish: Wish, random: u64, tried: &Tried) -> Result<usize, Kind> {
         let limit = settings.limits.max_connections;
         let probes = settings.circuit_breaker.as_ref().map_or(u32::MAX, |breaker| breaker.probes);
         let has_room = |i: usize| {
             let target = view.targets.get(i);
-            let is_open = target.is_some_and(|target| target.is_on_trial() && target.tried() >= probes);
-            !is_open && (limit == 0 || target.is_some_and(|target| target.shared.in_flight() < limit))
+            let is_spent = target.is_some_and(|target| target.is_on_trial() && target.tried() >= probes);
+            !is_spent && (limit == 0 || target.is_some_and(|target| target.shared.places() < limit))
         };
         if let Some(key) = wish.sticky {
             let found = view.published.roster.find_eligible(key).filter(|i| !tried.contains(i) && has_room(*i));
-            if let Some((i, target)) = found.and_then(|i| Some((i, view.targets.get(i)?.clone()))) {
-                target.count_trial();
-                return Ok((i, target));
+            if let Some(place) = found {
+                return Ok(place);
             }
             self.counters().non_sticky_requests.add(1);
         }
         let load = |i: usize| view.targets.get(i).map_or(u32::MAX, |t| t.shared.in_flight());
         let mut picker = self.picker.borrow_mut();
         let mut pick = |exclude: &[usize]| picker.pick(Choice { random, hash: wish.hash, load: &load, exclude });
-        let mut picked = pick(tried);
-        if picked.is_some_and(|i| !has_room(i)) {
-            // the limit is the exception: only here is a list of the full ones made
-            let mut full: Vec<usize> = tried.to_vec();
-            full.extend((0..view.targets.len()).filter(|i| !has_room(*i)));
-            picked = pick(&full);
-            if picked.is_none() {
-                return Err(Kind::Overloaded);
-            }
+        let picked = pick(tried).ok_or(Kind::NoTarget)?;
+        if has_room(picked) {
+            return Ok(picked);
         }
-        let (i, target) = picked.and_then(|i| Some((i, view.targets.get(i)?.clone()))).ok_or(Kind::NoTarget)?;
-        target.count_trial();
-        Ok((i, target))
+        // the limit is the exception: only here is a list of the full ones made
+        let mut full: Vec<usize> = tried.to_vec();
+        full.extend((0..view.targets.len()).filter(|i| !has_room(*i)));
+        pick(&full).ok_or(Kind::Overloaded)
     }
 
     /// A request has come that retries may be spent on.

@@ -2,6 +2,7 @@
 
 pub(crate) mod announce;
 pub(crate) mod connect;
+pub(crate) mod gate;
 pub(crate) mod group;
 pub(crate) mod latency;
 pub(crate) mod multiplex;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use headworks_balance::{self as balance, Changes, Group, Outcome, Roster, Tally, TargetKey, Thresholds};
+use headworks_balance::{
+    self as balance, Adaptive, Changes, Gradient, Group, Outcome, Roster, Sample, Tally, TargetKey, Thresholds,
+};
 use headworks_model::primitive::Address;
 use headworks_model::target_group::{Fallback, HealthProtocol, HedgeAfter, TargetGroup};
 use tokio::sync::{mpsc, oneshot};
@@ -75,6 +77,8 @@ impl Supervisor {
             names: HashMap::new(),
             told: HashMap::new(),
             recent: Recent::default(),
+            loaded: Recent::default(),
+            gradient: None,
             probe_round: 0,
             workers,
             resolver,
@@ -129,7 +133,10 @@ struct State {
     probes: HashMap<TargetKey, AbortHandle>,
     names: HashMap<Arc<str>, HostName>,
     told: HashMap<TargetKey, balance::Status>,
+    /// What answers take, looked at once a second; and as often as the limit follows it.
     recent: Recent,
+    loaded: Recent,
+    gradient: Option<Gradient>,
     /// Probes of an earlier round were asked by settings that are gone.
     probe_round: u64,
     workers: usize,
@@ -172,7 +179,10 @@ impl State {
                     Some(Notice::Resolved(host, resolved)) => self.resolved(&host, resolved),
                 },
                 _ = ticks.tick() => self.tick(),
-                _ = looks.tick(), if self.settings.circuit_breaker.is_some() => self.look(),
+                _ = looks.tick(), if self.looks_often() => {
+                    self.look();
+                    self.adapt();
+                }
                 () = tokio::time::sleep(patience), if waiting.is_some() => {
                     waiting = None;
                 }
@@ -200,6 +210,7 @@ impl State {
             self.probes.drain().for_each(|(_, probe)| probe.abort());
             self.probe_round += 1;
         }
+        self.adapt();
         self.watch_names();
         self.follow_targets();
         self.publish();
@@ -349,6 +360,26 @@ impl State {
             let changes = self.group.observe(key, tally, now);
             self.follow(&changes);
         }
+    }
+
+    fn looks_often(&self) -> bool {
+        self.settings.circuit_breaker.is_some() || self.settings.limits.adaptive.is_some()
+    }
+
+    /// Finds out how many requests the group can have in flight, where that is asked for.
+    fn adapt(&mut self) {
+        let Some(adaptive) = &self.settings.limits.adaptive else {
+            self.gradient = None;
+            self.shared.gate.publish_found(None);
+            return;
+        };
+        let bounds = Adaptive { minimum: adaptive.minimum, maximum: adaptive.maximum, tolerance: adaptive.tolerance };
+        let fresh = self.loaded.advance(self.targets.values().map(|target| &*target.shared));
+        let (in_flight, held_back) = self.shared.gate.sample();
+        let median = Duration::from_micros(fresh.quantile(0.5));
+        let gradient = self.gradient.get_or_insert_with(|| Gradient::new(&bounds));
+        gradient.update(Sample { answers: fresh.count, median, in_flight, held_back }, &bounds);
+        self.shared.gate.publish_found(Some(gradient.limit()));
     }
 
     fn tick(&mut self) {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use headworks_balance::TargetKey;
 
 use super::connect::{Connection, Endpoint};
+use super::gate::Permit;
 use super::multiplex::Multiplexed;
 use crate::l7::connection::Peer;
 use crate::observe::counters::TargetCounters;
@@ -35,6 +36,8 @@ pub(crate) struct TargetShared {
     pub(crate) cut: AtomicBool,
     /// Moves when the flows through it are to be reset.
     pub(crate) resets: AtomicU32,
+    /// Places taken, where the group declares limits.
+    pub(crate) places: AtomicU32,
 }
 
 impl TargetShared {
@@ -54,7 +57,13 @@ impl TargetShared {
             counters,
             cut: AtomicBool::default(),
             resets: AtomicU32::default(),
+            places: AtomicU32::default(),
         }
+    }
+
+    /// Places taken, where places are bounded.
+    pub(crate) fn places(&self) -> u32 {
+        self.places.load(Ordering::SeqCst)
     }
 
     /// Requests in flight, over all workers.
@@ -186,18 +195,21 @@ pub(super) fn is_of(owner: Option<&Weak<Peer>>, wanted: Option<&Rc<Peer>>) -> bo
     }
 }
 
-/// Counts a request as in flight while it lives.
-pub(crate) struct InFlight(pub(crate) Rc<TargetLocal>);
+/// Counts a request as in flight while it lives, and has its place where places are bounded.
+pub(crate) struct InFlight {
+    pub(crate) target: Rc<TargetLocal>,
+    _permit: Option<Permit>,
+}
 
 impl InFlight {
-    pub(crate) fn new(target: &Rc<TargetLocal>) -> InFlight {
+    pub(crate) fn new(target: &Rc<TargetLocal>, permit: Option<Permit>) -> InFlight {
         target.counters().begin();
-        InFlight(target.clone())
+        InFlight { target: target.clone(), _permit: permit }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.counters().end();
+        self.target.counters().end();
     }
 }

@@ -26,6 +26,7 @@ mod http2_frames;
 mod http2_targets;
 mod http3;
 mod life;
+mod limits;
 mod mariadb;
 mod mixing;
 mod mutual_tls;

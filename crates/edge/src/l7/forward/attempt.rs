@@ -13,6 +13,7 @@ use headworks_message::{Framing, Parsed, response};
 
 use super::connect::{self, Caller, Patience, Way, Which};
 use super::course::Course;
+use super::pending;
 use super::prepare::Prepared;
 use super::retry;
 use crate::error::{Kind, ProxyError};
@@ -22,6 +23,7 @@ use crate::l7::codec::link::{Client, Link};
 use crate::l7::connection::{After, Connection, Peer};
 use crate::runtime::pool::Scratch;
 use crate::upstream::connect::Connection as TargetConnection;
+use crate::upstream::group::Chosen;
 use crate::upstream::target::{InFlight, TargetLocal};
 
 /// After the client has said its last, how long an answer may still take before the request counts as abandoned. A client
@@ -74,12 +76,12 @@ impl Attempt {
         course: &mut Course,
         scratch: &mut Scratch,
     ) -> Result<Attempt, Failed> {
-        let (place, target) = prepared.choose(&connection.worker, &course.tried)?;
+        let chosen = pending::place(connection, prepared, course).await?;
         let Connection { worker, slot, peer, timer, .. } = connection;
         let caller = Caller { worker, slot, peer };
-        prepared.count_attempt(&target, caller, &scratch.record);
-        scratch.record.chosen = Some(target.clone());
-        Attempt::on(place, target, prepared, caller, Patience { timer, deadlines: course.deadlines }).await
+        prepared.count_attempt(&chosen.target, caller, &scratch.record);
+        scratch.record.chosen = Some(chosen.target.clone());
+        Attempt::on(chosen, prepared, caller, Patience { timer, deadlines: course.deadlines }).await
     }
 
     /// Connects to this target.
@@ -87,14 +89,14 @@ impl Attempt {
     /// # Errors
     /// When no connection can be made.
     pub(super) async fn on(
-        place: usize,
-        target: Rc<TargetLocal>,
+        chosen: Chosen,
         prepared: &Prepared<'_>,
         caller: Caller<'_>,
         patience: Patience<'_>,
     ) -> Result<Attempt, Failed> {
+        let Chosen { place, target, permit } = chosen;
         target.counters().requests.add(1);
-        let in_flight = InFlight::new(&target);
+        let in_flight = InFlight::new(&target, permit);
         match connect::to(&target, prepared.group, &prepared.plan.settings, caller, patience).await {
             Ok(Way { stream, which, epoch, owner }) => {
                 let upstream = Link::new(stream);

@@ -16,6 +16,7 @@ use super::attempt::{Attempt, Failed, Watch, client_stays};
 use super::connect::{Caller, Patience};
 use super::course::Course;
 use super::deadline::Deadlines;
+use super::pending;
 use super::prepare::Prepared;
 use crate::error::Kind;
 use crate::l7::codec::flow::Flow;
@@ -25,6 +26,7 @@ use crate::l7::connection::Connection;
 use crate::observe::record::{Outcome, Record};
 use crate::runtime::deadline::Timer;
 use crate::runtime::pool::Scratch;
+use crate::upstream::group::Chosen;
 use crate::upstream::target::TargetLocal;
 
 /// One of those that are asked.
@@ -66,16 +68,16 @@ pub(super) async fn race<C: Client>(
 ) -> Result<Attempt, Failed> {
     let (worker, slot, peer) = (connection.worker.clone(), connection.slot.clone(), connection.peer.clone());
     let caller = Caller { worker: &worker, slot: &slot, peer: &peer };
-    let first = prepared.choose(&worker, &course.tried)?;
-    prepared.count_attempt(&first.1, caller, &scratch.record);
+    let first = pending::place(connection, prepared, course).await?;
+    prepared.count_attempt(&first.target, caller, &scratch.record);
     let head = std::mem::take(&mut scratch.to_target);
     let deadlines = course.deadlines;
-    let enter = |(place, target): (usize, Rc<TargetLocal>), is_hedge| Racer {
-        place,
-        target: target.clone(),
+    let enter = |chosen: Chosen, is_hedge| Racer {
+        place: chosen.place,
+        target: chosen.target.clone(),
         is_hedge,
         began: Instant::now(),
-        asking: Box::pin(ask(place, target, prepared, caller, deadlines, &head)),
+        asking: Box::pin(ask(chosen, prepared, caller, deadlines, &head)),
     };
     let mut racers = vec![enter(first, false)];
     let mut beside = 0;
@@ -144,7 +146,7 @@ impl Racer<'_> {
 
 impl Prepared<'_> {
     /// One more target to ask beside these, if there is one and the budget pays for it.
-    fn another(&self, caller: Caller<'_>, course: &Course, racers: &[Racer<'_>]) -> Option<(usize, Rc<TargetLocal>)> {
+    fn another(&self, caller: Caller<'_>, course: &Course, racers: &[Racer<'_>]) -> Option<Chosen> {
         let asked: Vec<usize> = course.tried.iter().copied().chain(racers.iter().map(|racer| racer.place)).collect();
         let has_more = self.group.published().roster.eligible() > asked.len();
         if !has_more || !self.spend(caller.worker) {
@@ -188,8 +190,7 @@ async fn next<C: Client>(
 
 /// Sends the request to this target, and waits until an answer begins.
 async fn ask(
-    place: usize,
-    target: Rc<TargetLocal>,
+    chosen: Chosen,
     prepared: &Prepared<'_>,
     caller: Caller<'_>,
     deadlines: Deadlines,
@@ -197,7 +198,7 @@ async fn ask(
 ) -> Result<Asked, Failed> {
     let mut timer = Timer::new(caller.worker);
     let patience = Patience { timer: &mut timer, deadlines };
-    let mut attempt = Attempt::on(place, target, prepared, caller, patience).await?;
+    let mut attempt = Attempt::on(chosen, prepared, caller, patience).await?;
     deadlines.arm(&mut timer, prepared.response_timeout);
     let (mut gone, mut at) = (0, Instant::now());
     let begun = poll_fn(|cx| {

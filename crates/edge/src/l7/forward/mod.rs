@@ -5,6 +5,7 @@ mod connect;
 mod course;
 mod deadline;
 mod hedge;
+mod pending;
 mod prepare;
 mod retry;
 mod sticky;

@@ -23,7 +23,7 @@ use crate::observe::record::Record;
 use crate::runtime::pool::Scratch;
 use crate::runtime::random::Random;
 use crate::runtime::worker::Worker;
-use crate::upstream::group::{GroupLocal, Wish};
+use crate::upstream::group::{Chosen, GroupLocal, Wish};
 use crate::upstream::target::TargetLocal;
 
 /// A request that is ready to be sent to a target of one group.
@@ -85,7 +85,7 @@ pub(super) fn request<'t, C: Client>(
     }
     let (sticky, mut cookies) = sticky::read(connection, &tables.plan.keyring, plan, group, forward, view);
     cookies.group = group_cookie;
-    let wish = Wish { sticky, hash: hash_of(connection, &plan.settings.hash_on, view) };
+    let wish = Wish { sticky, hash: hash_of(connection, &plan.settings.hash_on, view), is_called: false };
     let (response_timeout, late) = response_timeout(view, &plan.settings);
     let prepared = Prepared {
         listener: &table.plan,
@@ -189,12 +189,28 @@ impl<'t> Prepared<'t> {
     ///
     /// # Errors
     /// When there is none, or none has room.
-    pub(super) fn choose(&self, worker: &Worker, tried: &[usize]) -> Result<(usize, Rc<TargetLocal>), Kind> {
-        let chosen = self.group.choose(&self.plan.settings, self.wish, worker.random.next(), tried);
-        chosen.inspect_err(|kind| match kind {
-            Kind::Overloaded => self.group.counters().overloaded.add(1),
-            _ => self.group.counters().no_target.add(1),
-        })
+    pub(super) fn choose(&self, worker: &Worker, tried: &[usize]) -> Result<Chosen, Kind> {
+        self.group.choose(&self.plan.settings, self.wish, worker.random.next(), tried)
+    }
+
+    /// The same for one whose turn it is.
+    ///
+    /// # Errors
+    /// When there is none, or none has room.
+    pub(super) fn choose_called(&self, worker: &Worker) -> Result<Chosen, Kind> {
+        let wish = Wish { is_called: true, ..self.wish };
+        self.group.choose(&self.plan.settings, wish, worker.random.next(), &[])
+    }
+
+    /// Counts a request, or an attempt, for which there was no target.
+    pub(super) fn count_refusal(&self, kind: Kind) {
+        let counters = self.group.counters();
+        match kind {
+            Kind::Overloaded => counters.overloaded.add(1),
+            Kind::PendingTimeout => counters.pending_timeouts.add(1),
+            Kind::NoTarget => counters.no_target.add(1),
+            _ => {}
+        }
     }
 
     /// Counts an attempt on this target, and with the first one the request.

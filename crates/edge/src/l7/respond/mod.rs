@@ -19,6 +19,9 @@ use crate::runtime::pool::Scratch;
 /// What a client is told that speaks plain HTTP where TLS is spoken.
 const PLAIN_HTTP: &[u8] = b"A plain HTTP request was sent to a port that speaks HTTPS.\n";
 
+/// What a client is told when it may be better in a moment.
+const RETRY_AFTER: &[u8] = b"Retry-After: 1\r\n";
+
 /// Answers a request that no target answered. Where the client already has a part of a response, or is gone, nothing is
 /// sent.
 pub(crate) async fn error<C: Client>(
@@ -71,7 +74,8 @@ pub(crate) async fn error<C: Client>(
         return send(connection, scratch, &answer).await;
     }
     let page = own::page(status);
-    let answer = Own { content_type: Some("text/html; charset=utf-8"), body: &page, ..Own::new(status) };
+    let lines = if kind.is_passing() { RETRY_AFTER } else { &[] };
+    let answer = Own { content_type: Some("text/html; charset=utf-8"), lines, body: &page, ..Own::new(status) };
     send(connection, scratch, &answer).await
 }
 

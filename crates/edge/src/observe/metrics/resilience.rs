@@ -1,4 +1,4 @@
-//! What keeps a group's requests answered when targets fail: further attempts, ejections.
+//! What keeps requests answered when targets fail, or there are too many: further attempts, ejections, limits, what is given up.
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -7,8 +7,11 @@ use headworks_balance::Fault;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 
-use super::{Exposed, begin};
-use crate::observe::counters::RetryReason;
+use super::{Exposed, begin, listener_labels, with};
+use crate::observe::counters::{Count, RetryReason};
+
+/// Words of what is refused, by place of its count.
+const SHED: [&str; 2] = ["sheddable", "normal"];
 
 impl Exposed {
     pub(super) fn resilience(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -27,6 +30,32 @@ impl Exposed {
             for (fault, count) in Fault::ALL.iter().zip(&shared.ejections) {
                 let labels = vec![("target_group", group.to_string()), ("reason", fault.as_str().to_owned())];
                 family.counter(&labels, count.load(Ordering::Relaxed))?;
+            }
+        }
+        let help = "Requests that wait for a place";
+        let mut family = begin(encoder, "target_group_pending_requests", help, MetricType::Gauge)?;
+        for (group, shared) in &self.view.groups {
+            family.gauge(&vec![("target_group", group.to_string())], f64::from(shared.gate.waiting()))?;
+        }
+        let help = "Requests that the group may have in flight, as found out by adaptive concurrency";
+        let mut family = begin(encoder, "target_group_adaptive_limit", help, MetricType::Gauge)?;
+        for (group, shared) in &self.view.groups {
+            if let Some(found) = shared.gate.found() {
+                family.gauge(&vec![("target_group", group.to_string())], f64::from(found))?;
+            }
+        }
+        let help = "Share used up of what the program has for itself: time, memory, descriptors";
+        let mut family = begin(encoder, "overload_pressure", help, MetricType::Gauge)?;
+        for (resource, used) in self.view.pressure.each() {
+            family.gauge(&vec![("resource", resource.to_owned())], used)?;
+        }
+        let help = "Requests refused because the program had too much to do, by criticality";
+        let mut family = begin(encoder, "shed_requests", help, MetricType::Counter)?;
+        for plan in self.view.plan.iter().flat_map(|plan| plan.listeners.iter().filter(|l| l.flows.is_none())) {
+            for (place, criticality) in SHED.into_iter().enumerate() {
+                let of = plan.counters.iter().filter_map(|counters| counters.shed.get(place));
+                let labels = with(&listener_labels(plan), "criticality", &criticality);
+                family.counter(&labels, of.map(Count::read).sum())?;
             }
         }
         Ok(())
