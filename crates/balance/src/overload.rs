@@ -54,6 +54,13 @@ impl Overload {
         self.pressure
     }
 
+    /// Whether anything is refused at all.
+    #[inline]
+    #[must_use]
+    pub fn is_high(&self) -> bool {
+        self.pressure > SHEDDABLE.0
+    }
+
     /// Whether a request is refused; `random` is 64 fresh random bits.
     #[must_use]
     pub fn refuses(&self, criticality: Criticality, random: u64) -> bool {

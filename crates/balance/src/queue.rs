@@ -11,6 +11,8 @@ use crate::Moment;
 pub struct Queue<T> {
     waiting: VecDeque<Waiting<T>>,
     next: u64,
+    /// Those who have been served, and may come back.
+    out: usize,
 }
 
 #[derive(Debug)]
@@ -30,7 +32,7 @@ pub struct Full;
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), next: 0 }
+        Self { waiting: VecDeque::new(), next: 0, out: 0 }
     }
 }
 
@@ -40,7 +42,7 @@ impl<T> Queue<T> {
     /// # Errors
     /// [`Full`] when `bound` wait already.
     pub fn join(&mut self, who: T, until: Moment, bound: usize) -> Result<Ticket, Full> {
-        if self.waiting.len() >= bound {
+        if self.waiting.len() + self.out >= bound {
             return Err(Full);
         }
         let ticket = Ticket(self.next);
@@ -49,11 +51,13 @@ impl<T> Queue<T> {
         Ok(ticket)
     }
 
-    /// The oldest, whose turn it is: out of the queue. Those whose time was over before `now` go unserved.
+    /// The oldest, whose turn it is: out of the queue, until it is told to have [settled](Queue::settled) or comes back. Those
+    /// whose time was over before `now` go unserved.
     pub fn serve(&mut self, now: Moment) -> Option<T> {
         loop {
             let oldest = self.waiting.pop_front()?;
             if oldest.until > now {
+                self.out += 1;
                 return Some(oldest.who);
             }
         }
@@ -61,8 +65,14 @@ impl<T> Queue<T> {
 
     /// Comes back to its place, having been served in vain.
     pub fn rejoin(&mut self, ticket: Ticket, who: T, until: Moment) {
+        self.settled();
         let place = self.waiting.partition_point(|waiting| waiting.ticket < ticket);
         self.waiting.insert(place, Waiting { ticket, until, who });
+    }
+
+    /// One who was served will not come back.
+    pub fn settled(&mut self) {
+        self.out = self.out.saturating_sub(1);
     }
 
     /// Whether nobody came before who still waits.
@@ -107,6 +117,9 @@ mod tests {
         assert_eq!(queue.join(4, at(10), 4), Err(Full));
         assert!(tickets[1].is_ok_and(|ticket| queue.leave(ticket) && !queue.leave(ticket)));
         assert_eq!((queue.serve(at(1)), queue.serve(at(1))), (Some(0), Some(2)));
+        assert_eq!(queue.join(9, at(10), 3), Err(Full), "those who may come back have their places");
+        queue.settled();
+        queue.settled();
         assert!(queue.join(5, at(10), 4).is_ok());
         assert_eq!((queue.serve(at(1)), queue.serve(at(1)), queue.serve(at(1))), (Some(3), Some(5), None));
         assert!(queue.is_empty());

@@ -55,6 +55,7 @@ pub struct Roster {
     pub supply: Supply,
     /// Grows by one with every change.
     pub generation: u64,
+    eligible: usize,
     by_key: Vec<(TargetKey, u32)>,
     plan: Plan,
 }
@@ -74,7 +75,8 @@ impl Roster {
         let mut by_key: Vec<_> = (0u32..).zip(&entries).map(|(index, entry)| (entry.key, index)).collect();
         by_key.sort_unstable();
         let plan = Plan::build(algorithm, entries.len(), &candidates(&entries));
-        Self { entries, supply, generation, by_key, plan }
+        let eligible = entries.iter().filter(|entry| entry.eligible).count();
+        Self { entries, supply, generation, eligible, by_key, plan }
     }
 
     /// A roster without targets.
@@ -100,8 +102,9 @@ impl Roster {
 
     /// How many targets may be picked.
     #[must_use]
+    #[inline]
     pub fn eligible(&self) -> usize {
-        self.entries.iter().filter(|entry| entry.eligible).count()
+        self.eligible
     }
 
     pub(crate) fn plan(&self, algorithm: Algorithm) -> Plan {

@@ -31,10 +31,10 @@ use headworks_model::primitive::{Bind, Name};
 use tokio::sync::oneshot;
 
 pub use self::challenge::{CannotProve, Challenges, Offered, Proof};
-use self::compile::build;
 pub use self::compile::build::{CannotRun, validate};
 pub use self::compile::permission::unpermitted;
 use self::compile::plan::{ListenerKey, Plan};
+use self::compile::{answers, build};
 use self::guard::members::Membership;
 pub use self::guard::members::members;
 pub use self::observe::access_log::LogWriter;
@@ -130,6 +130,7 @@ impl Edge {
     pub async fn apply(&mut self, config: &Config, keyring: Arc<Keyring>) -> Result<(), Vec<CannotRun>> {
         let mut errors = build::unserved(config);
         errors.extend(build::unissuable(config));
+        errors.extend(answers::unreadable(config));
         errors.extend(unpermitted(config));
         let vault = self.vault.load(config, &mut errors);
         let mut fresh = self.bind_new(config, &mut errors);
@@ -145,10 +146,11 @@ impl Edge {
         self.vault = vault;
         self.supervisors.extend(started);
         let in_use = build::groups_in_use(config);
+        let hedged = build::groups_hedged_by_latency(config);
         for (name, supervisor) in &self.supervisors {
             if let Some(settings) = config.target_groups.get(name) {
                 self.exchange_dial(name, supervisor);
-                supervisor.configure(settings, in_use.contains(name)).await;
+                supervisor.configure(settings, in_use.contains(name), hedged.contains(name)).await;
             }
         }
         self.pressure.configure(&config.overload);

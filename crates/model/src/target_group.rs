@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::action::FixedResponse;
 use crate::certificate::Certificate;
 pub use crate::circuit_breaker::CircuitBreaker;
+pub use crate::deadline::DeadlineHeader;
 use crate::declared::{
     Codec, Cx, Declared, Defs, Fields, Host, Lasts, OneOrMore, Optional, Referable, Section, Step, To, Token, Within,
     choice, declared,
 };
+pub use crate::fallback::{Fallback, FileResponse};
 use crate::guard::SecurityGroup;
 pub use crate::health_check::{HealthCheck, HealthProtocol, Password, Role};
 pub use crate::limits::{Adaptive, TargetLimits};
@@ -71,6 +72,16 @@ declared! {
         /// From the request's last byte to the response's head, and between two reads of its body; default 60 s.
         #[via = Lasts<100, 604_800_000>]
         pub response_timeout: Duration = Duration::from_secs(60),
+        /// Between two reads of the response's body; default `response_timeout`.
+        #[via = Optional<Lasts<100, 604_800_000>>]
+        pub read_timeout: Option<Duration> = None,
+        /// From the whole head of a request to the last byte of its answer, whatever happens between; absent: as long as the others
+        /// allow. Only of groups that speak HTTP.
+        #[via = Optional<Lasts<10, 604_800_000>>]
+        pub request_timeout: Option<Duration> = None,
+        /// A request field in which targets are told how many milliseconds are left, if anything bounds them. Only of groups
+        /// that speak HTTP.
+        pub deadline_header: Option<DeadlineHeader> = None,
         /// Absent: a request is sent once (a connection that could not be made is tried on another target all the same).
         pub retry: Option<Retry> = None,
         /// Sends requests that have no answer yet to a second target; absent: none.
@@ -217,21 +228,6 @@ choice! {
 }
 
 choice! {
-    /// What is done when nothing is healthy (T6).
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub enum Fallback {
-        /// All targets count as healthy.
-        FailOpen = "fail_open",
-        /// No target is chosen: requests get 503, flows are reset.
-        Refuse = "refuse",
-        /// Another group.
-        Forward(#[via = To<TargetGroup>] Name) = "forward",
-        /// An answer of our own.
-        FixedResponse(FixedResponse) = "fixed_response",
-    }
-}
-
-choice! {
     /// PROXY protocol sent to targets.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub enum ProxyProtocolVersion {
@@ -292,7 +288,7 @@ fn check_tls<'a>(tls: &TargetTls, fields: &Fields<'a>, cx: &mut Cx<'a>) {
 }
 
 fn check_group<'a>(group: &TargetGroup, fields: &Fields<'a>, cx: &mut Cx<'a>) {
-    cx.note_group(group.stickiness.clone());
+    cx.note_group(group.stickiness.clone(), group.version);
     if !group.is_secured() && !group.is_checked_over_tls() {
         fields.only_with("tls", "it with protocol https, grpc or tls only", cx);
     }
@@ -339,7 +335,7 @@ fn check_group<'a>(group: &TargetGroup, fields: &Fields<'a>, cx: &mut Cx<'a>) {
         if group.unhealthy_connection_termination {
             fields.only_with("unhealthy_draining_interval", "it with unhealthy_connection_termination: false only", cx);
         }
-        if matches!(group.fallback, Fallback::FixedResponse(_)) {
+        if matches!(group.fallback, Fallback::FixedResponse(_) | Fallback::File(_)) {
             fields.wrong(
                 "fallback",
                 "answers by HTTP, and its targets do not",
@@ -359,7 +355,9 @@ fn check_group<'a>(group: &TargetGroup, fields: &Fields<'a>, cx: &mut Cx<'a>) {
 /// What is of requests means nothing to flows.
 fn check_flows<'a>(group: &TargetGroup, fields: &Fields<'a>, cx: &mut Cx<'a>) {
     const ONLY: &str = "it with protocol http, https or grpc only";
-    fields.only_with("hedge", ONLY, cx);
+    for key in ["hedge", "read_timeout", "request_timeout", "deadline_header"] {
+        fields.only_with(key, ONLY, cx);
+    }
     let retry = group.retry.as_ref();
     let breaker = group.circuit_breaker.as_ref();
     for (key, inner, is_set) in [

@@ -82,6 +82,8 @@ pub(crate) struct ListenerCounters {
     pub(crate) access_log_dropped: Count,
     /// Requests refused because the program had too much to do: sheddable ones, then others.
     pub(crate) shed: [Count; 2],
+    /// Faults that rules have injected: delays, then answers of our own.
+    pub(crate) injected: [Count; 2],
     pub(crate) tls: TlsCounters,
     pub(crate) proxy_refusals: ProxyRefusals,
     pub(crate) flows: FlowCounters,
@@ -262,6 +264,10 @@ pub(crate) struct GroupCounters {
     /// Requests that were sent beside another, and those of them that were answered first.
     pub(crate) hedges: Count,
     pub(crate) hedges_won: Count,
+    /// Copies of other groups' requests: sent, not sent because too many were under way, and sent in vain.
+    pub(crate) mirrored: Count,
+    pub(crate) mirror_dropped: Count,
+    pub(crate) mirror_failed: Count,
     /// Connections of flows that could not be opened.
     pub(crate) connect_failures: Count,
     /// Flows whose client's address, or port, could not be kept towards the target.

@@ -379,6 +379,12 @@ impl Line<'_> {
             self.text(",\"retries\":");
             self.number(u64::from(record.retries));
         }
+        match record.injected {
+            (false, false) => {}
+            (true, false) => self.text(",\"fault\":\"delay\""),
+            (false, true) => self.text(",\"fault\":\"abort\""),
+            (true, true) => self.text(",\"fault\":\"delay, abort\""),
+        }
         self.attempts();
         self.json_optional(",\"trace\":\"", record.trace());
         self.json_optional(",\"user_agent\":\"", record.agent());

@@ -266,7 +266,7 @@ impl Exposed {
 
     fn groups(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         type Get = fn(&GroupCounters) -> &Count;
-        let counters: [(&str, &str, Get); 13] = [
+        let counters: [(&str, &str, Get); 16] = [
             ("target_group_requests", "Requests or flows sent to a group", |c| &c.requests),
             ("target_group_connection_errors", "Connections of flows that could not be opened", |c| {
                 &c.connect_failures
@@ -278,6 +278,9 @@ impl Exposed {
                 &c.replaced_ports
             }),
             ("target_group_hedges", "Requests sent to another target while one had not answered", |c| &c.hedges),
+            ("target_group_mirrored_requests", "Copies of other groups' requests sent", |c| &c.mirrored),
+            ("target_group_mirror_dropped", "Copies not sent because too many were under way", |c| &c.mirror_dropped),
+            ("target_group_mirror_failed", "Copies that were not answered", |c| &c.mirror_failed),
             ("target_group_hedges_won", "Those of them that were answered first", |c| &c.hedges_won),
             ("target_group_retries_over_budget", "Further attempts that the budget forbade", |c| {
                 &c.retries_over_budget

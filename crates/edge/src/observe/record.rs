@@ -52,6 +52,8 @@ pub(crate) struct Record {
     pub(crate) tier: Tier,
     pub(crate) reason: Reason,
     pub(crate) retries: u8,
+    /// Its rule has injected a delay, an answer.
+    pub(crate) injected: (bool, bool),
     /// Requests that were sent beside another.
     pub(crate) hedges: u8,
     /// Each attempt, where there was more than one.

@@ -165,7 +165,7 @@ impl Worker {
     #[inline]
     pub(crate) fn sheds(&self, criticality: Criticality) -> bool {
         let overload = self.overload.get();
-        overload.share(criticality) > 0.0 && overload.refuses(criticality, self.random.next())
+        overload.is_high() && overload.refuses(criticality, self.random.next())
     }
 
     /// Finds out how long what could be done at once waits here, and how much is used up of everything else. The shortest wait
@@ -207,7 +207,7 @@ impl Worker {
             .map(|group| {
                 let kept = old.iter().position(|g| Arc::ptr_eq(&g.shared, &group.shared)).map(|i| old.swap_remove(i));
                 let local = kept.unwrap_or_else(|| GroupLocal::new(group.shared.clone(), group.algorithm, self.index));
-                local.configure(group.algorithm, &group.settings);
+                local.configure(group.algorithm, group.budget);
                 local
             })
             .collect();

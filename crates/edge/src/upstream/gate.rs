@@ -132,6 +132,14 @@ impl Gate {
     }
 }
 
+/// Why one who waits has tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    Called,
+    /// It is the oldest, and has looked by itself.
+    Oldest,
+}
+
 /// One who waits. Whoever stops waiting is out of the queue, and hands a turn that was not used to the next.
 pub(crate) struct Waiting<'g> {
     gate: &'g Gate,
@@ -169,22 +177,26 @@ impl Waiting<'_> {
         }
     }
 
-    /// It has a place.
-    pub(crate) fn served(self) {
+    /// It has a place. One that was not called for it, but was called meanwhile, hands that turn on.
+    pub(crate) fn served(self, turn: Turn) {
+        self.leave();
+        if turn == Turn::Called {
+            self.seat.called.store(false, Ordering::SeqCst);
+        }
+    }
+
+    fn leave(&self) {
         let mut queue = lock(&self.gate.queue);
-        queue.leave(self.ticket);
+        if !queue.leave(self.ticket) && self.seat.called.load(Ordering::SeqCst) {
+            queue.settled();
+        }
         self.gate.waiting.store(queue.len() as u32, Ordering::SeqCst);
-        drop(queue);
-        self.seat.called.store(false, Ordering::SeqCst);
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let mut queue = lock(&self.gate.queue);
-        queue.leave(self.ticket);
-        self.gate.waiting.store(queue.len() as u32, Ordering::SeqCst);
-        drop(queue);
+        self.leave();
         if self.seat.called.load(Ordering::SeqCst) {
             self.gate.call();
         }

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use headworks_balance::{
     Algorithm, Choice, Fault, GroupKey, Moment, Picker, Reason, RetryBudget, Roster, State, TargetKey, TargetReport,
 };
-use headworks_model::target_group::{Retry, TargetGroup};
+use headworks_model::target_group::TargetGroup;
 
 use super::connect::Endpoint;
 use super::gate::{Gate, Permit};
@@ -182,6 +182,8 @@ pub(crate) struct GroupLocal {
     seen: Cell<u64>,
     picker: RefCell<Picker>,
     budget: RefCell<Option<RetryBudget>>,
+    /// Copies of other groups' requests that are under way to it, and their bytes.
+    copies: Cell<(u32, usize)>,
     view: RefCell<View>,
 }
 
@@ -234,6 +236,7 @@ impl GroupLocal {
             seen: Cell::new(0),
             picker: RefCell::new(Picker::new(algorithm)),
             budget: RefCell::new(None),
+            copies: Cell::default(),
             view: RefCell::new(View { published, targets: Vec::new() }),
         };
         group.refresh();
@@ -245,10 +248,8 @@ impl GroupLocal {
         &self.shared.counters[self.worker]
     }
 
-    /// Follows a change of what is declared.
-    pub(crate) fn configure(&self, algorithm: Algorithm, settings: &TargetGroup) {
-        let asked = settings.retry.as_ref().map(|retry| retry.budget);
-        let ratio = asked.or(settings.hedge.as_ref().map(|_| Retry::default().budget));
+    /// Follows a change of what is declared; `ratio` is that of the budget of retries and hedges, where there are any.
+    pub(crate) fn configure(&self, algorithm: Algorithm, ratio: Option<f64>) {
         let mut budget = self.budget.borrow_mut();
         match (budget.as_mut(), ratio) {
             // a reload does not make up for what was spent
@@ -368,6 +369,22 @@ impl GroupLocal {
         if let Some(budget) = self.budget.borrow_mut().as_mut() {
             budget.on_request(now);
         }
+    }
+
+    /// A copy of so many bytes is to be sent to it. False when there are as many as may be under way.
+    pub(crate) fn begin_copy(&self, bytes: usize, most: u32, most_bytes: usize) -> bool {
+        let (copies, sum) = self.copies.get();
+        let has_room = copies < most && sum + bytes <= most_bytes;
+        if has_room {
+            self.copies.set((copies + 1, sum + bytes));
+        }
+        has_room
+    }
+
+    /// That copy is through.
+    pub(crate) fn end_copy(&self, bytes: usize) {
+        let (copies, sum) = self.copies.get();
+        self.copies.set((copies.saturating_sub(1), sum.saturating_sub(bytes)));
     }
 
     /// Spends a retry, if the budget has one left.

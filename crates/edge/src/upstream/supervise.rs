@@ -11,7 +11,7 @@ use headworks_balance::{
     self as balance, Adaptive, Changes, Gradient, Group, Outcome, Roster, Sample, Tally, TargetKey, Thresholds,
 };
 use headworks_model::primitive::Address;
-use headworks_model::target_group::{Fallback, HealthProtocol, HedgeAfter, TargetGroup};
+use headworks_model::target_group::{Fallback, HealthProtocol, TargetGroup};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
@@ -35,6 +35,8 @@ pub(crate) enum Notice {
     Configure {
         settings: Box<TargetGroup>,
         in_use: bool,
+        /// Requests are hedged by what its answers take.
+        hedged: bool,
         done: oneshot::Sender<()>,
     },
     Probed(TargetKey, u64, Outcome),
@@ -79,6 +81,7 @@ impl Supervisor {
             recent: Recent::default(),
             loaded: Recent::default(),
             gradient: None,
+            hedged: false,
             probe_round: 0,
             workers,
             resolver,
@@ -90,9 +93,9 @@ impl Supervisor {
     }
 
     /// Makes settings and targets those declared; returns when that is published.
-    pub(crate) async fn configure(&self, settings: &TargetGroup, in_use: bool) {
+    pub(crate) async fn configure(&self, settings: &TargetGroup, in_use: bool, hedged: bool) {
         let (done, published) = oneshot::channel();
-        let notice = Notice::Configure { settings: Box::new(settings.clone()), in_use, done };
+        let notice = Notice::Configure { settings: Box::new(settings.clone()), in_use, hedged, done };
         if self.notices.send(notice).is_ok() {
             let _ = published.await;
         }
@@ -137,6 +140,7 @@ struct State {
     recent: Recent,
     loaded: Recent,
     gradient: Option<Gradient>,
+    hedged: bool,
     /// Probes of an earlier round were asked by settings that are gone.
     probe_round: u64,
     workers: usize,
@@ -166,7 +170,8 @@ impl State {
             tokio::select! {
                 notice = inbox.recv() => match notice {
                     None => return,
-                    Some(Notice::Configure { settings, in_use, done }) => {
+                    Some(Notice::Configure { settings, in_use, hedged, done }) => {
+                        self.hedged = hedged;
                         self.configure(*settings, in_use);
                         waiting = Some((done, Instant::now() + FIRST_RESOLUTION));
                     }
@@ -392,8 +397,7 @@ impl State {
     /// Works out what answers take, where something depends on it.
     fn look_at_latency(&mut self) {
         let breaker = self.settings.circuit_breaker.as_ref().filter(|breaker| breaker.latency_factor.is_some());
-        let hedges = self.settings.hedge.is_some_and(|hedge| hedge.after == HedgeAfter::P95);
-        if breaker.is_none() && !hedges {
+        if breaker.is_none() && !self.hedged {
             self.shared.publish_p95(None);
             return;
         }

@@ -95,7 +95,9 @@ fn limits_are_exact_over_workers() {
         let headworks = start(&group(4, "[<a>, <b>]", limits), &[("a", &a), ("b", &b)]);
         let mut clients = asking(&headworks, 40);
         wait_pending(&headworks, (40 - most) as f64);
-        assert_eq!(a.received().len() + b.received().len(), most, "{limits}");
+        let sent = || a.received().len() + b.received().len();
+        wait::until("those with a place at their targets", || (sent() >= most).then_some(()));
+        assert_eq!(sent(), most, "{limits}");
         gate.open();
         for client in &mut clients {
             assert_eq!(client.response().status, 200, "{limits}");

@@ -116,6 +116,11 @@ impl Flow {
         self.whole && (self.taken == 0 || self.keep > 0)
     }
 
+    /// Whether the whole message stands in and behind the head.
+    pub(crate) fn stands_whole(&self) -> bool {
+        self.whole && self.body.is_done()
+    }
+
     /// Whether nothing of it has gone, so that it can be sent from its beginning.
     pub(crate) fn is_untouched(&self) -> bool {
         self.whole && self.sent == 0

@@ -5,6 +5,7 @@ mod connect;
 mod course;
 mod deadline;
 mod hedge;
+mod mirror;
 mod pending;
 mod prepare;
 mod retry;
@@ -18,7 +19,7 @@ use self::prepare::Prepared;
 use super::codec::link::Client;
 use super::connection::{After, Connection};
 use super::respond;
-use crate::compile::plan::{FallbackPlan, ForwardPlan, RulePlan};
+use crate::compile::plan::{ForwardPlan, RulePlan};
 use crate::error::{Kind, ProxyError};
 use crate::listen::slot::ListenerTable;
 use crate::observe::record::Outcome;
@@ -37,11 +38,12 @@ pub(crate) async fn run<C: Client>(
 ) -> Result<After, ProxyError> {
     scratch.record.actions = "forward";
     let prepared = prepare::request(connection, table, rule, forward, scratch)?;
-    if let Some(FallbackPlan::Fixed(fixed)) = prepared.fallback() {
-        return respond::fixed(connection, fixed, scratch).await;
+    if let Some(answer) = prepared.answer {
+        return respond::fixed(connection, answer, scratch).await;
     }
     let mut course = Course::new(&prepared, scratch);
     let answered = attempts(connection, &prepared, &mut course, scratch).await;
+    mirror::send(connection, table, &prepared, &course, scratch);
     match &answered {
         Ok(_) => course.end(Outcome::Status(scratch.record.target_status.unwrap_or(0)), &mut scratch.record),
         Err(error) => {
@@ -64,7 +66,8 @@ async fn attempts<C: Client>(
         course.begin_attempt(prepared.attempt_timeout);
         let begun = match prepared.hedge {
             None => Attempt::begin(connection, prepared, course, scratch).await,
-            Some(hedge) => hedge::race(hedge, connection, prepared, course, scratch).await,
+            // in a box, as all that few requests meet: connections need no room for it
+            Some(hedge) => Box::pin(hedge::race(hedge, connection, prepared, course, scratch)).await,
         };
         let failed = match begun {
             Ok(attempt) => match attempt.run(connection, prepared, course, scratch).await {

@@ -10,6 +10,7 @@ use super::prepare::Prepared;
 use crate::error::Kind;
 use crate::l7::codec::link::Client;
 use crate::l7::connection::Connection;
+use crate::upstream::gate::Turn;
 use crate::upstream::group::Chosen;
 
 /// The oldest looks so often by itself: a place may have come about that nobody left, with a target or a limit that is new.
@@ -34,7 +35,7 @@ pub(super) async fn place<C: Client>(
     let eligible = prepared.group.published().roster.eligible().max(1);
     let bound = eligible.saturating_mul(limits.max_pending as usize);
     let patience = course.deadlines.left().map_or(limits.pending_timeout, |left| left.min(limits.pending_timeout));
-    let waited = wait(connection, prepared, patience, bound).await;
+    let waited = Box::pin(wait(connection, prepared, patience, bound)).await;
     waited.inspect_err(|kind| prepared.count_refusal(*kind))
 }
 
@@ -49,12 +50,12 @@ async fn wait<C: Client>(
     prepared.group.counters().queued.add(1);
     let mut watch = Watch::Quiet;
     // before it stood in the queue, nobody would have called it
-    let mut is_turn = waiting.is_oldest();
+    let mut turn = waiting.is_oldest().then_some(Turn::Oldest);
     loop {
-        if is_turn {
+        if let Some(turn) = turn {
             match prepared.choose_called(&worker) {
                 Ok(chosen) => {
-                    waiting.served();
+                    waiting.served(turn);
                     return Ok(chosen);
                 }
                 Err(Kind::Overloaded) => waiting.stay(),
@@ -62,9 +63,9 @@ async fn wait<C: Client>(
             }
         }
         connection.timer.arm(waiting.left().min(LOOK));
-        is_turn = poll_fn(|cx| {
+        turn = poll_fn(|cx| {
             if waiting.poll_called(cx).is_ready() {
-                return Poll::Ready(Ok(true));
+                return Poll::Ready(Ok(Some(Turn::Called)));
             }
             if watch == Watch::Quiet && !client_stays(connection, &mut watch, cx) {
                 return Poll::Ready(Err(Kind::ClientClosed));
@@ -75,7 +76,8 @@ async fn wait<C: Client>(
             if !connection.timer.poll_expired(cx) {
                 return Poll::Pending;
             }
-            Poll::Ready(if waiting.is_over() { Err(Kind::PendingTimeout) } else { Ok(waiting.is_oldest()) })
+            let is_oldest = || waiting.is_oldest().then_some(Turn::Oldest);
+            Poll::Ready(if waiting.is_over() { Err(Kind::PendingTimeout) } else { Ok(is_oldest()) })
         })
         .await?;
     }

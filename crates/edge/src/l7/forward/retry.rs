@@ -14,6 +14,7 @@ use headworks_model::target_group::{Retry, RetryWhen};
 use super::attempt::{Failed, Watch, client_stays};
 use super::connect::Which;
 use super::course::Course;
+use super::deadline;
 use super::prepare::Prepared;
 use crate::error::Kind;
 use crate::l7::codec::link::Client;
@@ -52,12 +53,15 @@ pub(super) async fn follows<C: Client>(
         None => {}
     }
     course.request.rewind();
+    if let Some(left) = course.deadlines.left() {
+        deadline::renew(&mut scratch.to_target, &prepared.plan.settings, left);
+    }
     let backoff = prepared.plan.settings.retry.as_ref().and_then(|retry| retry.backoff).filter(|_| !is_stale);
     match backoff {
         None => true,
         Some(backoff) => {
             let backoff = Backoff { base: backoff.base, maximum: backoff.maximum };
-            wait(connection, backoff, course, scratch.record.retries - 1).await
+            Box::pin(wait(connection, backoff, course, scratch.record.retries - 1)).await
         }
     }
 }
@@ -152,6 +156,8 @@ fn may_follow<C: Client>(
         && has_others(prepared, course)
         && (prepared.idempotent || retry.non_idempotent)
         && course.request.is_kept()
+        // what is kept for a mirror only is not meant to be sent again
+        && (course.request.taken == 0 || retry.buffer > 0)
         && course.deadlines.left().is_none_or(|left| !left.is_zero())
         && prepared.spend(&connection.worker)
 }

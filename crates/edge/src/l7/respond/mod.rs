@@ -4,7 +4,7 @@ mod own;
 mod shape;
 
 use headworks_message::{Framing, RequestView, Version};
-use headworks_model::action::{FixedResponse, Redirect};
+use headworks_model::action::Redirect;
 use headworks_route::Arrival;
 use headworks_route::redirect::{RedirectError, location};
 
@@ -12,6 +12,7 @@ use self::own::Own;
 pub(crate) use self::shape::{Shape, shape};
 use super::codec::link::Client;
 use super::connection::{After, Connection, Ending};
+use crate::compile::plan::Answer;
 use crate::error::{Kind, ProxyError};
 use crate::listen::slot::ListenerTable;
 use crate::runtime::pool::Scratch;
@@ -122,13 +123,12 @@ pub(crate) async fn redirect<C: Client>(
 /// None; the type is that of the other actions.
 pub(crate) async fn fixed<C: Client>(
     connection: &mut Connection<C>,
-    fixed: &FixedResponse,
+    fixed: &Answer,
     scratch: &mut Scratch,
 ) -> Result<After, ProxyError> {
     scratch.record.actions = "fixed-response";
     scratch.record.status = fixed.status;
-    let answer =
-        Own { content_type: fixed.content_type.as_deref(), body: fixed.body.as_bytes(), ..Own::new(fixed.status) };
+    let answer = Own { content_type: fixed.content_type.as_deref(), body: &fixed.body, ..Own::new(fixed.status) };
     Ok(send(connection, scratch, &answer).await)
 }
 

@@ -58,6 +58,13 @@ impl Exposed {
                 family.counter(&labels, of.map(Count::read).sum())?;
             }
         }
+        let mut family = begin(encoder, "injected_faults", "Faults that rules have injected", MetricType::Counter)?;
+        for plan in self.view.plan.iter().flat_map(|plan| plan.listeners.iter().filter(|l| l.flows.is_none())) {
+            for (place, kind) in ["delay", "abort"].into_iter().enumerate() {
+                let of = plan.counters.iter().filter_map(|counters| counters.injected.get(place));
+                family.counter(&with(&listener_labels(plan), "kind", &kind), of.map(Count::read).sum())?;
+            }
+        }
         Ok(())
     }
 }

@@ -201,7 +201,7 @@ impl Attempt {
             }
             while connection.timer.poll_expired(cx) {
                 let passed = deadlines.passed(late);
-                if reply.waits_for_source || passed == Kind::DeadlinePassed {
+                if reply.waits_for_source || matches!(passed, Kind::DeadlinePassed | Kind::DeadlineExceeded) {
                     return Poll::Ready(Err(passed));
                 }
                 // it may have read on from what the kernel holds

@@ -1,9 +1,4 @@
-//! A seeded world in virtual time: targets die, recover, flap, fail requests, come and go, while settings and use change;
-//! after every step all that must always hold is checked through the public interface.
-//!
-//! A failing seed is printed; `HEADWORKS_SEED=<seed> cargo test -p headworks-balance --test simulation` replays it alone.
-
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "it is a test throughout")]
+//! Targets die, recover, flap, fail requests, come and go, while settings and use change.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,27 +10,12 @@ use headworks_balance::{
     State, Supply, Tally, TargetKey, Thresholds, Unfit,
 };
 
+use super::{Dice, worlds};
+
 const SEEDS: u64 = 300;
 const STEPS: u64 = 250;
 const ALGORITHMS: [Algorithm; 4] =
     [Algorithm::RoundRobin, Algorithm::LeastOutstandingRequests, Algorithm::WeightedRandom, Algorithm::ConsistentHash];
-
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(1);
-        mix(self.0)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.roll() % limit
-    }
-
-    fn one_in(&mut self, chances: u64) -> bool {
-        self.below(chances) == 0
-    }
-}
 
 /// What a target really does, which the group can only find out.
 #[derive(Clone, Copy, Default)]
@@ -60,7 +40,7 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut dice = Dice(mix(seed));
+        let mut dice = Dice::new(seed);
         let settings = settings(&mut dice);
         let mut group = Group::new(settings.clone());
         let _ = group.set_in_use(true);
@@ -295,26 +275,13 @@ fn settings(dice: &mut Dice) -> Settings {
     }
 }
 
-/// Names the seed of a world that panics.
-struct Naming(u64);
-
-impl Drop for Naming {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            println!("the world of HEADWORKS_SEED={} broke an invariant", self.0);
-        }
-    }
-}
-
 #[test]
 fn hostile_worlds() {
-    let only = std::env::var("HEADWORKS_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
-    for seed in only.map_or(0..SEEDS, |seed| seed..seed + 1) {
-        let _naming = Naming(seed);
+    worlds(SEEDS, |seed| {
         let mut world = World::new(seed);
         for _ in 0..STEPS {
             world.step();
         }
         world.check_shares();
-    }
+    });
 }
