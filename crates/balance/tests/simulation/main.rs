@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "it is a test throughout")]
 
 mod health;
+mod rules;
 mod targets;
 mod traffic;
 

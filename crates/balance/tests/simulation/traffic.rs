@@ -10,10 +10,11 @@ use std::time::Duration;
 use headworks_balance::hash::mix;
 use headworks_balance::queue::Ticket;
 use headworks_balance::{
-    Adaptive, Algorithm, Backoff, Changes, Choice, CircuitBreaker, Gradient, Group, HealthCheck, Hedge, HedgeAfter,
-    Latency, Moment, Picker, Queue, RetryBudget, Roster, Sample, Settings, Tally, TargetKey, Thresholds,
+    Changes, Choice, Gradient, Group, Latency, Moment, Picker, Queue, RetryBudget, Roster, Sample, Settings, Tally,
+    TargetKey,
 };
 
+use super::rules::{Happened, Rules, rules, settings};
 use super::targets::{Answer, Behaviour};
 use super::{Dice, worlds};
 
@@ -89,59 +90,6 @@ struct World {
     gradient: Option<Gradient>,
     rules: Rules,
     seen_of: Happened,
-}
-
-/// How often what happened: a world in which nothing does proves nothing.
-#[derive(Clone, Copy, Debug, Default)]
-struct Happened {
-    answered: u64,
-    failed: u64,
-    retried: u64,
-    hedged: u64,
-    called_off: u64,
-    refused_by_budget: u64,
-    queued: u64,
-    served: u64,
-    waited_in_vain: u64,
-    turned_away: u64,
-    ejected: u64,
-    tried_out: u64,
-}
-
-impl Happened {
-    fn all(self) -> [u64; 12] {
-        let Happened { answered, failed, retried, hedged, called_off, refused_by_budget, .. } = self;
-        let Happened { queued, served, waited_in_vain, turned_away, ejected, tried_out, .. } = self;
-        [
-            answered,
-            failed,
-            retried,
-            hedged,
-            called_off,
-            refused_by_budget,
-            queued,
-            served,
-            waited_in_vain,
-            turned_away,
-            ejected,
-            tried_out,
-        ]
-    }
-}
-
-/// What is declared besides the group's settings.
-struct Rules {
-    gap: u64,
-    attempts: u32,
-    budget: f64,
-    per_try: Duration,
-    backoff: Backoff,
-    hedge: Option<Hedge>,
-    per_target: u32,
-    per_group: u32,
-    pending: usize,
-    patience: Duration,
-    adaptive: Option<Adaptive>,
 }
 
 impl World {
@@ -573,58 +521,6 @@ impl World {
 fn latency(mut times: Vec<Duration>) -> Latency {
     times.sort_unstable();
     Latency { answers: times.len() as u64, median: times.get(times.len() / 2).copied().unwrap_or_default() }
-}
-
-fn settings(dice: &mut Dice) -> Settings {
-    let algorithms = [
-        Algorithm::RoundRobin,
-        Algorithm::LeastOutstandingRequests,
-        Algorithm::WeightedRandom,
-        Algorithm::ConsistentHash,
-    ];
-    let breaker = CircuitBreaker {
-        consecutive_failures: dice.of(&[0, 1, 3, 5]),
-        error_ratio: dice.of(&[None, Some(0.2), Some(0.5)]),
-        latency_factor: dice.of(&[None, Some(3.0)]),
-        minimum_requests: 1 + dice.below(20) as u32,
-        window: Duration::from_secs(1 + dice.below(10)),
-        probes: 1 + dice.below(4) as u32,
-        open_for: Duration::from_millis(500 + dice.below(4000)),
-        max_ejected: dice.of(&[0.3, 0.5, 1.0]),
-    };
-    let thresholds = Thresholds { healthy: 1 + dice.below(3) as u32, unhealthy: 1 + dice.below(3) as u32 };
-    Settings {
-        algorithm: dice.of(&algorithms),
-        health_check: if dice.one_in(3) { HealthCheck::Disabled } else { HealthCheck::Enabled(thresholds) },
-        slow_start: Duration::from_secs(dice.of(&[0, 30])),
-        deregistration_delay: Duration::from_secs(dice.of(&[0, 3, 20])),
-        circuit_breaker: if dice.one_in(4) { None } else { Some(breaker) },
-        fails_open: !dice.one_in(3),
-        ..Settings::default()
-    }
-}
-
-fn rules(dice: &mut Dice) -> Rules {
-    let hedge = Hedge {
-        after: HedgeAfter::Fixed(Duration::from_millis(5 + dice.below(100))),
-        attempts: 1 + dice.below(3) as u32,
-    };
-    Rules {
-        gap: 1 + dice.below(20),
-        attempts: 1 + dice.below(5) as u32,
-        budget: dice.of(&[0.0, 0.1, 0.2, 1.0]),
-        per_try: Duration::from_millis(100 + dice.below(2000)),
-        backoff: Backoff {
-            base: Duration::from_millis(dice.of(&[0, 5, 25])),
-            maximum: Duration::from_millis(dice.of(&[25, 250])),
-        },
-        hedge: dice.one_in(2).then_some(hedge),
-        per_target: dice.of(&[0, 0, 3, 10]),
-        per_group: dice.of(&[0, 0, 8, 30]),
-        pending: dice.of(&[0, 2, 20]),
-        patience: Duration::from_millis(100 + dice.below(2000)),
-        adaptive: dice.one_in(3).then_some(Adaptive { minimum: 4, maximum: 100, tolerance: 2.0 }),
-    }
 }
 
 #[test]

@@ -220,6 +220,22 @@ fn hedges() {
     assert_eq!(answers, ["quick", "slow"], "a POST was sent twice, or its target was ejected");
 }
 
+/// `p95`: as long as most answers have taken of late; and a rule may hedge where its group does not.
+#[test]
+fn hedges_by_latency() {
+    let slow = Origin::new("slow").on("/x", [Step::ReadToEnd]).start();
+    let quick = Origin::echo("quick");
+    let yaml = group("[<bad>, <good>]", "response_timeout: 500ms")
+        .replace("default: { forward: web }", "default: { forward: { groups: web, hedge: p95 } }");
+    let headworks = start(&yaml, &[("bad", &slow), ("good", &quick)]);
+    assert_eq!(statuses(&headworks, &ask("GET", "/"), 40), [200; 40]);
+    wait::until("a hedge", || {
+        // until it is known what answers take, those that meet the slow one are late
+        assert!(matches!(headworks.ask(&ask("GET", "/x")).status, 200 | 504));
+        (headworks.metrics().sum("headworks_target_group_hedges_won_total", &[]) >= 1.0).then_some(())
+    });
+}
+
 /// Without an answer from anyone, a race ends like any attempt: the last failure is what the client is told.
 #[test]
 fn hedges_that_all_fail() {
