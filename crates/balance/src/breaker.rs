@@ -8,6 +8,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Moment;
 use crate::settings::CircuitBreaker;
 use crate::tally::Tally;
@@ -44,7 +46,7 @@ impl Fault {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Breaker {
     phase: Phase,
     run: u32,
@@ -56,7 +58,7 @@ pub(crate) struct Breaker {
     trials: u32,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 enum Phase {
     #[default]
     Closed,

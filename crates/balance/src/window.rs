@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Moment;
 use crate::tally::Tally;
 
 const SLOTS: usize = 10;
 
 /// Successes and failures within a window.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Window {
     /// The tenth, since the epoch of [`Moment`], that was counted last.
     tenth: u64,

@@ -11,8 +11,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use headworks_edge::Asked;
 use headworks_edge::metrics::{self, Process};
 use headworks_edge::status::View;
+use headworks_model::Config;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::{Mutex, PoisonError};
@@ -38,6 +40,8 @@ pub(crate) struct Applied {
 pub(crate) struct Shown {
     pub(crate) view: View,
     pub(crate) config: Arc<Value>,
+    /// What runs.
+    pub(crate) running: Option<Arc<Config>>,
     pub(crate) last: Option<Applied>,
     pub(crate) process: Process,
     pub(crate) file: String,
@@ -71,18 +75,23 @@ pub(crate) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
-/// Serves the admin address until the process ends.
-pub(crate) async fn serve(listener: tokio::net::TcpListener, admin: Arc<Admin>) {
+/// Serves the admin address until another process does, which `left` says; what was asked by then is answered.
+pub(crate) async fn serve(
+    listener: tokio::net::TcpListener,
+    admin: Arc<Admin>,
+    left: impl Future<Output = ()> + Send + 'static,
+) {
     let app = axum::Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(exposition))
         .route("/v1/status", get(status))
         .route("/v1/config", get(config))
+        .route("/v1/explain", post(explain))
         .route("/v1/reload", post(reload))
         .layer(middleware::from_fn(same_machine))
         .with_state(admin);
-    if let Err(error) = axum::serve(listener, app).await {
+    if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(left).await {
         tracing::error!(%error, "admin address failed");
     }
 }
@@ -146,6 +155,22 @@ async fn status(State(admin): State<Arc<Admin>>) -> Json<Value> {
 
 async fn config(State(admin): State<Arc<Admin>>) -> Json<Value> {
     Json((*admin.shown().config).clone())
+}
+
+/// Why a request would go where it would go, with targets as they are now.
+async fn explain(State(admin): State<Arc<Admin>>, Json(asked): Json<Asked>) -> Response {
+    let shown = admin.shown();
+    let Some(config) = shown.running else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response();
+    };
+    match headworks_edge::explain(&config, &shown.view, &asked) {
+        Ok(decision) => Json(decision).into_response(),
+        Err(error) => {
+            let problem = json!({ "title": "cannot be explained", "status": 400, "detail": error.to_string() });
+            let as_problem = [(header::CONTENT_TYPE, "application/problem+json")];
+            (StatusCode::BAD_REQUEST, as_problem, problem.to_string()).into_response()
+        }
+    }
 }
 
 async fn reload(State(admin): State<Arc<Admin>>) -> Response {

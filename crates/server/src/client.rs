@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -67,7 +67,7 @@ pub(crate) fn ask_instance_of(
     }
 }
 
-/// One request, one JSON answer.
+/// One request without a body, one JSON answer.
 ///
 /// # Errors
 /// When there is none within `patience`.
@@ -75,6 +75,30 @@ pub(crate) async fn ask(
     admin: SocketAddr,
     method: Method,
     path: &str,
+    patience: Duration,
+) -> Result<(StatusCode, Value), NoAnswer> {
+    exchange(admin, method, path, Bytes::new(), patience).await
+}
+
+/// The same with JSON for a body.
+///
+/// # Errors
+/// When there is no answer within `patience`.
+pub(crate) async fn put(
+    admin: SocketAddr,
+    method: Method,
+    path: &str,
+    body: &Value,
+    patience: Duration,
+) -> Result<(StatusCode, Value), NoAnswer> {
+    exchange(admin, method, path, body.to_string().into(), patience).await
+}
+
+async fn exchange(
+    admin: SocketAddr,
+    method: Method,
+    path: &str,
+    body: Bytes,
     patience: Duration,
 ) -> Result<(StatusCode, Value), NoAnswer> {
     let asked = async {
@@ -87,7 +111,8 @@ pub(crate) async fn ask(
             .method(method)
             .uri(path)
             .header("host", admin.to_string())
-            .body(Empty::<Bytes>::new())
+            .header("content-type", "application/json")
+            .body(Full::new(body))
             .map_err(|e| strange(&e))?;
         let answer = sender.send_request(request).await.map_err(|e| strange(&e))?;
         let status = answer.status();

@@ -42,7 +42,7 @@ impl std::error::Error for Refused {}
 /// A configuration and where it came from.
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     /// The canonical form, without secrets: what is shown, and what differences are made of.
     pub(crate) shown: Arc<Value>,
     pub(crate) warnings: Vec<String>,
@@ -97,7 +97,7 @@ pub(crate) fn parse(label: &str, text: String, folder: &Path) -> Result<Loaded, 
     let warnings = warnings.iter().map(ToString::to_string).collect();
     let mut shown = config.to_json();
     redact(&mut shown, &secrets);
-    Ok(Loaded { config, shown: Arc::new(shown), warnings, text, label: label.to_owned() })
+    Ok(Loaded { config: Arc::new(config), shown: Arc::new(shown), warnings, text, label: label.to_owned() })
 }
 
 /// Makes the paths of certificates and the like whole.

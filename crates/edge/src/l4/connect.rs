@@ -45,7 +45,7 @@ pub(super) struct Through {
 }
 
 impl Through {
-    fn new(target: &Rc<TargetLocal>, permit: Option<Permit>) -> Through {
+    pub(super) fn new(target: &Rc<TargetLocal>, permit: Option<Permit>) -> Through {
         let resets = target.shared.resets.load(Ordering::Relaxed);
         Through { target: target.clone(), resets, _in_flight: InFlight::new(target, permit) }
     }

@@ -13,6 +13,7 @@ mod lay_out;
 pub(crate) mod multiplexed;
 mod read;
 pub(crate) mod respond;
+mod why;
 
 use self::codec::link::Client;
 use self::connection::{After, Connection};
@@ -75,6 +76,9 @@ async fn answer<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch
     guard::admit(connection, &table, scratch)?;
     if let Some(answer) = challenge::pending(connection, &table, scratch) {
         return Ok(respond::challenge(connection, &answer, scratch).await);
+    }
+    if scratch.request.asks_why {
+        why::note(connection, &table, scratch);
     }
     let rule = connection.route(&table, scratch);
     guard::spare(connection, rule)?;

@@ -1,5 +1,6 @@
 //! From a rule's forward action to a target group and the head that its target is sent.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -103,7 +104,8 @@ pub(super) fn request<'t, C: Client>(
     }
     let (sticky, mut cookies) = sticky::read(connection, &tables.plan.keyring, plan, group, forward, view);
     cookies.group = group_cookie;
-    let wish = Wish { sticky, hash: hash_of(connection, &plan.settings.hash_on, view), is_called: false };
+    let wish =
+        Wish { sticky, hash: hash_of(&plan.settings.hash_on, view, connection.peer.address.ip()), is_called: false };
     let settings = &plan.settings;
     let started = || scratch.record.started.unwrap_or_else(Instant::now);
     let deadline = deadline::of(view, settings, connection.peer.address.ip(), started);
@@ -244,11 +246,12 @@ fn choose_group<C: Client>(
     Ok((chosen, cookie))
 }
 
-fn hash_of<C: Client>(connection: &Connection<C>, on: &HashOn, view: RequestView<'_>) -> u64 {
+/// Hash of what `consistent_hash` hashes in a request from `peer`.
+pub(crate) fn hash_of(on: &HashOn, view: RequestView<'_>, peer: IpAddr) -> u64 {
     let of = |bytes: &[u8]| hash64(HASH_SEED, bytes);
-    let peer = || match connection.peer.address.ip() {
-        std::net::IpAddr::V4(ip) => of(&ip.octets()),
-        std::net::IpAddr::V6(ip) => of(&ip.octets()),
+    let peer = || match peer {
+        IpAddr::V4(ip) => of(&ip.octets()),
+        IpAddr::V6(ip) => of(&ip.octets()),
     };
     match on {
         HashOn::SourceIp => peer(),
