@@ -20,7 +20,9 @@ fn held(name: &str, gate: &Gate) -> Origin {
 
 fn asking(headworks: &Headworks, count: usize) -> Vec<Client> {
     let mut clients: Vec<Client> = (0..count).map(|_| headworks.client()).collect();
-    clients.iter_mut().for_each(|client| drop(client.ask(&ask("GET", "/held"))));
+    for client in &mut clients {
+        client.ask(&ask("GET", "/held"));
+    }
     clients
 }
 

@@ -98,10 +98,7 @@ impl Attempt {
         target.counters().requests.add(1);
         let in_flight = InFlight::new(&target, permit);
         match connect::to(&target, prepared.group, &prepared.plan.settings, caller, patience).await {
-            Ok(Way { stream, which, epoch, owner }) => {
-                let upstream = Link::new(stream);
-                Ok(Attempt { place, target, upstream, epoch, which, owner, _in_flight: in_flight })
-            }
+            Ok(way) => Ok(Attempt::over(way, place, target, in_flight)),
             Err(error) => {
                 target.counters().connect_failures.add(1);
                 if error.kind.is_targets() {
@@ -110,6 +107,24 @@ impl Attempt {
                 Err(Failed { error, target: Some(place), connection: Which::New })
             }
         }
+    }
+
+    /// On a connection to this target that is idle, if there is one.
+    ///
+    /// # Errors
+    /// The choice, when there is none.
+    pub(super) fn on_idle(chosen: Chosen, prepared: &Prepared<'_>, peer: &Rc<Peer>) -> Result<Attempt, Chosen> {
+        let settings = &prepared.plan.settings;
+        let Some(way) = connect::idle(&chosen.target, prepared.group, settings, peer) else { return Err(chosen) };
+        let Chosen { place, target, permit } = chosen;
+        target.counters().requests.add(1);
+        let in_flight = InFlight::new(&target, permit);
+        Ok(Attempt::over(way, place, target, in_flight))
+    }
+
+    fn over(way: Way, place: usize, target: Rc<TargetLocal>, in_flight: InFlight) -> Attempt {
+        let Way { stream, which, epoch, owner } = way;
+        Attempt { place, target, upstream: Link::new(stream), epoch, which, owner, _in_flight: in_flight }
     }
 
     /// Sends the request, and the response back.

@@ -55,6 +55,14 @@ pub(super) struct Patience<'a> {
     pub(super) deadlines: Deadlines,
 }
 
+/// A connection to this target that waits for a request, if there is one.
+pub(super) fn idle(target: &TargetLocal, group: &GroupLocal, settings: &TargetGroup, peer: &Rc<Peer>) -> Option<Way> {
+    let epoch = group.shared.epoch();
+    let owner = settings.proxy_protocol.is_sent().then(|| peer.clone());
+    let stream = target.take_idle(epoch, owner.as_ref())?;
+    Some(Way { stream, which: Which::Idle, epoch, owner })
+}
+
 /// A connection to this target: one that is idle, a stream of one that is open, or a new one, announced and secured as the group
 /// has it.
 ///
@@ -67,11 +75,10 @@ pub(super) async fn to(
     caller: Caller<'_>,
     mut patience: Patience<'_>,
 ) -> Result<Way, ProxyError> {
-    let epoch = group.shared.epoch();
-    let owner = settings.proxy_protocol.is_sent().then(|| caller.peer.clone());
-    if let Some(stream) = target.take_idle(epoch, owner.as_ref()) {
-        return Ok(Way { stream, which: Which::Idle, epoch, owner });
+    if let Some(way) = idle(target, group, settings, caller.peer) {
+        return Ok(way);
     }
+    let epoch = group.shared.epoch();
     let dial = group.shared.dial();
     // as it is dialled now, which another thread may have changed since the plan was made
     let owner = dial.announces.is_sent().then(|| caller.peer.clone());

@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use headworks_balance::Hedge;
@@ -26,6 +26,7 @@ use crate::l7::connection::Connection;
 use crate::observe::record::{Outcome, Record};
 use crate::runtime::deadline::Timer;
 use crate::runtime::pool::Scratch;
+use crate::runtime::worker::Worker;
 use crate::upstream::group::Chosen;
 use crate::upstream::target::TargetLocal;
 
@@ -55,12 +56,74 @@ enum Event {
     Stopped(Kind),
 }
 
+/// What a race begins with.
+enum Start {
+    /// A target that has not been asked yet.
+    Chosen(Chosen),
+    /// One that has been, with so many bytes of the head, and has not answered in time.
+    Asked(Attempt, usize),
+}
+
 /// Asks a target, and others while there is no answer: the attempt whose answer has begun, the request being gone.
+///
+/// Most answers are in time. On an idle connection, they are waited for as any answer is; only when one is late, or there is
+/// no such connection, a race is made of it.
 ///
 /// # Errors
 /// When none of those who were asked answers.
-pub(super) async fn race<C: Client>(
+pub(super) async fn begin<C: Client>(
     hedge: Hedge,
+    connection: &mut Connection<C>,
+    prepared: &Prepared<'_>,
+    course: &mut Course,
+    scratch: &mut Scratch,
+) -> Result<Attempt, Failed> {
+    let chosen = pending::place(connection, prepared, course).await?;
+    let Connection { worker, slot, peer, .. } = &*connection;
+    prepared.count_attempt(&chosen.target, Caller { worker, slot, peer }, &scratch.record);
+    scratch.record.chosen = Some(chosen.target.clone());
+    let mut attempt = match Attempt::on_idle(chosen, prepared, peer) {
+        Ok(attempt) => attempt,
+        Err(chosen) => {
+            return Box::pin(race(hedge, Start::Chosen(chosen), connection, prepared, course, scratch)).await;
+        }
+    };
+    let due = hedge.wait(0, prepared.group.shared.p95());
+    course.deadlines.arm(&mut connection.timer, due.unwrap_or(prepared.response_timeout));
+    let mut watch = Watch::Quiet;
+    let mut gone = 0;
+    let answered = poll_fn(|cx| {
+        match attempt.poll_answer(&scratch.to_target, &mut gone, &connection.worker, cx) {
+            Poll::Ready(answered) => return Poll::Ready(answered.map(|()| true)),
+            Poll::Pending => {}
+        }
+        if watch == Watch::Quiet && !client_stays(connection, &mut watch, cx) {
+            return Poll::Ready(Err(Kind::ClientClosed));
+        }
+        match connection.timer.poll_expired(cx) {
+            false => Poll::Pending,
+            true if watch == Watch::HalfClosed => Poll::Ready(Err(Kind::ClientClosed)),
+            true => match course.deadlines.passed(prepared.late) {
+                late if late == prepared.late && due.is_some() => Poll::Ready(Ok(false)),
+                late => Poll::Ready(Err(late)),
+            },
+        }
+    })
+    .await;
+    match answered {
+        Ok(false) => Box::pin(race(hedge, Start::Asked(attempt, gone), connection, prepared, course, scratch)).await,
+        answered => {
+            course.request = Flow::gone(gone as u64);
+            scratch.record.sent = scratch.record.started.filter(|_| scratch.record.retries == 0);
+            answered.map(|_| ()).map_err(|kind| attempt.failed(kind))?;
+            Ok(attempt)
+        }
+    }
+}
+
+async fn race<C: Client>(
+    hedge: Hedge,
+    start: Start,
     connection: &mut Connection<C>,
     prepared: &Prepared<'_>,
     course: &mut Course,
@@ -68,8 +131,6 @@ pub(super) async fn race<C: Client>(
 ) -> Result<Attempt, Failed> {
     let (worker, slot, peer) = (connection.worker.clone(), connection.slot.clone(), connection.peer.clone());
     let caller = Caller { worker: &worker, slot: &slot, peer: &peer };
-    let first = pending::place(connection, prepared, course).await?;
-    prepared.count_attempt(&first.target, caller, &scratch.record);
     let head = std::mem::take(&mut scratch.to_target);
     let deadlines = course.deadlines;
     let enter = |chosen: Chosen, is_hedge| Racer {
@@ -79,12 +140,29 @@ pub(super) async fn race<C: Client>(
         began: Instant::now(),
         asking: Box::pin(ask(chosen, prepared, caller, deadlines, &head)),
     };
-    let mut racers = vec![enter(first, false)];
+    let mut is_due = matches!(start, Start::Asked(..));
+    let mut racers = vec![match start {
+        Start::Chosen(chosen) => enter(chosen, false),
+        Start::Asked(attempt, gone) => {
+            let began = course.began.or(scratch.record.started).unwrap_or_else(Instant::now);
+            Racer {
+                place: attempt.place,
+                target: attempt.target.clone(),
+                is_hedge: false,
+                began,
+                asking: Box::pin(answer(attempt, prepared, caller, deadlines, (&head, gone), began)),
+            }
+        }
+    }];
     let mut beside = 0;
     let mut watch = Watch::Quiet;
     let event = loop {
         let due = hedge.wait(beside, prepared.group.shared.p95());
-        match next(&mut racers, due, connection, &mut watch).await {
+        let event = match std::mem::take(&mut is_due) {
+            true => Event::Due,
+            false => next(&mut racers, due, connection, &mut watch).await,
+        };
+        match event {
             Event::Due => match prepared.another(caller, course, &racers) {
                 Some(chosen) => {
                     beside += 1;
@@ -198,45 +276,65 @@ async fn ask(
 ) -> Result<Asked, Failed> {
     let mut timer = Timer::new(caller.worker);
     let patience = Patience { timer: &mut timer, deadlines };
-    let mut attempt = Attempt::on(chosen, prepared, caller, patience).await?;
+    let attempt = Attempt::on(chosen, prepared, caller, patience).await?;
+    answer(attempt, prepared, caller, deadlines, (head, 0), Instant::now()).await
+}
+
+/// Sends what is not gone yet of the request, and waits until an answer begins.
+async fn answer(
+    mut attempt: Attempt,
+    prepared: &Prepared<'_>,
+    caller: Caller<'_>,
+    deadlines: Deadlines,
+    (head, mut gone): (&[u8], usize),
+    at: Instant,
+) -> Result<Asked, Failed> {
+    let mut timer = Timer::new(caller.worker);
     deadlines.arm(&mut timer, prepared.response_timeout);
-    let (mut gone, mut at) = (0, Instant::now());
-    let begun = poll_fn(|cx| {
-        while let Some(rest) = head.get(gone..).filter(|rest| !rest.is_empty()) {
-            match Pin::new(&mut attempt.upstream.stream).poll_write(cx, rest) {
-                Poll::Ready(Ok(n @ 1..)) => gone += n,
-                // it may have answered before it hung up
-                Poll::Ready(_) => gone = head.len(),
-                Poll::Pending => break,
-            }
-            if gone == head.len() {
-                at = Instant::now();
-                let _ = Pin::new(&mut attempt.upstream.stream).poll_flush(cx);
-                if attempt.upstream.stream.finish(None).is_err() {
-                    return Poll::Ready(Err(Kind::ResetBeforeResponse));
-                }
-            }
-        }
-        match attempt.upstream.poll_fill(&caller.worker.pool, cx) {
-            Poll::Ready(Ok(1..)) => return Poll::Ready(Ok(())),
-            Poll::Ready(Err(error)) if is_unprocessed(&error) => return Poll::Ready(Err(Kind::Unprocessed)),
-            Poll::Ready(_) => return Poll::Ready(Err(Kind::ResetBeforeResponse)),
-            Poll::Pending => {}
-        }
-        if attempt.target.is_cut() {
-            return Poll::Ready(Err(Kind::Deregistered));
-        }
-        if caller.worker.is_stopping() {
-            return Poll::Ready(Err(Kind::Stopping));
-        }
-        if timer.poll_expired(cx) {
-            return Poll::Ready(Err(deadlines.passed(prepared.late)));
-        }
-        Poll::Pending
+    let begun = poll_fn(|cx| match attempt.poll_answer(head, &mut gone, caller.worker, cx) {
+        Poll::Pending if timer.poll_expired(cx) => Poll::Ready(Err(deadlines.passed(prepared.late))),
+        polled => polled,
     })
     .await;
     match begun {
         Ok(()) => Ok(Asked { attempt, at }),
         Err(kind) => Err(attempt.failed(kind)),
+    }
+}
+
+impl Attempt {
+    /// Sends what is not gone yet of the request, and waits for the first bytes of an answer.
+    fn poll_answer(
+        &mut self,
+        head: &[u8],
+        gone: &mut usize,
+        worker: &Worker,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Kind>> {
+        while let Some(rest) = head.get(*gone..).filter(|rest| !rest.is_empty()) {
+            match Pin::new(&mut self.upstream.stream).poll_write(cx, rest) {
+                Poll::Ready(Ok(n @ 1..)) => *gone += n,
+                // it may have answered before it hung up
+                Poll::Ready(_) => *gone = head.len(),
+                Poll::Pending => break,
+            }
+            if *gone == head.len() {
+                let _ = Pin::new(&mut self.upstream.stream).poll_flush(cx);
+                self.upstream.stream.finish(None).map_err(|_| Kind::ResetBeforeResponse)?;
+            }
+        }
+        match self.upstream.poll_fill(&worker.pool, cx) {
+            Poll::Ready(Ok(1..)) => return Poll::Ready(Ok(())),
+            Poll::Ready(Err(error)) if is_unprocessed(&error) => return Poll::Ready(Err(Kind::Unprocessed)),
+            Poll::Ready(_) => return Poll::Ready(Err(Kind::ResetBeforeResponse)),
+            Poll::Pending => {}
+        }
+        if self.target.is_cut() {
+            return Poll::Ready(Err(Kind::Deregistered));
+        }
+        if worker.is_stopping() {
+            return Poll::Ready(Err(Kind::Stopping));
+        }
+        Poll::Pending
     }
 }

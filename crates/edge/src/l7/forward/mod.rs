@@ -68,8 +68,7 @@ async fn attempts<C: Client>(
         course.begin_attempt(prepared.attempt_timeout);
         let begun = match prepared.hedge {
             None => Attempt::begin(connection, prepared, course, scratch).await,
-            // in a box, as all that few requests meet: connections need no room for it
-            Some(hedge) => Box::pin(hedge::race(hedge, connection, prepared, course, scratch)).await,
+            Some(hedge) => hedge::begin(hedge, connection, prepared, course, scratch).await,
         };
         let failed = match begun {
             Ok(attempt) => match attempt.run(connection, prepared, course, scratch).await {

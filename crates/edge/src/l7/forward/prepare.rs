@@ -20,7 +20,7 @@ use crate::compile::plan::{Answer, FallbackPlan, ForwardPlan, GroupPlan, Listene
 use crate::error::{Kind, ProxyError};
 use crate::l7::codec::link::Client;
 use crate::l7::connection::Connection;
-use crate::listen::slot::ListenerTable;
+use crate::listen::slot::{ListenerTable, Tables};
 use crate::observe::record::Record;
 use crate::runtime::pool::Scratch;
 use crate::runtime::random::Random;
@@ -78,26 +78,8 @@ pub(super) fn request<'t, C: Client>(
     let view = RequestView { bytes: connection.client.buffer.data(), head: &scratch.request };
     let tables = &table.tables;
     let (chosen, group_cookie) = choose_group(connection, table, forward, view)?;
-    let (mut plan, mut group) = tables.group(chosen).ok_or(Kind::NoTarget)?;
-    let mut answer = None;
-    if is_short(group) {
-        match forward.fallback.as_ref().unwrap_or(&plan.fallback) {
-            FallbackPlan::Own => {}
-            FallbackPlan::Refuse => {
-                group.counters().no_target.add(1);
-                scratch.record.group = Some(group.name.clone());
-                return Err(Kind::NoTarget.into());
-            }
-            FallbackPlan::Answer(own) => answer = Some(&**own),
-            // one step only: the file is checked for loops, and what is short itself then does what it does without another
-            FallbackPlan::Group(other) => {
-                (plan, group) = tables.group(*other).ok_or(Kind::NoTarget)?;
-                if let (true, FallbackPlan::Answer(own)) = (is_short(group), &plan.fallback) {
-                    answer = Some(&**own);
-                }
-            }
-        }
-    }
+    let Standing { plan, group, answer } = standing(tables, forward, chosen)
+        .inspect_err(|_| scratch.record.group = tables.group(chosen).map(|(_, group)| group.name.clone()))?;
     scratch.record.is_grpc_call = plan.settings.protocol == TargetProtocol::Grpc && is_grpc_call(view);
     if !versions_meet(view, &plan.settings) {
         return Err(Kind::VersionMismatch.into());
@@ -145,6 +127,39 @@ pub(super) fn request<'t, C: Client>(
     write_head(connection, table, rule, trailers, &told, scratch)?;
     connection.client.buffer.consume(scratch.request.len, &connection.worker.pool);
     Ok(prepared)
+}
+
+/// The group that is asked, or what is answered in its place.
+struct Standing<'t> {
+    plan: &'t GroupPlan,
+    group: &'t Rc<GroupLocal>,
+    answer: Option<&'t Answer>,
+}
+
+/// The chosen group, or what stands in for it while it has nothing healthy: by the rule, or else by itself.
+fn standing<'t>(tables: &'t Tables, forward: &'t ForwardPlan, chosen: usize) -> Result<Standing<'t>, Kind> {
+    let (plan, group) = tables.group(chosen).ok_or(Kind::NoTarget)?;
+    let own = Standing { plan, group, answer: None };
+    if !is_short(group) {
+        return Ok(own);
+    }
+    match forward.fallback.as_ref().unwrap_or(&plan.fallback) {
+        FallbackPlan::Own => Ok(own),
+        FallbackPlan::Answer(answer) => Ok(Standing { answer: Some(answer), ..own }),
+        FallbackPlan::Refuse => {
+            group.counters().no_target.add(1);
+            Err(Kind::NoTarget)
+        }
+        // one step only: the file is checked for loops, and what is short itself then does what it does without another
+        FallbackPlan::Group(other) => {
+            let (plan, group) = tables.group(*other).ok_or(Kind::NoTarget)?;
+            let answer = match &plan.fallback {
+                FallbackPlan::Answer(answer) if is_short(group) => Some(&**answer),
+                _ => None,
+            };
+            Ok(Standing { plan, group, answer })
+        }
+    }
 }
 
 /// Whether the target group can be asked in its version what was asked in the client's (H3, 464).
