@@ -29,7 +29,7 @@ fn measure(algorithm: Algorithm, count: u64, name: &str, odd: u64) {
         .map(|number| {
             let weight =
                 1000 * (1 + odd * (mix(number) % 10)) as u32 + if odd > 1 { (mix(number) % 977) as u32 } else { 0 };
-            Entry { key: TargetKey(mix(number)), weight, eligible: true, draining: false }
+            Entry { key: TargetKey(mix(number)), weight, eligible: true, draining: false, trial: 0 }
         })
         .collect();
     let started = Instant::now();

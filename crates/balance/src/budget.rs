@@ -35,6 +35,11 @@ impl RetryBudget {
         Self { ratio: if ratio.is_finite() { ratio.max(0.0) } else { 0.0 }, second: 0, slots: [Slot::default(); SLOTS] }
     }
 
+    /// Another ratio from now on; what has been counted stays.
+    pub fn set_ratio(&mut self, ratio: f64) {
+        self.ratio = Self::new(ratio).ratio;
+    }
+
     /// Counts a request, its first attempt only.
     #[inline]
     pub fn on_request(&mut self, now: Moment) {

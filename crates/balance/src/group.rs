@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use crate::Moment;
 use crate::anomaly::{Anomaly, Judgement};
-use crate::breaker::Wish;
+use crate::breaker::{Fault, Passed, Wish};
 use crate::health::{Outcome, TargetHealth, Verdict};
 use crate::key::TargetKey;
 use crate::member::Member;
+use crate::outlier::{self, Latency};
 use crate::report::{Changes, TargetReport, Transition};
 use crate::roster::{Entry, Roster, Supply};
 use crate::settings::{HealthCheck, Settings};
@@ -194,21 +195,32 @@ impl Group {
             member.anomaly.observe(tally);
         }
         let Some(breaker) = self.settings.circuit_breaker else { return self.take_changes() };
-        match member.breaker.observe(tally, &breaker) {
+        match member.breaker.observe(tally, &breaker, now) {
             Wish::Nothing => {}
             Wish::Close => {
                 member.breaker.close();
+                self.return_slowly(place, now);
                 self.touch();
             }
-            Wish::Open => {
-                if self.may_eject(place, breaker.most_ejected(self.registered())) {
-                    if let Some(member) = self.members.get_mut(place) {
-                        member.breaker.open(&breaker, now);
-                        self.changes.ejected.push(key);
-                    }
-                    self.touch();
-                }
-            }
+            Wish::Open(fault) => self.eject(place, fault, now),
+        }
+        self.take_changes()
+    }
+
+    /// Takes in what the answers of all targets took, over one window, and ejects those that are far slower than their
+    /// peers.
+    pub fn compare(&mut self, latencies: &[(TargetKey, Latency)], now: Moment) -> Changes {
+        let Some(breaker) = self.settings.circuit_breaker else { return Changes::default() };
+        let Some(factor) = breaker.latency_factor else { return Changes::default() };
+        let usable = |key: &TargetKey| {
+            let member = self.places.get(key).and_then(|place| self.members.get(*place));
+            member.is_some_and(|member| member.is_healthy(&self.settings) && member.breaker.is_closed())
+        };
+        let compared: Vec<_> = latencies.iter().filter(|(key, _)| usable(key)).copied().collect();
+        let of: Vec<Latency> = compared.iter().map(|(_, latency)| *latency).collect();
+        for slow in outlier::slow(&of, factor, u64::from(breaker.minimum_requests)) {
+            let place = compared.get(slow).and_then(|(key, _)| self.places.get(key).copied());
+            place.into_iter().for_each(|place| self.eject(place, Fault::Latency, now));
         }
         self.take_changes()
     }
@@ -226,9 +238,14 @@ impl Group {
                     member.ramp = None;
                 }
             }
-            if member.breaker.tick(now) {
-                self.changes.restored.push(member.key);
-                moved = true;
+            let breaker = self.settings.circuit_breaker.unwrap_or_default();
+            match member.breaker.tick(&breaker, now) {
+                Passed::Nothing => {}
+                Passed::HalfOpened => {
+                    self.changes.restored.push(member.key);
+                    moved = true;
+                }
+                Passed::TriedAnew => moved = true,
             }
             if member.unhealthy_until.is_some_and(|until| until <= now) {
                 member.unhealthy_until = None;
@@ -348,6 +365,27 @@ impl Group {
         }
     }
 
+    /// A target that has passed its trial comes back as one that has become healthy does.
+    fn return_slowly(&mut self, place: usize, now: Moment) {
+        if let Some(member) = self.members.get_mut(place) {
+            member.first_batch = false;
+        }
+        self.became_healthy(place, now);
+    }
+
+    fn eject(&mut self, place: usize, fault: Fault, now: Moment) {
+        let Some(breaker) = self.settings.circuit_breaker else { return };
+        if !self.may_eject(place, breaker.most_ejected(self.registered())) {
+            return;
+        }
+        if let Some(member) = self.members.get_mut(place) {
+            member.breaker.open(&breaker, now);
+            member.ramp = None;
+            self.changes.ejected.push((member.key, fault));
+        }
+        self.touch();
+    }
+
     /// Never the last one that can be used, and never more than the settings allow.
     fn may_eject(&self, place: usize, most: usize) -> bool {
         let ejected = self.members.iter().filter(|member| member.breaker.is_open()).count();
@@ -412,6 +450,7 @@ impl Group {
             weight: member.effective_weight(),
             eligible: eligible(member),
             draining: !member.is_registered(),
+            trial: member.breaker.trial(),
         };
         (self.members.iter().map(entry).collect(), supply)
     }

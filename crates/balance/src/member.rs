@@ -9,7 +9,7 @@ use crate::health::{TargetHealth, Verdict};
 use crate::key::TargetKey;
 use crate::roster::WEIGHT_SCALE;
 use crate::settings::{HealthCheck, Settings};
-use crate::slow_start::{Ramp, STEP};
+use crate::slow_start::Ramp;
 use crate::status::{Reason, State, Status};
 
 #[derive(Clone, Debug)]
@@ -79,10 +79,7 @@ impl Member {
     }
 
     pub(crate) fn effective_weight(&self) -> u32 {
-        let mut permille = self.ramp.as_ref().map_or(WEIGHT_SCALE, Ramp::permille);
-        if self.breaker.is_half_open() {
-            permille = permille.min(STEP);
-        }
+        let permille = self.ramp.as_ref().map_or(WEIGHT_SCALE, Ramp::permille);
         let mitigated = (permille * self.anomaly.permille() / WEIGHT_SCALE).max(1);
         self.weight.saturating_mul(mitigated)
     }

@@ -158,6 +158,7 @@ pub(crate) mod tests {
                 weight: *weight,
                 eligible: *weight > 0,
                 draining: false,
+                trial: 0,
             })
             .collect();
         Roster::new(algorithm, entries, Supply::Enough, 1)

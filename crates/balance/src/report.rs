@@ -1,5 +1,6 @@
 //! What a group tells its owner: what a call brought about, and what can be said of each target.
 
+use crate::breaker::Fault;
 use crate::key::TargetKey;
 use crate::status::Status;
 
@@ -22,9 +23,9 @@ pub struct Changes {
     pub transitions: Vec<Transition>,
     /// Targets whose connections are to be cut now: their deregistration delay, or their unhealthy draining, is over.
     pub expired: Vec<TargetKey>,
-    /// Targets that the circuit breaker ejected.
-    pub ejected: Vec<TargetKey>,
-    /// Targets that came back from an ejection, be it with a small share at first.
+    /// Targets that the circuit breaker ejected, and why.
+    pub ejected: Vec<(TargetKey, Fault)>,
+    /// Targets that came back from an ejection, be it for a few requests at first.
     pub restored: Vec<TargetKey>,
     /// Whether [`Group::roster`] may have a new roster.
     pub roster_changed: bool,

@@ -15,13 +15,15 @@ pub const WEIGHT_SCALE: u32 = 1000;
 pub struct Entry {
     /// Which target.
     pub key: TargetKey,
-    /// Its effective weight: the operator's times [`WEIGHT_SCALE`], less what slow start, a half-open breaker and anomaly
-    /// mitigation take off.
+    /// Its effective weight: the operator's times [`WEIGHT_SCALE`], less what slow start and anomaly mitigation take off.
     pub weight: u32,
     /// Whether new requests may be sent to it.
     pub eligible: bool,
     /// Whether it is being deregistered: what is in flight goes on, nothing new is sent.
     pub draining: bool,
+    /// The number of the trial in which its half-open breaker lets a few requests through, as many as
+    /// [`crate::CircuitBreaker::probes`] from each worker; 0: as many as there are.
+    pub trial: u32,
 }
 
 /// Whether a group has as many healthy targets as it demands, and what follows if not.
@@ -53,6 +55,7 @@ pub struct Roster {
     pub supply: Supply,
     /// Grows by one with every change.
     pub generation: u64,
+    eligible: usize,
     by_key: Vec<(TargetKey, u32)>,
     plan: Plan,
 }
@@ -72,7 +75,8 @@ impl Roster {
         let mut by_key: Vec<_> = (0u32..).zip(&entries).map(|(index, entry)| (entry.key, index)).collect();
         by_key.sort_unstable();
         let plan = Plan::build(algorithm, entries.len(), &candidates(&entries));
-        Self { entries, supply, generation, by_key, plan }
+        let eligible = entries.iter().filter(|entry| entry.eligible).count();
+        Self { entries, supply, generation, eligible, by_key, plan }
     }
 
     /// A roster without targets.
@@ -98,8 +102,9 @@ impl Roster {
 
     /// How many targets may be picked.
     #[must_use]
+    #[inline]
     pub fn eligible(&self) -> usize {
-        self.entries.iter().filter(|entry| entry.eligible).count()
+        self.eligible
     }
 
     pub(crate) fn plan(&self, algorithm: Algorithm) -> Plan {
@@ -132,7 +137,7 @@ mod tests {
     use super::*;
 
     fn entry(key: u64, weight: u32, eligible: bool) -> Entry {
-        Entry { key: TargetKey(key), weight, eligible, draining: false }
+        Entry { key: TargetKey(key), weight, eligible, draining: false, trial: 0 }
     }
 
     #[test]

@@ -47,8 +47,18 @@ pub enum HealthCheck {
 /// When a target is ejected because of what its requests met with, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CircuitBreaker {
-    /// Failures in a row that eject a target; at least 1.
+    /// Failures in a row that eject a target; 0: however many.
     pub consecutive_failures: u32,
+    /// The share of failures within the window that ejects a target; nothing: however great.
+    pub error_ratio: Option<f64>,
+    /// How many times the median latency of its peers a target's may be; nothing: however many.
+    pub latency_factor: Option<f64>,
+    /// Fewer requests than this within the window are not judged by ratio or latency.
+    pub minimum_requests: u32,
+    /// What shares and latencies are taken over.
+    pub window: Duration,
+    /// Successes in a trial that bring a target back; at least 1. Each worker lets as many requests through for it.
+    pub probes: u32,
     /// How long the first ejection lasts. Each further one, without a quiet time between, doubles it up to 32 times.
     pub open_for: Duration,
     /// The greatest share of the registered targets that may be ejected at once, from 0 to 1.
@@ -74,7 +84,16 @@ impl Default for Settings {
 
 impl Default for CircuitBreaker {
     fn default() -> Self {
-        Self { consecutive_failures: 5, open_for: Duration::from_secs(10), max_ejected: 0.5 }
+        Self {
+            consecutive_failures: 5,
+            error_ratio: None,
+            latency_factor: None,
+            minimum_requests: 20,
+            window: Duration::from_secs(10),
+            probes: 3,
+            open_for: Duration::from_secs(10),
+            max_ejected: 0.5,
+        }
     }
 }
 

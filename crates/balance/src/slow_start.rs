@@ -14,8 +14,8 @@ use crate::Moment;
 
 /// How many steps lead from nothing to the full share.
 const STEPS: u32 = 50;
-/// What one step is worth, in thousandths of the full share. A half-open breaker lets as much through.
-pub(crate) const STEP: u32 = 1000 / STEPS;
+/// What one step is worth, in thousandths of the full share.
+const STEP: u32 = 1000 / STEPS;
 
 /// A target on its way to its full share.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use headworks_balance::{Changes, CircuitBreaker, Group, Kept, Moment, Outcome, Settings, State, Tally, TargetKey};
+use headworks_balance::{
+    Changes, CircuitBreaker, Fault, Group, Kept, Moment, Outcome, Settings, State, Tally, TargetKey,
+};
 
 const WELL: TargetKey = TargetKey(1);
 const ILL: TargetKey = TargetKey(2);
@@ -33,7 +35,8 @@ fn what_is_known_outlives_the_group() {
     // one failure speaks against a target that is well
     let _ = before.probe_result(WELL, Outcome::Timeout, now);
     let failures = Tally { failures: 5, consecutive_failures: 5, ..Tally::default() };
-    assert_eq!(before.observe(EJECTED, failures, now).ejected, [EJECTED]);
+    let ejected = before.observe(EJECTED, failures, now).ejected;
+    assert_eq!(ejected, [(EJECTED, Fault::ConsecutiveFailures)]);
 
     let text = serde_json::to_string(&before.keep().collect::<Vec<_>>()).unwrap_or_else(|error| panic!("{error}"));
     let mut after = group(&settings, now);

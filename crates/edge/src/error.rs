@@ -38,8 +38,14 @@ pub(crate) enum Kind {
     BodyMalformed,
     /// The group has no registered target, or the rule's groups all have weight 0.
     NoTarget,
-    /// Every target is at its limit.
+    /// Every target is at its limit, or the group is, and no more may wait.
     Overloaded,
+    /// None of them had a place in the time that a request may wait for one.
+    PendingTimeout,
+    /// The program itself has too much to do.
+    Shed,
+    /// A fault that the rule injects: this status.
+    Injected(u16),
     /// A redirect's Location would be over 8 KiB.
     RedirectTooLong,
     /// A transform's result is no host or URL.
@@ -54,10 +60,16 @@ pub(crate) enum Kind {
     HandshakeTimeout,
     /// The connection ended before the first byte of a response.
     ResetBeforeResponse,
+    /// The target says that it has not even looked at the request (RFC 9113 section 8.7), or it never got there.
+    Unprocessed,
     /// It ended inside the response head.
     ResetInHead,
     /// The target did not answer in time.
     TargetTimeout,
+    /// One attempt took longer than it may.
+    AttemptTimeout,
+    /// The request as a whole took longer than it may.
+    DeadlinePassed,
     /// It did not answer in the time that its gRPC client gave it, which may be too short for any target.
     DeadlineExceeded,
     /// What the target answered is no HTTP response.
@@ -83,7 +95,7 @@ impl Kind {
     pub(crate) fn status(self) -> u16 {
         match self {
             Kind::Refused(refusal) => refusal.status,
-            Kind::RetriedStatus(status) => status,
+            Kind::RetriedStatus(status) | Kind::Injected(status) => status,
             Kind::Desync | Kind::BodyTruncated | Kind::BodyMalformed | Kind::PlainHttp => 400,
             Kind::MethodNotAllowed => 405,
             Kind::ClientTimeout => 408,
@@ -95,13 +107,18 @@ impl Kind {
             | Kind::HandshakeFailed
             | Kind::HandshakeTimeout
             | Kind::ResetBeforeResponse
+            | Kind::Unprocessed
             | Kind::ResetInHead
             | Kind::BadResponse
             | Kind::UnaskedUpgrade
             | Kind::ResponseTruncated
             | Kind::Deregistered => 502,
-            Kind::NoTarget | Kind::Overloaded | Kind::Stopping => 503,
-            Kind::ConnectTimeout | Kind::TargetTimeout | Kind::DeadlineExceeded => 504,
+            Kind::NoTarget | Kind::Overloaded | Kind::PendingTimeout | Kind::Shed | Kind::Stopping => 503,
+            Kind::ConnectTimeout
+            | Kind::TargetTimeout
+            | Kind::AttemptTimeout
+            | Kind::DeadlinePassed
+            | Kind::DeadlineExceeded => 504,
         }
     }
 
@@ -116,7 +133,7 @@ impl Kind {
         const UNAVAILABLE: u16 = 14;
         const UNAUTHENTICATED: u16 = 16;
         match (self, self.status()) {
-            (Kind::DeadlineExceeded, _) => DEADLINE_EXCEEDED,
+            (Kind::DeadlineExceeded | Kind::DeadlinePassed, _) => DEADLINE_EXCEEDED,
             (_, 400) => INTERNAL,
             (_, 401) => UNAUTHENTICATED,
             (_, 403) => PERMISSION_DENIED,
@@ -137,11 +154,24 @@ impl Kind {
                 | Kind::ResetBeforeResponse
                 | Kind::ResetInHead
                 | Kind::TargetTimeout
+                | Kind::AttemptTimeout
                 | Kind::BadResponse
                 | Kind::UnaskedUpgrade
                 | Kind::ResponseTruncated
                 | Kind::RetriedStatus(_)
         )
+    }
+}
+
+impl Kind {
+    /// Whether there was no connection on which a request could have been sent.
+    pub(crate) fn is_of_connecting(self) -> bool {
+        matches!(self, Kind::ConnectFailed | Kind::ConnectTimeout | Kind::HandshakeFailed | Kind::HandshakeTimeout)
+    }
+
+    /// Whether it may be better in a moment, which a client is told (RFC 9110 section 10.2.3).
+    pub(crate) fn is_passing(self) -> bool {
+        matches!(self, Kind::Overloaded | Kind::PendingTimeout | Kind::Shed)
     }
 }
 
@@ -165,6 +195,9 @@ impl ErrorReason {
             Kind::VersionMismatch => "VersionMismatch",
             Kind::NoTarget => "NoTarget",
             Kind::Overloaded => "TargetLimit",
+            Kind::PendingTimeout => "PendingTimeout",
+            Kind::Shed => "Overload",
+            Kind::Injected(_) => "FaultInjected",
             Kind::RedirectTooLong => "RedirectUrlLimitExceeded",
             Kind::TransformFailed => "TransformFailed",
             Kind::ConnectFailed => "TargetConnectionError",
@@ -172,8 +205,11 @@ impl ErrorReason {
             Kind::HandshakeFailed => "TargetTlsError",
             Kind::HandshakeTimeout => "TargetTlsTimeout",
             Kind::ResetBeforeResponse => "TargetReset",
+            Kind::Unprocessed => "TargetRefusedStream",
             Kind::ResetInHead => "TargetResetInHead",
             Kind::TargetTimeout => "TargetTimeout",
+            Kind::AttemptTimeout => "AttemptTimeout",
+            Kind::DeadlinePassed => "DeadlinePassed",
             Kind::DeadlineExceeded => "GrpcDeadlineExceeded",
             Kind::BadResponse => "MalformedResponse",
             Kind::UnaskedUpgrade => "UnaskedUpgrade",

@@ -33,10 +33,10 @@ use headworks_model::primitive::{Bind, Name};
 use tokio::sync::oneshot;
 
 pub use self::challenge::{CannotProve, Challenges, Offered, Proof};
-use self::compile::build;
 pub use self::compile::build::{CannotRun, validate};
 pub use self::compile::permission::unpermitted;
 use self::compile::plan::{ListenerKey, Plan};
+use self::compile::{answers, build};
 pub use self::explain::{
     Asked, CannotExplain, Considered, Decided, Decision, GroupShare, ListenerFound, RuleVerdict, explain,
 };
@@ -47,6 +47,7 @@ use self::listen::bound::{BoundListener, FreshListener};
 pub use self::observe::access_log::LogWriter;
 pub use self::observe::{metrics, status};
 use self::quic::Secrets;
+use self::runtime::pressure::{self, Pressure};
 use self::runtime::worker::{Command, DatagramsIn, Handover, WorkerHandle};
 use self::tls::certificate::Certificate;
 pub use self::tls::certificate::{CannotShow, Validity};
@@ -71,6 +72,7 @@ pub struct Edge {
     /// What the workers' pulses were when they were last felt.
     pulses: Vec<u32>,
     challenges: Arc<Challenges>,
+    pressure: Arc<Pressure>,
     membership: Membership,
     plan: Option<Arc<Plan>>,
 }
@@ -101,7 +103,8 @@ impl Edge {
         };
         let workers = workers.max(1);
         let most = (connections / workers).max(1);
-        let start = |index| WorkerHandle::start(index, log.clone(), most, secrets.clone());
+        let pressure = pressure::watched(workers);
+        let start = |index| WorkerHandle::start(index, log.clone(), most, secrets.clone(), pressure.clone());
         let workers = (0..workers).map(start).collect::<io::Result<Vec<_>>>()?;
         Ok(Edge {
             pulses: vec![0; workers.len()],
@@ -116,6 +119,7 @@ impl Edge {
             inheritance,
             awaited: Vec::new(),
             challenges: Arc::default(),
+            pressure,
             membership: Membership::default(),
             plan: None,
         })
@@ -138,6 +142,7 @@ impl Edge {
     pub async fn prepare(&mut self, config: &Arc<Config>, keyring: Arc<Keyring>) -> Result<Prepared, Vec<CannotRun>> {
         let mut errors = build::unserved(config);
         errors.extend(build::unissuable(config));
+        errors.extend(answers::unreadable(config));
         errors.extend(unpermitted(config));
         let vault = self.vault.load(config, &mut errors);
         let fresh = self.bind_new(config, &mut errors);
@@ -147,10 +152,11 @@ impl Edge {
         let started = self.supervise_new(config);
         let plan = Arc::new(self.build(config, &fresh, &started, &vault, keyring)?);
         let in_use = build::groups_in_use(config);
+        let hedged = build::groups_hedged_by_latency(config);
         for (name, supervisor) in &started {
             if let Some(settings) = config.target_groups.get(name) {
                 exchange_dial(&vault, name, supervisor);
-                supervisor.configure(settings, in_use.contains(name)).await;
+                supervisor.configure(settings, in_use.contains(name), hedged.contains(name)).await;
             }
         }
         Ok(Prepared { vault, fresh, started, plan })
@@ -161,10 +167,12 @@ impl Edge {
         let Prepared { vault, mut fresh, started, plan } = prepared;
         self.vault = vault;
         let in_use = build::groups_in_use(config);
+        let hedged = build::groups_hedged_by_latency(config);
+        self.pressure.configure(&config.overload);
         for (name, supervisor) in &self.supervisors {
             if let Some(settings) = config.target_groups.get(name) {
                 exchange_dial(&self.vault, name, supervisor);
-                supervisor.configure(settings, in_use.contains(name)).await;
+                supervisor.configure(settings, in_use.contains(name), hedged.contains(name)).await;
             }
         }
         self.supervisors.extend(started);
@@ -361,7 +369,8 @@ impl Edge {
     pub fn view(&self) -> status::View {
         let groups = self.supervisors.iter().map(|(name, s)| (name.clone(), s.shared.clone())).collect();
         let addresses = self.bound.iter().map(|(key, b)| (key.clone(), b.address)).collect();
-        status::View { plan: self.plan.clone(), groups, addresses, certificates: self.vault.certificates() }
+        let pressure = self.pressure.clone();
+        status::View { plan: self.plan.clone(), pressure, groups, addresses, certificates: self.vault.certificates() }
     }
 
     /// Stops accepting and waits for requests in flight, up to `deadline`; what is left then is cut off. Returns when

@@ -75,6 +75,7 @@ fn main() {
             trace: b"1-67891233-abcdef012345678912345678",
             trailers: false,
             reserved: &[],
+            renewed: &[],
         };
         let mut out = Vec::new();
         let view = RequestView { bytes, head: &head };

@@ -29,11 +29,16 @@ pub struct Outgoing<'a> {
     pub cipher_lines: Option<&'a [u8]>,
     /// Names that a listener has given to what it says itself: received ones never go on, however they are spelled.
     pub reserved: &'a [Arc<str>],
+    /// Fields that are said anew, each with what it says now, if anything; received ones never go on.
+    pub renewed: &'a [Renewed<'a>],
     /// A fresh `1-{8 hex}-{24 hex}` for X-Amzn-Trace-Id (H5).
     pub trace: &'a [u8],
     /// The target may answer with trailers, if the client takes them: it is spoken to in HTTP/2.
     pub trailers: bool,
 }
+
+/// A field that is said anew: its name, and its value.
+pub type Renewed<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// What Host becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +171,9 @@ pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
             }
             known => !is_hop_by_hop(known) && !matches!(known, Known::XForwardedProto | Known::XForwardedPort),
         };
-        let keeps = keeps && !plan.reserved.iter().any(|name| reads_as(field.name.of(bytes), name.as_bytes()));
+        let is_reserved = || plan.reserved.iter().any(|name| reads_as(field.name.of(bytes), name.as_bytes()));
+        let is_renewed = || plan.renewed.iter().any(|(name, _)| reads_as(field.name.of(bytes), name));
+        let keeps = keeps && !is_reserved() && !is_renewed();
         match field.fitness {
             Fitness::Clean if keeps => {}
             Fitness::UnusualName if keeps && !plan.drop_unusual_names => {}
@@ -206,6 +213,9 @@ pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
     if let ForwardedFor::Append(client) = plan.forwarded_for {
         let received = values(view, Known::XForwardedFor).filter(|v| forwarded && !v.is_empty());
         put_joined(out, b"X-Forwarded-For: ", received.chain([client]), b", ");
+    }
+    for (name, value) in plan.renewed {
+        value.iter().for_each(|value| put_field(out, name, value));
     }
     out.extend_from_slice(plan.forwarded_lines);
     out.extend_from_slice(plan.certificate_lines);

@@ -158,16 +158,25 @@ impl Config {
         found
     }
 
-    /// The target groups that a load balancer may forward to, fallbacks included.
+    /// The target groups that a load balancer may forward to, fallbacks and mirrors included.
     pub fn forwarded_to<'a>(&'a self, balancer: &'a LoadBalancer) -> Vec<&'a Name> {
         let listeners = balancer.listeners.values();
         let actions =
             listeners.flat_map(|listener| listener.rules.iter().map(|rule| &rule.action).chain([&listener.default]));
         let forwards = actions.filter_map(|action| match action {
-            Action::Forward(forward) => Some(&forward.groups),
+            Action::Forward(forward) => Some(forward),
             _ => None,
         });
-        let mut groups: Vec<&Name> = forwards.flatten().map(|group| &group.name).collect();
+        let mut groups: Vec<&Name> = forwards
+            .flat_map(|forward| {
+                let stand_in = match &forward.fallback {
+                    Some(Fallback::Forward(other)) => Some(other),
+                    _ => None,
+                };
+                let mirror = forward.mirror.as_ref().map(|mirror| &mirror.group);
+                forward.groups.iter().map(|group| &group.name).chain(stand_in).chain(mirror)
+            })
+            .collect();
         let mut next = 0;
         groups.sort_unstable();
         groups.dedup();

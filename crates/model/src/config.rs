@@ -15,6 +15,7 @@ use crate::declared::{Codec, Cx, Defs, Fields, Lasts, Section, Within, choice, d
 use crate::guard::{NetworkAcl, SecurityGroup};
 use crate::listener::{CertificateRef, Listener};
 use crate::load_balancer::LoadBalancer;
+use crate::overload::Overload;
 use crate::primitive::Name;
 use crate::target_group::TargetGroup;
 use crate::yaml::Node;
@@ -33,6 +34,9 @@ declared! {
         /// How the program stops.
         #[via = Section]
         pub shutdown: Shutdown,
+        /// What the program has for itself.
+        #[via = Section]
+        pub overload: Overload,
         /// How another process takes over from this one.
         #[via = Section]
         pub upgrade: Upgrade,

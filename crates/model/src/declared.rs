@@ -14,12 +14,12 @@ mod text;
 use serde_json::{Map, Value, json};
 
 pub(crate) use self::choice::choice;
-pub(crate) use self::codec::{Lasts, NonEmpty, OneOrMore, Optional, Plain, Ratio, Section, Within, named};
-pub(crate) use self::context::{Cx, Referable, Step, To};
+pub(crate) use self::codec::{Factor, Lasts, NonEmpty, OneOrMore, Optional, Plain, Ratio, Section, Within, named};
+pub(crate) use self::context::{Cx, Group, Referable, Step, To};
 pub(crate) use self::fields::{Fields, unknown};
 pub(crate) use self::structure::declared;
 pub(crate) use self::suggest::nearest;
-pub(crate) use self::text::{Cidr, FieldValue, Host, Size, Token, parsed, text_of};
+pub(crate) use self::text::{Cidr, FieldValue, Host, Size, Token, parse_duration, parsed, text_of};
 use crate::yaml::Node;
 
 /// A type with a way to be read and written of its own.

@@ -30,7 +30,7 @@ fn default_type(body: Option<&str>) -> Option<Arc<str>> {
 }
 
 /// A status that is an answer and leads nowhere else.
-struct FixedStatus;
+pub(crate) struct FixedStatus;
 
 impl Codec<u16> for FixedStatus {
     fn expected() -> String {
@@ -86,7 +86,7 @@ impl Codec<Arc<str>> for Body {
 }
 
 /// `type/subtype`, with parameters if need be.
-struct ContentType;
+pub(crate) struct ContentType;
 
 impl Codec<Option<Arc<str>>> for ContentType {
     fn expected() -> String {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::declared::{Codec, Cx, Defs, Fields, Step, To, Token, Within, declared, named};
+use crate::declared::{Codec, Cx, Defs, Fields, Group, Step, To, Token, Within, declared, named};
 use crate::listener::ListenerProtocol;
+use crate::mirror::Mirror;
 use crate::primitive::Name;
 use crate::stickiness::{Stickiness, StickyFor};
-use crate::target_group::{TargetGroup, TargetProtocol};
+use crate::target_group::{Fallback, Hedge, TargetGroup, TargetProtocol};
 use crate::yaml::{Mark, Node};
 
 declared! {
@@ -23,6 +24,12 @@ declared! {
         pub groups: Vec<WeightedGroup>,
         /// Target group stickiness: how long a client keeps the group it got first.
         pub stickiness: Option<GroupStickiness> = None,
+        /// When a group has nothing healthy, in place of what the group says: `refuse`, another group, a fixed response or a file.
+        pub fallback: Option<Fallback> = None,
+        /// Hedging of this rule's requests, in place of what the group says.
+        pub hedge: Option<Hedge> = None,
+        /// Another group that a share of the requests is sent to as well.
+        pub mirror: Option<Mirror> = None,
     }
 }
 
@@ -118,12 +125,54 @@ fn check_forward<'a>(forward: &Forward, fields: &Fields<'a>, cx: &mut Cx<'a>) {
             cx.fault(place(&group.name), what, Some("stickiness beside groups".to_owned()));
         }
     }
-    if forward.stickiness.is_some() && cx.listener.is_some_and(|listener| !listener.is_http()) {
-        fields.only_with("stickiness", "it on http and https listeners only", cx);
+    if cx.listener.is_some_and(|listener| !listener.is_http()) {
+        for key in ["stickiness", "fallback", "hedge", "mirror"] {
+            fields.only_with(key, "it on http and https listeners only", cx);
+        }
     }
+    check_stand_ins(forward, fields, cx);
     if !forward.groups.is_empty() && forward.groups.iter().all(|group| group.weight == 0) {
         cx.warn(groups.map_or(fields.mark(), |node| node.mark), "all weights are 0: every request is answered 503");
     }
+}
+
+/// What requests may be sent to besides the groups that they are for.
+fn check_stand_ins<'a>(forward: &Forward, fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    let of = |name: &Name, cx: &Cx<'a>| cx.groups.get(name).cloned();
+    let is_other_kind = |name: &Name, cx: &Cx<'a>| {
+        of(name, cx).and_then(|group| group.protocol).is_some_and(|protocol| !protocol.is_http())
+    };
+    match &forward.fallback {
+        Some(Fallback::FailOpen) => {
+            let what = "is for the group to say: its health decides which targets may be chosen";
+            fields.wrong("fallback", what, "refuse, { forward: ... }, { fixed_response: ... } or { file: ... }", cx);
+        }
+        Some(Fallback::Forward(name)) if is_other_kind(name, cx) => {
+            fields.wrong("fallback", format!("{name} speaks no HTTP"), "a target group that does", cx);
+        }
+        _ => {}
+    }
+    if forward.hedge.is_some() && forward.groups.iter().any(|group| is_of_calls(of(&group.name, cx))) {
+        let what = "calls of gRPC are made by POST, which is never sent twice at once";
+        fields.wrong("hedge", what, "it with groups of protocol http or https only", cx);
+    }
+    let Some(mirror) = &forward.mirror else { return };
+    let name = &mirror.group;
+    if forward.groups.iter().any(|group| group.name == *name) {
+        fields.wrong("mirror", format!("to {name} itself, which answers these requests"), "another target group", cx);
+    } else if is_other_kind(name, cx) {
+        fields.wrong("mirror", format!("{name} speaks no HTTP"), "a target group that does", cx);
+    } else if let Some(version) = of(name, cx).map(|group| group.version)
+        && let Some(other) =
+            forward.groups.iter().find(|group| of(&group.name, cx).is_some_and(|of| of.version != version))
+    {
+        let what = format!("{name} and {} speak different versions of HTTP", other.name);
+        fields.wrong("mirror", what, "a target group of the same version", cx);
+    }
+}
+
+fn is_of_calls(group: Option<Group>) -> bool {
+    group.and_then(|group| group.protocol) == Some(TargetProtocol::Grpc)
 }
 
 /// Whether what comes in by `listener` can go out to such targets.

@@ -5,17 +5,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::action::FixedResponse;
 use crate::certificate::Certificate;
+pub use crate::circuit_breaker::CircuitBreaker;
+pub use crate::deadline::DeadlineHeader;
 use crate::declared::{
-    Codec, Cx, Declared, Defs, Fields, Host, Lasts, OneOrMore, Optional, Ratio, Referable, Section, Step, To, Token,
-    Within, choice, declared, parsed,
+    Codec, Cx, Declared, Defs, Fields, Host, Lasts, OneOrMore, Optional, Referable, Section, Step, To, Token, Within,
+    choice, declared,
 };
+pub use crate::fallback::{Fallback, FileResponse};
 use crate::guard::SecurityGroup;
 pub use crate::health_check::{HealthCheck, HealthProtocol, Password, Role};
+pub use crate::limits::{Adaptive, TargetLimits};
 use crate::primitive::{Address, Name};
+pub use crate::retry::{Backoff, Hedge, HedgeAfter, Retry, RetryWhen};
 pub use crate::stickiness::Stickiness;
 use crate::yaml::Node;
 
@@ -68,11 +72,23 @@ declared! {
         /// From the request's last byte to the response's head, and between two reads of its body; default 60 s.
         #[via = Lasts<100, 604_800_000>]
         pub response_timeout: Duration = Duration::from_secs(60),
+        /// Between two reads of the response's body; default `response_timeout`.
+        #[via = Optional<Lasts<100, 604_800_000>>]
+        pub read_timeout: Option<Duration> = None,
+        /// From the whole head of a request to the last byte of its answer, whatever happens between; absent: as long as the others
+        /// allow. Only of groups that speak HTTP.
+        #[via = Optional<Lasts<10, 604_800_000>>]
+        pub request_timeout: Option<Duration> = None,
+        /// A request field in which targets are told how many milliseconds are left, if anything bounds them. Only of groups
+        /// that speak HTTP.
+        pub deadline_header: Option<DeadlineHeader> = None,
         /// Absent: a request is sent once (a connection that could not be made is tried on another target all the same).
         pub retry: Option<Retry> = None,
+        /// Sends requests that have no answer yet to a second target; absent: none.
+        pub hedge: Option<Hedge> = None,
         /// Absent: none.
         pub circuit_breaker: Option<CircuitBreaker> = None,
-        /// Per target.
+        /// What may be in flight, and what waits.
         pub limits: TargetLimits = TargetLimits::default(),
         /// PROXY protocol sent to targets.
         pub proxy_protocol: ProxyProtocolVersion = ProxyProtocolVersion::None,
@@ -212,77 +228,6 @@ choice! {
 }
 
 choice! {
-    /// What is done when nothing is healthy (T6).
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub enum Fallback {
-        /// All targets count as healthy.
-        FailOpen = "fail_open",
-        /// No target is chosen: requests get 503, flows are reset.
-        Refuse = "refuse",
-        /// Another group.
-        Forward(#[via = To<TargetGroup>] Name) = "forward",
-        /// An answer of our own.
-        FixedResponse(FixedResponse) = "fixed_response",
-    }
-}
-
-declared! {
-    /// When a request is sent again.
-    #[derive(Clone, Debug, PartialEq)]
-    pub struct Retry {
-        /// Attempts in all, the first included; 1 to 10, default 2.
-        #[via = Within<1, 10>]
-        pub attempts: u8 = 2,
-        /// What is tried again; default `connect_failure` and `reset_before_response`.
-        #[via = OneOrMore]
-        pub when: Vec<RetryWhen> = vec![RetryWhen::ConnectFailure, RetryWhen::ResetBeforeResponse],
-        /// Retries may be at most this share of live requests; default 0.2.
-        #[via = Ratio]
-        pub budget: f64 = 0.2,
-    }
-}
-
-/// A reason to send a request again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RetryWhen {
-    /// No connection could be made.
-    ConnectFailure,
-    /// The connection ended before the first byte of a response.
-    ResetBeforeResponse,
-    /// The response head did not come in time.
-    Timeout,
-    /// This status, 500 to 599, written `status_503`.
-    Status(u16),
-}
-
-declared! {
-    /// Passive ejection of a failing target.
-    #[derive(Clone, Debug, PartialEq)]
-    pub struct CircuitBreaker {
-        /// Failures in a row; default 5.
-        #[via = Within<1, 1_000_000>]
-        pub consecutive_failures: u32 = 5,
-        /// How long a target stays out; default 10 s.
-        #[via = Lasts<100, 86_400_000>]
-        pub open_for: Duration = Duration::from_secs(10),
-        /// At most this share of the group is out; default 0.5.
-        #[via = Ratio]
-        pub max_ejected: f64 = 0.5,
-    }
-}
-
-declared! {
-    /// Bounds per target; 0: none. Over it: 503 at once.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct TargetLimits {
-        /// Requests in flight.
-        pub max_connections: u32 = 0,
-        /// Requests that wait for one of them.
-        pub max_pending: u32 = 0,
-    }
-}
-
-choice! {
     /// PROXY protocol sent to targets.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub enum ProxyProtocolVersion {
@@ -343,7 +288,7 @@ fn check_tls<'a>(tls: &TargetTls, fields: &Fields<'a>, cx: &mut Cx<'a>) {
 }
 
 fn check_group<'a>(group: &TargetGroup, fields: &Fields<'a>, cx: &mut Cx<'a>) {
-    cx.note_group(group.stickiness.clone());
+    cx.note_group(group.stickiness.clone(), group.version);
     if !group.is_secured() && !group.is_checked_over_tls() {
         fields.only_with("tls", "it with protocol https, grpc or tls only", cx);
     }
@@ -381,11 +326,16 @@ fn check_group<'a>(group: &TargetGroup, fields: &Fields<'a>, cx: &mut Cx<'a>) {
                 fields.only_with(key, "it with protocol tcp, tls or udp only", cx);
             }
         }
+        if group.protocol == TargetProtocol::Grpc && group.hedge.is_some() {
+            let what = "calls are made by POST, which is never sent twice at once";
+            fields.wrong("hedge", what, "it with protocol http or https only", cx);
+        }
     } else {
+        check_flows(group, fields, cx);
         if group.unhealthy_connection_termination {
             fields.only_with("unhealthy_draining_interval", "it with unhealthy_connection_termination: false only", cx);
         }
-        if matches!(group.fallback, Fallback::FixedResponse(_)) {
+        if matches!(group.fallback, Fallback::FixedResponse(_) | Fallback::File(_)) {
             fields.wrong(
                 "fallback",
                 "answers by HTTP, and its targets do not",
@@ -398,6 +348,29 @@ fn check_group<'a>(group: &TargetGroup, fields: &Fields<'a>, cx: &mut Cx<'a>) {
         }
         if group.hash_on != HashOn::SourceIp {
             fields.wrong("hash_on", "needs HTTP, and its targets do not speak it", "source_ip", cx);
+        }
+    }
+}
+
+/// What is of requests means nothing to flows.
+fn check_flows<'a>(group: &TargetGroup, fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    const ONLY: &str = "it with protocol http, https or grpc only";
+    for key in ["hedge", "read_timeout", "request_timeout", "deadline_header"] {
+        fields.only_with(key, ONLY, cx);
+    }
+    let retry = group.retry.as_ref();
+    let breaker = group.circuit_breaker.as_ref();
+    for (key, inner, is_set) in [
+        ("retry", "per_try_timeout", retry.is_some_and(|retry| retry.per_try_timeout.is_some())),
+        ("retry", "backoff", retry.is_some_and(|retry| retry.backoff.is_some())),
+        ("retry", "buffer", retry.is_some_and(|retry| retry.buffer > 0)),
+        ("circuit_breaker", "latency_factor", breaker.is_some_and(|breaker| breaker.latency_factor.is_some())),
+        ("limits", "max_requests", group.limits.max_requests > 0),
+        ("limits", "max_pending", group.limits.max_pending > 0),
+        ("limits", "adaptive", group.limits.adaptive.is_some()),
+    ] {
+        if is_set {
+            fields.inner_only_with(key, inner, ONLY, cx);
         }
     }
 }
@@ -447,38 +420,5 @@ impl Codec<Vec<Target>> for Targets {
 
     fn schema(defs: &mut Defs) -> Value {
         Vec::<Target>::schema(defs)
-    }
-}
-
-impl Declared for RetryWhen {
-    fn expected() -> String {
-        "one of connect_failure, reset_before_response, timeout, status_500 to status_599".to_owned()
-    }
-
-    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Self> {
-        let status =
-            |text: &str| text.strip_prefix("status_")?.parse().ok().filter(|status| (500..=599).contains(status));
-        parsed(node, Self::expected, cx, |text| match text {
-            "connect_failure" => Ok(Self::ConnectFailure),
-            "reset_before_response" => Ok(Self::ResetBeforeResponse),
-            "timeout" => Ok(Self::Timeout),
-            text => status(text).map(Self::Status).ok_or("is no reason to try again"),
-        })
-    }
-
-    fn write(&self) -> Value {
-        match self {
-            Self::ConnectFailure => "connect_failure".into(),
-            Self::ResetBeforeResponse => "reset_before_response".into(),
-            Self::Timeout => "timeout".into(),
-            Self::Status(status) => format!("status_{status}").into(),
-        }
-    }
-
-    fn schema(_defs: &mut Defs) -> Value {
-        json!({ "anyOf": [
-            { "enum": ["connect_failure", "reset_before_response", "timeout"] },
-            { "type": "string", "pattern": "^status_5[0-9][0-9]$" },
-        ] })
     }
 }

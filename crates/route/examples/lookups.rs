@@ -12,6 +12,7 @@ use std::time::Instant;
 use headworks_message::{RequestHead, RequestView};
 use headworks_model::action::{Action, FixedResponse};
 use headworks_model::condition::{Conditions, HeaderCondition, QueryMatch};
+use headworks_model::overload::Criticality;
 use headworks_model::primitive::{Pattern, Regex, TextMatch};
 use headworks_model::rule::{Rule, Transforms};
 use headworks_route::Table;
@@ -90,7 +91,8 @@ fn wild(text: &str) -> Vec<TextMatch> {
 
 fn rule(conditions: Conditions) -> Rule {
     let answer = FixedResponse { status: 200, content_type: None, body: Arc::from("") };
-    Rule { name: None, conditions, transforms: Transforms::default(), action: Action::FixedResponse(answer) }
+    let (criticality, transforms) = (Criticality::default(), Transforms::default());
+    Rule { name: None, conditions, transforms, criticality, fault: None, action: Action::FixedResponse(answer) }
 }
 
 fn head((host, target, tenant): &(String, String, String)) -> (Vec<u8>, RequestHead) {

@@ -156,6 +156,7 @@ impl Test {
 #[cfg(test)]
 mod tests {
     use headworks_model::action::{Action, FixedResponse};
+    use headworks_model::overload::Criticality;
     use headworks_model::primitive::Pattern;
     use headworks_model::rule::Transforms;
 
@@ -188,7 +189,8 @@ mod tests {
         let mut conditions = sets.next().unwrap();
         conditions.all = sets.collect();
         let answer = FixedResponse { status: 200, content_type: None, body: "".into() };
-        Rule { name: None, conditions, transforms: Transforms::default(), action: Action::FixedResponse(answer) }
+        let (criticality, transforms) = (Criticality::default(), Transforms::default());
+        Rule { name: None, conditions, transforms, criticality, fault: None, action: Action::FixedResponse(answer) }
     }
 
     #[track_caller]

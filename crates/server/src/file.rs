@@ -9,6 +9,8 @@ use headworks_edge::CannotRun;
 use headworks_model::Config;
 use headworks_model::Faults;
 use headworks_model::Resolve;
+use headworks_model::action::Action;
+use headworks_model::target_group::Fallback;
 use headworks_model::{Parsed, place, redact};
 use serde_json::Value;
 
@@ -91,6 +93,7 @@ pub(crate) fn parse(label: &str, text: String, folder: &Path) -> Result<Loaded, 
         }
     }
     absolute_files(&mut config, folder);
+    absolute_answers(&mut config, folder);
     let warnings = warnings.iter().map(ToString::to_string).collect();
     let mut shown = config.to_json();
     redact(&mut shown, &secrets);
@@ -110,6 +113,24 @@ fn absolute_files(config: &mut Config, folder: &Path) {
     let authority = config.acme.as_mut().and_then(|acme| acme.ca.as_mut());
     for path in certificates.chain(clients).chain(targets).chain(authority) {
         *path = folder.join(&*path);
+    }
+}
+
+/// The same of files that are answers.
+fn absolute_answers(config: &mut Config, folder: &Path) {
+    let listeners = config.load_balancers.values_mut().flat_map(|balancer| balancer.listeners.values_mut());
+    let actions = listeners.flat_map(|listener| {
+        listener.rules.iter_mut().map(|rule| &mut rule.action).chain(std::iter::once(&mut listener.default))
+    });
+    let of_rules = actions.filter_map(|action| match action {
+        Action::Forward(forward) => forward.fallback.as_mut(),
+        _ => None,
+    });
+    let of_groups = config.target_groups.values_mut().map(|group| &mut group.fallback);
+    for fallback in of_rules.chain(of_groups) {
+        if let Fallback::File(file) = fallback {
+            file.path = folder.join(&file.path);
+        }
     }
 }
 

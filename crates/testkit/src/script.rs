@@ -1,5 +1,7 @@
 //! What an origin does with a request, step by step, as data.
 
+use std::time::Duration;
+
 use crate::gate::Gate;
 
 /// One step. Behind the last one the rest of the request's body is read, and the connection waits for the next request.
@@ -15,6 +17,8 @@ pub enum Step {
     Wait(Gate),
     /// Open the gate: tell the test that this point is reached.
     Open(Gate),
+    /// Take so long.
+    Pause(Duration),
     /// Say that nothing more follows, and go on reading.
     HalfClose,
     /// End the connection in good order.

@@ -228,6 +228,10 @@ impl Serving {
                     gate.open();
                     Ok(())
                 }
+                Step::Pause(length) => {
+                    std::thread::sleep(*length);
+                    Ok(())
+                }
                 Step::HalfClose => {
                     self.wire.stream.shutdown(Shutdown::Write);
                     Ok(())

@@ -7,8 +7,8 @@
 //! * `a.` a health check succeeded, `a5` it answered 500, `at` it timed out, `ar` it has another role, `ax` it failed
 //! * `a~` a request to it succeeded, `a!3` three in a row failed
 //!
-//! What is seen: `open` if the group fails open, `closed` if it does not although nothing is healthy; `a:1000` for each eligible target with its effective weight; `b=state` for
-//! each other than healthy; then events since the line before: `cut:a`, `ejected:a`, `restored:a`.
+//! What is seen: `open` if the group fails open, `closed` if it does not although nothing is healthy; `a:1000` for each eligible target with its effective weight, `a:1000?` for one
+//! on trial; `b=state` for each other than healthy; then events since the line before: `cut:a`, `ejected:a`, `restored:a`.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,8 @@ impl World {
             assert_eq!(transition.from, before, "transitions link up");
             assert_ne!(transition.from, transition.to);
         }
-        let lists = [("cut", changes.expired), ("ejected", changes.ejected), ("restored", changes.restored)];
+        let ejected = changes.ejected.into_iter().map(|(key, _)| key).collect();
+        let lists = [("cut", changes.expired), ("ejected", ejected), ("restored", changes.restored)];
         for (event, keys) in lists {
             self.events.extend(keys.into_iter().map(|key| format!("{event}:{}", name(key))));
         }
@@ -98,7 +99,8 @@ impl World {
             Supply::FailClosed => Some("closed".to_owned()),
         };
         let eligible = roster.entries.iter().filter(|entry| entry.eligible);
-        let eligible = eligible.map(|entry| format!("{}:{}", name(entry.key), entry.weight));
+        let trial = |entry: &Entry| if entry.trial > 0 { "?" } else { "" };
+        let eligible = eligible.map(|entry| format!("{}:{}{}", name(entry.key), entry.weight, trial(entry)));
         let reports: Vec<_> = self.group.targets().collect();
         for report in &reports {
             assert_eq!(self.told.get(&report.key), Some(&report.status), "every status was told");
@@ -135,7 +137,9 @@ fn slow() -> Settings {
 
 fn breaking(max_ejected: f64) -> Settings {
     let open_for = Duration::from_secs(10);
-    Settings { circuit_breaker: Some(CircuitBreaker { consecutive_failures: 3, open_for, max_ejected }), ..settings() }
+    let breaker =
+        CircuitBreaker { consecutive_failures: 3, open_for, max_ejected, probes: 2, ..CircuitBreaker::default() };
+    Settings { circuit_breaker: Some(breaker), ..settings() }
 }
 
 /// Where a wrong target does harm, none is chosen rather than that one; a role is believed at once.
@@ -353,12 +357,53 @@ fn the_breaker_opens_probes_and_closes() {
          2: a!1 => b:1000 ejected:a
          3: a~ => b:1000
          11: => b:1000
-         12: => a:20 b:1000 restored:a
+         12: => a:1000? b:1000 restored:a
          13: a!1 => b:1000 ejected:a
          32: => b:1000
-         33: => a:20 b:1000 restored:a
-         34: a~ => a:1000 b:1000",
+         33: => a:1000? b:1000 restored:a
+         34: a~ => a:1000? b:1000
+         35: a~ => a:1000 b:1000",
     );
+}
+
+#[test]
+fn a_target_that_has_passed_its_trial_comes_back_with_slow_start() {
+    check(
+        Settings { slow_start: Duration::from_secs(100), ..breaking(0.5) },
+        "0: +a +b a. b. => a:1000 b:1000
+         1: a!3 => b:1000 ejected:a
+         11: => a:1000? b:1000 restored:a
+         12: a~ a~ => a:20 b:1000
+         62: => a:500 b:1000
+         63: a!3 => b:1000 ejected:a",
+    );
+}
+
+#[test]
+fn targets_are_ejected_without_health_checks() {
+    check(
+        Settings { health_check: HealthCheck::Disabled, ..breaking(0.5) },
+        "0: +a +b => a:1000 b:1000 a=unavailable b=unavailable
+         1: a!3 => b:1000 a=unavailable b=unavailable ejected:a",
+    );
+}
+
+#[test]
+fn slow_targets_are_ejected_within_the_bound() {
+    let mut settings = breaking(0.4);
+    if let Some(breaker) = &mut settings.circuit_breaker {
+        breaker.latency_factor = Some(3.0);
+    }
+    let mut world = check(settings, "0: +a +b +c +d +e a. b. c. d. e. => a:1000 b:1000 c:1000 d:1000 e:1000");
+    let latency = |target, median| (key(target), Latency { answers: 50, median: Duration::from_millis(median) });
+    let all = [latency('a', 10), latency('b', 90), latency('c', 12), latency('d', 80), latency('e', 95)];
+    let changes = world.group.compare(&all, Moment::from_secs(1));
+    world.take(changes);
+    assert_eq!(world.seen(), "a:1000 b:1000 c:1000 d:1000 e:1000", "most are as slow: that is what is usual");
+    let all = [latency('a', 10), latency('b', 90), latency('c', 12), latency('d', 80), latency('e', 11)];
+    let changes = world.group.compare(&all, Moment::from_secs(1));
+    world.take(changes);
+    assert_eq!(world.seen(), "a:1000 c:1000 e:1000 ejected:b ejected:d");
 }
 
 #[test]

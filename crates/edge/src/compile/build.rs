@@ -1,26 +1,28 @@
 //! Building the plan: names become places, rules a table, addresses bound sockets.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headworks_balance::{Algorithm, Keyring, hash64};
+use headworks_balance::{Algorithm, Criticality, Hedge, HedgeAfter, Keyring, hash64};
 use headworks_model::acme::ChallengeChoice;
 use headworks_model::action::{Action, Forward, Scheme};
 use headworks_model::config::Config;
 use headworks_model::listener::{CertificateRef, Listener, ListenerProtocol};
 use headworks_model::load_balancer::{LoadBalancer, LoadBalancerKind};
+use headworks_model::overload;
 use headworks_model::primitive::Name;
 use headworks_model::rule::Rule;
-use headworks_model::target_group::{self, Fallback, HashOn, Stickiness, TargetGroup};
+use headworks_model::target_group::{self, Fallback, HashOn, Retry, Stickiness, TargetGroup};
 use headworks_model::tls_policy::TlsVersion;
 use headworks_route::{CompiledTransforms, FlowTable, Table};
 
+use super::answers;
 use super::attributes::Attributes;
 use super::plan::{
-    ActionPlan, CompressionPlan, FallbackPlan, FlowPlan, FlowProtocol, ForwardPlan, GroupPlan, ListenerKey,
-    ListenerPlan, Plan, RulePlan, WeightedPlace,
+    ActionPlan, Answer, CompressionPlan, FallbackPlan, FlowPlan, FlowProtocol, ForwardPlan, GroupPlan, InjectionPlan,
+    ListenerKey, ListenerPlan, MirrorPlan, Plan, RulePlan, Share, WeightedPlace,
 };
 use crate::challenge::Challenges;
 use crate::guard::Guard;
@@ -70,12 +72,6 @@ pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
     let mut no = |path: String, what: &str| {
         found.push(CannotRun { path, what: format!("{what} is not served by this version") });
     };
-    for (name, group) in &config.target_groups {
-        let at = format!("target_groups.{name}");
-        if group.limits.max_pending > 0 {
-            no(format!("{at}.limits.max_pending"), "a queue before a target");
-        }
-    }
     if config.admin.auth == headworks_model::config::AdminAuth::Required {
         no("admin.auth".to_owned(), "authentication of the admin address");
     }
@@ -115,6 +111,7 @@ pub(crate) fn unissuable(config: &Config) -> Vec<CannotRun> {
 pub fn validate(config: &Config) -> Vec<CannotRun> {
     let mut found = unserved(config);
     found.extend(unissuable(config));
+    found.extend(answers::unreadable(config));
     Vault::default().load(config, &mut found);
     for (balancer, name, listener) in config.listeners() {
         let at = format!("load_balancers.{balancer}.listeners.{name}.rules");
@@ -136,6 +133,26 @@ pub(crate) fn groups_in_use(config: &Config) -> Vec<Name> {
     used.sort_unstable();
     used.dedup();
     used
+}
+
+/// Names of groups that some rule, or they themselves, hedge by the latency of their answers.
+pub(crate) fn groups_hedged_by_latency(config: &Config) -> HashSet<&Name> {
+    groups_hedged(config, |hedge| hedge.after == target_group::HedgeAfter::P95)
+}
+
+/// Names of groups that some rule, or they themselves, hedge like that.
+fn groups_hedged(config: &Config, fits: impl Fn(&target_group::Hedge) -> bool) -> HashSet<&Name> {
+    let fits = |hedge: &Option<target_group::Hedge>| hedge.as_ref().is_some_and(&fits);
+    let actions = config
+        .listeners()
+        .flat_map(|(.., listener)| listener.rules.iter().map(|rule| &rule.action).chain([&listener.default]));
+    let by_rules = actions.filter_map(|action| match action {
+        Action::Forward(forward) if fits(&forward.hedge) => Some(&forward.groups),
+        _ => None,
+    });
+    let by_rules = by_rules.flatten().map(|group| &group.name);
+    let own = config.target_groups.iter().filter(|(_, group)| fits(&group.hedge)).map(|(name, _)| name);
+    by_rules.chain(own).collect()
 }
 
 /// How long a ClientHello may take that is looked at on its way, unless the listener says otherwise.
@@ -171,6 +188,7 @@ impl<'a> Context<'a> {
 pub(crate) fn plan(config: &Arc<Config>, context: &Context<'_>) -> Result<Plan, Vec<CannotRun>> {
     let mut errors = Vec::new();
     let places: HashMap<&Name, usize> = config.target_groups.keys().enumerate().map(|(i, n)| (n, i)).collect();
+    let hedged = groups_hedged(config, |_| true);
     let groups = config
         .target_groups
         .iter()
@@ -181,11 +199,14 @@ pub(crate) fn plan(config: &Arc<Config>, context: &Context<'_>) -> Result<Plan, 
                 settings.hash_on = HashOn::SourceIp;
             }
             let fallback = match &settings.fallback {
-                Fallback::FailOpen | Fallback::Refuse => FallbackPlan::Own,
-                Fallback::Forward(other) => places.get(other).map_or(FallbackPlan::Own, |i| FallbackPlan::Group(*i)),
-                Fallback::FixedResponse(fixed) => FallbackPlan::Fixed(fixed.clone()),
+                // its roster knows of it
+                Fallback::Refuse => FallbackPlan::Own,
+                other => fallback_plan(other, &places),
             };
-            Some(Arc::new(GroupPlan { algorithm: algorithm(&settings), fallback, shared, settings }))
+            let hedge = settings.hedge.as_ref().map(hedge_plan);
+            let usual = || hedged.contains(&name).then(|| Retry::default().budget);
+            let budget = settings.retry.as_ref().map(|retry| retry.budget).or_else(usual);
+            Some(Arc::new(GroupPlan { algorithm: algorithm(&settings), fallback, hedge, budget, shared, settings }))
         })
         .collect();
     let access_lists = AccessLists::new(config);
@@ -257,8 +278,13 @@ impl ListenerPart<'_> {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let default =
-            RulePlan { label: "default".to_owned(), action: action_plan(&listener.default, places), transforms: None };
+        let default = RulePlan {
+            label: "default".to_owned(),
+            action: action_plan(&listener.default, places),
+            criticality: Criticality::Normal,
+            injection: None,
+            transforms: None,
+        };
         let scheme = if listener.protocol == ListenerProtocol::Https { Scheme::Https } else { Scheme::Http };
         let (scheme_text, default_port) = match scheme {
             Scheme::Http => ("http", 80),
@@ -346,6 +372,15 @@ fn rule_plan(rule: &Rule, index: usize, places: &HashMap<&Name, usize>) -> Resul
     Ok(RulePlan {
         label: rule.name.as_ref().map_or_else(|| (index + 1).to_string(), |name| name.as_str().to_owned()),
         action: action_plan(&rule.action, places),
+        criticality: match rule.criticality {
+            overload::Criticality::Sheddable => Criticality::Sheddable,
+            overload::Criticality::Normal => Criticality::Normal,
+            overload::Criticality::Critical => Criticality::Critical,
+        },
+        injection: rule.fault.as_ref().map(|fault| InjectionPlan {
+            delay: fault.delay.as_ref().map(|delay| (delay.length, Share::new(delay.share))),
+            abort: fault.abort.as_ref().map(|abort| (abort.status, Share::new(abort.share))),
+        }),
         transforms: (!transforms.is_empty()).then_some(transforms),
     })
 }
@@ -354,7 +389,7 @@ fn action_plan(action: &Action, places: &HashMap<&Name, usize>) -> ActionPlan {
     match action {
         Action::Forward(forward) => ActionPlan::Forward(forward_plan(forward, places)),
         Action::Redirect(redirect) => ActionPlan::Redirect(redirect.clone()),
-        Action::FixedResponse(fixed) => ActionPlan::Fixed(fixed.clone()),
+        Action::FixedResponse(fixed) => ActionPlan::Fixed(Answer::fixed(fixed)),
     }
 }
 
@@ -368,5 +403,29 @@ fn forward_plan(forward: &Forward, places: &HashMap<&Name, usize>) -> ForwardPla
         sum: groups.iter().map(|g| u64::from(g.weight)).sum(),
         groups,
         stickiness: forward.stickiness.clone(),
+        fallback: forward.fallback.as_ref().map(|fallback| fallback_plan(fallback, places)),
+        hedge: forward.hedge.as_ref().map(hedge_plan),
+        mirror: forward.mirror.as_ref().and_then(|mirror| {
+            let group = *places.get(&mirror.group)?;
+            Some(MirrorPlan { group, share: Share::new(mirror.share), buffer: mirror.buffer as usize })
+        }),
     }
+}
+
+fn fallback_plan(fallback: &Fallback, places: &HashMap<&Name, usize>) -> FallbackPlan {
+    match fallback {
+        Fallback::FailOpen => FallbackPlan::Own,
+        Fallback::Refuse => FallbackPlan::Refuse,
+        Fallback::Forward(other) => places.get(other).map_or(FallbackPlan::Own, |i| FallbackPlan::Group(*i)),
+        Fallback::FixedResponse(fixed) => FallbackPlan::Answer(Answer::fixed(fixed)),
+        Fallback::File(file) => FallbackPlan::Answer(Answer::file(file)),
+    }
+}
+
+fn hedge_plan(hedge: &target_group::Hedge) -> Hedge {
+    let after = match hedge.after {
+        target_group::HedgeAfter::Fixed(wait) => HedgeAfter::Fixed(wait),
+        target_group::HedgeAfter::P95 => HedgeAfter::P95,
+    };
+    Hedge { after, attempts: u32::from(hedge.attempts) }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headworks_balance::{Algorithm, Keyring};
+use headworks_balance::{Algorithm, Criticality, Hedge, Keyring};
 use headworks_message::encoding::{ContentCoding, Offer};
-use headworks_model::action::{FixedResponse, GroupStickiness, Redirect, Scheme};
+use headworks_model::action::{GroupStickiness, Redirect, Scheme};
 use headworks_model::compression::{Compression, CompressionAlgorithm};
 use headworks_model::config::Config;
 use headworks_model::load_balancer::{DesyncMitigation, XffHeaderProcessing};
@@ -149,6 +149,9 @@ pub(crate) struct RulePlan {
     /// Its name, its number, or `default`.
     pub(crate) label: String,
     pub(crate) action: ActionPlan,
+    /// How much it matters that its requests are served while there is too much to do.
+    pub(crate) criticality: Criticality,
+    pub(crate) injection: Option<InjectionPlan>,
     pub(crate) transforms: Option<CompiledTransforms>,
 }
 
@@ -156,7 +159,14 @@ pub(crate) struct RulePlan {
 pub(crate) enum ActionPlan {
     Forward(ForwardPlan),
     Redirect(Redirect),
-    Fixed(FixedResponse),
+    Fixed(Arc<Answer>),
+}
+
+/// An answer of our own.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: Option<Arc<str>>,
+    pub(crate) body: Box<[u8]>,
 }
 
 /// Forward, with groups by their place in [`Plan::groups`].
@@ -165,6 +175,41 @@ pub(crate) struct ForwardPlan {
     /// Sum of the weights.
     pub(crate) sum: u64,
     pub(crate) stickiness: Option<GroupStickiness>,
+    /// In place of what a group does when it has nothing healthy.
+    pub(crate) fallback: Option<FallbackPlan>,
+    /// In place of the group's.
+    pub(crate) hedge: Option<Hedge>,
+    pub(crate) mirror: Option<MirrorPlan>,
+}
+
+/// Another group that a share of requests is sent to as well.
+pub(crate) struct MirrorPlan {
+    /// Its place in [`Plan::groups`].
+    pub(crate) group: usize,
+    pub(crate) share: Share,
+    /// Bytes of head and body up to which requests with bodies are sent.
+    pub(crate) buffer: usize,
+}
+
+/// A share of requests, as the random numbers below it.
+#[derive(Clone, Copy)]
+pub(crate) struct Share(u64);
+
+impl Share {
+    pub(crate) fn new(share: f64) -> Share {
+        Share(if share >= 1.0 { u64::MAX } else { (share.max(0.0) * u64::MAX as f64) as u64 })
+    }
+
+    /// Whether a request is among them; `random` is 64 fresh random bits.
+    pub(crate) fn takes(self, random: u64) -> bool {
+        self.0 == u64::MAX || random < self.0
+    }
+}
+
+/// Faults that a rule injects.
+pub(crate) struct InjectionPlan {
+    pub(crate) delay: Option<(Duration, Share)>,
+    pub(crate) abort: Option<(u16, Share)>,
 }
 
 /// A group and its share.
@@ -179,6 +224,9 @@ pub(crate) struct GroupPlan {
     pub(crate) settings: TargetGroup,
     pub(crate) algorithm: Algorithm,
     pub(crate) fallback: FallbackPlan,
+    pub(crate) hedge: Option<Hedge>,
+    /// Retries and hedges may be at most this share of requests; none where there are none.
+    pub(crate) budget: Option<f64>,
     pub(crate) shared: Arc<GroupShared>,
 }
 
@@ -187,7 +235,8 @@ pub(crate) enum FallbackPlan {
     /// What the group does by itself: its roster tells.
     Own,
     Group(usize),
-    Fixed(FixedResponse),
+    Answer(Arc<Answer>),
+    Refuse,
 }
 
 impl ListenerPlan {

@@ -69,15 +69,20 @@ fn of_group(decision: &mut Decision, context: &Context<'_>, forward: &Forward, n
     let Some(settings) = context.config.target_groups.get(name) else { return };
     decision.group = Some(Decided { name: name.to_string(), why: why.to_owned() });
     if is_short(context, name) {
-        match &settings.fallback {
+        match forward.fallback.as_ref().unwrap_or(&settings.fallback) {
             Fallback::FailOpen => {
-                if let Some(group) = &mut decision.group {
+                let counts = shared(context, name).is_some_and(|group| group.published().roster.eligible() > 0);
+                if counts && let Some(group) = &mut decision.group {
                     group.why += "; nothing of it is healthy, and so all of it counts (fallback: fail_open)";
                 }
             }
             Fallback::Refuse => decision.answer = Some(format!("503: nothing in {name} is healthy (fallback: refuse)")),
             Fallback::FixedResponse(fixed) => {
                 decision.answer = Some(format!("{}: nothing in {name} is healthy (fallback)", fixed.status));
+            }
+            Fallback::File(file) => {
+                decision.answer =
+                    Some(format!("{}: nothing in {name} is healthy (fallback: {})", file.status, file.path.display()));
             }
             Fallback::Forward(other) => {
                 if let Some(settings) = context.config.target_groups.get(other) {
@@ -118,7 +123,10 @@ fn shared<'v>(context: &Context<'v>, name: &Name) -> Option<&'v Arc<GroupShared>
 }
 
 fn is_short(context: &Context<'_>, name: &Name) -> bool {
-    shared(context, name).is_some_and(|group| group.published().roster.supply.is_short())
+    shared(context, name).is_some_and(|group| {
+        let published = group.published();
+        published.roster.supply.is_short() || published.roster.eligible() == 0
+    })
 }
 
 /// A group as it runs, and of each of its targets, as they were listed, the place in the roster.

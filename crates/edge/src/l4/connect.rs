@@ -15,12 +15,14 @@ use super::flow::{Flow, Spoken, Stopped};
 use super::route::Route;
 use super::source;
 use crate::error::Kind;
+use crate::observe::counters::RetryReason;
 use crate::observe::flow::Ended;
 use crate::runtime::datagrams::Datagrams;
 use crate::runtime::socket::{Connecting, First};
 use crate::tls::dial::ClientSide;
 use crate::upstream::connect::Endpoint;
-use crate::upstream::group::{GroupLocal, Wish};
+use crate::upstream::gate::Permit;
+use crate::upstream::group::{Chosen, GroupLocal, Wish};
 use crate::upstream::target::{InFlight, TargetLocal};
 
 /// The longest that a TLS handshake with a target may take.
@@ -43,9 +45,9 @@ pub(super) struct Through {
 }
 
 impl Through {
-    pub(super) fn new(target: &Rc<TargetLocal>) -> Through {
+    pub(super) fn new(target: &Rc<TargetLocal>, permit: Option<Permit>) -> Through {
         let resets = target.shared.resets.load(Ordering::Relaxed);
-        Through { target: target.clone(), resets, _in_flight: InFlight::new(target) }
+        Through { target: target.clone(), resets, _in_flight: InFlight::new(target, permit) }
     }
 
     /// Why the flow is to be reset, if it is.
@@ -70,10 +72,10 @@ pub(super) async fn run(flow: &mut Flow, route: &Route, spoken: &Spoken, first: 
     group.count_request(flow.worker.clock.now());
     let mut tried = Vec::new();
     loop {
-        let (place, target) = choose(flow, group, settings, route.hash, &tried)?;
+        let Chosen { place, target, permit } = choose(flow, group, settings, route.hash, &tried)?;
         flow.record.target = Some(target.clone());
         target.counters().requests.add(1);
-        let through = Through::new(&target);
+        let through = Through::new(&target, permit);
         let ended = match attempt(flow, group, settings, &target, spoken, first).await {
             Ok(end) => {
                 target.counters().new_connections.add(1);
@@ -91,7 +93,7 @@ pub(super) async fn run(flow: &mut Flow, route: &Route, spoken: &Spoken, first: 
         if !others || tried.len() >= usize::from(attempts) {
             return Err(ended);
         }
-        group.counters().retries.add(1);
+        group.counters().retried(RetryReason::Connect);
         flow.record.retries += 1;
     }
 }
@@ -110,10 +112,10 @@ pub(super) struct Towards {
 pub(super) fn datagrams(flow: &mut Flow, route: &Route) -> Result<Towards, Ended> {
     let (plan, group) = route.group()?;
     group.count_request(flow.worker.clock.now());
-    let (_, target) = choose(flow, group, &plan.settings, route.hash, &[])?;
+    let Chosen { target, permit, .. } = choose(flow, group, &plan.settings, route.hash, &[])?;
     flow.record.target = Some(target.clone());
     target.counters().requests.add(1);
-    let through = Through::new(&target);
+    let through = Through::new(&target, permit);
     let opened = match &target.shared.endpoint {
         Endpoint::Ip(to) => {
             let opened = source::open(flow, group, &plan.settings, *to, |from| Datagrams::connected(*to, from));
@@ -136,8 +138,8 @@ fn choose(
     settings: &TargetGroup,
     hash: u64,
     tried: &[usize],
-) -> Result<(usize, Rc<TargetLocal>), Ended> {
-    let wish = Wish { sticky: None, hash };
+) -> Result<Chosen, Ended> {
+    let wish = Wish { hash, ..Wish::default() };
     group.choose(settings, wish, flow.worker.random.next(), tried).map_err(|kind| match kind {
         Kind::Overloaded => {
             group.counters().overloaded.add(1);

@@ -104,6 +104,19 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// What a target is told of the client before its requests, if it is told (PROXY protocol).
+    pub(crate) fn announcement(&self, slot: &ListenerSlot, version: ProxyProtocolVersion) -> Option<Vec<u8>> {
+        let Peer { address, known, session, .. } = self;
+        let (local, records) = match known {
+            Some(known) => (known.local, &*known.records),
+            None => (canonical(slot.address), &[][..]),
+        };
+        let client = announce::Client { address: *address, local, session: session.as_deref(), records };
+        announce::header(version, Some(&client))
+    }
+}
+
 /// Counts a connection as open while it lives, so that a worker that drains waits for it.
 pub(crate) struct Open {
     slot: Rc<ListenerSlot>,
@@ -189,17 +202,6 @@ impl<C: Client> Connection<C> {
             }
         })
         .await
-    }
-
-    /// What a target is told of the client before its requests, if it is told (PROXY protocol).
-    pub(crate) fn announcement(&self, version: ProxyProtocolVersion) -> Option<Vec<u8>> {
-        let Peer { address, known, session, .. } = &*self.peer;
-        let (local, records) = match known {
-            Some(known) => (known.local, &*known.records),
-            None => (canonical(self.slot.address), &[][..]),
-        };
-        let client = announce::Client { address: *address, local, session: session.as_deref(), records };
-        announce::header(version, Some(&client))
     }
 
     /// The program stops, or the listener is no longer declared.

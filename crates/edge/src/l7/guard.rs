@@ -5,6 +5,7 @@ use headworks_model::load_balancer::{DesyncMitigation, XffHeaderProcessing};
 
 use super::codec::link::Client;
 use super::connection::Connection;
+use crate::compile::plan::{ActionPlan, RulePlan};
 use crate::error::{Kind, ProxyError};
 use crate::listen::slot::ListenerTable;
 use crate::runtime::pool::Scratch;
@@ -43,4 +44,18 @@ pub(crate) fn admit<C: Client>(
         }
     }
     Ok(())
+}
+
+/// Whether there is time for a request of this rule, as far as the program itself goes.
+///
+/// # Errors
+/// When there is too much to do.
+pub(crate) fn spare<C>(connection: &Connection<C>, rule: &RulePlan) -> Result<(), ProxyError> {
+    if !matches!(rule.action, ActionPlan::Forward(_)) || !connection.worker.sheds(rule.criticality) {
+        return Ok(());
+    }
+    if let Some(count) = connection.slot.counters().shed.get(rule.criticality as usize) {
+        count.add(1);
+    }
+    Err(Kind::Shed.into())
 }

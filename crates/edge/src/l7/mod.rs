@@ -8,6 +8,7 @@ pub(crate) mod forward;
 pub(crate) mod guard;
 pub(crate) mod h2;
 pub(crate) mod h3;
+mod inject;
 mod lay_out;
 pub(crate) mod multiplexed;
 mod read;
@@ -80,6 +81,10 @@ async fn answer<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch
         why::note(connection, &table, scratch);
     }
     let rule = connection.route(&table, scratch);
+    guard::spare(connection, rule)?;
+    if let Some(injection) = &rule.injection {
+        Box::pin(inject::faults(connection, injection, scratch)).await?;
+    }
     match &rule.action {
         ActionPlan::Forward(forward) => forward::run(connection, &table, rule, forward, scratch).await,
         ActionPlan::Redirect(redirect) => respond::redirect(connection, &table, redirect, scratch).await,

@@ -82,6 +82,10 @@ pub(crate) struct ListenerCounters {
     pub(crate) redirect_too_long: Count,
     pub(crate) upgrades: Count,
     pub(crate) access_log_dropped: Count,
+    /// Requests refused because the program had too much to do: sheddable ones, then others.
+    pub(crate) shed: [Count; 2],
+    /// Faults that rules have injected: delays, then answers of our own.
+    pub(crate) injected: [Count; 2],
     pub(crate) tls: TlsCounters,
     pub(crate) proxy_refusals: ProxyRefusals,
     pub(crate) flows: FlowCounters,
@@ -252,8 +256,20 @@ pub(crate) struct GroupCounters {
     pub(crate) fail_open_requests: Count,
     pub(crate) no_target: Count,
     pub(crate) overloaded: Count,
+    /// Requests that had to wait for a place, and those of them that waited in vain.
+    pub(crate) queued: Count,
+    pub(crate) pending_timeouts: Count,
     pub(crate) retries: Count,
+    /// In the order of [`RetryReason::ALL`].
+    retries_by_reason: [Count; RetryReason::ALL.len()],
     pub(crate) retries_over_budget: Count,
+    /// Requests that were sent beside another, and those of them that were answered first.
+    pub(crate) hedges: Count,
+    pub(crate) hedges_won: Count,
+    /// Copies of other groups' requests: sent, not sent because too many were under way, and sent in vain.
+    pub(crate) mirrored: Count,
+    pub(crate) mirror_dropped: Count,
+    pub(crate) mirror_failed: Count,
     /// Connections of flows that could not be opened.
     pub(crate) connect_failures: Count,
     /// Flows whose client's address, or port, could not be kept towards the target.
@@ -264,7 +280,55 @@ pub(crate) struct GroupCounters {
     pub(crate) grpc_statuses: [Count; GRPC_STATUSES],
 }
 
+/// Why an attempt follows another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RetryReason {
+    /// There was no connection, or no byte left on it.
+    Connect,
+    /// An idle connection had been closed by the target meanwhile.
+    Stale,
+    /// The target turned the request away unseen.
+    Unprocessed,
+    Reset,
+    Timeout,
+    Status,
+}
+
+impl RetryReason {
+    pub(crate) const ALL: [RetryReason; 6] = [
+        RetryReason::Connect,
+        RetryReason::Stale,
+        RetryReason::Unprocessed,
+        RetryReason::Reset,
+        RetryReason::Timeout,
+        RetryReason::Status,
+    ];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            RetryReason::Connect => "connect_failure",
+            RetryReason::Stale => "stale_connection",
+            RetryReason::Unprocessed => "unprocessed",
+            RetryReason::Reset => "reset_before_response",
+            RetryReason::Timeout => "timeout",
+            RetryReason::Status => "status",
+        }
+    }
+}
+
 impl GroupCounters {
+    pub(crate) fn retried(&self, reason: RetryReason) {
+        self.retries.add(1);
+        if let Some(count) = self.retries_by_reason.get(reason as usize) {
+            count.add(1);
+        }
+    }
+
+    /// (reason, count)
+    pub(crate) fn retries_by_reason(&self) -> impl Iterator<Item = (RetryReason, u64)> {
+        RetryReason::ALL.into_iter().zip(&self.retries_by_reason).map(|(reason, count)| (reason, count.read()))
+    }
+
     pub(crate) fn grpc(&self, status: u16) {
         const UNKNOWN: usize = 2;
         if let Some(count) = self.grpc_statuses.get(usize::from(status)).or(self.grpc_statuses.get(UNKNOWN)) {

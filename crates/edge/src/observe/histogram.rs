@@ -73,6 +73,31 @@ impl Merged {
         merged
     }
 
+    /// What has come on top of what was there before.
+    pub(crate) fn since(&self, before: &Merged) -> Merged {
+        let count = |i: usize| before.counts.get(i).copied().unwrap_or(0);
+        let counts = self.counts.iter().enumerate().map(|(i, now)| now.saturating_sub(count(i))).collect();
+        Merged { counts, sum: self.sum.saturating_sub(before.sum), count: self.count.saturating_sub(before.count) }
+    }
+
+    /// Both together.
+    pub(crate) fn add(&mut self, other: &Merged) {
+        if self.counts.is_empty() {
+            self.counts = vec![0; BUCKETS];
+        }
+        self.counts.iter_mut().zip(&other.counts).for_each(|(into, from)| *into += from);
+        self.sum += other.sum;
+        self.count += other.count;
+    }
+
+    /// A share of it, from 0 to 1.
+    pub(crate) fn scale(&mut self, share: f64) {
+        let scaled = |n: u64| (n as f64 * share) as u64;
+        self.counts.iter_mut().for_each(|count| *count = scaled(*count));
+        self.sum = scaled(self.sum);
+        self.count = self.counts.iter().sum();
+    }
+
     /// (upper edge in seconds, count within this bucket), two buckets to an octave, the last without an edge.
     pub(crate) fn buckets(&self) -> Vec<(f64, u64)> {
         let (body, last) = self.counts.split_at(BUCKETS - 1);

@@ -2,12 +2,12 @@
 //!
 //! Only bytes appended to a buffer; where they go is [`super::access_log`]'s business.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use headworks_message::number::{hex, padded, put_decimal};
 use headworks_message::{Reason, Tier, find_unquotable};
 
-use super::record::Record;
+use super::record::{Outcome, Record};
 use super::time::{Anchor, Stamps};
 use crate::tls::session::Session;
 
@@ -49,14 +49,17 @@ impl Line<'_> {
     /// Seconds with microseconds; -1 when one of the ends never came, as documented.
     fn seconds(&mut self, from: Option<Instant>, to: Option<Instant>) {
         match (from, to) {
-            (Some(from), Some(to)) => {
-                let micros = to.saturating_duration_since(from).as_micros() as u64;
-                self.number(micros / 1_000_000);
-                self.out.push(b'.');
-                self.out.extend_from_slice(&padded::<6>(micros % 1_000_000));
-            }
+            (Some(from), Some(to)) => self.duration(to.saturating_duration_since(from)),
             _ => self.text("-1"),
         }
+    }
+
+    /// Seconds with microseconds.
+    fn duration(&mut self, duration: Duration) {
+        let micros = duration.as_micros() as u64;
+        self.number(micros / 1_000_000);
+        self.out.push(b'.');
+        self.out.extend_from_slice(&padded::<6>(micros % 1_000_000));
     }
 
     fn started(&self) -> Instant {
@@ -281,6 +284,32 @@ impl Line<'_> {
         }
     }
 
+    /// Each attempt, where there was more than one.
+    fn attempts(&mut self) {
+        let attempts = &self.record.attempts;
+        if attempts.is_empty() {
+            return;
+        }
+        if self.record.hedges > 0 {
+            self.text(",\"hedges\":");
+            self.number(u64::from(self.record.hedges));
+        }
+        for (i, attempt) in attempts.iter().enumerate() {
+            self.text(if i == 0 { ",\"attempts\":[{\"target\":\"" } else { ",{\"target\":\"" });
+            self.text(attempt.target.display());
+            self.text("\",\"outcome\":\"");
+            match attempt.outcome {
+                Outcome::Status(status) => self.number(u64::from(status)),
+                Outcome::Failed(reason) => self.text(reason.as_str()),
+                Outcome::Cancelled => self.text("cancelled"),
+            }
+            self.text("\",\"duration\":");
+            self.duration(attempt.took);
+            self.out.push(b'}');
+        }
+        self.out.push(b']');
+    }
+
     /// One JSON object; keys that have nothing to say are absent.
     pub(super) fn json(&mut self) {
         let (record, context) = (self.record, self.context);
@@ -350,6 +379,13 @@ impl Line<'_> {
             self.text(",\"retries\":");
             self.number(u64::from(record.retries));
         }
+        match record.injected {
+            (false, false) => {}
+            (true, false) => self.text(",\"fault\":\"delay\""),
+            (false, true) => self.text(",\"fault\":\"abort\""),
+            (true, true) => self.text(",\"fault\":\"delay, abort\""),
+        }
+        self.attempts();
         self.json_optional(",\"trace\":\"", record.trace());
         self.json_optional(",\"user_agent\":\"", record.agent());
         self.json_optional(",\"referer\":\"", record.referer());

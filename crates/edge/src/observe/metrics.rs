@@ -2,6 +2,7 @@
 
 mod flow;
 mod refused;
+mod resilience;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -89,6 +90,7 @@ impl Collector for Exposed {
         self.listeners(&mut encoder)?;
         self.flows(&mut encoder)?;
         self.groups(&mut encoder)?;
+        self.resilience(&mut encoder)?;
         self.targets(&mut encoder)
     }
 }
@@ -264,7 +266,7 @@ impl Exposed {
 
     fn groups(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         type Get = fn(&GroupCounters) -> &Count;
-        let counters: [(&str, &str, Get); 10] = [
+        let counters: [(&str, &str, Get); 16] = [
             ("target_group_requests", "Requests or flows sent to a group", |c| &c.requests),
             ("target_group_connection_errors", "Connections of flows that could not be opened", |c| {
                 &c.connect_failures
@@ -275,12 +277,18 @@ impl Exposed {
             ("target_group_replaced_client_ports", "Flows from their client's address whose port was taken", |c| {
                 &c.replaced_ports
             }),
-            ("target_group_retries", "Further attempts", |c| &c.retries),
+            ("target_group_hedges", "Requests sent to another target while one had not answered", |c| &c.hedges),
+            ("target_group_mirrored_requests", "Copies of other groups' requests sent", |c| &c.mirrored),
+            ("target_group_mirror_dropped", "Copies not sent because too many were under way", |c| &c.mirror_dropped),
+            ("target_group_mirror_failed", "Copies that were not answered", |c| &c.mirror_failed),
+            ("target_group_hedges_won", "Those of them that were answered first", |c| &c.hedges_won),
             ("target_group_retries_over_budget", "Further attempts that the budget forbade", |c| {
                 &c.retries_over_budget
             }),
             ("target_group_no_target", "Requests without a target to choose", |c| &c.no_target),
             ("target_group_overloaded", "Requests with every target at its limit", |c| &c.overloaded),
+            ("target_group_queued_requests", "Requests that had to wait for a place", |c| &c.queued),
+            ("target_group_pending_timeouts", "Those of them that waited in vain", |c| &c.pending_timeouts),
             ("target_group_unhealthy_routing_requests", "Requests while the group failed open", |c| {
                 &c.fail_open_requests
             }),
@@ -317,7 +325,7 @@ impl Exposed {
     }
 
     fn targets(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let targets: Vec<(Labels<'static>, std::sync::Arc<crate::upstream::target::TargetShared>, bool)> = self
+        let targets: Vec<(Labels<'static>, std::sync::Arc<crate::upstream::target::TargetShared>, bool, bool)> = self
             .view
             .groups
             .iter()
@@ -325,17 +333,22 @@ impl Exposed {
                 let report = shared.report();
                 let of = |t: &crate::upstream::group::TargetState| {
                     let labels = vec![("target_group", group.to_string()), ("target", t.address.clone())];
-                    Some((labels, t.shared.clone()?, t.is_healthy))
+                    Some((labels, t.shared.clone()?, t.is_healthy, t.ejected))
                 };
                 report.iter().filter_map(of).collect::<Vec<_>>()
             })
             .collect();
         let mut health = begin(encoder, "target_healthy", "1 when requests may be sent", MetricType::Gauge)?;
-        for (labels, _, healthy) in &targets {
+        for (labels, _, healthy, _) in &targets {
             health.gauge(labels, f64::from(u8::from(*healthy)))?;
         }
+        let mut ejected =
+            begin(encoder, "target_ejected", "1 while its circuit breaker keeps it out", MetricType::Gauge)?;
+        for (labels, _, _, is_ejected) in &targets {
+            ejected.gauge(labels, f64::from(u8::from(*is_ejected)))?;
+        }
         let mut in_flight = begin(encoder, "target_in_flight_requests", "Requests in flight", MetricType::Gauge)?;
-        for (labels, target, _) in &targets {
+        for (labels, target, ..) in &targets {
             in_flight.gauge(labels, f64::from(target.in_flight()))?;
         }
         type Get = fn(&TargetCounters) -> &Count;
@@ -347,12 +360,12 @@ impl Exposed {
         ];
         for (name, help, get) in counters {
             let mut family = begin(encoder, name, help, MetricType::Counter)?;
-            for (labels, target, _) in &targets {
+            for (labels, target, ..) in &targets {
                 family.counter(labels, total(&target.counters, get))?;
             }
         }
         let mut responses = begin(encoder, "target_responses", "Responses by status class", MetricType::Counter)?;
-        for (labels, target, _) in &targets {
+        for (labels, target, ..) in &targets {
             let mut classes = [0u64; 6];
             for (status, count) in statuses(target.counters.iter().map(|c| &c.statuses)) {
                 if let Some(class) = classes.get_mut(usize::from(status / 100)) {
@@ -365,7 +378,7 @@ impl Exposed {
         }
         let help = "From the request's last byte to the response head";
         let mut latency = begin(encoder, "target_response_time_seconds", help, MetricType::Histogram)?;
-        for (labels, target, _) in &targets {
+        for (labels, target, ..) in &targets {
             latency.histogram(labels, target.counters.iter().map(|c| &c.latency))?;
         }
         Ok(())

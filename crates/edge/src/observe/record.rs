@@ -1,12 +1,12 @@
 //! What is remembered of one request until it ends: the one event that the access log and the counters are written from.
 
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use headworks_message::encoding::ContentCoding;
 use headworks_message::{Known, Reason, RequestView, Span, Tier};
 
-use crate::error::ErrorReason;
+use crate::error::{ErrorReason, Kind};
 use crate::explain::Decision;
 use crate::upstream::target::TargetLocal;
 
@@ -53,6 +53,12 @@ pub(crate) struct Record {
     pub(crate) tier: Tier,
     pub(crate) reason: Reason,
     pub(crate) retries: u8,
+    /// Its rule has injected a delay, an answer.
+    pub(crate) injected: (bool, bool),
+    /// Requests that were sent beside another.
+    pub(crate) hedges: u8,
+    /// Each attempt, where there was more than one.
+    pub(crate) attempts: Vec<AttemptRecord>,
     pub(crate) upgraded: bool,
     /// Bytes of the request's body have been taken from the client.
     pub(crate) body_begun: bool,
@@ -63,6 +69,30 @@ pub(crate) struct Record {
     pub(crate) compressed: Option<Compressed>,
     /// The decision, for a client that may ask for it.
     pub(crate) why: Option<Box<Decision>>,
+}
+
+/// One of several attempts.
+pub(crate) struct AttemptRecord {
+    pub(crate) target: Rc<TargetLocal>,
+    pub(crate) outcome: Outcome,
+    pub(crate) took: Duration,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Copy)]
+pub(crate) enum Outcome {
+    /// An answer with this status.
+    Status(u16),
+    Failed(ErrorReason),
+    /// Another was faster.
+    Cancelled,
+}
+
+impl Outcome {
+    /// What comes of an attempt that ends like this.
+    pub(crate) fn of(kind: Kind) -> Outcome {
+        if let Kind::RetriedStatus(status) = kind { Outcome::Status(status) } else { Outcome::Failed(kind.into()) }
+    }
 }
 
 /// What became of an answer's content.

@@ -14,6 +14,7 @@ use super::flow::Ended;
 use super::histogram::{Histogram, Merged};
 use crate::compile::plan::{ActionPlan, ListenerKey, ListenerPlan, Plan, RulePlan};
 use crate::guard::state::Talker;
+use crate::runtime::pressure::Pressure;
 use crate::tls::certificate::{Certificate, Facts, Origin};
 use crate::upstream::group::{GroupShared, TargetState};
 
@@ -24,6 +25,7 @@ const TOP_CLIENTS: usize = 10;
 #[derive(Clone, Default)]
 pub struct View {
     pub(crate) plan: Option<Arc<Plan>>,
+    pub(crate) pressure: Arc<Pressure>,
     pub(crate) groups: BTreeMap<Name, Arc<GroupShared>>,
     pub(crate) addresses: BTreeMap<ListenerKey, SocketAddr>,
     /// Those of files first.
@@ -62,7 +64,14 @@ impl View {
             self.groups.iter().map(|(name, group)| (name.to_string(), group_json(group))).collect();
         let certificates: Map<String, Value> =
             self.certificates.iter().map(|c| (c.name.to_string(), certificate_json(c))).collect();
-        json!({ "load_balancers": balancers, "target_groups": groups, "certificates": certificates })
+        let overload: Map<String, Value> =
+            self.pressure.each().into_iter().map(|(what, used)| (what.to_owned(), used.into())).collect();
+        json!({
+            "load_balancers": balancers,
+            "target_groups": groups,
+            "certificates": certificates,
+            "overload": overload,
+        })
     }
 
     fn listener(&self, plan: &ListenerPlan) -> Value {
@@ -182,6 +191,8 @@ fn group_json(group: &GroupShared) -> Value {
         "healthy": healthy,
         "requests": total(&group.counters, |c| &c.requests),
         "retries": total(&group.counters, |c| &c.retries),
+        "pending": group.gate.waiting(),
+        "adaptive_limit": group.gate.found(),
         "targets": targets,
     })
 }

@@ -7,6 +7,7 @@ pub(crate) mod dropped;
 pub(crate) mod pace;
 pub(crate) mod pipe;
 pub(crate) mod pool;
+pub(crate) mod pressure;
 pub(crate) mod random;
 pub(crate) mod socket;
 pub(crate) mod transparent;

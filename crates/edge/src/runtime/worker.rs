@@ -5,9 +5,10 @@ use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{io, thread};
 
+use headworks_balance::{Criticality, Overload};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
@@ -15,6 +16,7 @@ use super::clock::{Clock, TICK};
 use super::datagrams::Batch;
 use super::deadline::Deadlines;
 use super::pool::Pool;
+use super::pressure::Pressure;
 use super::random::Random;
 use super::socket::Acceptor;
 use crate::compile::plan::{ListenerKey, Plan};
@@ -33,6 +35,11 @@ pub(crate) const POOL_SWEEP: u32 = 8;
 /// Ticks between looks at what the kernel has dropped.
 const DROPS_LOOK: u32 = 4;
 
+/// Ticks of a second, about.
+const WAITS: usize = 4;
+/// The pressure from which the log says that requests are refused.
+const SHEDS_FROM: f64 = 0.9;
+
 /// What a worker owns. Never shared with another thread.
 pub(crate) struct Worker {
     pub(crate) index: usize,
@@ -49,6 +56,10 @@ pub(crate) struct Worker {
     most_connections: usize,
     was_full: Cell<bool>,
     pub(crate) handshakes: UnderWay,
+    pressure: Arc<Pressure>,
+    /// The last waits of what could have been done at once, the oldest first.
+    waits: Cell<[Duration; WAITS]>,
+    overload: Cell<Overload>,
     secrets: Secrets,
     phase: Cell<Phase>,
     tables: RefCell<Option<Rc<Tables>>>,
@@ -132,13 +143,14 @@ impl WorkerHandle {
         log: LogWriter,
         most_connections: usize,
         secrets: Secrets,
+        pressure: Arc<Pressure>,
     ) -> io::Result<WorkerHandle> {
         let (commands, inbox) = mpsc::unbounded_channel();
         let pulse = Arc::new(AtomicU32::default());
         let of_worker = pulse.clone();
         let runtime = move || Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
         let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || match runtime() {
-            Ok(runtime) => runtime.block_on(run(index, log, most_connections, secrets, of_worker, inbox)),
+            Ok(runtime) => runtime.block_on(run(index, log, most_connections, secrets, pressure, of_worker, inbox)),
             Err(error) => tracing::error!(%error, index, "cannot start the runtime of a worker"),
         })?;
         Ok(WorkerHandle { commands, pulse, thread: Some(thread) })
@@ -192,6 +204,36 @@ impl Worker {
         is_full
     }
 
+    /// Whether a request of this criticality is given up, because there is too much to do.
+    #[inline]
+    pub(crate) fn sheds(&self, criticality: Criticality) -> bool {
+        let overload = self.overload.get();
+        overload.is_high() && overload.refuses(criticality, self.random.next())
+    }
+
+    /// Finds out how long what could be done at once waits here, and how much is used up of everything else. The shortest wait
+    /// of the last second counts: there always is a longer one.
+    async fn feel_pressure(&self) {
+        let asked = Instant::now();
+        // behind all that is ready now
+        let _ = tokio::task::spawn_local(std::future::ready(())).await;
+        let mut waits = self.waits.get();
+        waits.rotate_left(1);
+        if let Some(last) = waits.last_mut() {
+            *last = asked.elapsed();
+        }
+        self.waits.set(waits);
+        self.pressure.waited(self.index, waits.into_iter().min().unwrap_or_default());
+        let mut overload = self.overload.get();
+        let before = overload.pressure();
+        overload.update(&self.pressure.of_worker(self.index), self.clock.now());
+        self.overload.set(overload);
+        if before < SHEDS_FROM && overload.pressure() >= SHEDS_FROM {
+            let [time, memory, descriptors] = self.pressure.of_worker(self.index);
+            tracing::warn!(worker = self.index, time, memory, descriptors, "too much to do, requests are refused");
+        }
+    }
+
     fn enter(&self, phase: Phase) {
         self.phase.set(self.phase.get().max(phase));
         self.slots.borrow().iter().for_each(|slot| slot.close());
@@ -208,7 +250,7 @@ impl Worker {
             .map(|group| {
                 let kept = old.iter().position(|g| Arc::ptr_eq(&g.shared, &group.shared)).map(|i| old.swap_remove(i));
                 let local = kept.unwrap_or_else(|| GroupLocal::new(group.shared.clone(), group.algorithm, self.index));
-                local.configure(group.algorithm, &group.settings);
+                local.configure(group.algorithm, group.budget);
                 local
             })
             .collect();
@@ -354,6 +396,7 @@ async fn run(
     log: LogWriter,
     most_connections: usize,
     secrets: Secrets,
+    pressure: Arc<Pressure>,
     pulse: Arc<AtomicU32>,
     mut inbox: mpsc::UnboundedReceiver<Command>,
 ) {
@@ -369,6 +412,9 @@ async fn run(
         most_connections,
         was_full: Cell::new(false),
         handshakes: UnderWay::default(),
+        pressure,
+        waits: Cell::default(),
+        overload: Cell::default(),
         secrets,
         phase: Cell::new(Phase::Serving),
         tables: RefCell::new(None),
@@ -389,6 +435,7 @@ async fn run(
             },
             _ = ticks.tick() => {
                 worker.tick();
+                worker.feel_pressure().await;
                 if worker.is_done() {
                     break;
                 }

@@ -5,14 +5,16 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use headworks_balance::{
-    Algorithm, Choice, GroupKey, Moment, Picker, Reason, RetryBudget, Roster, State, TargetKey, TargetReport,
+    Algorithm, Choice, Fault, GroupKey, Moment, Picker, Reason, RetryBudget, Roster, State, TargetKey, TargetReport,
 };
 use headworks_model::target_group::TargetGroup;
 
 use super::connect::Endpoint;
+use super::gate::{Gate, Permit};
 use super::target::{TargetLocal, TargetShared};
 use crate::error::Kind;
 use crate::observe::counters::GroupCounters;
@@ -39,6 +41,12 @@ pub(crate) struct GroupShared {
     epoch: AtomicU64,
     /// The log says once that a client's address was not kept.
     pub(crate) replaced: Once,
+    /// What 95 of 100 answers have taken at most of late, in microseconds; 0 while that is not known.
+    p95: AtomicU64,
+    /// Places, where limits are declared.
+    pub(crate) gate: Gate,
+    /// Ejections so far, in the order of [`Fault::ALL`].
+    pub(crate) ejections: [AtomicU64; Fault::ALL.len()],
 }
 
 /// What is known of a target, for status and metrics.
@@ -107,6 +115,9 @@ impl GroupShared {
             dial: ArcSwap::default(),
             epoch: AtomicU64::new(0),
             replaced: Once::new(),
+            p95: AtomicU64::new(0),
+            gate: Gate::default(),
+            ejections: Default::default(),
         }
     }
 
@@ -148,6 +159,15 @@ impl GroupShared {
         self.epoch.fetch_add(1, Ordering::Release);
     }
 
+    /// What 95 of 100 answers have taken at most of late, if that is looked at and known.
+    pub(crate) fn p95(&self) -> Option<Duration> {
+        Some(self.p95.load(Ordering::Relaxed)).filter(|micros| *micros > 0).map(Duration::from_micros)
+    }
+
+    pub(crate) fn publish_p95(&self, p95: Option<Duration>) {
+        self.p95.store(p95.map_or(0, |p95| p95.as_micros() as u64), Ordering::Relaxed);
+    }
+
     /// Which way of speaking to its targets is current.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
@@ -162,6 +182,8 @@ pub(crate) struct GroupLocal {
     seen: Cell<u64>,
     picker: RefCell<Picker>,
     budget: RefCell<Option<RetryBudget>>,
+    /// Copies of other groups' requests that are under way to it, and their bytes.
+    copies: Cell<(u32, usize)>,
     view: RefCell<View>,
 }
 
@@ -170,6 +192,26 @@ struct View {
     targets: Vec<Rc<TargetLocal>>,
 }
 
+impl View {
+    fn chosen(&self, place: usize, permit: Option<Permit>) -> Result<Chosen, Kind> {
+        let target = self.targets.get(place).ok_or(Kind::NoTarget)?.clone();
+        target.count_trial();
+        Ok(Chosen { place, target, permit })
+    }
+}
+
+/// A target for one attempt.
+pub(crate) struct Chosen {
+    /// Its place in the roster.
+    pub(crate) place: usize,
+    pub(crate) target: Rc<TargetLocal>,
+    /// Where places are bounded.
+    pub(crate) permit: Option<Permit>,
+}
+
+/// How often a place that another worker took first is looked for anew.
+const RACES: usize = 8;
+
 /// What is known of a request that matters for choosing its target.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wish {
@@ -177,6 +219,8 @@ pub(crate) struct Wish {
     pub(crate) sticky: Option<TargetKey>,
     /// Hash of what `consistent_hash` hashes.
     pub(crate) hash: u64,
+    /// It has waited for its turn, which this is.
+    pub(crate) is_called: bool,
 }
 
 /// Indices of the targets that an attempt has been made on.
@@ -192,6 +236,7 @@ impl GroupLocal {
             seen: Cell::new(0),
             picker: RefCell::new(Picker::new(algorithm)),
             budget: RefCell::new(None),
+            copies: Cell::default(),
             view: RefCell::new(View { published, targets: Vec::new() }),
         };
         group.refresh();
@@ -203,9 +248,14 @@ impl GroupLocal {
         &self.shared.counters[self.worker]
     }
 
-    /// Follows a change of what is declared.
-    pub(crate) fn configure(&self, algorithm: Algorithm, settings: &TargetGroup) {
-        *self.budget.borrow_mut() = settings.retry.as_ref().map(|retry| RetryBudget::new(retry.budget));
+    /// Follows a change of what is declared; `ratio` is that of the budget of retries and hedges, where there are any.
+    pub(crate) fn configure(&self, algorithm: Algorithm, ratio: Option<f64>) {
+        let mut budget = self.budget.borrow_mut();
+        match (budget.as_mut(), ratio) {
+            // a reload does not make up for what was spent
+            (Some(budget), Some(ratio)) => budget.set_ratio(ratio),
+            (_, ratio) => *budget = ratio.map(RetryBudget::new),
+        }
         let mut picker = self.picker.borrow_mut();
         if picker.algorithm() != algorithm {
             *picker = Picker::new(algorithm);
@@ -237,6 +287,7 @@ impl GroupLocal {
             if entry.draining {
                 target.retire();
             }
+            target.enter_trial(entry.trial);
         }
         self.picker.borrow_mut().update(&published.roster, self.worker);
         view.published = published;
@@ -248,42 +299,67 @@ impl GroupLocal {
         Ref::map(self.view.borrow(), |v| &v.published)
     }
 
-    /// Chooses a target that has not been tried.
+    /// Chooses a target that has not been tried, and takes a place at it where places are bounded.
     ///
     /// # Errors
-    /// [`Kind::NoTarget`] when the group has none, [`Kind::Overloaded`] when those that could be are at their limit.
+    /// [`Kind::NoTarget`] when the group has none, [`Kind::Overloaded`] when those that could be are at their limit, or others
+    /// wait for them already.
     pub(crate) fn choose(
         &self,
         settings: &TargetGroup,
         wish: Wish,
         random: u64,
         tried: &Tried,
-    ) -> Result<(usize, Rc<TargetLocal>), Kind> {
+    ) -> Result<Chosen, Kind> {
         self.refresh();
         let view = self.view.borrow();
+        let limits = &settings.limits;
+        if !limits.is_any() {
+            let place = self.pick(&view, settings, wish, random, tried)?;
+            return view.chosen(place, None);
+        }
+        let gate = &self.shared.gate;
+        if gate.has_waiting() && !wish.is_called || !gate.has_place(limits) {
+            return Err(Kind::Overloaded);
+        }
+        for _ in 0..RACES {
+            let place = self.pick(&view, settings, wish, random, tried)?;
+            let target = view.targets.get(place).ok_or(Kind::NoTarget)?;
+            // another worker may have been faster
+            if let Some(permit) = Permit::take(&self.shared, &target.shared, limits) {
+                return view.chosen(place, Some(permit));
+            }
+        }
+        Err(Kind::Overloaded)
+    }
+
+    /// The place of a target that has room, by stickiness or in its turn.
+    fn pick(&self, view: &View, settings: &TargetGroup, wish: Wish, random: u64, tried: &Tried) -> Result<usize, Kind> {
         let limit = settings.limits.max_connections;
-        let has_room = |i: usize| limit == 0 || view.targets.get(i).is_some_and(|t| t.shared.in_flight() < limit);
+        let probes = settings.circuit_breaker.as_ref().map_or(u32::MAX, |breaker| breaker.probes);
+        let has_room = |i: usize| {
+            let target = view.targets.get(i);
+            let is_spent = target.is_some_and(|target| target.is_on_trial() && target.tried() >= probes);
+            !is_spent && (limit == 0 || target.is_some_and(|target| target.shared.places() < limit))
+        };
         if let Some(key) = wish.sticky {
             let found = view.published.roster.find_eligible(key).filter(|i| !tried.contains(i) && has_room(*i));
-            if let Some((i, target)) = found.and_then(|i| Some((i, view.targets.get(i)?.clone()))) {
-                return Ok((i, target));
+            if let Some(place) = found {
+                return Ok(place);
             }
             self.counters().non_sticky_requests.add(1);
         }
         let load = |i: usize| view.targets.get(i).map_or(u32::MAX, |t| t.shared.in_flight());
         let mut picker = self.picker.borrow_mut();
         let mut pick = |exclude: &[usize]| picker.pick(Choice { random, hash: wish.hash, load: &load, exclude });
-        let mut picked = pick(tried);
-        if picked.is_some_and(|i| !has_room(i)) {
-            // the limit is the exception: only here is a list of the full ones made
-            let mut full: Vec<usize> = tried.to_vec();
-            full.extend((0..view.targets.len()).filter(|i| !has_room(*i)));
-            picked = pick(&full);
-            if picked.is_none() {
-                return Err(Kind::Overloaded);
-            }
+        let picked = pick(tried).ok_or(Kind::NoTarget)?;
+        if has_room(picked) {
+            return Ok(picked);
         }
-        picked.and_then(|i| Some((i, view.targets.get(i)?.clone()))).ok_or(Kind::NoTarget)
+        // the limit is the exception: only here is a list of the full ones made
+        let mut full: Vec<usize> = tried.to_vec();
+        full.extend((0..view.targets.len()).filter(|i| !has_room(*i)));
+        pick(&full).ok_or(Kind::Overloaded)
     }
 
     /// The target of this key, whether or not it may be chosen.
@@ -301,6 +377,22 @@ impl GroupLocal {
         if let Some(budget) = self.budget.borrow_mut().as_mut() {
             budget.on_request(now);
         }
+    }
+
+    /// A copy of so many bytes is to be sent to it. False when there are as many as may be under way.
+    pub(crate) fn begin_copy(&self, bytes: usize, most: u32, most_bytes: usize) -> bool {
+        let (copies, sum) = self.copies.get();
+        let has_room = copies < most && sum + bytes <= most_bytes;
+        if has_room {
+            self.copies.set((copies + 1, sum + bytes));
+        }
+        has_room
+    }
+
+    /// That copy is through.
+    pub(crate) fn end_copy(&self, bytes: usize) {
+        let (copies, sum) = self.copies.get();
+        self.copies.set((copies.saturating_sub(1), sum.saturating_sub(bytes)));
     }
 
     /// Spends a retry, if the budget has one left.

@@ -2,7 +2,9 @@
 
 pub(crate) mod announce;
 pub(crate) mod connect;
+pub(crate) mod gate;
 pub(crate) mod group;
+pub(crate) mod latency;
 pub(crate) mod multiplex;
 pub(crate) mod probe;
 pub(crate) mod resolve;

@@ -18,7 +18,7 @@ use tokio::io::ReadBuf;
 
 use super::connect::Transport;
 use super::target::is_of;
-use crate::l7::codec::frames::{Incoming, Outgoing, closed, failed};
+use crate::l7::codec::frames::{Incoming, Outgoing, closed, failed, unprocessed};
 use crate::l7::codec::translate;
 use crate::l7::connection::Peer;
 
@@ -182,6 +182,8 @@ enum Phase {
     /// The response's head has come.
     Answered(Incoming, Outgoing),
     Failed,
+    /// Nothing could be asked on the connection.
+    Refused,
 }
 
 impl Stream {
@@ -190,10 +192,11 @@ impl Stream {
         match &mut self.phase {
             Phase::Asking(send, _) => {
                 let ready = ready!(send.poll_ready(cx));
-                Poll::Ready(ready.map_err(failed).and_then(|()| self.ask(bytes)).inspect_err(|_| self.fail()))
+                Poll::Ready(ready.map_err(failed).and_then(|()| self.ask(bytes)).inspect_err(|error| self.fail(error)))
             }
             Phase::Asked(_, request) | Phase::Answered(_, request) => request.poll_write(cx, bytes),
             Phase::Failed => Poll::Ready(Err(closed())),
+            Phase::Refused => Poll::Ready(Err(unprocessed())),
         }
     }
 
@@ -209,9 +212,13 @@ impl Stream {
     }
 
     /// Nothing new is asked on a connection that has refused something; the streams on it go on.
-    fn fail(&mut self) {
+    fn fail(&mut self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::InvalidInput {
+            self.phase = Phase::Failed;
+            return;
+        }
         self.lease.0.closed.set(true);
-        self.phase = Phase::Failed;
+        self.phase = Phase::Refused;
     }
 
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -239,6 +246,7 @@ impl Stream {
                 }
                 Phase::Answered(body, _) => return body.poll_read(cx, buf),
                 Phase::Failed => return Poll::Ready(Err(closed())),
+                Phase::Refused => return Poll::Ready(Err(unprocessed())),
             }
         }
     }
@@ -257,7 +265,7 @@ impl Stream {
     pub(super) fn finish(&mut self, trailers: Option<HeaderMap>) -> io::Result<()> {
         match &mut self.phase {
             Phase::Asked(_, request) | Phase::Answered(_, request) => request.finish(trailers),
-            Phase::Asking(..) | Phase::Failed => Ok(()),
+            Phase::Asking(..) | Phase::Failed | Phase::Refused => Ok(()),
         }
     }
 

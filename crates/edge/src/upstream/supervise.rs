@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use headworks_balance::{self as balance, Changes, Group, Kept, Outcome, Roster, Tally, TargetKey, Thresholds};
+use headworks_balance::{
+    self as balance, Adaptive, Changes, Gradient, Group, Kept, Outcome, Roster, Sample, Tally, TargetKey, Thresholds,
+};
 use headworks_model::primitive::Address;
 use headworks_model::target_group::{Fallback, HealthProtocol, TargetGroup};
 use tokio::sync::{mpsc, oneshot};
@@ -15,6 +17,7 @@ use tokio::task::AbortHandle;
 
 use super::connect::Endpoint;
 use super::group::{GroupShared, Published, TargetState};
+use super::latency::Recent;
 use super::probe;
 use super::resolve::{Resolved, Resolver};
 use super::target::TargetShared;
@@ -24,12 +27,17 @@ use crate::legacy::KnownGroup;
 /// How long a configuration waits for the first answer about a name; after that the target joins when it comes.
 const FIRST_RESOLUTION: Duration = Duration::from_secs(2);
 
+/// How often it is looked what requests have met, where a circuit breaker waits for it.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// What a supervisor is told.
 pub(crate) enum Notice {
     /// Settings and targets as now declared, and whether a rule forwards to the group.
     Configure {
         settings: Box<TargetGroup>,
         in_use: bool,
+        /// Requests are hedged by what its answers take.
+        hedged: bool,
         done: oneshot::Sender<()>,
     },
     Probed(TargetKey, u64, Outcome),
@@ -78,6 +86,10 @@ impl Supervisor {
             probes: HashMap::new(),
             names: HashMap::new(),
             told: HashMap::new(),
+            recent: Recent::default(),
+            loaded: Recent::default(),
+            gradient: None,
+            hedged: false,
             probe_round: 0,
             workers,
             resolver,
@@ -96,9 +108,9 @@ impl Supervisor {
     }
 
     /// Makes settings and targets those declared; returns when that is published.
-    pub(crate) async fn configure(&self, settings: &TargetGroup, in_use: bool) {
+    pub(crate) async fn configure(&self, settings: &TargetGroup, in_use: bool, hedged: bool) {
         let (done, published) = oneshot::channel();
-        let notice = Notice::Configure { settings: Box::new(settings.clone()), in_use, done };
+        let notice = Notice::Configure { settings: Box::new(settings.clone()), in_use, hedged, done };
         if self.notices.send(notice).is_ok() {
             let _ = published.await;
         }
@@ -141,6 +153,11 @@ struct State {
     probes: HashMap<TargetKey, AbortHandle>,
     names: HashMap<Arc<str>, HostName>,
     told: HashMap<TargetKey, balance::Status>,
+    /// What answers take, looked at once a second; and as often as the limit follows it.
+    recent: Recent,
+    loaded: Recent,
+    gradient: Option<Gradient>,
+    hedged: bool,
     /// Probes of an earlier round were asked by settings that are gone.
     probe_round: u64,
     workers: usize,
@@ -160,6 +177,8 @@ impl State {
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Notice>) {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut waiting: Option<(oneshot::Sender<()>, Instant)> = None;
         loop {
             let patience = waiting
@@ -168,7 +187,8 @@ impl State {
             tokio::select! {
                 notice = inbox.recv() => match notice {
                     None => return,
-                    Some(Notice::Configure { settings, in_use, done }) => {
+                    Some(Notice::Configure { settings, in_use, hedged, done }) => {
+                        self.hedged = hedged;
                         self.configure(*settings, in_use);
                         waiting = Some((done, Instant::now() + FIRST_RESOLUTION));
                     }
@@ -182,6 +202,10 @@ impl State {
                     Some(Notice::Keep(answer)) => drop(answer.send(self.keep())),
                 },
                 _ = ticks.tick() => self.tick(),
+                _ = looks.tick(), if self.looks_often() => {
+                    self.look();
+                    self.adapt();
+                }
                 () = tokio::time::sleep(patience), if waiting.is_some() => {
                     waiting = None;
                 }
@@ -214,6 +238,7 @@ impl State {
             self.probes.drain().for_each(|(_, probe)| probe.abort());
             self.probe_round += 1;
         }
+        self.adapt();
         self.watch_names();
         self.follow_targets();
         self.publish();
@@ -357,7 +382,8 @@ impl State {
         }
     }
 
-    fn tick(&mut self) {
+    /// Looks what requests have met since the last time.
+    fn look(&mut self) {
         let now = self.now();
         for key in self.targets.keys().copied().collect::<Vec<_>>() {
             let Some(target) = self.targets.get_mut(&key) else { continue };
@@ -365,8 +391,51 @@ impl State {
             let changes = self.group.observe(key, tally, now);
             self.follow(&changes);
         }
-        let changes = self.group.tick(now);
+    }
+
+    fn looks_often(&self) -> bool {
+        self.settings.circuit_breaker.is_some() || self.settings.limits.adaptive.is_some()
+    }
+
+    /// Finds out how many requests the group can have in flight, where that is asked for.
+    fn adapt(&mut self) {
+        let Some(adaptive) = &self.settings.limits.adaptive else {
+            self.gradient = None;
+            self.shared.gate.publish_found(None);
+            return;
+        };
+        let bounds = Adaptive { minimum: adaptive.minimum, maximum: adaptive.maximum, tolerance: adaptive.tolerance };
+        let fresh = self.loaded.advance(self.targets.values().map(|target| &*target.shared));
+        let (in_flight, held_back) = self.shared.gate.sample();
+        let median = Duration::from_micros(fresh.quantile(0.5));
+        let gradient = self.gradient.get_or_insert_with(|| Gradient::new(&bounds));
+        gradient.update(Sample { answers: fresh.count, median, in_flight, held_back }, &bounds);
+        self.shared.gate.publish_found(Some(gradient.limit()));
+    }
+
+    fn tick(&mut self) {
+        self.look();
+        self.look_at_latency();
+        let changes = self.group.tick(self.now());
         self.follow(&changes);
+    }
+
+    /// Works out what answers take, where something depends on it.
+    fn look_at_latency(&mut self) {
+        let breaker = self.settings.circuit_breaker.as_ref().filter(|breaker| breaker.latency_factor.is_some());
+        if breaker.is_none() && !self.hedged {
+            self.shared.publish_p95(None);
+            return;
+        }
+        self.recent.advance(self.targets.values().map(|target| &*target.shared));
+        self.shared.publish_p95(self.recent.p95());
+        let now = self.now();
+        if let Some(breaker) = breaker
+            && let Some(latencies) = self.recent.window(breaker.window, now)
+        {
+            let changes = self.group.compare(&latencies, now);
+            self.follow(&changes);
+        }
     }
 
     /// Does what a change of the group asks for.
@@ -374,8 +443,12 @@ impl State {
         for transition in &changes.transitions {
             self.log(transition);
         }
-        for key in &changes.ejected {
-            tracing::warn!(group = %self.shared.name, target = self.display(*key), "target ejected by its circuit breaker");
+        for (key, fault) in &changes.ejected {
+            if let Some(count) = self.shared.ejections.get(*fault as usize) {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            let (group, target, why) = (&self.shared.name, self.display(*key), fault.as_str());
+            tracing::warn!(%group, target, why, "target ejected by its circuit breaker");
         }
         for key in &changes.restored {
             tracing::info!(group = %self.shared.name, target = self.display(*key), "target back from ejection");
@@ -496,6 +569,11 @@ fn group_settings(settings: &TargetGroup) -> balance::Settings {
         deregistration_delay: settings.deregistration_delay,
         circuit_breaker: settings.circuit_breaker.as_ref().map(|breaker| balance::CircuitBreaker {
             consecutive_failures: breaker.consecutive_failures,
+            error_ratio: breaker.error_ratio,
+            latency_factor: breaker.latency_factor,
+            minimum_requests: breaker.minimum_requests,
+            window: breaker.window,
+            probes: breaker.probes,
             open_for: breaker.open_for,
             max_ejected: breaker.max_ejected,
         }),

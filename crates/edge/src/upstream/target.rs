@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use headworks_balance::TargetKey;
 
 use super::connect::{Connection, Endpoint};
+use super::gate::Permit;
 use super::multiplex::Multiplexed;
 use crate::l7::connection::Peer;
 use crate::observe::counters::TargetCounters;
@@ -35,6 +36,8 @@ pub(crate) struct TargetShared {
     pub(crate) cut: AtomicBool,
     /// Moves when the flows through it are to be reset.
     pub(crate) resets: AtomicU32,
+    /// Places taken, where the group declares limits.
+    pub(crate) places: AtomicU32,
 }
 
 impl TargetShared {
@@ -54,7 +57,13 @@ impl TargetShared {
             counters,
             cut: AtomicBool::default(),
             resets: AtomicU32::default(),
+            places: AtomicU32::default(),
         }
+    }
+
+    /// Places taken, where places are bounded.
+    pub(crate) fn places(&self) -> u32 {
+        self.places.load(Ordering::SeqCst)
     }
 
     /// Requests in flight, over all workers.
@@ -71,6 +80,8 @@ pub(crate) struct TargetLocal {
     /// Connections of HTTP/2.
     pub(crate) multiplexed: Multiplexed,
     retired: Cell<bool>,
+    /// The trial that its half-open breaker is in, 0 for none, and the requests that this worker has sent in it.
+    trial: Cell<(u32, u32)>,
 }
 
 struct Idle {
@@ -84,7 +95,8 @@ struct Idle {
 impl TargetLocal {
     pub(crate) fn new(shared: Arc<TargetShared>, worker: usize) -> Rc<TargetLocal> {
         let (idle, multiplexed) = (RefCell::default(), Multiplexed::default());
-        Rc::new(TargetLocal { shared, worker, idle, multiplexed, retired: Cell::new(false) })
+        let (retired, trial) = (Cell::new(false), Cell::new((0, 0)));
+        Rc::new(TargetLocal { shared, worker, idle, multiplexed, retired, trial })
     }
 
     pub(crate) fn display(&self) -> &str {
@@ -94,6 +106,29 @@ impl TargetLocal {
     #[expect(clippy::indexing_slicing, reason = "made with one entry a worker")]
     pub(crate) fn counters(&self) -> &TargetCounters {
         &self.shared.counters[self.worker]
+    }
+
+    /// Its breaker is in this trial now, or in none.
+    pub(crate) fn enter_trial(&self, number: u32) {
+        if self.trial.get().0 != number {
+            self.trial.set((number, 0));
+        }
+    }
+
+    pub(crate) fn is_on_trial(&self) -> bool {
+        self.trial.get().0 != 0
+    }
+
+    /// Requests that this worker has sent in the trial.
+    pub(crate) fn tried(&self) -> u32 {
+        self.trial.get().1
+    }
+
+    /// A request is sent to it.
+    pub(crate) fn count_trial(&self) {
+        if let (number @ 1.., sent) = self.trial.get() {
+            self.trial.set((number, sent.saturating_add(1)));
+        }
     }
 
     pub(crate) fn is_cut(&self) -> bool {
@@ -160,18 +195,21 @@ pub(super) fn is_of(owner: Option<&Weak<Peer>>, wanted: Option<&Rc<Peer>>) -> bo
     }
 }
 
-/// Counts a request as in flight while it lives.
-pub(crate) struct InFlight(pub(crate) Rc<TargetLocal>);
+/// Counts a request as in flight while it lives, and has its place where places are bounded.
+pub(crate) struct InFlight {
+    pub(crate) target: Rc<TargetLocal>,
+    _permit: Option<Permit>,
+}
 
 impl InFlight {
-    pub(crate) fn new(target: &Rc<TargetLocal>) -> InFlight {
+    pub(crate) fn new(target: &Rc<TargetLocal>, permit: Option<Permit>) -> InFlight {
         target.counters().begin();
-        InFlight(target.clone())
+        InFlight { target: target.clone(), _permit: permit }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.counters().end();
+        self.target.counters().end();
     }
 }

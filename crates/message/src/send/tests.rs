@@ -17,6 +17,7 @@ fn bare() -> Outgoing<'static> {
         trace: FRESH,
         trailers: false,
         reserved: &[],
+        renewed: &[],
     }
 }
 
@@ -372,4 +373,15 @@ fn fields_of_version_and_cipher() {
     check(received, &none, "GET / HTTP/1.1|Host: a|X-Amzn-Tls-Other: z");
     let told = Outgoing { cipher_lines: Some(b"x-amzn-tls-version: TLSv1.3\r\n"), ..bare() };
     check(received, &told, "GET / HTTP/1.1|Host: a|X-Amzn-Tls-Other: z|x-amzn-tls-version: TLSv1.3");
+}
+
+/// What is said anew replaces what came, also under a name that others read as the same; without a value it only goes.
+#[test]
+fn renewed_fields() {
+    let start = "GET / HTTP/1.1|Host: a";
+    let renewed: [Renewed<'_>; 2] = [(b"X-Left", Some(b"250")), (b"X-Gone", None)];
+    let plan = Outgoing { renewed: &renewed, ..bare() };
+    check(start, &plan, &format!("{start}|X-Left: 250"));
+    let received = format!("{start}|x-left: 9|X-A: b|X_Left: 8|X-Gone: c|X-Left: 7");
+    check(&received, &plan, &format!("{start}|X-A: b|X-Left: 250"));
 }

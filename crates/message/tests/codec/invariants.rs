@@ -324,6 +324,7 @@ const PLANS: [Outgoing<'static>; 3] = [
         trace: b"1-00000000-000000000000000000000000",
         trailers: false,
         reserved: &[],
+        renewed: &[],
     },
     Outgoing {
         target: None,
@@ -336,6 +337,7 @@ const PLANS: [Outgoing<'static>; 3] = [
         trace: b"1-00000000-000000000000000000000000",
         trailers: false,
         reserved: &[],
+        renewed: &[],
     },
     Outgoing {
         target: Some(b"/re written?\r\n"),
@@ -348,6 +350,7 @@ const PLANS: [Outgoing<'static>; 3] = [
         trace: b"1-00000000-000000000000000000000000",
         trailers: false,
         reserved: &[],
+        renewed: &[],
     },
 ];
 

@@ -200,6 +200,32 @@ impl Codec<f64> for Ratio {
     }
 }
 
+/// A number from 1 to 1,000 that something is multiplied with.
+pub(crate) struct Factor;
+
+impl Codec<f64> for Factor {
+    fn expected() -> String {
+        "a number from 1 to 1000".to_owned()
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<f64> {
+        let number = node.as_scalar().and_then(|scalar| scalar.as_number());
+        let number = number.filter(|number| (1.0..=1000.0).contains(number));
+        if number.is_none() {
+            cx.wrong_kind(node, Self::expected());
+        }
+        number
+    }
+
+    fn write(value: &f64) -> Value {
+        (*value).into()
+    }
+
+    fn schema(_defs: &mut Defs) -> Value {
+        json!({ "type": "number", "minimum": 1, "maximum": 1000 })
+    }
+}
+
 /// A duration from `LOW` to `HIGH` milliseconds.
 pub(crate) struct Lasts<const LOW: u64, const HIGH: u64>;
 

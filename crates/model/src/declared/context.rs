@@ -12,7 +12,7 @@ use crate::fault::Fault;
 use crate::listener::ListenerProtocol;
 use crate::load_balancer::LoadBalancerKind;
 use crate::primitive::Name;
-use crate::target_group::{Stickiness, TargetProtocol};
+use crate::target_group::{HttpVersion, Stickiness, TargetProtocol};
 use crate::yaml::{Mark, Node, NodeValue, Style};
 
 /// The state of one reading.
@@ -38,6 +38,7 @@ pub(crate) struct Cx<'a> {
 pub(crate) struct Group {
     /// Absent when it is not known what it was meant to be.
     pub(crate) protocol: Option<TargetProtocol>,
+    pub(crate) version: HttpVersion,
     pub(crate) stickiness: Option<Stickiness>,
 }
 
@@ -120,11 +121,11 @@ impl<'a> Cx<'a> {
     }
 
     /// The target group that was just read is this one, under the name the path ends with.
-    pub(crate) fn note_group(&mut self, stickiness: Option<Stickiness>) {
+    pub(crate) fn note_group(&mut self, stickiness: Option<Stickiness>, version: HttpVersion) {
         if let Some(Step::Key(name)) = self.path.last()
             && let Ok(name) = Name::new(name)
         {
-            self.groups.insert(name, Group { protocol: self.group_protocol, stickiness });
+            self.groups.insert(name, Group { protocol: self.group_protocol, version, stickiness });
         }
     }
 

@@ -82,6 +82,17 @@ impl<'a> Fields<'a> {
     }
 }
 
+impl<'a> Fields<'a> {
+    /// A key inside the mapping of another is given that has no meaning here: `why`.
+    pub(crate) fn inner_only_with(&self, key: &'static str, inner: &'static str, why: &str, cx: &mut Cx<'a>) {
+        let node = self.get(key).and_then(|node| node.get(inner)).filter(|node| !node.is_null());
+        if let Some(node) = node {
+            let fault = |cx: &mut Cx<'a>| cx.fault(node.mark, "has no meaning here", Some(why.to_owned()));
+            cx.within(Step::Key(key), |cx| cx.within(Step::Key(inner), fault));
+        }
+    }
+}
+
 /// Faults an unknown key, with what it may have been meant to be.
 pub(crate) fn unknown<'a>(entry: &'a Entry, keys: &[&'static str], cx: &mut Cx<'a>) {
     let hint = nearest(&entry.key, keys.iter().copied()).map(|near| format!(" (did you mean {near}?)"));

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use headworks_message::{RequestHead, RequestView};
 use headworks_model::action::{Action, FixedResponse};
 use headworks_model::condition::{Conditions, HeaderCondition, QueryMatch};
+use headworks_model::overload::Criticality;
 use headworks_model::primitive::{Pattern, Regex, TextMatch};
 use headworks_model::rule::{Rule, Transforms};
 
@@ -50,7 +51,8 @@ pub(crate) fn rule(line: &str) -> Rule {
     let mut conditions = sets.next().unwrap_or_default();
     conditions.all = sets.collect();
     let answer = FixedResponse { status: 200, content_type: None, body: Arc::from("") };
-    Rule { name: None, conditions, transforms: Transforms::default(), action: Action::FixedResponse(answer) }
+    let (criticality, transforms) = (Criticality::default(), Transforms::default());
+    Rule { name: None, conditions, transforms, criticality, fault: None, action: Action::FixedResponse(answer) }
 }
 
 fn set(line: &str) -> Conditions {

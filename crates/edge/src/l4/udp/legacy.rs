@@ -99,7 +99,7 @@ impl FlowLegacy {
         }
         flow.record.group = Some(group.name.clone());
         flow.record.target = Some(target.clone());
-        let towards = Towards { socket, address, through: Through::new(&target) };
+        let towards = Towards { socket, address, through: Through::new(&target, None) };
         let carried = flows.insert(Key { client, local }, Some(group.name.clone()), towards, worker);
         tokio::task::spawn_local(reply(flow, flows.clone(), carried));
         Ok(())

@@ -35,6 +35,10 @@ pub(crate) struct Flow {
     encoder: Option<Box<Encoder>>,
     /// It has worked in this poll: once is enough, others wait.
     encoded: bool,
+    /// Up to this many bytes, what was taken is kept behind the head, so that it can be sent again.
+    keep: usize,
+    /// All that was taken so far stands in or behind the head.
+    whole: bool,
     /// Everything has been sent.
     done: bool,
     /// Bytes sent so far, heads and framing included.
@@ -81,6 +85,8 @@ impl Flow {
             reframe,
             encoder: None,
             encoded: false,
+            keep: 0,
+            whole: true,
             done: false,
             sent: 0,
             taken: 0,
@@ -93,6 +99,39 @@ impl Flow {
     /// With the content in another coding.
     pub(crate) fn encoded(framing: Framing, encoder: Encoder) -> Flow {
         Flow { encoder: Some(Box::new(encoder)), ..Flow::new(framing, Reframe::Encode) }
+    }
+
+    /// One that can begin anew as long as it has not grown beyond so many bytes.
+    pub(crate) fn keeping(self, keep: usize) -> Flow {
+        Flow { keep, ..self }
+    }
+
+    /// One whose head went out another way, and that has no body.
+    pub(crate) fn gone(sent: u64) -> Flow {
+        Flow { sent, done: true, ..Flow::new(Framing::None, Reframe::Keep) }
+    }
+
+    /// Whether it can be sent again after some of it has gone: it has no body so far, or all of it is kept.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.whole && (self.taken == 0 || self.keep > 0)
+    }
+
+    /// Whether the whole message stands in and behind the head.
+    pub(crate) fn stands_whole(&self) -> bool {
+        self.whole && self.body.is_done()
+    }
+
+    /// Whether nothing of it has gone, so that it can be sent from its beginning.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.whole && self.sent == 0
+    }
+
+    /// Begins anew, for another destination. What has been taken stands behind the head, which is to be the same.
+    pub(crate) fn rewind(&mut self) {
+        self.head_sent = 0;
+        self.sent = 0;
+        self.done = false;
+        self.encoded = false;
     }
 
     /// What encodes the content.
@@ -141,6 +180,7 @@ impl Flow {
                     return Poll::Ready(Err(Broken::Destination));
                 }
                 self.count(n);
+                self.whole = false;
                 self.pass(n, from, pool);
             } else if self.body.is_done() {
                 ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(|_| Broken::Destination)?;
@@ -186,11 +226,10 @@ impl Flow {
     }
 
     /// It is not the client that is waited for.
-    pub(crate) fn await_other(&mut self, timer: &mut Timer, wait: Duration, now: u32, moved: u64) {
+    pub(crate) fn rest(&mut self, moved: u64, now: u32) {
         if let Some(pace) = &mut self.pace {
             pace.rests(moved, now);
         }
-        timer.arm(wait);
     }
 
     fn count(&mut self, n: usize) {
@@ -215,7 +254,8 @@ impl Flow {
                 let taken = self.body.take(data).map_err(|_| Broken::Malformed)?;
                 (self.approved, self.dropped) = (taken.kept, taken.dropped);
                 self.taken += taken.total() as u64;
-                if self.head_sent < head.len() && self.approved <= COPY {
+                let joins_head = self.head_sent < head.len() && self.approved <= COPY;
+                if joins_head || self.whole && head.len() + self.approved <= self.keep {
                     head.extend_from_slice(data.get(..self.approved).unwrap_or(&[]));
                     self.pass(self.approved, from, pool);
                 } else if self.approved == 0 {
@@ -260,7 +300,9 @@ impl Flow {
     }
 
     fn start_piece(&mut self, head: &mut Vec<u8>) {
-        if self.head_sent == head.len() {
+        let is_kept = self.whole && head.len() < self.keep;
+        if self.head_sent == head.len() && !is_kept {
+            self.whole &= head.is_empty();
             head.clear();
             self.head_sent = 0;
         }
@@ -308,6 +350,7 @@ impl Flow {
         let of_head = n.min(rest.len());
         self.count(n);
         self.head_sent += of_head;
+        self.whole &= n == of_head;
         self.pass(n - of_head, from, pool);
         Poll::Ready(Ok(()))
     }

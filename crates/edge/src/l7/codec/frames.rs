@@ -1,10 +1,11 @@
 //! The two directions of a stream of HTTP/2 to a target as bytes: its DATA frames are what is read and written.
 
+use std::fmt;
 use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use h2::{RecvStream, SendStream};
+use h2::{Reason, RecvStream, SendStream};
 use headworks_message::trailers::{Fate, fate};
 use http::HeaderMap;
 use tokio::io::ReadBuf;
@@ -118,10 +119,36 @@ impl Outgoing {
 }
 
 pub(crate) fn failed(error: h2::Error) -> io::Error {
-    match error.is_io() {
-        true => error.into_io().unwrap_or_else(closed),
-        false => io::Error::other(error),
+    if error.is_io() {
+        return error.into_io().unwrap_or_else(closed);
     }
+    let is_refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+    // a stream fails of a GOAWAY only when it is behind the last one that the GOAWAY counts as seen
+    if error.is_remote() && (is_refused || error.is_go_away()) {
+        return unprocessed();
+    }
+    io::Error::other(error)
+}
+
+/// What was asked has not been looked at: it may be asked again, whatever it is (RFC 9113 section 8.7).
+#[derive(Debug)]
+struct Unprocessed;
+
+impl fmt::Display for Unprocessed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request was not processed")
+    }
+}
+
+impl std::error::Error for Unprocessed {}
+
+pub(crate) fn unprocessed() -> io::Error {
+    io::Error::other(Unprocessed)
+}
+
+/// Whether an error says that what was asked has not been looked at.
+pub(crate) fn is_unprocessed(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Unprocessed>())
 }
 
 pub(crate) fn closed() -> io::Error {

@@ -5,41 +5,30 @@
 mod reply;
 
 use std::future::poll_fn;
-use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use headworks_message::send::Reframe;
 use headworks_message::{Framing, Parsed, response};
-use headworks_model::target_group::HttpVersion;
 
+use super::connect::{self, Caller, Patience, Way, Which};
+use super::course::Course;
+use super::pending;
 use super::prepare::Prepared;
 use super::retry;
 use crate::error::{Kind, ProxyError};
-use crate::l7::codec::flow::{Broken, Flow};
+use crate::l7::codec::flow::Broken;
+use crate::l7::codec::frames::is_unprocessed;
 use crate::l7::codec::link::{Client, Link};
 use crate::l7::connection::{After, Connection, Peer};
 use crate::runtime::pool::Scratch;
-use crate::runtime::socket::First;
-use crate::upstream::connect::{Connection as TargetConnection, Transport, connect_socket, secure};
-use crate::upstream::multiplex::Taken;
+use crate::upstream::connect::Connection as TargetConnection;
+use crate::upstream::group::Chosen;
 use crate::upstream::target::{InFlight, TargetLocal};
 
 /// After the client has said its last, how long an answer may still take before the request counts as abandoned. A client
 /// that only half-closes gets its answer; one that is gone does not keep a target busy.
 const ABANDONED: Duration = Duration::from_secs(3);
-
-/// The longest that a TLS handshake with a target may take (H1); less where an answer has less time than that.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-
-/// Whether the connection to the target had carried a request before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Which {
-    Idle,
-    New,
-}
 
 /// An attempt that brought no answer.
 pub(super) struct Failed {
@@ -51,13 +40,11 @@ pub(super) struct Failed {
 
 /// A connection to the chosen target, ready for the request.
 pub(super) struct Attempt {
-    place: usize,
-    target: Rc<TargetLocal>,
-    upstream: Link<TargetConnection>,
-    /// How targets were spoken to when it was opened.
+    pub(super) place: usize,
+    pub(super) target: Rc<TargetLocal>,
+    pub(super) upstream: Link<TargetConnection>,
     epoch: u64,
-    which: Which,
-    /// Who it was announced for to the target, and who alone may use it then.
+    pub(super) which: Which,
     owner: Option<Rc<Peer>>,
     _in_flight: InFlight,
 }
@@ -70,7 +57,7 @@ enum Waited {
 
 /// What has been seen of the client while its answer is awaited.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Watch {
+pub(super) enum Watch {
     Quiet,
     /// It has sent more: the next request.
     Spoke,
@@ -86,39 +73,32 @@ impl Attempt {
     pub(super) async fn begin<C: Client>(
         connection: &mut Connection<C>,
         prepared: &Prepared<'_>,
-        tried: &[usize],
+        course: &mut Course,
         scratch: &mut Scratch,
     ) -> Result<Attempt, Failed> {
-        let settings = &prepared.plan.settings;
-        let random = connection.worker.random.next();
-        let chosen = prepared.group.choose(settings, prepared.wish, random, tried);
-        let (place, target) = chosen.inspect_err(|kind| match kind {
-            Kind::Overloaded => prepared.group.counters().overloaded.add(1),
-            _ => prepared.group.counters().no_target.add(1),
-        })?;
-        if scratch.record.chosen.is_none() {
-            connection.slot.counters().routed_requests.add(1);
-            prepared.group.count_request(connection.worker.clock.now());
-        } else {
-            target.counters().retries.add(1);
-        }
-        scratch.record.chosen = Some(target.clone());
+        let chosen = pending::place(connection, prepared, course).await?;
+        let Connection { worker, slot, peer, timer, .. } = connection;
+        let caller = Caller { worker, slot, peer };
+        prepared.count_attempt(&chosen.target, caller, &scratch.record);
+        scratch.record.chosen = Some(chosen.target.clone());
+        Attempt::on(chosen, prepared, caller, Patience { timer, deadlines: course.deadlines }).await
+    }
+
+    /// Connects to this target.
+    ///
+    /// # Errors
+    /// When no connection can be made.
+    pub(super) async fn on(
+        chosen: Chosen,
+        prepared: &Prepared<'_>,
+        caller: Caller<'_>,
+        patience: Patience<'_>,
+    ) -> Result<Attempt, Failed> {
+        let Chosen { place, target, permit } = chosen;
         target.counters().requests.add(1);
-        let in_flight = InFlight::new(&target);
-        let epoch = prepared.group.shared.epoch();
-        let owner = settings.proxy_protocol.is_sent().then(|| connection.peer.clone());
-        if let Some(idle) = target.take_idle(epoch, owner.as_ref()) {
-            let (upstream, which) = (Link::new(idle), Which::Idle);
-            return Ok(Attempt { place, target, upstream, epoch, which, owner, _in_flight: in_flight });
-        }
-        match Self::connect(connection, prepared, &target, epoch).await {
-            Ok((stream, which, owner)) => {
-                if which == Which::New {
-                    target.counters().new_connections.add(1);
-                }
-                let upstream = Link::new(stream);
-                Ok(Attempt { place, target, upstream, epoch, which, owner, _in_flight: in_flight })
-            }
+        let in_flight = InFlight::new(&target, permit);
+        match connect::to(&target, prepared.group, &prepared.plan.settings, caller, patience).await {
+            Ok(way) => Ok(Attempt::over(way, place, target, in_flight)),
             Err(error) => {
                 target.counters().connect_failures.add(1);
                 if error.kind.is_targets() {
@@ -129,46 +109,22 @@ impl Attempt {
         }
     }
 
-    /// Connects, says who the connection is for if the group is told, and shakes hands if it speaks TLS.
-    async fn connect<C: Client>(
-        connection: &mut Connection<C>,
-        prepared: &Prepared<'_>,
-        target: &TargetLocal,
-        epoch: u64,
-    ) -> Result<(TargetConnection, Which, Option<Rc<Peer>>), ProxyError> {
+    /// On a connection to this target that is idle, if there is one.
+    ///
+    /// # Errors
+    /// The choice, when there is none.
+    pub(super) fn on_idle(chosen: Chosen, prepared: &Prepared<'_>, peer: &Rc<Peer>) -> Result<Attempt, Chosen> {
         let settings = &prepared.plan.settings;
-        let shared = &target.shared;
-        let dial = prepared.group.shared.dial();
-        let client = dial.client().filter(|_| dial.is_secured);
-        // as it is dialled now, which another thread may have changed since the plan was made
-        let owner = dial.announces.is_sent().then(|| connection.peer.clone());
-        let turn = match settings.version {
-            HttpVersion::Http1 => None,
-            HttpVersion::Http2 => {
-                connection.timer.arm(settings.connect_timeout);
-                let waiting = std::pin::pin!(target.multiplexed.take_or_wait(epoch, owner.as_ref()));
-                match in_time(waiting, connection, Kind::ConnectFailed, Kind::ConnectTimeout).await? {
-                    Taken::Stream(stream) => return Ok((TargetConnection::Stream(stream), Which::Idle, owner.clone())),
-                    Taken::Turn(turn) => Some(turn),
-                }
-            }
-        };
-        connection.timer.arm(settings.connect_timeout);
-        let connecting =
-            std::pin::pin!(connect_socket(&shared.endpoint, connection.announcement(dial.announces), First::Here));
-        let socket = in_time(connecting, connection, Kind::ConnectFailed, Kind::ConnectTimeout).await?;
-        let transport = match client {
-            None => Transport::Plain(socket),
-            Some(client) => {
-                connection.timer.arm(HANDSHAKE.min(settings.response_timeout));
-                let shaking = std::pin::pin!(secure(socket, &shared.endpoint, shared.host.as_deref(), client));
-                in_time(shaking, connection, Kind::HandshakeFailed, Kind::HandshakeTimeout).await?
-            }
-        };
-        let Some(turn) = turn else { return Ok((TargetConnection::Direct(transport), Which::New, owner)) };
-        let beginning = std::pin::pin!(target.multiplexed.begin(transport, epoch, owner.as_ref(), turn));
-        let stream = in_time(beginning, connection, Kind::ConnectFailed, Kind::ConnectTimeout).await?;
-        Ok((TargetConnection::Stream(Box::new(stream)), Which::New, owner.clone()))
+        let Some(way) = connect::idle(&chosen.target, prepared.group, settings, peer) else { return Err(chosen) };
+        let Chosen { place, target, permit } = chosen;
+        target.counters().requests.add(1);
+        let in_flight = InFlight::new(&target, permit);
+        Ok(Attempt::over(way, place, target, in_flight))
+    }
+
+    fn over(way: Way, place: usize, target: Rc<TargetLocal>, in_flight: InFlight) -> Attempt {
+        let Way { stream, which, epoch, owner } = way;
+        Attempt { place, target, upstream: Link::new(stream), epoch, which, owner, _in_flight: in_flight }
     }
 
     /// Sends the request, and the response back.
@@ -179,10 +135,10 @@ impl Attempt {
         mut self,
         connection: &mut Connection<C>,
         prepared: &Prepared<'_>,
-        tried: usize,
+        course: &mut Course,
         scratch: &mut Scratch,
     ) -> Result<After, Failed> {
-        let result = self.exchange(connection, prepared, tried, scratch).await;
+        let result = self.exchange(connection, prepared, course, scratch).await;
         self.upstream.buffer.release(&connection.worker.pool);
         match result {
             Ok((after, reuse)) => {
@@ -192,41 +148,36 @@ impl Attempt {
                 }
                 Ok(after)
             }
-            Err(kind) => {
-                if kind.is_targets() && !(self.which == Which::Idle && kind == Kind::ResetBeforeResponse) {
-                    self.target.counters().outcome(false);
-                }
-                Err(Failed { error: kind.into(), target: Some(self.place), connection: self.which })
-            }
+            Err(kind) => Err(self.failed(kind)),
         }
+    }
+
+    /// What comes of an attempt without an answer: it may count against its target.
+    pub(super) fn failed(&self, kind: Kind) -> Failed {
+        if kind.is_targets() && !(self.which == Which::Idle && kind == Kind::ResetBeforeResponse) {
+            self.target.counters().outcome(false);
+        }
+        Failed { error: kind.into(), target: Some(self.place), connection: self.which }
     }
 
     async fn exchange<C: Client>(
         &mut self,
         connection: &mut Connection<C>,
         prepared: &Prepared<'_>,
-        tried: usize,
+        course: &mut Course,
         scratch: &mut Scratch,
     ) -> Result<(After, bool), Kind> {
-        let framing = scratch.request.framing;
-        scratch.record.body_begun |= framing != Framing::None;
-        let head_length = scratch.to_target.len();
-        let reframe = match (framing, self.upstream.stream.is_stream()) {
-            (Framing::UntilClose, false) => Reframe::Chunk,
-            (Framing::Chunked, true) => Reframe::Unchunk,
-            _ => Reframe::Keep,
-        };
-        let mut request = Flow::new(framing, reframe);
+        scratch.record.body_begun |= scratch.request.framing != Framing::None;
         let mut watch = Watch::Quiet;
         // one deadline for the whole head: one that drips in is no answer
-        connection.timer.arm(prepared.response_timeout);
+        course.deadlines.arm(&mut connection.timer, prepared.response_timeout);
+        // one that was sent to several targets at once comes with the first bytes of its answer
+        let mut has_begun = !self.upstream.buffer.is_empty();
         loop {
-            match self.await_bytes(connection, prepared, &mut request, &mut watch, scratch).await {
-                Waited::Filled => {}
-                Waited::Failed(kind) => {
-                    scratch.record.received_bytes += request.taken;
-                    scratch.to_target.truncate(head_length);
-                    return Err(kind);
+            if !std::mem::take(&mut has_begun) {
+                match self.await_bytes(connection, prepared, course, &mut watch, scratch).await {
+                    Waited::Filled => {}
+                    Waited::Failed(kind) => return Err(kind),
                 }
             }
             loop {
@@ -234,16 +185,17 @@ impl Attempt {
                     Ok(Parsed::Incomplete) => break,
                     Ok(Parsed::Complete) if scratch.response.is_interim() => {
                         self.pass_interim(connection, scratch).await?;
-                        connection.timer.arm(prepared.response_timeout);
+                        course.deadlines.arm(&mut connection.timer, prepared.response_timeout);
                         if self.upstream.buffer.is_empty() {
                             break;
                         }
                     }
-                    Ok(Parsed::Complete) if retry::of_status(connection, prepared, scratch, tried) => {
+                    Ok(Parsed::Complete) if retry::of_status(connection, prepared, course, scratch) => {
                         return Err(Kind::RetriedStatus(scratch.response.status));
                     }
                     Ok(Parsed::Complete) => {
-                        let answered = self.answer(connection, prepared, request, watch, scratch).await;
+                        course.deadlines.end_attempt();
+                        let answered = self.answer(connection, prepared, course, watch, scratch).await;
                         return answered.inspect(|_| {
                             let success = scratch.response.status < 500;
                             self.target.counters().outcome(success);
@@ -260,7 +212,7 @@ impl Attempt {
         &mut self,
         connection: &mut Connection<C>,
         prepared: &Prepared<'_>,
-        request: &mut Flow,
+        course: &mut Course,
         watch: &mut Watch,
         scratch: &mut Scratch,
     ) -> Waited {
@@ -271,21 +223,27 @@ impl Attempt {
             (plan.idle_timeout, plan.minimum_rate)
         };
         let mut in_head = !self.upstream.buffer.is_empty();
+        let is_first = scratch.record.retries == 0;
+        let Course { request, trailers, deadlines, .. } = course;
         poll_fn(|cx| {
             if !request.is_done() {
                 match request.poll(&mut scratch.to_target, &mut connection.client, &mut self.upstream.stream, pool, cx)
                 {
                     Poll::Ready(Ok(())) => {
-                        let trailers = connection.client.stream.take_trailers();
-                        if self.upstream.stream.finish(trailers).is_err() {
+                        if let Some(read) = connection.client.stream.take_trailers() {
+                            *trailers = Some(read);
+                        }
+                        if self.upstream.stream.finish(trailers.clone()).is_err() {
                             return Poll::Ready(Waited::Failed(Kind::ResetBeforeResponse));
                         }
                         // without a body or a new connection, no time has passed that is worth a look at the clock
                         scratch.record.sent = match scratch.record.started {
-                            Some(started) if self.which == Which::Idle && request.taken == 0 => Some(started),
+                            Some(started) if self.which == Which::Idle && request.taken == 0 && is_first => {
+                                Some(started)
+                            }
                             _ => Some(Instant::now()),
                         };
-                        connection.timer.arm(prepared.response_timeout);
+                        deadlines.arm(&mut connection.timer, prepared.response_timeout);
                     }
                     Poll::Ready(Err(Broken::Ended | Broken::Source)) => {
                         return Poll::Ready(Waited::Failed(Kind::BodyTruncated));
@@ -296,15 +254,15 @@ impl Attempt {
                     Poll::Pending if request.moved => {
                         let taken = request.taken;
                         match (request.waits_for_source, minimum_rate) {
-                            (true, 0) => connection.timer.arm(idle_timeout),
+                            (true, 0) => deadlines.arm(&mut connection.timer, idle_timeout),
                             (true, rate) => {
                                 if !request.await_client(&mut connection.timer, idle_timeout, rate, taken) {
                                     return Poll::Ready(Waited::Failed(Kind::ClientTimeout));
                                 }
                             }
                             (false, _) => {
-                                let now = worker.clock.tick();
-                                request.await_other(&mut connection.timer, prepared.response_timeout, now, taken);
+                                request.rest(taken, worker.clock.tick());
+                                deadlines.arm(&mut connection.timer, prepared.response_timeout);
                             }
                         }
                     }
@@ -312,6 +270,9 @@ impl Attempt {
                 }
             }
             match self.upstream.poll_fill(pool, cx) {
+                Poll::Ready(Err(error)) if is_unprocessed(&error) => {
+                    return Poll::Ready(Waited::Failed(Kind::Unprocessed));
+                }
                 Poll::Ready(Ok(0) | Err(_)) => {
                     let kind = if in_head { Kind::ResetInHead } else { Kind::ResetBeforeResponse };
                     return Poll::Ready(Waited::Failed(kind));
@@ -332,12 +293,12 @@ impl Attempt {
                 return Poll::Ready(Waited::Failed(Kind::ClientClosed));
             }
             if connection.timer.poll_expired(cx) {
-                let kind = match (*watch, request.waits_for_source && !request.is_done()) {
+                let late = match (*watch, request.waits_for_source && !request.is_done()) {
                     (Watch::HalfClosed, _) => Kind::ClientClosed,
                     (_, true) => Kind::ClientTimeout,
                     _ => prepared.late,
                 };
-                return Poll::Ready(Waited::Failed(kind));
+                return Poll::Ready(Waited::Failed(deadlines.passed(late)));
             }
             Poll::Pending
         })
@@ -345,24 +306,8 @@ impl Attempt {
     }
 }
 
-/// Waits for a step towards a target, as long as the timer allows.
-async fn in_time<C: Client, T>(
-    mut step: impl Future<Output = io::Result<T>> + Unpin,
-    connection: &mut Connection<C>,
-    failed: Kind,
-    late: Kind,
-) -> Result<T, ProxyError> {
-    poll_fn(|cx| match Pin::new(&mut step).poll(cx) {
-        Poll::Ready(result) => Poll::Ready(result.map_err(|error| ProxyError::new(failed, error))),
-        Poll::Pending if connection.worker.is_stopping() => Poll::Ready(Err(Kind::Stopping.into())),
-        Poll::Pending if connection.timer.poll_expired(cx) => Poll::Ready(Err(late.into())),
-        Poll::Pending => Poll::Pending,
-    })
-    .await
-}
-
 /// Whether the client is still there. Costs a system call only when it has sent something, or hung up.
-fn client_stays<C: Client>(connection: &mut Connection<C>, watch: &mut Watch, cx: &mut Context<'_>) -> bool {
+pub(super) fn client_stays<C: Client>(connection: &mut Connection<C>, watch: &mut Watch, cx: &mut Context<'_>) -> bool {
     if !connection.client.buffer.is_empty() {
         *watch = Watch::Spoke;
         return true;

@@ -1,23 +1,30 @@
 //! Forwarding (stage 7): choose a group, write the head, then attempts until one has an answer.
 
 mod attempt;
+mod connect;
+mod course;
+mod deadline;
+mod hedge;
+mod mirror;
+mod pending;
 mod prepare;
 mod retry;
 mod sticky;
 mod tunnel;
 
-use headworks_message::Framing;
-
 use self::attempt::{Attempt, Failed};
+use self::connect::Which;
+use self::course::Course;
 use self::prepare::Prepared;
 pub(crate) use self::prepare::hash_of;
 pub(crate) use self::sticky::named_target;
 use super::codec::link::Client;
 use super::connection::{After, Connection};
 use super::respond;
-use crate::compile::plan::{FallbackPlan, ForwardPlan, RulePlan};
+use crate::compile::plan::{ForwardPlan, RulePlan};
 use crate::error::{Kind, ProxyError};
 use crate::listen::slot::ListenerTable;
+use crate::observe::record::Outcome;
 use crate::runtime::pool::Scratch;
 
 /// Forwards the request, and its answer back.
@@ -33,43 +40,64 @@ pub(crate) async fn run<C: Client>(
 ) -> Result<After, ProxyError> {
     scratch.record.actions = "forward";
     let prepared = prepare::request(connection, table, rule, forward, scratch)?;
-    if let Some(FallbackPlan::Fixed(fixed)) = prepared.fallback() {
-        return respond::fixed(connection, fixed, scratch).await;
+    if let Some(answer) = prepared.answer {
+        return respond::fixed(connection, answer, scratch).await;
     }
-    let mut tried: Vec<usize> = Vec::new();
+    let mut course = Course::new(&prepared, scratch);
+    let answered = attempts(connection, &prepared, &mut course, scratch).await;
+    mirror::send(connection, table, &prepared, &course, scratch);
+    match &answered {
+        Ok(_) => course.end(Outcome::Status(scratch.record.target_status.unwrap_or(0)), &mut scratch.record),
+        Err(error) => {
+            course.end(Outcome::of(error.kind), &mut scratch.record);
+            prepared.tell_failed_call(error.kind, scratch);
+        }
+    }
+    answered
+}
+
+/// One attempt after the other, until a target has answered or no other is to follow.
+async fn attempts<C: Client>(
+    connection: &mut Connection<C>,
+    prepared: &Prepared<'_>,
+    course: &mut Course,
+    scratch: &mut Scratch,
+) -> Result<After, ProxyError> {
+    let mut before: Option<ProxyError> = None;
     loop {
-        let failed = match Attempt::begin(connection, &prepared, &tried, scratch).await {
-            Ok(attempt) => match attempt.run(connection, &prepared, tried.len(), scratch).await {
+        course.begin_attempt(prepared.attempt_timeout);
+        let begun = match prepared.hedge {
+            None => Attempt::begin(connection, prepared, course, scratch).await,
+            Some(hedge) => hedge::begin(hedge, connection, prepared, course, scratch).await,
+        };
+        let failed = match begun {
+            Ok(attempt) => match attempt.run(connection, prepared, course, scratch).await {
                 Ok(after) => return Ok(after),
                 Err(failed) => failed,
             },
+            // why there is another attempt says more than that there is nobody to make it
+            Err(Failed { target: None, error, .. }) => return Err(before.unwrap_or(error)),
             Err(failed) => failed,
         };
-        let Failed { error, target, connection: which } = failed;
-        if !retry::allowed(connection, &prepared, scratch, &error, which, tried.len()) {
-            let is_told = scratch.record.status == 0 && error.kind != Kind::ClientClosed;
-            if scratch.record.is_grpc_call && is_told {
-                prepared.group.counters().grpc(error.kind.grpc_status());
-            }
-            return Err(error);
+        if !retry::follows(connection, prepared, course, scratch, &failed).await {
+            return Err(failed.error);
         }
-        // a stale connection says nothing about its target: that one may be asked again, on a new connection
-        if let (Some(target), attempt::Which::New) = (target, which) {
-            tried.push(target);
-        }
+        before = Some(failed.error);
     }
 }
 
 impl Prepared<'_> {
-    /// Whether the request may be sent again: nothing of it is gone, and a target that acted on it already is asked for no
-    /// more than it did (RFC 9110 section 9.2.2).
-    fn is_replayable(&self, scratch: &Scratch) -> bool {
-        !scratch.record.body_begun && scratch.request.framing == Framing::None && self.idempotent
+    /// A gRPC call ends without an answer, which is told in its words.
+    fn tell_failed_call(&self, kind: Kind, scratch: &Scratch) {
+        let is_told = scratch.record.status == 0 && kind != Kind::ClientClosed;
+        if scratch.record.is_grpc_call && is_told {
+            self.group.counters().grpc(kind.grpc_status());
+        }
     }
 }
 
 impl From<Kind> for Failed {
     fn from(kind: Kind) -> Failed {
-        Failed { error: kind.into(), target: None, connection: attempt::Which::New }
+        Failed { error: kind.into(), target: None, connection: Which::New }
     }
 }

@@ -2,26 +2,31 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use headworks_balance::{Supply, hash64};
+use headworks_balance::{Hedge, Supply, hash64};
 use headworks_message::encoding::{self, Asked};
 use headworks_message::number::hex;
 use headworks_message::send::{self, ForwardedFor, Host, Outgoing};
-use headworks_message::{RequestView, Version};
+use headworks_message::{Framing, RequestView, Version};
 use headworks_model::load_balancer::XffHeaderProcessing;
 use headworks_model::target_group::{HashOn, HttpVersion, TargetGroup, TargetProtocol};
 use headworks_route::{Rewritten, transform};
 
+use super::connect::Caller;
+use super::deadline::{self, Deadline, Deadlines};
 use super::sticky;
-use crate::compile::plan::{FallbackPlan, ForwardPlan, GroupPlan, ListenerPlan, RulePlan};
+use crate::compile::plan::{Answer, FallbackPlan, ForwardPlan, GroupPlan, ListenerPlan, MirrorPlan, RulePlan};
 use crate::error::{Kind, ProxyError};
 use crate::l7::codec::link::Client;
 use crate::l7::connection::Connection;
-use crate::listen::slot::ListenerTable;
+use crate::listen::slot::{ListenerTable, Tables};
+use crate::observe::record::Record;
 use crate::runtime::pool::Scratch;
 use crate::runtime::random::Random;
-use crate::upstream::group::{GroupLocal, Wish};
+use crate::runtime::worker::Worker;
+use crate::upstream::group::{Chosen, GroupLocal, Wish};
+use crate::upstream::target::TargetLocal;
 
 /// A request that is ready to be sent to a target of one group.
 pub(super) struct Prepared<'t> {
@@ -36,6 +41,20 @@ pub(super) struct Prepared<'t> {
     /// How long the target may take to answer, and what it is when it takes longer.
     pub(super) response_timeout: Duration,
     pub(super) late: Kind,
+    /// How long may pass between two reads of the answer.
+    pub(super) read_timeout: Duration,
+    /// How long an attempt may take until the answer's head.
+    pub(super) attempt_timeout: Option<Duration>,
+    /// When the request must have been answered.
+    pub(super) deadline: Option<Deadline>,
+    /// What is answered in place of targets, of which none is healthy.
+    pub(super) answer: Option<&'t Answer>,
+    /// Where it is sent as well.
+    pub(super) mirror: Option<&'t MirrorPlan>,
+    /// Up to this many bytes of head and body are kept to be sent again.
+    pub(super) kept: usize,
+    /// Whether it may be sent to several targets at once, and when.
+    pub(super) hedge: Option<Hedge>,
     /// The client asks for another protocol on this connection.
     pub(super) upgrade: bool,
     /// What the answer's content may be encoded as.
@@ -53,27 +72,30 @@ pub(super) fn request<'t, C: Client>(
     connection: &mut Connection<C>,
     table: &'t ListenerTable,
     rule: &RulePlan,
-    forward: &ForwardPlan,
+    forward: &'t ForwardPlan,
     scratch: &mut Scratch,
 ) -> Result<Prepared<'t>, ProxyError> {
     let view = RequestView { bytes: connection.client.buffer.data(), head: &scratch.request };
     let tables = &table.tables;
     let (chosen, group_cookie) = choose_group(connection, table, forward, view)?;
-    let (mut plan, mut group) = tables.group(chosen).ok_or(Kind::NoTarget)?;
-    // one step only: the file is checked for loops, and what is short itself then does what it does without another
-    if group.published().roster.supply.is_short()
-        && let FallbackPlan::Group(other) = &plan.fallback
-    {
-        (plan, group) = tables.group(*other).ok_or(Kind::NoTarget)?;
-    }
+    let Standing { plan, group, answer } = standing(tables, forward, chosen)
+        .inspect_err(|_| scratch.record.group = tables.group(chosen).map(|(_, group)| group.name.clone()))?;
     scratch.record.is_grpc_call = plan.settings.protocol == TargetProtocol::Grpc && is_grpc_call(view);
     if !versions_meet(view, &plan.settings) {
         return Err(Kind::VersionMismatch.into());
     }
     let (sticky, mut cookies) = sticky::read(connection, &tables.plan.keyring, plan, group, forward, view);
     cookies.group = group_cookie;
-    let wish = Wish { sticky, hash: hash_of(&plan.settings.hash_on, view, connection.peer.address.ip()) };
-    let (response_timeout, late) = response_timeout(view, &plan.settings);
+    let wish =
+        Wish { sticky, hash: hash_of(&plan.settings.hash_on, view, connection.peer.address.ip()), is_called: false };
+    let settings = &plan.settings;
+    let started = || scratch.record.started.unwrap_or_else(Instant::now);
+    let deadline = deadline::of(view, settings, connection.peer.address.ip(), started);
+    let mirror = forward
+        .mirror
+        .as_ref()
+        .filter(|mirror| !view.head.connection.upgrade && mirror.share.takes(connection.worker.random.next()));
+    let retried = settings.retry.as_ref().map_or(0, |retry| retry.buffer as usize);
     let prepared = Prepared {
         listener: &table.plan,
         plan,
@@ -81,8 +103,15 @@ pub(super) fn request<'t, C: Client>(
         wish,
         cookies,
         idempotent: matches!(view.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE"),
-        response_timeout,
-        late,
+        answer,
+        response_timeout: settings.response_timeout,
+        late: Kind::TargetTimeout,
+        read_timeout: settings.read_timeout.unwrap_or(settings.response_timeout),
+        attempt_timeout: settings.retry.as_ref().and_then(|retry| retry.per_try_timeout),
+        deadline,
+        kept: retried.max(mirror.map_or(0, |mirror| mirror.buffer)),
+        hedge: forward.hedge.or(plan.hedge).filter(|_| may_hedge(view)),
+        mirror,
         upgrade: view.head.connection.upgrade,
         asked: match &table.plan.compression {
             None => Asked::default(),
@@ -94,9 +123,43 @@ pub(super) fn request<'t, C: Client>(
     }
     scratch.record.group = Some(group.name.clone());
     let trailers = plan.settings.version == HttpVersion::Http2;
-    write_head(connection, table, rule, trailers, scratch)?;
+    let told = deadline::told(&plan.settings, Deadlines::of(deadline).left());
+    write_head(connection, table, rule, trailers, &told, scratch)?;
     connection.client.buffer.consume(scratch.request.len, &connection.worker.pool);
     Ok(prepared)
+}
+
+/// The group that is asked, or what is answered in its place.
+struct Standing<'t> {
+    plan: &'t GroupPlan,
+    group: &'t Rc<GroupLocal>,
+    answer: Option<&'t Answer>,
+}
+
+/// The chosen group, or what stands in for it while it has nothing healthy: by the rule, or else by itself.
+fn standing<'t>(tables: &'t Tables, forward: &'t ForwardPlan, chosen: usize) -> Result<Standing<'t>, Kind> {
+    let (plan, group) = tables.group(chosen).ok_or(Kind::NoTarget)?;
+    let own = Standing { plan, group, answer: None };
+    if !is_short(group) {
+        return Ok(own);
+    }
+    match forward.fallback.as_ref().unwrap_or(&plan.fallback) {
+        FallbackPlan::Own => Ok(own),
+        FallbackPlan::Answer(answer) => Ok(Standing { answer: Some(answer), ..own }),
+        FallbackPlan::Refuse => {
+            group.counters().no_target.add(1);
+            Err(Kind::NoTarget)
+        }
+        // one step only: the file is checked for loops, and what is short itself then does what it does without another
+        FallbackPlan::Group(other) => {
+            let (plan, group) = tables.group(*other).ok_or(Kind::NoTarget)?;
+            let answer = match &plan.fallback {
+                FallbackPlan::Answer(answer) if is_short(group) => Some(&**answer),
+                _ => None,
+            };
+            Ok(Standing { plan, group, answer })
+        }
+    }
 }
 
 /// Whether the target group can be asked in its version what was asked in the client's (H3, 464).
@@ -125,37 +188,57 @@ fn is_grpc_call(view: RequestView<'_>) -> bool {
             .is_some_and(|(name, rest)| name.eq_ignore_ascii_case(TYPE) && matches!(rest, [] | [b'+' | b';', ..]))
 }
 
-/// How long the target may take: what is declared, or what a gRPC client waits at most, if that is less.
-fn response_timeout(view: RequestView<'_>, group: &TargetGroup) -> (Duration, Kind) {
-    let declared = (group.response_timeout, Kind::TargetTimeout);
-    if group.protocol != TargetProtocol::Grpc {
-        return declared;
-    }
-    let asked = view.fields().find(|(name, _)| name.eq_ignore_ascii_case(b"grpc-timeout"));
-    let asked = asked.and_then(|(_, value)| grpc_timeout(value)).filter(|asked| *asked < group.response_timeout);
-    asked.map_or(declared, |asked| (asked, Kind::DeadlineExceeded))
+/// Whether a request may be sent to several targets at once: one that changes nothing and has no body.
+fn may_hedge(view: RequestView<'_>) -> bool {
+    matches!(view.method(), b"GET" | b"HEAD")
+        && view.head.framing == Framing::None
+        && !view.head.connection.upgrade
+        && !view.head.expects_continue
 }
 
-/// At most eight digits and a unit, as gRPC over HTTP/2 has it.
-fn grpc_timeout(value: &[u8]) -> Option<Duration> {
-    let (unit, digits) = value.split_last()?;
-    let is_number = (1..=8).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
-    let n: u64 = std::str::from_utf8(digits).ok().filter(|_| is_number)?.parse().ok()?;
-    match unit {
-        b'H' => Some(Duration::from_secs(n * 3600)),
-        b'M' => Some(Duration::from_secs(n * 60)),
-        b'S' => Some(Duration::from_secs(n)),
-        b'm' => Some(Duration::from_millis(n)),
-        b'u' => Some(Duration::from_micros(n)),
-        b'n' => Some(Duration::from_nanos(n)),
-        _ => None,
-    }
+/// Whether a group has nothing healthy.
+fn is_short(group: &GroupLocal) -> bool {
+    let published = group.published();
+    published.roster.supply.is_short() || published.roster.eligible() == 0
 }
 
 impl<'t> Prepared<'t> {
-    /// What the group wants done when nothing is healthy, if nothing is.
-    pub(super) fn fallback(&self) -> Option<&'t FallbackPlan> {
-        self.group.published().roster.supply.is_short().then_some(&self.plan.fallback)
+    /// A target for an attempt that is none of those tried.
+    ///
+    /// # Errors
+    /// When there is none, or none has room.
+    pub(super) fn choose(&self, worker: &Worker, tried: &[usize]) -> Result<Chosen, Kind> {
+        self.group.choose(&self.plan.settings, self.wish, worker.random.next(), tried)
+    }
+
+    /// The same for one whose turn it is.
+    ///
+    /// # Errors
+    /// When there is none, or none has room.
+    pub(super) fn choose_called(&self, worker: &Worker) -> Result<Chosen, Kind> {
+        let wish = Wish { is_called: true, ..self.wish };
+        self.group.choose(&self.plan.settings, wish, worker.random.next(), &[])
+    }
+
+    /// Counts a request, or an attempt, for which there was no target.
+    pub(super) fn count_refusal(&self, kind: Kind) {
+        let counters = self.group.counters();
+        match kind {
+            Kind::Overloaded => counters.overloaded.add(1),
+            Kind::PendingTimeout => counters.pending_timeouts.add(1),
+            Kind::NoTarget => counters.no_target.add(1),
+            _ => {}
+        }
+    }
+
+    /// Counts an attempt on this target, and with the first one the request.
+    pub(super) fn count_attempt(&self, target: &TargetLocal, caller: Caller<'_>, record: &Record) {
+        if record.chosen.is_none() {
+            caller.slot.counters().routed_requests.add(1);
+            self.group.count_request(caller.worker.clock.now());
+        } else {
+            target.counters().retries.add(1);
+        }
     }
 }
 
@@ -214,6 +297,7 @@ fn write_head<C: Client>(
     table: &ListenerTable,
     rule: &RulePlan,
     trailers: bool,
+    told: &[(&[u8], Option<Vec<u8>>)],
     scratch: &mut Scratch,
 ) -> Result<(), ProxyError> {
     let plan = &table.plan;
@@ -250,6 +334,7 @@ fn write_head<C: Client>(
         certificate_lines: session.map_or(&[], |session| &session.certificate_lines),
         cipher_lines: plan.tells_cipher.then(|| session.map_or(&[][..], |session| &session.cipher_lines)),
         reserved: &plan.told.reserved,
+        renewed: &told.iter().map(|(name, value)| (*name, value.as_deref())).collect::<Vec<_>>(),
         trace: &trace,
         trailers,
     };
@@ -263,30 +348,4 @@ fn write_head<C: Client>(
         scratch.record.remember_trace(&line);
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn grpc_timeouts_are_digits_and_a_unit() {
-        let cases: [(&str, Option<Duration>); 12] = [
-            ("2H", Some(Duration::from_secs(7200))),
-            ("3M", Some(Duration::from_secs(180))),
-            ("99999999S", Some(Duration::from_secs(99_999_999))),
-            ("100m", Some(Duration::from_millis(100))),
-            ("5u", Some(Duration::from_micros(5))),
-            ("0n", Some(Duration::ZERO)),
-            ("", None),
-            ("S", None),
-            ("100000000S", None),
-            ("+1S", None),
-            ("1s", None),
-            ("1 S", None),
-        ];
-        for (value, expected) in cases {
-            assert_eq!(grpc_timeout(value.as_bytes()), expected, "{value}");
-        }
-    }
 }

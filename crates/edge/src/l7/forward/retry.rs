@@ -1,104 +1,207 @@
-//! Whether a failed attempt is followed by another.
+//! Whether a failed attempt is followed by another, and when.
 //!
-//! An attempt that could not connect is: no byte of the request has left. So is one on an idle connection that the target
-//! had closed meanwhile, if the request may be repeated (RFC 9110 section 9.2.2). Everything else is for `retry` to allow.
+//! What a target cannot have acted on is repeated whatever it is, and costs nothing of the budget: no byte of it has left, or the
+//! target itself says that it has not looked at it. So is what may be repeated by its method (RFC 9110 section 9.2.2) and was
+//! sent on an idle connection that the target had closed meanwhile. Everything else is for `retry` to allow.
 
-use headworks_model::target_group::RetryWhen;
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Instant;
 
-use super::attempt::Which;
+use headworks_balance::Backoff;
+use headworks_model::target_group::{Retry, RetryWhen};
+
+use super::attempt::{Failed, Watch, client_stays};
+use super::connect::Which;
+use super::course::Course;
+use super::deadline;
 use super::prepare::Prepared;
-use crate::error::{Kind, ProxyError};
+use crate::error::Kind;
 use crate::l7::codec::link::Client;
 use crate::l7::connection::Connection;
+use crate::observe::counters::RetryReason;
+use crate::observe::record::Outcome;
 use crate::runtime::pool::Scratch;
+use crate::runtime::worker::Worker;
 
 /// Attempts that follow from connections that were not made or were stale; each excludes a target or an idle connection,
 /// so this only bounds what is unbounded in theory.
 const ATTEMPTS: u8 = 16;
+/// How often a request that targets turn away unseen is brought again.
+const TURNED_AWAY: u8 = 3;
 
-pub(super) fn allowed<C: Client>(
-    connection: &Connection<C>,
+/// Whether another attempt follows the failed one. When it does, the request is ready to be sent from its beginning, and any
+/// wait is over.
+pub(super) async fn follows<C: Client>(
+    connection: &mut Connection<C>,
     prepared: &Prepared<'_>,
+    course: &mut Course,
     scratch: &mut Scratch,
-    error: &ProxyError,
-    which: Which,
-    tried: usize,
+    failed: &Failed,
 ) -> bool {
-    if let Kind::RetriedStatus(_) = error.kind {
-        return true;
+    let kind = failed.error.kind;
+    let Some(reason) = reason(connection, prepared, course, scratch, failed) else { return false };
+    prepared.group.counters().retried(reason);
+    scratch.record.retries += 1;
+    course.note(Outcome::of(kind), &mut scratch.record);
+    let is_stale = reason == RetryReason::Stale;
+    match failed.target {
+        // a stale connection says nothing about its target: that one may be asked again, on a new connection
+        Some(_) if is_stale => {}
+        Some(_) if reason == RetryReason::Unprocessed && !has_others(prepared, course) => {}
+        Some(target) => course.tried.push(target),
+        None => {}
     }
-    if scratch.record.status != 0 || scratch.record.body_begun || scratch.record.retries >= ATTEMPTS {
-        return false;
+    course.request.rewind();
+    if let Some(left) = course.deadlines.left() {
+        deadline::renew(&mut scratch.to_target, &prepared.plan.settings, left);
     }
-    let settings = &prepared.plan.settings;
-    let others = prepared.group.published().roster.eligible() > tried + 1;
-    let free = match error.kind {
-        Kind::ConnectFailed | Kind::ConnectTimeout | Kind::HandshakeFailed | Kind::HandshakeTimeout => others,
-        Kind::ResetBeforeResponse => which == Which::Idle && prepared.is_replayable(scratch),
-        _ => false,
-    };
-    let allowed = free || {
-        let attempts = scratch.record.retries + 1;
-        let asked = settings
-            .retry
-            .as_ref()
-            .is_some_and(|retry| attempts < retry.attempts && retry.when.iter().any(|when| applies(*when, error.kind)));
-        asked && others && prepared.is_replayable(scratch) && within_budget(connection, prepared)
-    };
-    if allowed {
-        count(prepared, scratch);
+    let backoff = prepared.plan.settings.retry.as_ref().and_then(|retry| retry.backoff).filter(|_| !is_stale);
+    match backoff {
+        None => true,
+        Some(backoff) => {
+            let backoff = Backoff { base: backoff.base, maximum: backoff.maximum };
+            Box::pin(wait(connection, backoff, course, scratch.record.retries - 1)).await
+        }
     }
-    allowed
 }
 
 /// Whether the response that is parsed in `scratch` is let go of, and the request tried on another target.
 pub(super) fn of_status<C: Client>(
     connection: &Connection<C>,
     prepared: &Prepared<'_>,
-    scratch: &mut Scratch,
-    tried: usize,
+    course: &Course,
+    scratch: &Scratch,
 ) -> bool {
+    let Some(retry) = &prepared.plan.settings.retry else { return false };
     let status = scratch.response.status;
-    let attempts = scratch.record.retries + 1;
-    let asked = prepared
-        .plan
-        .settings
-        .retry
-        .as_ref()
-        .is_some_and(|retry| attempts < retry.attempts && retry.when.contains(&RetryWhen::Status(status)));
-    let others = || prepared.group.published().roster.eligible() > tried + 1;
-    let allowed = asked && others() && prepared.is_replayable(scratch) && within_budget(connection, prepared);
-    if allowed {
-        count(prepared, scratch);
+    let is_asked = retry.when.iter().any(|when| match when {
+        RetryWhen::Status(asked) => *asked == status,
+        RetryWhen::ServerError => (500..=599).contains(&status),
+        _ => false,
+    });
+    is_asked && may_follow(retry, connection, prepared, course, scratch)
+}
+
+/// Why a failed attempt is followed by another; nothing when it is not.
+fn reason<C: Client>(
+    connection: &Connection<C>,
+    prepared: &Prepared<'_>,
+    course: &mut Course,
+    scratch: &Scratch,
+    failed: &Failed,
+) -> Option<RetryReason> {
+    let kind = failed.error.kind;
+    if let Kind::RetriedStatus(_) = kind {
+        return Some(RetryReason::Status);
     }
-    allowed
+    if scratch.record.status != 0 || scratch.record.retries >= ATTEMPTS {
+        return None;
+    }
+    let request = &course.request;
+    let could_go = request.is_untouched() || request.is_kept();
+    match kind {
+        Kind::ConnectFailed | Kind::ConnectTimeout | Kind::HandshakeFailed | Kind::HandshakeTimeout
+            if has_others(prepared, course) =>
+        {
+            return Some(RetryReason::Connect);
+        }
+        Kind::Unprocessed if could_go && course.turned_away < TURNED_AWAY => {
+            course.turned_away += 1;
+            return Some(RetryReason::Unprocessed);
+        }
+        Kind::ResetBeforeResponse if failed.connection == Which::Idle => {
+            let is_repeatable = request.is_untouched() || prepared.idempotent && request.is_kept();
+            if is_repeatable {
+                return Some(RetryReason::Stale);
+            }
+        }
+        Kind::ResetBeforeResponse if request.is_untouched() && has_others(prepared, course) => {
+            return Some(RetryReason::Connect);
+        }
+        _ => {}
+    }
+    let retry = prepared.plan.settings.retry.as_ref()?;
+    let reason = retry.when.iter().find_map(|when| applies(*when, kind))?;
+    may_follow(retry, connection, prepared, course, scratch).then_some(reason)
 }
 
-/// Counts an attempt that follows a failed one.
-fn count(prepared: &Prepared<'_>, scratch: &mut Scratch) {
-    scratch.record.retries += 1;
-    prepared.group.counters().retries.add(1);
-}
-
-fn applies(when: RetryWhen, kind: Kind) -> bool {
-    match when {
-        RetryWhen::ConnectFailure => {
-            matches!(kind, Kind::ConnectFailed | Kind::ConnectTimeout | Kind::HandshakeFailed | Kind::HandshakeTimeout)
-        }
-        RetryWhen::ResetBeforeResponse => matches!(kind, Kind::ResetBeforeResponse),
-        RetryWhen::Timeout => {
-            matches!(kind, Kind::TargetTimeout | Kind::ConnectTimeout | Kind::HandshakeTimeout)
-        }
+/// What of a failure `when` speaks of.
+fn applies(when: RetryWhen, kind: Kind) -> Option<RetryReason> {
+    match (when, kind) {
+        (
+            RetryWhen::ConnectFailure,
+            Kind::ConnectFailed | Kind::ConnectTimeout | Kind::HandshakeFailed | Kind::HandshakeTimeout,
+        ) => Some(RetryReason::Connect),
+        (RetryWhen::ResetBeforeResponse, Kind::ResetBeforeResponse | Kind::Unprocessed) => Some(RetryReason::Reset),
+        (
+            RetryWhen::Timeout,
+            Kind::TargetTimeout | Kind::AttemptTimeout | Kind::ConnectTimeout | Kind::HandshakeTimeout,
+        ) => Some(RetryReason::Timeout),
         // a status is judged where its response is, by `of_status`
-        RetryWhen::Status(_) => false,
+        _ => None,
     }
 }
 
-/// Retries may be at most the budget's share of live requests, so that they never become a storm.
-fn within_budget<C: Client>(connection: &Connection<C>, prepared: &Prepared<'_>) -> bool {
-    let within = prepared.group.spend_retry(connection.worker.clock.now());
-    if !within {
-        prepared.group.counters().retries_over_budget.add(1);
+/// Whether `retry` allows an attempt more: there is one left, another target to ask, the request is as it was, may be asked
+/// twice, and the budget pays for it.
+fn may_follow<C: Client>(
+    retry: &Retry,
+    connection: &Connection<C>,
+    prepared: &Prepared<'_>,
+    course: &Course,
+    scratch: &Scratch,
+) -> bool {
+    scratch.record.retries + 1 < retry.attempts
+        && has_others(prepared, course)
+        && (prepared.idempotent || retry.non_idempotent)
+        && course.request.is_kept()
+        // what is kept for a mirror only is not meant to be sent again
+        && (course.request.taken == 0 || retry.buffer > 0)
+        && course.deadlines.left().is_none_or(|left| !left.is_zero())
+        && prepared.spend(&connection.worker)
+}
+
+/// Whether there is a target besides those that have been tried, and the one that was tried last.
+fn has_others(prepared: &Prepared<'_>, course: &Course) -> bool {
+    prepared.group.published().roster.eligible() > course.tried.len() + 1
+}
+
+impl Prepared<'_> {
+    /// Spends a retry, or a hedge: they may be at most the budget's share of live requests, so that they never become a storm.
+    pub(super) fn spend(&self, worker: &Worker) -> bool {
+        let within = self.group.spend_retry(worker.clock.now());
+        if !within {
+            self.group.counters().retries_over_budget.add(1);
+        }
+        within
     }
-    within
+}
+
+/// Waits before a further attempt. False when there will be none: the client is gone, or its time is over.
+async fn wait<C: Client>(connection: &mut Connection<C>, backoff: Backoff, course: &mut Course, number: u8) -> bool {
+    let worker = connection.worker.clone();
+    let wait = backoff.wait(u32::from(number), worker.random.next());
+    if wait.is_zero() {
+        return true;
+    }
+    if course.deadlines.left().is_some_and(|left| left <= wait) {
+        return false;
+    }
+    connection.timer.arm(wait);
+    let mut watch = Watch::Quiet;
+    let waited = poll_fn(|cx| {
+        if worker.is_stopping() || watch == Watch::Quiet && !client_stays(connection, &mut watch, cx) {
+            return Poll::Ready(false);
+        }
+        if watch == Watch::HalfClosed {
+            // what it has said last is looked at again by the attempt that follows
+            watch = Watch::Spoke;
+            connection.timer.arm(wait);
+        }
+        if connection.timer.poll_expired(cx) { Poll::Ready(true) } else { Poll::Pending }
+    })
+    .await;
+    course.began = Some(Instant::now());
+    waited
 }

@@ -4,7 +4,7 @@ mod own;
 mod shape;
 
 use headworks_message::{Framing, RequestView, Version};
-use headworks_model::action::{FixedResponse, Redirect};
+use headworks_model::action::Redirect;
 use headworks_route::Arrival;
 use headworks_route::redirect::{RedirectError, location};
 
@@ -13,12 +13,16 @@ pub(crate) use self::shape::{Shape, shape};
 use super::codec::link::Client;
 use super::connection::{After, Connection, Ending};
 use super::why;
+use crate::compile::plan::Answer;
 use crate::error::{Kind, ProxyError};
 use crate::listen::slot::ListenerTable;
 use crate::runtime::pool::Scratch;
 
 /// What a client is told that speaks plain HTTP where TLS is spoken.
 const PLAIN_HTTP: &[u8] = b"A plain HTTP request was sent to a port that speaks HTTPS.\n";
+
+/// What a client is told when it may be better in a moment.
+const RETRY_AFTER: &[u8] = b"Retry-After: 1\r\n";
 
 /// Answers a request that no target answered. Where the client already has a part of a response, or is gone, nothing is
 /// sent.
@@ -72,7 +76,8 @@ pub(crate) async fn error<C: Client>(
         return send(connection, scratch, &answer).await;
     }
     let page = own::page(status);
-    let answer = Own { content_type: Some("text/html; charset=utf-8"), body: &page, ..Own::new(status) };
+    let lines = if kind.is_passing() { RETRY_AFTER } else { &[] };
+    let answer = Own { content_type: Some("text/html; charset=utf-8"), lines, body: &page, ..Own::new(status) };
     send(connection, scratch, &answer).await
 }
 
@@ -119,13 +124,12 @@ pub(crate) async fn redirect<C: Client>(
 /// None; the type is that of the other actions.
 pub(crate) async fn fixed<C: Client>(
     connection: &mut Connection<C>,
-    fixed: &FixedResponse,
+    fixed: &Answer,
     scratch: &mut Scratch,
 ) -> Result<After, ProxyError> {
     scratch.record.actions = "fixed-response";
     scratch.record.status = fixed.status;
-    let answer =
-        Own { content_type: fixed.content_type.as_deref(), body: fixed.body.as_bytes(), ..Own::new(fixed.status) };
+    let answer = Own { content_type: fixed.content_type.as_deref(), body: &fixed.body, ..Own::new(fixed.status) };
     Ok(send(connection, scratch, &answer).await)
 }
 

@@ -15,6 +15,7 @@ use crate::l7::codec::flow::{Broken, Flow};
 use crate::l7::codec::link::Client;
 use crate::l7::codec::translate;
 use crate::l7::connection::{After, Connection, Ending};
+use crate::l7::forward::course::Course;
 use crate::l7::forward::prepare::Prepared;
 use crate::l7::forward::{sticky, tunnel};
 use crate::l7::respond::{Shape, shape};
@@ -53,7 +54,7 @@ impl Attempt {
         &mut self,
         connection: &mut Connection<C>,
         prepared: &Prepared<'_>,
-        mut request: Flow,
+        course: &mut Course,
         watch: Watch,
         scratch: &mut Scratch,
     ) -> Result<(After, bool), Kind> {
@@ -77,7 +78,7 @@ impl Attempt {
         // the end of the body is visible to the client without the end of the connection
         let delimited = !is_http10 || matches!(framing, Framing::None | Framing::Length(_));
         let keep_open =
-            request.is_done() && delimited && watch != Watch::HalfClosed && connection.may_stay_open(scratch);
+            course.request.is_done() && delimited && watch != Watch::HalfClosed && connection.may_stay_open(scratch);
         sticky::write(connection, prepared, &self.target, self.upstream.buffer.data(), scratch);
         why::put_line(&scratch.record, &mut scratch.lines);
         let (head, data) = (&scratch.response, self.upstream.buffer.data());
@@ -106,16 +107,15 @@ impl Attempt {
         let reusable = head.connection.keep_alive
             && !self.upstream.stream.is_stream()
             && framing != Framing::UntilClose
-            && request.is_done()
+            && course.request.is_done()
             && !connection.closes_target_after(scratch);
         let mut reply = match encoder {
             Some(encoder) => Flow::encoded(framing, encoder),
             None => Flow::new(framing, reframe),
         };
-        let moved = self.move_reply(connection, prepared, &mut request, &mut reply, scratch).await;
+        let moved = self.move_reply(connection, prepared, course, &mut reply, scratch).await;
         scratch.record.sent_bytes += reply.sent;
         scratch.record.compressed = reply.encoder().map(Encoder::tally);
-        scratch.record.received_bytes += request.taken;
         moved?;
         let trailers = self.upstream.stream.take_trailers();
         if prepared.plan.settings.protocol == TargetProtocol::Grpc {
@@ -124,11 +124,11 @@ impl Attempt {
             status.inspect(|status| prepared.group.counters().grpc(*status));
         }
         connection.client.stream.finish(trailers).map_err(|_| Kind::ClientClosed)?;
-        if keep_open && request.is_done() {
+        if keep_open && course.request.is_done() {
             return Ok((After::KeepOpen, reusable && self.upstream.buffer.is_empty()));
         }
         connection.ending = if watch == Watch::HalfClosed { Ending::Plain } else { Ending::Lingering };
-        Ok((After::Close, reusable && request.is_done() && self.upstream.buffer.is_empty()))
+        Ok((After::Close, reusable && course.request.is_done() && self.upstream.buffer.is_empty()))
     }
 
     /// Moves the response to the client, and what is left of the request to the target.
@@ -136,7 +136,7 @@ impl Attempt {
         &mut self,
         connection: &mut Connection<C>,
         prepared: &Prepared<'_>,
-        request: &mut Flow,
+        course: &mut Course,
         reply: &mut Flow,
         scratch: &mut Scratch,
     ) -> Result<(), Kind> {
@@ -146,8 +146,9 @@ impl Attempt {
             let plan = &connection.slot.table().plan;
             (plan.idle_timeout, plan.minimum_rate)
         };
-        let Prepared { response_timeout, late, .. } = *prepared;
-        connection.timer.arm(response_timeout);
+        let Prepared { read_timeout, late, .. } = *prepared;
+        let Course { request, deadlines, .. } = course;
+        deadlines.arm(&mut connection.timer, read_timeout);
         let mut waited = false;
         let result = poll_fn(|cx| {
             let mut moved = false;
@@ -186,12 +187,13 @@ impl Attempt {
             }
             if moved {
                 match (reply.waits_for_source, minimum_rate) {
-                    (true, 0) => connection.timer.arm(response_timeout),
+                    (true, 0) => deadlines.arm(&mut connection.timer, read_timeout),
                     (true, _) => {
                         let (now, taken) = (worker.clock.tick(), connection.client.stream.taken(reply.sent));
-                        reply.await_other(&mut connection.timer, response_timeout, now, taken);
+                        reply.rest(taken, now);
+                        deadlines.arm(&mut connection.timer, read_timeout);
                     }
-                    (false, 0) => connection.timer.arm(idle_timeout),
+                    (false, 0) => deadlines.arm(&mut connection.timer, idle_timeout),
                     (false, rate) => {
                         if !keeps_pace(connection, reply, rate, idle_timeout) {
                             return Poll::Ready(Err(Kind::ClientTimeout));
@@ -200,8 +202,9 @@ impl Attempt {
                 }
             }
             while connection.timer.poll_expired(cx) {
-                if reply.waits_for_source {
-                    return Poll::Ready(Err(late));
+                let passed = deadlines.passed(late);
+                if reply.waits_for_source || matches!(passed, Kind::DeadlinePassed | Kind::DeadlineExceeded) {
+                    return Poll::Ready(Err(passed));
                 }
                 // it may have read on from what the kernel holds
                 if minimum_rate == 0 || !keeps_pace(connection, reply, minimum_rate, idle_timeout) {

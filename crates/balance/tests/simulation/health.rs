@@ -1,9 +1,4 @@
-//! A seeded world in virtual time: targets die, recover, flap, fail requests, come and go, while settings and use change;
-//! after every step all that must always hold is checked through the public interface.
-//!
-//! A failing seed is printed; `HEADWORKS_SEED=<seed> cargo test -p headworks-balance --test simulation` replays it alone.
-
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "it is a test throughout")]
+//! Targets die, recover, flap, fail requests, come and go, while settings and use change.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,27 +10,12 @@ use headworks_balance::{
     State, Supply, Tally, TargetKey, Thresholds, Unfit,
 };
 
+use super::{Dice, worlds};
+
 const SEEDS: u64 = 300;
 const STEPS: u64 = 250;
 const ALGORITHMS: [Algorithm; 4] =
     [Algorithm::RoundRobin, Algorithm::LeastOutstandingRequests, Algorithm::WeightedRandom, Algorithm::ConsistentHash];
-
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(1);
-        mix(self.0)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.roll() % limit
-    }
-
-    fn one_in(&mut self, chances: u64) -> bool {
-        self.below(chances) == 0
-    }
-}
 
 /// What a target really does, which the group can only find out.
 #[derive(Clone, Copy, Default)]
@@ -60,7 +40,7 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut dice = Dice(mix(seed));
+        let mut dice = Dice::new(seed);
         let settings = settings(&mut dice);
         let mut group = Group::new(settings.clone());
         let _ = group.set_in_use(true);
@@ -217,7 +197,7 @@ impl World {
         if in_use {
             assert_eq!(self.roster.supply.is_short(), registered > 0 && healthy == 0);
         }
-        for Entry { key, eligible, draining, weight } in &self.roster.entries {
+        for Entry { key, eligible, draining, weight, .. } in &self.roster.entries {
             let report = reports[key];
             assert_eq!(*draining, report.status.state == State::Draining);
             assert!(*weight > 0 && *weight <= report.weight * 1000);
@@ -273,7 +253,12 @@ fn settings(dice: &mut Dice) -> Settings {
     let algorithm = ALGORITHMS[dice.below(4) as usize];
     let thresholds = Thresholds { healthy: 1 + dice.below(4) as u32, unhealthy: 1 + dice.below(3) as u32 };
     let breaker = CircuitBreaker {
-        consecutive_failures: 1 + dice.below(4) as u32,
+        consecutive_failures: dice.below(5) as u32,
+        error_ratio: [None, Some(0.3), Some(0.6)][dice.below(3) as usize],
+        latency_factor: [None, Some(3.0)][dice.below(2) as usize],
+        minimum_requests: 1 + dice.below(30) as u32,
+        window: Duration::from_secs(2 + dice.below(15)),
+        probes: 1 + dice.below(4) as u32,
         open_for: Duration::from_secs(1 + dice.below(20)),
         max_ejected: [0.1, 0.3, 0.5, 1.0][dice.below(4) as usize],
     };
@@ -290,26 +275,13 @@ fn settings(dice: &mut Dice) -> Settings {
     }
 }
 
-/// Names the seed of a world that panics.
-struct Naming(u64);
-
-impl Drop for Naming {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            println!("the world of HEADWORKS_SEED={} broke an invariant", self.0);
-        }
-    }
-}
-
 #[test]
 fn hostile_worlds() {
-    let only = std::env::var("HEADWORKS_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
-    for seed in only.map_or(0..SEEDS, |seed| seed..seed + 1) {
-        let _naming = Naming(seed);
+    worlds(SEEDS, |seed| {
         let mut world = World::new(seed);
         for _ in 0..STEPS {
             world.step();
         }
         world.check_shares();
-    }
+    });
 }

@@ -1,0 +1,76 @@
+//! What the attempts of one request have in common: the request on its way, who has been asked, and what is left of its time.
+
+use std::time::{Duration, Instant};
+
+use headworks_message::Framing;
+use headworks_message::send::Reframe;
+use headworks_model::target_group::HttpVersion;
+use http::HeaderMap;
+
+use super::deadline::Deadlines;
+use super::prepare::Prepared;
+use crate::l7::codec::flow::Flow;
+use crate::observe::record::{AttemptRecord, Outcome, Record};
+use crate::runtime::pool::Scratch;
+
+/// The attempts of one request, so far.
+pub(super) struct Course {
+    /// The request on its way to a target.
+    pub(super) request: Flow,
+    /// What followed its body, once it has been read.
+    pub(super) trailers: Option<HeaderMap>,
+    /// Places in the roster of targets that are not to be asked again.
+    pub(super) tried: Vec<usize>,
+    /// Attempts that targets have turned away unseen.
+    pub(super) turned_away: u8,
+    pub(super) deadlines: Deadlines,
+    /// When the attempt under way began, if it is not the first.
+    pub(super) began: Option<Instant>,
+}
+
+impl Course {
+    pub(super) fn new(prepared: &Prepared<'_>, scratch: &Scratch) -> Course {
+        let settings = &prepared.plan.settings;
+        let framing = scratch.request.framing;
+        let reframe = match (framing, settings.version) {
+            (Framing::UntilClose, HttpVersion::Http1) => Reframe::Chunk,
+            (Framing::Chunked, HttpVersion::Http2) => Reframe::Unchunk,
+            _ => Reframe::Keep,
+        };
+        Course {
+            request: Flow::new(framing, reframe).keeping(prepared.kept),
+            trailers: None,
+            tried: Vec::new(),
+            turned_away: 0,
+            deadlines: Deadlines::of(prepared.deadline),
+            began: None,
+        }
+    }
+
+    /// An attempt begins that may take so long.
+    pub(super) fn begin_attempt(&mut self, patience: Option<Duration>) {
+        self.deadlines.begin_attempt(patience);
+    }
+
+    /// An attempt has failed, and another follows: what the log will say of it.
+    pub(super) fn note(&mut self, outcome: Outcome, record: &mut Record) {
+        let now = Instant::now();
+        let began = self.began.or(record.started).unwrap_or(now);
+        if let Some(target) = record.chosen.clone() {
+            record.attempts.push(AttemptRecord { target, outcome, took: now.saturating_duration_since(began) });
+        }
+        self.began = Some(now);
+    }
+
+    /// The last attempt has ended, with an answer or without one: what the log will say of it, if there were others.
+    pub(super) fn end(&self, outcome: Outcome, record: &mut Record) {
+        record.received_bytes += self.request.taken;
+        if record.attempts.is_empty() {
+            return;
+        }
+        let now = record.answered.unwrap_or_else(Instant::now);
+        if let (Some(target), Some(began)) = (record.chosen.clone(), self.began) {
+            record.attempts.push(AttemptRecord { target, outcome, took: now.saturating_duration_since(began) });
+        }
+    }
+}

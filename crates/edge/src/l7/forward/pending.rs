@@ -1,0 +1,84 @@
+//! A request that waits for a place, behind those that came before it: for so long, and no longer.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::attempt::{Watch, client_stays};
+use super::course::Course;
+use super::prepare::Prepared;
+use crate::error::Kind;
+use crate::l7::codec::link::Client;
+use crate::l7::connection::Connection;
+use crate::upstream::gate::Turn;
+use crate::upstream::group::Chosen;
+
+/// The oldest looks so often by itself: a place may have come about that nobody left, with a target or a limit that is new.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// A target with a place for the request: at once, or as soon as it is the request's turn.
+///
+/// # Errors
+/// When there is none, no more may wait, or the wait was in vain.
+pub(super) async fn place<C: Client>(
+    connection: &mut Connection<C>,
+    prepared: &Prepared<'_>,
+    course: &Course,
+) -> Result<Chosen, Kind> {
+    let worker = connection.worker.clone();
+    let limits = &prepared.plan.settings.limits;
+    match prepared.choose(&worker, &course.tried) {
+        // what has been tried already waits for nothing: it had its place
+        Err(Kind::Overloaded) if limits.max_pending > 0 && course.tried.is_empty() => {}
+        chosen => return chosen.inspect_err(|kind| prepared.count_refusal(*kind)),
+    }
+    let eligible = prepared.group.published().roster.eligible().max(1);
+    let bound = eligible.saturating_mul(limits.max_pending as usize);
+    let patience = course.deadlines.left().map_or(limits.pending_timeout, |left| left.min(limits.pending_timeout));
+    let waited = Box::pin(wait(connection, prepared, patience, bound)).await;
+    waited.inspect_err(|kind| prepared.count_refusal(*kind))
+}
+
+async fn wait<C: Client>(
+    connection: &mut Connection<C>,
+    prepared: &Prepared<'_>,
+    patience: Duration,
+    bound: usize,
+) -> Result<Chosen, Kind> {
+    let worker = connection.worker.clone();
+    let waiting = prepared.group.shared.gate.join(patience, bound).map_err(|_| Kind::Overloaded)?;
+    prepared.group.counters().queued.add(1);
+    let mut watch = Watch::Quiet;
+    // before it stood in the queue, nobody would have called it
+    let mut turn = waiting.is_oldest().then_some(Turn::Oldest);
+    loop {
+        if let Some(turn) = turn {
+            match prepared.choose_called(&worker) {
+                Ok(chosen) => {
+                    waiting.served(turn);
+                    return Ok(chosen);
+                }
+                Err(Kind::Overloaded) => waiting.stay(),
+                Err(kind) => return Err(kind),
+            }
+        }
+        connection.timer.arm(waiting.left().min(LOOK));
+        turn = poll_fn(|cx| {
+            if waiting.poll_called(cx).is_ready() {
+                return Poll::Ready(Ok(Some(Turn::Called)));
+            }
+            if watch == Watch::Quiet && !client_stays(connection, &mut watch, cx) {
+                return Poll::Ready(Err(Kind::ClientClosed));
+            }
+            if worker.is_stopping() {
+                return Poll::Ready(Err(Kind::Stopping));
+            }
+            if !connection.timer.poll_expired(cx) {
+                return Poll::Pending;
+            }
+            let is_oldest = || waiting.is_oldest().then_some(Turn::Oldest);
+            Poll::Ready(if waiting.is_over() { Err(Kind::PendingTimeout) } else { Ok(is_oldest()) })
+        })
+        .await?;
+    }
+}

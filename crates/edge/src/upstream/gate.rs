@@ -1,0 +1,233 @@
+//! Places in a group and at its targets, exact over all workers, and who waits for one. Groups without limits never come here.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use headworks_balance::queue::{Full, Ticket};
+use headworks_balance::{Moment, Queue};
+use headworks_model::target_group::TargetLimits;
+
+use super::group::GroupShared;
+use super::target::TargetShared;
+
+/// What all workers share of a group's places.
+pub(crate) struct Gate {
+    started: Instant,
+    taken: AtomicU32,
+    /// How many wait, to be looked at without the lock.
+    waiting: AtomicU32,
+    queue: Mutex<Queue<Arc<Seat>>>,
+    /// The limit that has been found out; 0 where none is looked for.
+    found: AtomicU32,
+    held_back: AtomicBool,
+}
+
+impl Default for Gate {
+    fn default() -> Gate {
+        Gate {
+            started: Instant::now(),
+            taken: AtomicU32::new(0),
+            waiting: AtomicU32::new(0),
+            queue: Mutex::default(),
+            found: AtomicU32::new(0),
+            held_back: AtomicBool::new(false),
+        }
+    }
+}
+
+/// Where one who waits is called.
+#[derive(Default)]
+struct Seat {
+    called: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes a place, if fewer than `limit` are taken; 0: however many are.
+fn take(taken: &AtomicU32, limit: u32) -> bool {
+    let limit = if limit == 0 { u32::MAX } else { limit };
+    let more = |taken: u32| (taken < limit).then(|| taken + 1);
+    taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
+}
+
+impl Gate {
+    /// How many requests the group may have in flight; 0: any number.
+    fn limit(&self, limits: &TargetLimits) -> u32 {
+        match (limits.max_requests, limits.adaptive.as_ref().map(|_| self.found.load(Ordering::Relaxed))) {
+            (declared, None | Some(0)) => declared,
+            (0, Some(found)) => found,
+            (declared, Some(found)) => declared.min(found),
+        }
+    }
+
+    /// Whether the group itself has a place, whatever its targets have.
+    pub(crate) fn has_place(&self, limits: &TargetLimits) -> bool {
+        let limit = self.limit(limits);
+        let has_place = limit == 0 || self.taken.load(Ordering::SeqCst) < limit;
+        if !has_place {
+            self.held_back.store(true, Ordering::Relaxed);
+        }
+        has_place
+    }
+
+    /// Whether there are others who came before.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0
+    }
+
+    pub(crate) fn waiting(&self) -> u32 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// The limit that has been found out, where one is looked for.
+    pub(crate) fn found(&self) -> Option<u32> {
+        Some(self.found.load(Ordering::Relaxed)).filter(|found| *found > 0)
+    }
+
+    pub(crate) fn publish_found(&self, found: Option<u32>) {
+        self.found.store(found.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Places taken now, and whether anybody was held back since the last time.
+    pub(crate) fn sample(&self) -> (u32, bool) {
+        (self.taken.load(Ordering::Relaxed), self.held_back.swap(false, Ordering::Relaxed))
+    }
+
+    /// Waits from now on, behind all others, for so long.
+    ///
+    /// # Errors
+    /// When `bound` wait already.
+    pub(crate) fn join(&self, patience: Duration, bound: usize) -> Result<Waiting<'_>, Full> {
+        let seat = Arc::<Seat>::default();
+        let until = self.now().saturating_add(patience);
+        let mut queue = lock(&self.queue);
+        let ticket = queue.join(seat.clone(), until, bound)?;
+        self.waiting.store(queue.len() as u32, Ordering::SeqCst);
+        Ok(Waiting { gate: self, ticket, seat, until })
+    }
+
+    fn now(&self) -> Moment {
+        self.started.elapsed()
+    }
+
+    /// A place has come free: it is the turn of the oldest.
+    fn call(&self) {
+        if !self.has_waiting() {
+            return;
+        }
+        let mut queue = lock(&self.queue);
+        let oldest = queue.serve(self.now());
+        self.waiting.store(queue.len() as u32, Ordering::SeqCst);
+        drop(queue);
+        if let Some(seat) = oldest {
+            seat.called.store(true, Ordering::SeqCst);
+            let waker = lock(&seat.waker).take();
+            waker.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+/// Why one who waits has tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    Called,
+    /// It is the oldest, and has looked by itself.
+    Oldest,
+}
+
+/// One who waits. Whoever stops waiting is out of the queue, and hands a turn that was not used to the next.
+pub(crate) struct Waiting<'g> {
+    gate: &'g Gate,
+    ticket: Ticket,
+    seat: Arc<Seat>,
+    until: Moment,
+}
+
+impl Waiting<'_> {
+    /// Whether nobody came before who still waits.
+    pub(crate) fn is_oldest(&self) -> bool {
+        lock(&self.gate.queue).is_oldest(self.ticket)
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.until <= self.gate.now()
+    }
+
+    /// What is left of its time.
+    pub(crate) fn left(&self) -> Duration {
+        self.until.saturating_sub(self.gate.now())
+    }
+
+    pub(crate) fn poll_called(&self, cx: &mut Context<'_>) -> Poll<()> {
+        *lock(&self.seat.waker) = Some(cx.waker().clone());
+        if self.seat.called.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// The turn has come to nothing: somebody was faster. It stays first.
+    pub(crate) fn stay(&self) {
+        if self.seat.called.swap(false, Ordering::SeqCst) {
+            let mut queue = lock(&self.gate.queue);
+            queue.rejoin(self.ticket, self.seat.clone(), self.until);
+            self.gate.waiting.store(queue.len() as u32, Ordering::SeqCst);
+        }
+    }
+
+    /// It has a place. One that was not called for it, but was called meanwhile, hands that turn on.
+    pub(crate) fn served(self, turn: Turn) {
+        self.leave();
+        if turn == Turn::Called {
+            self.seat.called.store(false, Ordering::SeqCst);
+        }
+    }
+
+    fn leave(&self) {
+        let mut queue = lock(&self.gate.queue);
+        if !queue.leave(self.ticket) && self.seat.called.load(Ordering::SeqCst) {
+            queue.settled();
+        }
+        self.gate.waiting.store(queue.len() as u32, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.leave();
+        if self.seat.called.load(Ordering::SeqCst) {
+            self.gate.call();
+        }
+    }
+}
+
+/// A place in a group and at a target, while it lives.
+pub(crate) struct Permit {
+    group: Arc<GroupShared>,
+    target: Arc<TargetShared>,
+}
+
+impl Permit {
+    /// Takes a place in the group and at the target, if both have one.
+    pub(crate) fn take(group: &Arc<GroupShared>, target: &Arc<TargetShared>, limits: &TargetLimits) -> Option<Permit> {
+        if !take(&group.gate.taken, group.gate.limit(limits)) {
+            group.gate.held_back.store(true, Ordering::Relaxed);
+            return None;
+        }
+        if !take(&target.places, limits.max_connections) {
+            group.gate.taken.fetch_sub(1, Ordering::SeqCst);
+            return None;
+        }
+        Some(Permit { group: group.clone(), target: target.clone() })
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.target.places.fetch_sub(1, Ordering::SeqCst);
+        self.group.gate.taken.fetch_sub(1, Ordering::SeqCst);
+        self.group.gate.call();
+    }
+}

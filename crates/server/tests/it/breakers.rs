@@ -1,0 +1,104 @@
+//! Targets that are left alone for what requests met at them (`circuit_breaker`): when, for how long, and how they come back.
+
+use headworks_testkit::{Gate, Headworks, Origin, Step, ask, wait};
+use serde_json::Value;
+
+use crate::start;
+
+fn group(targets: &str, breaker: &str, more: &str) -> String {
+    format!(
+        "workers: 1\nload_balancers:\n  shop: {{ listeners: {{ http: {{ address: 127.0.0.1:0, default: {{ forward: web }} }} }} }}\n\
+         target_groups:\n  web: {{ targets: {targets}, health_check: {{ protocol: none }}, circuit_breaker: {{ {breaker} }}{more} }}\n"
+    )
+}
+
+fn target(headworks: &Headworks, origin: &Origin) -> Value {
+    let status = headworks.status();
+    let targets = status["target_groups"]["web"]["targets"].as_array().cloned().unwrap_or_default();
+    let address = origin.address().to_string();
+    targets.into_iter().find(|target| target["address"] == address.as_str()).unwrap_or_default()
+}
+
+fn is_ejected(headworks: &Headworks, origin: &Origin) -> bool {
+    target(headworks, origin)["ejected"] == true
+}
+
+/// A share of failures ejects a target that never fails often enough in a row.
+#[test]
+fn a_share_of_failures() {
+    let bad = Origin::new("bad").on("/x", [Step::answer(500, "bad")]).start();
+    let good = Origin::echo("good");
+    let breaker = "consecutive_failures: 0, error_ratio: 0.4, minimum_requests: 10, open_for: 1h";
+    let headworks = start(&group("[<bad>, <good>]", breaker, ""), &[("bad", &bad), ("good", &good)]);
+    let mut client = headworks.client();
+    wait::until("the ejection", || {
+        // half of what the bad one gets succeeds
+        for target in ["/x", "/x", "/y", "/y"] {
+            let _ = client.exchange(&ask("GET", target));
+        }
+        is_ejected(&headworks, &bad).then_some(())
+    });
+    assert!(!is_ejected(&headworks, &good));
+    let metrics = headworks.metrics();
+    assert_eq!(metrics.sum("headworks_target_group_ejections_total", &[("reason", "error_ratio")]), 1.0);
+    assert_eq!(metrics.sum("headworks_target_ejected", &[("target", &bad.address().to_string())]), 1.0);
+}
+
+/// A target that answers like its peers, only far slower.
+#[test]
+fn latency_against_peers() {
+    let quick = [Origin::echo("a"), Origin::echo("b"), Origin::echo("c")];
+    let late = std::time::Duration::from_millis(60);
+    let slow = Origin::new("slow").on("/x", [Step::Pause(late), Step::answer(200, "slow")]).start();
+    let breaker = "consecutive_failures: 0, latency_factor: 3, minimum_requests: 5, window: 1s, open_for: 1h";
+    let parts: [(&str, &dyn std::fmt::Display); 4] =
+        [("a", &quick[0]), ("b", &quick[1]), ("c", &quick[2]), ("slow", &slow)];
+    let headworks = start(&group("[<a>, <b>, <c>, <slow>]", breaker, ""), &parts);
+    let mut client = headworks.client();
+    wait::until("the ejection", || {
+        for _ in 0..8 {
+            assert_eq!(client.exchange(&ask("GET", "/x")).status, 200);
+        }
+        is_ejected(&headworks, &slow).then_some(())
+    });
+    assert!(quick.iter().all(|origin| !is_ejected(&headworks, origin)));
+    let ejections = headworks.metrics().sum("headworks_target_group_ejections_total", &[("reason", "latency")]);
+    assert_eq!(ejections, 1.0);
+}
+
+/// After its time, a target gets a few requests from each worker, and no more until they have been answered; then it is
+/// back.
+#[test]
+fn a_trial_is_a_few_requests() {
+    let gate = Gate::new();
+    let sick = Origin::new("sick")
+        .on("/fail", [Step::answer(500, "sick")])
+        .on("/x", [Step::Wait(gate.clone()), Step::answer(200, "sick")])
+        .start();
+    let good = Origin::new("good").on("/fail", [Step::answer(200, "")]).on("/x", [Step::answer(200, "good")]).start();
+    let breaker = "consecutive_failures: 2, open_for: 500ms, probes: 2";
+    let headworks = start(&group("[<sick>, <good>]", breaker, ""), &[("sick", &sick), ("good", &good)]);
+    let mut client = headworks.client();
+    wait::until("the ejection", || {
+        let _ = client.exchange(&ask("GET", "/fail"));
+        is_ejected(&headworks, &sick).then_some(())
+    });
+    sick.forget();
+    wait::until("the trial", || (!is_ejected(&headworks, &sick)).then_some(()));
+    // two are held by the one on trial, whatever else comes goes to the other
+    let mut held: Vec<_> = (0..12).map(|_| headworks.client()).collect();
+    for client in &mut held {
+        client.ask(&ask("GET", "/x"));
+    }
+    sick.wait_heads(2);
+    good.wait_heads(10);
+    assert_eq!(sick.received().len(), 2, "more than the trial's requests");
+    gate.open();
+    let answers: Vec<String> = held.iter_mut().map(|client| client.response().text()).collect();
+    assert_eq!(answers.iter().filter(|answer| *answer == "sick").count(), 2, "{answers:?}");
+    // and with that it has passed
+    wait::until("its share", || {
+        let seen: Vec<String> = (0..4).map(|_| client.exchange(&ask("GET", "/x")).text()).collect();
+        (seen.iter().filter(|answer| *answer == "sick").count() == 2).then_some(())
+    });
+}

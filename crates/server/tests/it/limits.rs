@@ -1,0 +1,188 @@
+//! What may be in flight, what waits, and what is given up when there is too much (`limits`, `overload`, `criticality`).
+
+use std::time::{Duration, Instant};
+
+use headworks_testkit::{Client, Gate, Headworks, Origin, Response, Step, ask, wait};
+
+use crate::start;
+
+fn group(workers: u32, targets: &str, limits: &str) -> String {
+    format!(
+        "workers: {workers}\nload_balancers:\n  shop: {{ listeners: {{ http: {{ address: 127.0.0.1:0, default: {{ forward: web }} }} }} }}\n\
+         target_groups:\n  web: {{ targets: {targets}, health_check: {{ protocol: none }}, limits: {{ {limits} }} }}\n"
+    )
+}
+
+/// An origin whose answers to `/held` wait for the gate.
+fn held(name: &str, gate: &Gate) -> Origin {
+    Origin::new(name).on("/held", [Step::Wait(gate.clone()), Step::answer(200, name)]).start()
+}
+
+fn asking(headworks: &Headworks, count: usize) -> Vec<Client> {
+    let mut clients: Vec<Client> = (0..count).map(|_| headworks.client()).collect();
+    for client in &mut clients {
+        client.ask(&ask("GET", "/held"));
+    }
+    clients
+}
+
+fn wait_pending(headworks: &Headworks, count: f64) {
+    let _ = headworks.wait_metrics("headworks_target_group_pending_requests", &[("target_group", "web")], count);
+}
+
+fn expect_refused(response: &Response) {
+    assert_eq!((response.status, response.field("Retry-After")), (503, Some("1")), "{response}");
+    assert_eq!(response.field("Server"), Some("headworks"), "{response}");
+}
+
+/// CONFIG `limits`: so many are in flight, so many wait, and what is over that is refused at once; the oldest is served first.
+#[test]
+fn a_queue_with_a_bound() {
+    let gate = Gate::new();
+    let web = held("web", &gate);
+    let headworks = start(&group(1, "[<web>]", "max_connections: 1, max_pending: 2"), &[("web", &web)]);
+    let mut first = asking(&headworks, 1);
+    web.wait_heads(1);
+    let mut clients: Vec<Client> = (0..2).map(|_| headworks.client()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.ask(&ask("GET", &format!("/{number}")));
+        wait_pending(&headworks, (number + 1) as f64);
+    }
+    let begin = Instant::now();
+    expect_refused(&headworks.ask(&ask("GET", "/over")));
+    assert!(begin.elapsed() < Duration::from_secs(2), "refused after {:?}", begin.elapsed());
+    assert_eq!(web.received().len(), 1, "more in flight than declared");
+    gate.open();
+    assert_eq!(first[0].response().text(), "web");
+    for client in &mut clients {
+        assert_eq!(client.response().status, 200);
+    }
+    let order: Vec<String> = web.received().into_iter().map(|received| received.request.target).collect();
+    assert_eq!(order, ["/held", "/0", "/1"]);
+    wait_pending(&headworks, 0.0);
+    assert_eq!(headworks.ask(&ask("GET", "/after")).status, 200);
+    let metrics = headworks.metrics();
+    assert_eq!(metrics.sum("headworks_target_group_queued_requests_total", &[]), 2.0);
+    assert_eq!(metrics.sum("headworks_target_group_overloaded_total", &[]), 1.0);
+}
+
+/// Nobody waits for longer than declared, and whoever goes away makes room.
+#[test]
+fn a_queue_with_a_deadline() {
+    let gate = Gate::new();
+    let web = held("web", &gate);
+    let limits = "max_connections: 1, max_pending: 1, pending_timeout: 300ms";
+    let headworks = start(&group(1, "[<web>]", limits), &[("web", &web)]);
+    let mut first = asking(&headworks, 1);
+    web.wait_heads(1);
+    let late = headworks.ask(&ask("GET", "/late"));
+    expect_refused(&late);
+    assert_eq!(headworks.metrics().sum("headworks_target_group_pending_timeouts_total", &[]), 1.0);
+    let mut gone = headworks.client();
+    gone.ask(&ask("GET", "/gone"));
+    wait_pending(&headworks, 1.0);
+    gone.reset();
+    wait_pending(&headworks, 0.0);
+    gate.open();
+    assert_eq!(first[0].response().text(), "web");
+    assert_eq!(web.received().len(), 1, "one that was refused, or had gone, was sent after all");
+}
+
+/// Exact over all workers, for each target and for the group, and through a queue that workers share.
+#[test]
+fn limits_are_exact_over_workers() {
+    for (limits, most) in [("max_connections: 3, max_pending: 100", 6), ("max_requests: 4, max_pending: 100", 4)] {
+        let gate = Gate::new();
+        let (a, b) = (held("a", &gate), held("b", &gate));
+        let headworks = start(&group(4, "[<a>, <b>]", limits), &[("a", &a), ("b", &b)]);
+        let mut clients = asking(&headworks, 40);
+        wait_pending(&headworks, (40 - most) as f64);
+        let sent = || a.received().len() + b.received().len();
+        wait::until("those with a place at their targets", || (sent() >= most).then_some(()));
+        assert_eq!(sent(), most, "{limits}");
+        gate.open();
+        for client in &mut clients {
+            assert_eq!(client.response().status, 200, "{limits}");
+        }
+        wait_pending(&headworks, 0.0);
+    }
+}
+
+/// A retry, a client that hangs up, a target that fails: whatever becomes of a request, its place comes free.
+#[test]
+fn places_come_free() {
+    let web = Origin::new("web").on("/reset", [Step::Reset]).on("/stall", [Step::ReadToEnd]).start();
+    let limits = "max_connections: 1, max_requests: 1";
+    let yaml = group(2, "[<web>]", limits).replace("limits:", "response_timeout: 100ms, limits:");
+    let headworks = start(&yaml, &[("web", &web)]);
+    for _ in 0..5 {
+        assert_eq!(headworks.ask(&ask("GET", "/reset")).status, 502);
+        assert_eq!(headworks.ask(&ask("GET", "/stall")).status, 504);
+        let mut client = headworks.client();
+        let heads = web.received().len();
+        client.ask(&ask("GET", "/stall"));
+        web.wait_heads(heads + 1);
+        client.reset();
+        wait::until("a free place", || (headworks.ask(&ask("GET", "/")).status == 200).then_some(()));
+    }
+}
+
+/// Adaptive concurrency finds a limit within its bounds, and what is over it is refused.
+#[test]
+fn a_limit_that_is_found_out() {
+    let gate = Gate::new();
+    let web = held("web", &gate);
+    let limits = "adaptive: { minimum: 2, maximum: 20 }";
+    let headworks = start(&group(1, "[<web>]", limits), &[("web", &web)]);
+    let found = wait::until("a limit", || {
+        let metrics = headworks.metrics();
+        metrics
+            .has("headworks_target_group_adaptive_limit")
+            .then(|| metrics.sum("headworks_target_group_adaptive_limit", &[]) as usize)
+    });
+    assert!((2..=20).contains(&found), "a limit of {found}");
+    let mut clients = asking(&headworks, 30);
+    web.wait_heads(found);
+    gate.open();
+    let answers: Vec<u16> = clients.iter_mut().map(|client| client.response().status).collect();
+    assert_eq!(answers.iter().filter(|status| **status == 200).count(), web.received().len(), "{answers:?}");
+    assert!(answers.contains(&503) && web.received().len() <= 20, "{answers:?}");
+}
+
+/// A program that has no memory left refuses what is sheddable, most of what is normal, and nothing that is critical; it goes on
+/// answering about itself.
+#[test]
+fn the_least_critical_is_given_up_first() {
+    let web = Origin::echo("web");
+    let yaml = "
+workers: 1
+overload: { memory: 1MiB }
+load_balancers:
+  shop:
+    listeners:
+      http:
+        address: 127.0.0.1:0
+        rules:
+          - { if: { path: [/reports/*] }, criticality: sheddable, then: { forward: web } }
+          - { if: { path: [/pay/*] }, criticality: critical, then: { forward: web } }
+          - { if: { path: [/fixed] }, criticality: sheddable, then: { fixed_response: { status: 200 } } }
+        default: { forward: web }
+target_groups:
+  web: { targets: [<web>], health_check: { protocol: none } }
+";
+    let headworks = start(yaml, &[("web", &web)]);
+    wait::until("the pressure", || (headworks.ask(&ask("GET", "/reports/a")).status == 503).then_some(()));
+    let statuses = |target: &str| -> Vec<u16> {
+        let mut client = headworks.client();
+        (0..40).map(|_| client.exchange(&ask("GET", target)).status).collect()
+    };
+    assert_eq!(statuses("/reports/a"), [503; 40]);
+    assert_eq!(statuses("/pay/a"), [200; 40]);
+    assert_eq!(statuses("/fixed"), [200; 40], "what costs nothing is not refused");
+    assert!(statuses("/").iter().filter(|status| **status == 503).count() > 20);
+    expect_refused(&headworks.ask(&ask("GET", "/reports/a")));
+    let metrics = headworks.metrics();
+    assert!(metrics.sum("headworks_shed_requests_total", &[("criticality", "sheddable")]) >= 41.0);
+    assert!(metrics.sum("headworks_overload_pressure", &[("resource", "memory")]) > 1.0);
+    assert_eq!(headworks.status()["overload"]["descriptors"].as_f64().map(|used| used < 0.8), Some(true));
+}

@@ -1,0 +1,138 @@
+//! Requests that are sent to another group as well (`mirror`), and faults that rules inject (`fault`).
+
+use std::time::{Duration, Instant};
+
+use headworks_testkit::{Gate, Headworks, Origin, Step, ask, wait};
+use serde_json::Value;
+
+use crate::start;
+
+fn yaml(mirror: &str) -> String {
+    format!(
+        "workers: 1\nload_balancers:\n  shop: {{ listeners: {{ http: {{ address: 127.0.0.1:0, default: {{ forward: {{ groups: web, mirror: {mirror} }} }} }} }} }}\n\
+         target_groups:\n  web: {{ targets: [<web>], health_check: {{ protocol: none }} }}\n  shadow: {{ targets: [<shadow>], health_check: {{ protocol: none }} }}\n"
+    )
+}
+
+fn mirrored(headworks: &Headworks) -> f64 {
+    headworks.metrics().sum("headworks_target_group_mirrored_requests_total", &[("target_group", "shadow")])
+}
+
+/// The copy is the request as its target got it, and the client only ever sees that target's answer.
+#[test]
+fn copies_are_what_was_sent() {
+    let (web, shadow) =
+        (Origin::echo("web"), Origin::new("shadow").on("/x", [Step::Body, Step::answer(500, "no")]).start());
+    let headworks = start(&yaml("{ group: shadow, buffer: 64KiB }"), &[("web", &web), ("shadow", &shadow)]);
+    let mut client = headworks.client();
+    let requests = [
+        ask("GET", "/x?a=b").with("X-A: b").with("Cookie: c=d"),
+        ask("POST", "/x").body("hello"),
+        ask("HEAD", "/x"),
+        ask("PUT", "/x").body(vec![b'y'; 30_000]),
+    ];
+    for request in &requests {
+        let response = client.ask(request).response_to(request.method());
+        assert_eq!(response.status, 200, "{response}");
+    }
+    let chunked = "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    assert_eq!(client.send(chunked).response().status, 200);
+    let copies = shadow.wait_heads(5);
+    let whole = wait::until("whole copies", || {
+        let copies = shadow.received();
+        copies.iter().all(|copy| copy.body.is_some()).then_some(copies)
+    });
+    assert_eq!(copies.len(), 5);
+    for (sent, copy) in web.received().iter().zip(&whole) {
+        assert_eq!((&sent.request.method, &sent.request.target), (&copy.request.method, &copy.request.target));
+        assert_eq!(format!("{:?}", sent.request.fields), format!("{:?}", copy.request.fields));
+        let content = |body: &Option<headworks_testkit::wire::Body>| body.as_ref().map(|body| body.content.clone());
+        assert_eq!(content(&sent.body), content(&copy.body));
+    }
+    // over one connection, one after the other
+    assert!(shadow.connections() <= 5);
+    // too long to be kept: the request goes on, the copy does not
+    assert_eq!(client.exchange(&ask("PUT", "/x").body(vec![b'z'; 100_000])).echo().body_length, 100_000);
+    assert_eq!(client.exchange(&ask("GET", "/last")).status, 200);
+    wait::until("the last copy", || (mirrored(&headworks) >= 6.0).then_some(()));
+    assert!(shadow.received().iter().all(|copy| copy.body.as_ref().is_none_or(|body| body.content.len() < 100_000)));
+}
+
+/// Whatever the other group does, the request does not wait for it; what piles up is dropped and counted.
+#[test]
+fn copies_slow_nothing() {
+    let gate = Gate::new();
+    let (web, shadow) =
+        (Origin::echo("web"), Origin::new("shadow").at_accept([Step::Wait(gate.clone()), Step::Reset]).start());
+    let headworks = start(&yaml("shadow"), &[("web", &web), ("shadow", &shadow)]);
+    let mut client = headworks.client();
+    let begin = Instant::now();
+    for _ in 0..200 {
+        assert_eq!(client.exchange(&ask("GET", "/")).echo().origin, "web");
+    }
+    assert!(begin.elapsed() < Duration::from_secs(8), "200 requests took {:?}", begin.elapsed());
+    let metrics = headworks.metrics();
+    let of = |name: &str| metrics.sum(name, &[("target_group", "shadow")]);
+    assert_eq!(of("headworks_target_group_mirrored_requests_total"), 128.0);
+    assert_eq!(of("headworks_target_group_mirror_dropped_total"), 72.0);
+    gate.open();
+    let _ = headworks.wait_metrics("headworks_target_group_mirror_failed_total", &[("target_group", "shadow")], 128.0);
+    assert_eq!(headworks.metrics().sum("headworks_target_in_flight_requests", &[("target_group", "shadow")]), 0.0);
+}
+
+#[test]
+fn a_share_of_requests() {
+    let (web, shadow) = (Origin::echo("web"), Origin::echo("shadow"));
+    let headworks = start(&yaml("{ group: shadow, share: 0.25 }"), &[("web", &web), ("shadow", &shadow)]);
+    let mut client = headworks.client();
+    for _ in 0..400 {
+        assert_eq!(client.exchange(&ask("GET", "/")).status, 200);
+    }
+    // five standard deviations of the binomial
+    let copies = mirrored(&headworks);
+    assert!((57.0..=143.0).contains(&copies), "{copies} of 400");
+    assert_eq!(client.exchange(&ask("POST", "/").body("not kept")).status, 200);
+    assert!(shadow.received().iter().all(|copy| copy.request.method == "GET"));
+}
+
+/// Faults are met by the share of a rule's requests that is to meet them, and by no other; log and metrics tell of them.
+#[test]
+fn injected_faults() {
+    let web = Origin::echo("web");
+    let yaml = "
+workers: 1
+load_balancers:
+  shop:
+    access_log: logs/access.log
+    listeners:
+      http:
+        address: 127.0.0.1:0
+        rules:
+          - { if: { path: [/slow] }, fault: { delay: 300ms }, then: { forward: web } }
+          - { if: { path: [/fail] }, fault: { abort: 418 }, then: { forward: web } }
+          - { if: { path: [/some] }, fault: { abort: { status: 503, share: 0.5 } }, then: { forward: web } }
+          - { if: { path: [/both] }, fault: { delay: { for: 10ms }, abort: { status: 500 } }, then: { fixed_response: { status: 200 } } }
+        default: { forward: web }
+target_groups:
+  web: { targets: [<web>], health_check: { protocol: none } }
+";
+    let headworks = start(yaml, &[("web", &web)]);
+    let mut client = headworks.client();
+    let begin = Instant::now();
+    assert_eq!(client.exchange(&ask("POST", "/slow").body("body")).echo().body_length, 4);
+    assert!(begin.elapsed() >= Duration::from_millis(300), "it took {:?}", begin.elapsed());
+    assert_eq!(client.exchange(&ask("GET", "/fail")).status, 418);
+    assert_eq!(client.exchange(&ask("GET", "/both")).status, 500);
+    assert_eq!(client.exchange(&ask("GET", "/")).status, 200);
+    let lines = headworks.log_lines("logs/access.log", 4);
+    let lines: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap_or_default()).collect();
+    let faults: Vec<&Value> = lines.iter().map(|line| &line["fault"]).collect();
+    assert_eq!(faults, [&Value::from("delay"), &Value::from("abort"), &Value::from("delay, abort"), &Value::Null]);
+    assert_eq!(lines[1]["error"], "FaultInjected");
+    let failed = (0..200).filter(|_| client.exchange(&ask("GET", "/some")).status == 503).count();
+    assert!((65..=135).contains(&failed), "{failed} of 200");
+    let metrics = headworks.metrics();
+    assert_eq!(metrics.sum("headworks_injected_faults_total", &[("kind", "delay")]), 2.0);
+    assert_eq!(metrics.sum("headworks_injected_faults_total", &[("kind", "abort")]), (failed + 2) as f64);
+    assert_eq!(web.received().len(), 202 - failed);
+}
