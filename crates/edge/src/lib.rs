@@ -17,7 +17,7 @@ mod runtime;
 mod tls;
 mod upstream;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -140,10 +140,10 @@ impl Edge {
         // from here on nothing can fail
         self.vault = vault;
         self.supervisors.extend(started);
-        let in_use = build::groups_in_use(config);
-        for (name, supervisor) in &self.supervisors {
+        let in_use: HashSet<Name> = build::groups_in_use(config).into_iter().collect();
+        for (name, supervisor) in &mut self.supervisors {
             if let Some(settings) = config.target_groups.get(name) {
-                self.exchange_dial(name, supervisor);
+                exchange_dial(&self.vault, name, supervisor);
                 supervisor.configure(settings, in_use.contains(name)).await;
             }
         }
@@ -309,7 +309,7 @@ impl Edge {
         let changed = self.vault.look();
         if changed {
             self.exchange_terms();
-            self.supervisors.iter().for_each(|(name, supervisor)| self.exchange_dial(name, supervisor));
+            self.supervisors.iter().for_each(|(name, supervisor)| exchange_dial(&self.vault, name, supervisor));
         }
         changed
     }
@@ -350,15 +350,6 @@ impl Edge {
         }
     }
 
-    /// Has a group's targets spoken to as the vault has it, if that is new.
-    fn exchange_dial(&self, name: &Name, supervisor: &Supervisor) {
-        match self.vault.dial(name, &supervisor.shared.dial()) {
-            Ok(Some(dial)) => supervisor.shared.exchange_dial(dial),
-            Ok(None) => {}
-            Err(error) => tracing::error!(group = %name, %error, "targets cannot be spoken to over TLS"),
-        }
-    }
-
     /// Opens the access logs anew, for rotation.
     pub fn reopen_logs(&self) {
         self.log.reopen();
@@ -392,6 +383,15 @@ impl Edge {
             }
         };
         tokio::time::timeout(wait, all).await.is_ok()
+    }
+}
+
+/// Has a group's targets spoken to as the vault has it, if that is new.
+fn exchange_dial(vault: &Vault, name: &Name, supervisor: &Supervisor) {
+    match vault.dial(name, &supervisor.shared.dial()) {
+        Ok(Some(dial)) => supervisor.shared.exchange_dial(dial),
+        Ok(None) => {}
+        Err(error) => tracing::error!(group = %name, %error, "targets cannot be spoken to over TLS"),
     }
 }
 

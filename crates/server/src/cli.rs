@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Check(File),
     /// Have the running instance apply its file again; exit 0, or 2 when the file is refused
     Reload(File),
+    /// Make the root identity of an installation with `auth: required`, and print its access key once
+    Init(Init),
     /// Print what network ACLs and security groups say as a ruleset of nftables
     Firewall(Firewall),
     /// Say which certificates the running instance has, until when, and what became of the last order
@@ -50,6 +52,18 @@ pub(crate) struct Run {
     /// Apply the file again whenever it is saved
     #[arg(long)]
     pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    #[command(flatten)]
+    pub(crate) file: File,
+    /// As JSON, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Make another key in place of those that there are
+    #[arg(long)]
+    pub(crate) replace: bool,
 }
 
 #[derive(Debug, Args)]

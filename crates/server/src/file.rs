@@ -9,7 +9,7 @@ use headworks_edge::CannotRun;
 use headworks_model::Config;
 use headworks_model::Faults;
 use headworks_model::Resolve;
-use headworks_model::{Parsed, place, redact};
+use headworks_model::{Kind, Parsed, place, redact};
 use serde_json::Value;
 
 /// Why a file is refused.
@@ -46,6 +46,7 @@ pub(crate) struct Loaded {
     pub(crate) warnings: Vec<String>,
     text: String,
     label: String,
+    folder: PathBuf,
 }
 
 /// `${env:...}` from this process, `${file:...}` from the file's folder.
@@ -85,20 +86,19 @@ pub(crate) fn parse(label: &str, text: String, folder: &Path) -> Result<Loaded, 
     let Parsed { mut config, warnings, secrets } =
         Config::parse(label, &text, &Surroundings(folder)).map_err(Refused::Faults)?;
     config.admin.data = folder.join(&config.admin.data);
-    for balancer in config.load_balancers.values_mut() {
-        if let Some(log) = &mut balancer.access_log {
-            log.path = folder.join(&log.path);
-        }
-    }
     absolute_files(&mut config, folder);
     let warnings = warnings.iter().map(ToString::to_string).collect();
     let mut shown = config.to_json();
     redact(&mut shown, &secrets);
-    Ok(Loaded { config, shown: Arc::new(shown), warnings, text, label: label.to_owned() })
+    let (label, folder) = (label.to_owned(), folder.to_owned());
+    Ok(Loaded { config, shown: Arc::new(shown), warnings, text, label, folder })
 }
 
-/// Makes the paths of certificates and the like whole.
+/// Makes the paths of logs, certificates and the like whole.
 fn absolute_files(config: &mut Config, folder: &Path) {
+    for log in config.load_balancers.values_mut().filter_map(|balancer| balancer.access_log.as_mut()) {
+        log.path = folder.join(&log.path);
+    }
     let certificates = config.certificates.values_mut();
     let certificates =
         certificates.flat_map(|c| [Some(&mut c.certificate), Some(&mut c.key), c.ocsp.as_mut()]).flatten();
@@ -119,9 +119,25 @@ impl Loaded {
         Refused::CannotRun(self.places(errors))
     }
 
+    /// A configuration that has more in it than the file, with the paths in it made whole.
+    pub(crate) fn whole(&self, config: &Config) -> Config {
+        let mut config = config.clone();
+        absolute_files(&mut config, &self.folder);
+        config
+    }
+
+    /// Whether a path is that of something in the file.
+    fn has(&self, path: &str) -> bool {
+        let Some((collection, rest)) = path.split_once('.') else { return true };
+        let Some(kind) = Kind::of_collection(collection) else { return true };
+        let starts = |name: &str| rest.strip_prefix(name).is_some_and(|tail| tail.is_empty() || tail.starts_with('.'));
+        self.config.names(kind).any(|name| starts(name.as_str()))
+    }
+
     /// Each on a line, with its place in the file.
     pub(crate) fn places(&self, errors: &[CannotRun]) -> Vec<String> {
         let placed = errors.iter().map(|error| match place(&self.text, &error.path) {
+            _ if !self.has(&error.path) => format!("by the API: {error}"),
             Some((line, column)) => format!("{}:{line}:{column}: {error}", self.label),
             None => format!("{}: {error}", self.label),
         });

@@ -3,6 +3,7 @@
 mod acme;
 mod admin;
 mod certificates;
+mod changes;
 mod check;
 mod cli;
 mod client;
@@ -10,6 +11,7 @@ mod demo;
 mod descriptors;
 mod file;
 mod firewall;
+mod init;
 mod keys;
 mod private;
 mod proxy;
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         cli::Command::Proxy(args) => proxy::main(&args),
         cli::Command::Demo(args) => demo::main(&args),
         cli::Command::DemoShop(args) => demo::shop_main(args),
+        cli::Command::Init(args) => init::main(&args),
         cli::Command::Schema => check::schema(),
     }
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use headworks_balance::Keyring;
+use headworks_control::{Asked, Plane};
 use headworks_edge::metrics::Process;
 use headworks_edge::{CannotRun, Edge};
 use headworks_model::{Change, Config, difference_of_json};
@@ -20,6 +21,7 @@ use tokio::sync::mpsc;
 
 use crate::acme::{self, Desk, Issued};
 use crate::admin::{self, Admin, Applied, ReloadAnswer, Shown, unix_now};
+use crate::changes::{self, Opened};
 use crate::check::{REFUSED, complain};
 use crate::cli::Run;
 use crate::descriptors;
@@ -109,23 +111,27 @@ pub(crate) fn run(source: Source, watch: bool, ready: impl FnOnce(&Listening)) -
 /// What comes to the control loop from other tasks.
 struct Inbox {
     reloads: mpsc::Receiver<ReloadAnswer>,
+    changes: mpsc::Receiver<Asked>,
     issued: mpsc::Receiver<Issued>,
 }
 
 /// Applies a configuration to the data plane, once nothing stands in its way.
-async fn apply_to(edge: &mut Edge, config: &Config, keyring: Arc<Keyring>) -> Result<(), Vec<CannotRun>> {
+pub(crate) async fn apply_to(edge: &mut Edge, config: &Config, keyring: Arc<Keyring>) -> Result<(), Vec<CannotRun>> {
     let errors = acme::validate(config);
     if errors.is_empty() { edge.apply(config, keyring).await } else { Err(errors) }
 }
 
-struct Control {
+pub(crate) struct Control {
     source: Source,
-    loaded: Loaded,
-    edge: Edge,
-    keyring: Arc<Keyring>,
+    pub(crate) loaded: Loaded,
+    /// What runs: the file, and what came by the API.
+    pub(crate) running: Config,
+    pub(crate) edge: Edge,
+    pub(crate) keyring: Arc<Keyring>,
     admin: Arc<Admin>,
+    pub(crate) plane: Arc<Plane>,
     admin_address: std::net::SocketAddr,
-    acme: Desk,
+    pub(crate) acme: Desk,
 }
 
 impl Control {
@@ -142,6 +148,13 @@ impl Control {
             StartError::Refused(loaded.placed(&[what]))
         })?;
         let admin_address = listener.local_addr().unwrap_or(wanted);
+        let (reloads, reload_requests) = mpsc::channel(16);
+        let process = Process { reloads_applied: 1, started: unix_now(), workers, ..Process::default() };
+        let shown = Shown { process, file: source.label(), ..Shown::default() };
+        let admin = Arc::new(Admin { shown: shown.into(), ready: AtomicBool::new(false), reloads });
+        let Opened { plane, access, desired, changes } = changes::open(&loaded, &admin)?;
+        let running = loaded.whole(desired.config());
+        let config = &running;
         let descriptors = descriptors::raise();
         descriptors::shortage(config, descriptors).into_iter().for_each(|shortage| tracing::warn!("{shortage}"));
         let mut edge = Edge::start(workers, descriptors::connections(descriptors))
@@ -149,25 +162,24 @@ impl Control {
         let acme = Desk::new(&config.admin.data);
         acme.restore(config, &mut edge);
         apply_to(&mut edge, config, keyring.clone()).await.map_err(|e| StartError::Refused(loaded.placed(&e)))?;
-        let (reloads, reload_requests) = mpsc::channel(16);
-        let process = Process { reloads_applied: 1, started: unix_now(), workers, ..Process::default() };
-        let shown = Shown { process, file: source.label(), ..Shown::default() };
-        let admin = Arc::new(Admin { shown: shown.into(), ready: AtomicBool::new(false), reloads });
+        plane.publish(desired);
         let issued = acme.open(edge.challenges().clone(), admin.clone());
-        let control = Control { source, loaded, edge, keyring, admin, admin_address, acme };
+        let control = Control { source, loaded, running, edge, keyring, admin, plane, admin_address, acme };
         control.show();
-        control.acme.want(&control.loaded.config, &control.edge);
-        tokio::spawn(admin::serve(listener, control.admin.clone()));
+        control.acme.want(&control.running, &control.edge);
+        tokio::spawn(admin::serve(listener, control.plane.clone(), access));
+        tokio::spawn(control.plane.clone().tend());
+        tokio::spawn(admin::tell_states(control.admin.clone(), control.plane.clone()));
         control.admin.ready.store(true, Ordering::Release);
         control.announce();
-        Ok((control, Inbox { reloads: reload_requests, issued }))
+        Ok((control, Inbox { reloads: reload_requests, changes, issued }))
     }
 
     fn listening(&self) -> Listening {
         Listening { admin: self.admin_address, listeners: self.edge.addresses() }
     }
 
-    fn show(&self) {
+    pub(crate) fn show(&self) {
         let (view, config) = (self.edge.view(), self.loaded.shown.clone());
         self.admin.show(|shown| (shown.view, shown.config) = (view, config));
     }
@@ -214,6 +226,7 @@ impl Control {
                     let applied = self.reload().await;
                     let _ = answer.send(applied);
                 }
+                Some(asked) = inbox.changes.recv() => self.change(asked).await,
                 _ = signals.reopen.recv() => {
                     tracing::info!("reopening access logs");
                     self.edge.reopen_logs();
@@ -266,12 +279,16 @@ impl Control {
             }
             shown.last = Some(last);
         });
+        self.plane.tell("reload", json!({ "result": applied.result, "errors": applied.errors, "changes": applied.changes }));
         applied
     }
 
     async fn apply(&mut self, loaded: Loaded) -> Result<Vec<Change>, Refused> {
-        let (old, new) = (&self.loaded.config, &loaded.config);
+        let desired = changes::with_file(&self.plane, &loaded)?;
+        let running = loaded.whole(desired.config());
+        let (old, new) = (&self.running, &running);
         for (what, changed) in [
+            ("admin.auth", old.admin.auth != new.admin.auth),
             ("admin.address", old.admin.address != new.admin.address),
             ("admin.data", old.admin.data != new.admin.data),
             ("workers", old.workers != new.workers),
@@ -286,7 +303,9 @@ impl Control {
         apply_to(&mut self.edge, new, self.keyring.clone()).await.map_err(|e| loaded.placed(&e))?;
         let changes = difference_of_json(&self.loaded.shown, &loaded.shown);
         self.loaded = loaded;
-        self.acme.want(&self.loaded.config, &self.edge);
+        self.running = running;
+        self.plane.publish(desired);
+        self.acme.want(&self.running, &self.edge);
         self.show();
         self.announce();
         Ok(changes)
@@ -294,7 +313,7 @@ impl Control {
 
     /// Shows a certificate that was issued, if it is still asked for.
     fn take(&mut self, issued: Issued) {
-        if self.loaded.config.acme_names().contains(&issued.names) {
+        if self.running.acme_names().contains(&issued.names) {
             let shown = self.edge.show_issued(&issued.names, issued.pem.as_bytes());
             self.show();
             let _ = issued.shown.send(shown);
@@ -305,10 +324,10 @@ impl Control {
         if !keys::is_due(&self.keyring) {
             return;
         }
-        match keys::load(&self.loaded.config.admin.data) {
+        match keys::load(&self.running.admin.data) {
             Ok(keyring) => {
                 self.keyring = keyring;
-                if self.edge.apply(&self.loaded.config, self.keyring.clone()).await.is_ok() {
+                if self.edge.apply(&self.running, self.keyring.clone()).await.is_ok() {
                     tracing::info!("new stickiness key");
                 }
             }
@@ -340,11 +359,13 @@ impl Control {
     /// Readiness first, then no new connections, then the requests in flight. A second signal stops at once.
     async fn stop(mut self, signals: &mut Signals) -> ExitCode {
         self.admin.ready.store(false, Ordering::Release);
-        let shutdown = self.loaded.config.shutdown.clone();
+        let shutdown = self.running.shutdown.clone();
         tracing::info!("draining");
         let orderly = async {
             tokio::time::sleep(shutdown.readiness_delay).await;
-            self.edge.drain(shutdown.deadline).await
+            let clean = self.edge.drain(shutdown.deadline).await;
+            self.plane.settle().await;
+            clean
         };
         tokio::select! {
             clean = orderly => {

@@ -40,6 +40,8 @@ pub(crate) struct Supervisor {
     pub(crate) shared: Arc<GroupShared>,
     notices: mpsc::UnboundedSender<Notice>,
     task: AbortHandle,
+    /// What it was last told.
+    configured: Option<(Box<TargetGroup>, bool)>,
 }
 
 impl Drop for Supervisor {
@@ -77,11 +79,17 @@ impl Supervisor {
             cut: Box::new(cut),
         };
         let task = tokio::spawn(state.run(inbox)).abort_handle();
-        Supervisor { shared, notices, task }
+        Supervisor { shared, notices, task, configured: None }
     }
 
-    /// Makes settings and targets those declared; returns when that is published.
-    pub(crate) async fn configure(&self, settings: &TargetGroup, in_use: bool) {
+    /// Makes settings and targets those declared; returns when that is published. At once when they are so already: a change
+    /// of one group is not to cost what a thousand do.
+    pub(crate) async fn configure(&mut self, settings: &TargetGroup, in_use: bool) {
+        let is_same = |(told, was_in_use): &(Box<TargetGroup>, bool)| **told == *settings && *was_in_use == in_use;
+        if self.configured.as_ref().is_some_and(is_same) {
+            return;
+        }
+        self.configured = Some((Box::new(settings.clone()), in_use));
         let (done, published) = oneshot::channel();
         let notice = Notice::Configure { settings: Box::new(settings.clone()), in_use, done };
         if self.notices.send(notice).is_ok() {
