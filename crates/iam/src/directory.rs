@@ -214,15 +214,16 @@ impl Directory {
         let Some(found) = self.roles.get(role) else {
             return Decision { allowed: false, reason: Reason::NoTrustPolicyAllows, by: None };
         };
-        let name = principal.to_string();
-        let names: &[&str] = match principal {
-            Principal::Anonymous => &[],
-            _ => &[&name, "hrn:headworks:*"],
-        };
-        let trusted = trusts(role, &found.trust, names, &about(principal, request));
-        // a trust in all of the installation leaves it to the principal's own policies; one that names it is enough
-        let is_named = trusts(role, &found.trust, &[&name], &Request::default());
-        if trusted.allowed && !own.allowed && !is_named.allowed && *principal != Principal::Anonymous { own } else { trusted }
+        if *principal == Principal::Anonymous {
+            return Decision { allowed: false, reason: Reason::NoTrustPolicyAllows, by: None };
+        }
+        let (name, request) = (principal.to_string(), about(principal, request));
+        // as with AWS, trust in root is trust in all of the installation
+        let trusted = trusts(role, &found.trust, &[&name, &Principal::Root.to_string()], &request);
+        let is_named = trusts(role, &found.trust, &[&name], &request).allowed
+            && !trusts(role, &found.trust, &["hrn:headworks:user/"], &request).allowed;
+        // trust in all leaves it to the principal's own policies; trust in one is enough
+        if trusted.allowed && !is_named && !own.allowed { own } else { trusted }
     }
 
     fn managed<'a>(&'a self, names: impl Iterator<Item = &'a String>) -> impl Iterator<Item = Named<'a>> {

@@ -44,7 +44,7 @@ pub use self::config::Config;
 pub use self::difference::{Change, difference, difference_of_json};
 pub use self::edit::{Edit, Edited};
 pub use self::fault::{Fault, Faults};
-pub use self::parse::{Parsed, place, schema, schemas};
+pub use self::parse::{Parsed, json_of_yaml, place, schema, schemas};
 pub use self::redact::redact;
 pub use self::resolve::Resolve;
 pub use self::resource::Kind;

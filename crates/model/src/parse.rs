@@ -135,6 +135,23 @@ fn moved(value: &mut Value, prefix: &str) {
     }
 }
 
+/// YAML as JSON, whatever it says: for what is sent to an instance, which judges it.
+///
+/// # Errors
+/// When it is no YAML, or what it refers to is missing.
+pub fn json_of_yaml(file_label: &str, text: &str, resolver: &dyn Resolve) -> Result<Value, Faults> {
+    let (root, mistakes) = yaml::read(text, resolver);
+    let mut cx = Cx::new(file_label);
+    for mistake in mistakes {
+        cx.mistake(mistake.mark, mistake.path, mistake.what);
+    }
+    let (faults, _) = cx.finish();
+    match root {
+        Some(root) if faults.is_empty() => Ok(root.to_json()),
+        _ => Err(Faults(faults)),
+    }
+}
+
 /// Where a path of a fault, such as `load_balancers.shop.listeners.http`, stands in a text: line and column, from 1. The
 /// deepest part of the path that the text has; none for a text that is no YAML.
 pub fn place(text: &str, path: &str) -> Option<(u32, u32)> {

@@ -34,6 +34,8 @@ pub(crate) enum Command {
     /// One instance of the demo's shop
     #[command(hide = true, disable_version_flag = true)]
     DemoShop(DemoShop),
+    #[command(flatten)]
+    Operate(crate::operate::Operate),
     /// Print the JSON Schema of the configuration file, for editors
     Schema,
 }

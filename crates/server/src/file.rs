@@ -50,7 +50,7 @@ pub(crate) struct Loaded {
 }
 
 /// `${env:...}` from this process, `${file:...}` from the file's folder.
-struct Surroundings<'a>(&'a Path);
+pub(crate) struct Surroundings<'a>(pub(crate) &'a Path);
 
 impl Resolve for Surroundings<'_> {
     fn env(&self, name: &str) -> Option<String> {
@@ -63,7 +63,7 @@ impl Resolve for Surroundings<'_> {
 }
 
 /// The folder that a file's relative paths start at.
-fn folder(path: &Path) -> PathBuf {
+pub(crate) fn folder(path: &Path) -> PathBuf {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     parent.canonicalize().unwrap_or_else(|_| parent.to_owned())
 }

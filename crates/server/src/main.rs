@@ -13,6 +13,7 @@ mod file;
 mod firewall;
 mod init;
 mod keys;
+mod operate;
 mod private;
 mod proxy;
 mod reload;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         cli::Command::Proxy(args) => proxy::main(&args),
         cli::Command::Demo(args) => demo::main(&args),
         cli::Command::DemoShop(args) => demo::shop_main(args),
+        cli::Command::Operate(command) => operate::main(&command),
         cli::Command::Init(args) => init::main(&args),
         cli::Command::Schema => check::schema(),
     }
