@@ -261,9 +261,10 @@ impl State {
     /// The targets that should be registered: declared addresses, and what declared names resolve to.
     fn wanted(&self) -> Vec<Wanted> {
         let mut wanted: Vec<Wanted> = Vec::new();
+        let mut known = HashSet::new();
         let mut add = |display: String, endpoint: Endpoint, host: Option<Arc<str>>, weight: u16| {
             let key = TargetKey::of(&display);
-            if !wanted.iter().any(|w| w.key == key) {
+            if known.insert(key) {
                 wanted.push(Wanted { key, display, endpoint, host, weight });
             }
         };
@@ -287,11 +288,12 @@ impl State {
     fn follow_targets(&mut self) {
         let now = self.now();
         let wanted = self.wanted();
-        let gone: Vec<TargetKey> =
-            self.targets.keys().filter(|key| !wanted.iter().any(|w| w.key == **key)).copied().collect();
+        let kept: HashSet<TargetKey> = wanted.iter().map(|wanted| wanted.key).collect();
+        let gone: Vec<TargetKey> = self.targets.keys().filter(|key| !kept.contains(key)).copied().collect();
+        // followed as one: what is published of a thousand targets is not to be published a thousand times
+        let mut changes = Changes::default();
         for key in gone {
-            let changes = self.group.deregister(key, now);
-            self.follow(&changes);
+            merge(&mut changes, self.group.deregister(key, now));
         }
         for Wanted { key, display, endpoint, host, weight } in wanted {
             let workers = self.workers;
@@ -299,15 +301,15 @@ impl State {
                 shared: Arc::new(TargetShared::new(key, display, endpoint, host, workers)),
                 counted: vec![(0, 0); workers],
             });
-            let changes = self.group.register(key, u32::from(weight), now);
-            self.follow(&changes);
+            merge(&mut changes, self.group.register(key, u32::from(weight), now));
         }
+        self.follow(&changes);
         self.follow_probes();
     }
 
     /// Starts and ends probes so that they are of the targets that the group wants probed.
     fn follow_probes(&mut self) {
-        let probed: Vec<TargetKey> = self.group.probed().collect();
+        let probed: HashSet<TargetKey> = self.group.probed().collect();
         self.probes.retain(|key, probe| {
             let kept = probed.contains(key);
             if !kept {
