@@ -134,10 +134,8 @@ impl Change {
             turned.push(step.turn(desired, tag)?);
         }
         unreferred(desired, &turned)?;
-        let edits: Vec<Edit> = turned
-            .iter()
-            .map(|one| Edit { kind: one.kind, name: one.name.clone(), body: one.after.clone() })
-            .collect();
+        let edits: Vec<Edit> =
+            turned.iter().map(|one| Edit { kind: one.kind, name: one.name.clone(), body: one.after.clone() }).collect();
         let base = turned.first().map(|one| one.base.clone()).unwrap_or_default();
         let edited = desired.config().edited(&edits).map_err(|faults| Problem::of_faults(&faults, &base))?;
         let mut outcome = Outcome {
@@ -162,10 +160,15 @@ impl Change {
         }
         let mut entry = self.entry;
         let is_gone = turned.first().is_some_and(|one| one.after.is_none());
-        entry.status = if outcome.created { 201 } else if is_gone { 204 } else { 200 };
+        entry.status = if outcome.created {
+            201
+        } else if is_gone {
+            204
+        } else {
+            200
+        };
         entry.changes.clone_from(&outcome.changes);
-        let commit =
-            Commit { at: self.at, principal: entry.principal.clone(), reason: self.reason, edits: commits };
+        let commit = Commit { at: self.at, principal: entry.principal.clone(), reason: self.reason, edits: commits };
         Ok(Proposed { config: Arc::new(edited.config), commit, edits: kept, entry, outcome, run: self.run })
     }
 }
@@ -183,7 +186,8 @@ impl Step {
         }
         let part = before.as_ref().and_then(|whole| self.place.find(whole));
         self.condition.check(part, &called, tag)?;
-        let is_absent = before.is_none() && !matches!((&self.place, &self.operation), (Place::Whole, Operation::Put(_)));
+        let is_absent =
+            before.is_none() && !matches!((&self.place, &self.operation), (Place::Whole, Operation::Put(_)));
         if is_absent {
             return Err(Problem::not_found(called));
         }
@@ -222,7 +226,9 @@ impl Condition {
             return Err(Problem::precondition(format!("{called} is not what If-Match says: {now}")));
         }
         if self.if_none_match.as_ref().is_some_and(has) {
-            return Err(Problem::precondition(format!("{called} is there already, and If-None-Match says that it is not")));
+            return Err(Problem::precondition(format!(
+                "{called} is there already, and If-None-Match says that it is not"
+            )));
         }
         Ok(())
     }
@@ -230,9 +236,7 @@ impl Condition {
 
 /// Nothing that stays refers to what goes.
 fn unreferred(desired: &Desired, turned: &[Turned]) -> Result<(), Problem> {
-    let is_going = |kind: Kind, name: &Name| {
-        turned.iter().any(|one| one.kind == kind && one.name == *name)
-    };
+    let is_going = |kind: Kind, name: &Name| turned.iter().any(|one| one.kind == kind && one.name == *name);
     for one in turned.iter().filter(|one| one.after.is_none()) {
         let referrers = desired.config().referrers(one.kind, one.name.as_str());
         let paths: Vec<String> =

@@ -18,9 +18,10 @@ use headworks_store::{Entry, Outcome};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use crate::call::{Call, Reply, refusal};
+use crate::clock::{now, now_ms};
 use crate::keyfile::random;
 use crate::names::{action, hrn};
-use crate::plane::{Access, Plane, now, now_ms};
+use crate::plane::{Access, Plane};
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::routes::{Door, Route, table};
@@ -75,6 +76,11 @@ async fn met(
     let route = routes.iter().find(|route| route.method == method);
     let mut attempt = Attempt::new(route, &params, &parts, peer);
     let done = async {
+        // who does not even say who it is gets no memory for its body
+        if plane.access == Access::Required && !attempt.is_public && !parts.headers.contains_key(header::AUTHORIZATION)
+        {
+            return Err(Problem::unauthenticated(sigv4::SignatureError::Missing.to_string()));
+        }
         let body = read(body).await?;
         let principal = known(plane, route, &mut attempt, &parts, &body).await?;
         let Some(route) = route else { return Err(nowhere(routes)) };
@@ -225,9 +231,12 @@ impl Attempt {
         // those whom nobody knows are not to order writes to the disk
         let is_urgent = status != StatusCode::UNAUTHORIZED && (self.is_change || self.entry.outcome == Outcome::Denied);
         let entry = self.entry.clone();
-        let noted = plane.blocking(move |kept| {
-            if is_urgent { Ok(kept.store.note(&entry)?) } else { Ok(kept.store.note_later(entry)) }
-        });
+        let noted =
+            plane.blocking(
+                move |kept| {
+                    if is_urgent { Ok(kept.store.note(&entry)?) } else { Ok(kept.store.note_later(entry)) }
+                },
+            );
         if let Err(problem) = noted.await
             && plane.kept().is_ok()
         {

@@ -5,10 +5,12 @@
 
 mod call;
 mod change;
+mod clock;
 mod desired;
 mod difference;
 mod dispatch;
 mod events;
+mod keep;
 mod keyfile;
 mod names;
 mod openapi;
@@ -23,7 +25,8 @@ pub use self::change::{Asked, Change, Outcome, Proposed};
 pub use self::desired::{Clash, Desired, Origin};
 pub use self::dispatch::router;
 pub use self::events::Event;
+pub use self::keep::{initialise, local_key};
 pub use self::keyfile::KeyError;
 pub use self::openapi::document as openapi;
-pub use self::plane::{Access, Plane, Surroundings, initialise, local_key};
+pub use self::plane::{Access, Plane, Surroundings};
 pub use self::problem::Problem;

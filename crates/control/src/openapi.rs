@@ -126,12 +126,8 @@ fn components() -> Value {
     let text = json!({ "type": "string" });
     let texts = json!({ "type": "array", "items": text });
     let time = json!({ "type": "string", "format": "date-time" });
-    let object = |properties: Value, required: &[&str]| {
-        json!({ "type": "object", "properties": properties, "required": required })
-    };
-    let closed = |properties: Value, required: &[&str]| {
-        json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
-    };
+    let object = |properties: Value, required: &[&str]| json!({ "type": "object", "properties": properties, "required": required });
+    let closed = |properties: Value, required: &[&str]| json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false });
     let document = format!("{SCHEMAS}PolicyDocument");
     let more = [
         (
@@ -177,18 +173,24 @@ fn components() -> Value {
                 &["number", "hash", "at", "principal", "action", "resource", "outcome", "status"],
             ),
         ),
-        ("Caller", object(json!({ "principal": text, "auth": { "enum": ["none", "required"] } }), &["principal", "auth"])),
-        ("PolicyDocument", json!({
-            "type": "object",
-            "description": "A policy document in the grammar of AWS.",
-            "properties": {
-                "Version": { "enum": ["2012-10-17", "2008-10-17"] },
-                "Id": text,
-                "Statement": { "anyOf": [{ "type": "object" }, { "type": "array", "items": { "type": "object" }, "minItems": 1 }] },
-            },
-            "required": ["Statement"],
-            "additionalProperties": false,
-        })),
+        (
+            "Caller",
+            object(json!({ "principal": text, "auth": { "enum": ["none", "required"] } }), &["principal", "auth"]),
+        ),
+        (
+            "PolicyDocument",
+            json!({
+                "type": "object",
+                "description": "A policy document in the grammar of AWS.",
+                "properties": {
+                    "Version": { "enum": ["2012-10-17", "2008-10-17"] },
+                    "Id": text,
+                    "Statement": { "anyOf": [{ "type": "object" }, { "type": "array", "items": { "type": "object" }, "minItems": 1 }] },
+                },
+                "required": ["Statement"],
+                "additionalProperties": false,
+            }),
+        ),
         ("UserSettings", closed(json!({ "groups": texts, "attached": texts, "boundary": text }), &[])),
         ("GroupSettings", closed(json!({ "attached": texts }), &[])),
         (

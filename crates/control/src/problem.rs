@@ -68,7 +68,11 @@ impl Problem {
 
     /// There is nothing at this path.
     pub(crate) fn no_such_path() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at this path; /v1/openapi.json lists what there is")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "there is nothing at this path; /v1/openapi.json lists what there is",
+        )
     }
 
     /// It goes against what is there.
@@ -80,7 +84,8 @@ impl Problem {
     pub(crate) fn in_use(what: impl fmt::Display, paths: &[String]) -> Self {
         let errors = paths.iter().map(|path| error_json(path, &format!("refers to {what}"), "")).collect();
         let shown: Vec<&str> = paths.iter().take(5).map(String::as_str).collect();
-        let more = if paths.len() > shown.len() { format!(" and {} more", paths.len() - shown.len()) } else { String::new() };
+        let more =
+            if paths.len() > shown.len() { format!(" and {} more", paths.len() - shown.len()) } else { String::new() };
         let detail = format!("{what} is referred to by {}{more}", shown.join(", "));
         Self { errors, ..Self::new(StatusCode::CONFLICT, "in-use", detail) }
     }
@@ -116,7 +121,8 @@ impl Problem {
 
     /// The path is there, the method is not.
     pub(crate) fn method(allow: &str) -> Self {
-        let mut problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", format!("expected one of {allow}"));
+        let mut problem =
+            Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", format!("expected one of {allow}"));
         problem.fields.extend(HeaderValue::from_str(allow).ok().map(|allow| (header::ALLOW, allow)));
         problem
     }

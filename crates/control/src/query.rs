@@ -64,9 +64,7 @@ impl Query {
         match self.get(name) {
             None | Some("false") => Ok(false),
             Some("true" | "") => Ok(true),
-            Some(text) => {
-                Err(Problem::invalid(&format!("?{name}"), format!("{text:?} is neither true nor false")))
-            }
+            Some(text) => Err(Problem::invalid(&format!("?{name}"), format!("{text:?} is neither true nor false"))),
         }
     }
 }

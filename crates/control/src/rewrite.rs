@@ -92,11 +92,7 @@ impl Place {
 ///
 /// # Errors
 /// When the part is not there, or the operation does not go with it.
-pub(crate) fn rewrite(
-    whole: Option<Value>,
-    place: &Place,
-    operation: Operation,
-) -> Result<Option<Value>, Problem> {
+pub(crate) fn rewrite(whole: Option<Value>, place: &Place, operation: Operation) -> Result<Option<Value>, Problem> {
     let absent = || Problem::not_found(place.called());
     match (place, operation) {
         (Place::Whole, Operation::Put(body)) => Ok(Some(body)),
@@ -242,11 +238,11 @@ mod tests {
             (json!({"a":"c"}), json!({"a":["b"]}), json!({"a":["b"]})),
             (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
             (json!({"a":[{"b":"c"}]}), json!({"a":[1]}), json!({"a":[1]})),
-            (json!(["a","b"]), json!(["c","d"]), json!(["c","d"])),
+            (json!(["a", "b"]), json!(["c", "d"]), json!(["c", "d"])),
             (json!({"a":"b"}), json!(["c"]), json!(["c"])),
             (json!({"a":"foo"}), Value::Null, Value::Null),
             (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
-            (json!([1,2]), json!({"a":"b","c":null}), json!({"a":"b"})),
+            (json!([1, 2]), json!({"a":"b","c":null}), json!({"a":"b"})),
             (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
         ] {
             let mut merged = target.clone();
@@ -273,7 +269,8 @@ mod tests {
     #[test]
     fn targets_come_and_go_by_address() {
         let group = json!({ "targets": [{ "address": "127.0.0.1:1", "weight": 1 }] });
-        let register = Operation::Register(vec![json!("127.0.0.1:2"), json!({ "address": "127.0.0.1:1", "weight": 5 })]);
+        let register =
+            Operation::Register(vec![json!("127.0.0.1:2"), json!({ "address": "127.0.0.1:1", "weight": 5 })]);
         let more = rewrite(Some(group), &Place::Targets, register).unwrap().unwrap();
         assert_eq!(more, json!({ "targets": [{ "address": "127.0.0.1:1", "weight": 5 }, "127.0.0.1:2"] }));
         let less = Operation::Deregister(vec!["127.0.0.1:1".to_owned()]);

@@ -5,7 +5,9 @@ use headworks_iam::key::{KeyStatus, LastUsed};
 use headworks_iam::session::Session;
 use headworks_iam::sigv4::{Claim, Presented};
 
-use crate::plane::{LOCAL, Plane, key_purpose, local_secret, now};
+use crate::clock::now;
+use crate::keep::{LOCAL, key_purpose, local_secret};
+use crate::plane::Plane;
 use crate::problem::Problem;
 
 /// The principal that signed a request.
@@ -46,8 +48,7 @@ fn unusable() -> Problem {
 
 fn of_key(plane: &Plane, id: &str) -> Result<(Principal, String), Problem> {
     let directory = plane.directory();
-    let (principal, key) =
-        directory.key(id).filter(|(_, key)| key.status == KeyStatus::Active).ok_or_else(unusable)?;
+    let (principal, key) = directory.key(id).filter(|(_, key)| key.status == KeyStatus::Active).ok_or_else(unusable)?;
     let secret = plane.kept()?.sealer.open(&key_purpose(id), &key.secret).map_err(|_| unusable())?;
     Ok((principal, secret))
 }

@@ -112,7 +112,9 @@ impl Condition {
         };
         let (name, if_exists) = name.strip_suffix("IfExists").map_or((name, false), |name| (name, true));
         let Some((test, negated)) = operator(name) else {
-            return Err(format!("{written} is no operator, expected one such as StringEquals, IpAddress or DateLessThan"));
+            return Err(format!(
+                "{written} is no operator, expected one such as StringEquals, IpAddress or DateLessThan"
+            ));
         };
         if test == Test::Null && (if_exists || quantifier != Quantifier::None) {
             return Err("Null asks whether the key exists, and goes with nothing before or after it".to_owned());

@@ -147,7 +147,13 @@ const BUILT_IN: [(&str, &[&str]); 3] = [
     ("ReadOnlyAccess", &["headworks:Get*", "headworks:List*"]),
     (
         "OperatorAccess",
-        &["headworks:Get*", "headworks:List*", "headworks:RegisterTargets", "headworks:DeregisterTargets", "headworks:PutRule"],
+        &[
+            "headworks:Get*",
+            "headworks:List*",
+            "headworks:RegisterTargets",
+            "headworks:DeregisterTargets",
+            "headworks:PutRule",
+        ],
     ),
 ];
 

@@ -185,7 +185,15 @@ impl Reading {
             return None;
         };
         let known = [
-            "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition",
+            "Sid",
+            "Effect",
+            "Principal",
+            "NotPrincipal",
+            "Action",
+            "NotAction",
+            "Resource",
+            "NotResource",
+            "Condition",
         ];
         self.known_keys(at, entries, &known);
         let sid = match entries.get("Sid") {
@@ -314,7 +322,9 @@ impl Reading {
                 let texts: Option<Vec<String>> = scalars.iter().map(text_of).collect();
                 let at = join(&at, key);
                 match texts {
-                    None => self.mistake(at, "is no value, expected a text, a number, true or false, or a list of them"),
+                    None => {
+                        self.mistake(at, "is no value, expected a text, a number, true or false, or a list of them")
+                    }
                     Some(texts) => match Condition::new(operator, key, texts) {
                         Ok(condition) => found.push(condition),
                         Err(what) => self.mistake(at, what),
@@ -347,7 +357,11 @@ fn is_action(text: &str) -> Result<(), String> {
             };
             of(service, "-*?") && of(name, "*?")
         });
-    if fine { Ok(()) } else { Err(format!("{text:?} is no action, expected * or one such as headworks:PutTargetGroup")) }
+    if fine {
+        Ok(())
+    } else {
+        Err(format!("{text:?} is no action, expected * or one such as headworks:PutTargetGroup"))
+    }
 }
 
 fn is_resource(text: &str) -> Result<(), String> {

@@ -45,10 +45,8 @@ fn derive(password: &str, salt: &[u8], memory: u32, passes: u32) -> Option<[u8; 
 pub fn weakness(password: &str, user: &str) -> Option<&'static str> {
     let length = password.chars().count();
     let has = |class: fn(char) -> bool| usize::from(password.chars().any(class));
-    let classes = has(|c| c.is_uppercase())
-        + has(|c| c.is_lowercase())
-        + has(|c| c.is_numeric())
-        + has(|c| !c.is_alphanumeric());
+    let classes =
+        has(|c| c.is_uppercase()) + has(|c| c.is_lowercase()) + has(|c| c.is_numeric()) + has(|c| !c.is_alphanumeric());
     if !(8..=128).contains(&length) {
         Some("has not 8 to 128 characters")
     } else if classes < 3 {

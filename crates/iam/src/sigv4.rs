@@ -60,10 +60,17 @@ impl fmt::Display for SignatureError {
             Self::Missing => f.write_str("the request is not signed"),
             Self::Malformed(what) => write!(f, "the signature cannot be read: {what}"),
             Self::Scope => {
-                write!(f, "the signature is not for service {SERVICE}, region {REGION} and the day that the request says")
+                write!(
+                    f,
+                    "the signature is not for service {SERVICE}, region {REGION} and the day that the request says"
+                )
             }
             Self::Expired => {
-                write!(f, "the request was signed more than {} minutes ago or ahead of now: look at the clocks", WINDOW / 60)
+                write!(
+                    f,
+                    "the request was signed more than {} minutes ago or ahead of now: look at the clocks",
+                    WINDOW / 60
+                )
             }
             Self::Unsigned => f.write_str("host, x-amz-date and every other x-amz- field must be signed"),
             Self::Body => f.write_str("x-amz-content-sha256 is not the hash of the body"),
@@ -106,8 +113,10 @@ impl Claim {
         let mut next = || scope.next().unwrap_or_default();
         let (last, service, region, day, key) = (next(), next(), next(), next(), next());
         let date = presented.field("x-amz-date").ok_or(SignatureError::Malformed("there is no x-amz-date"))?;
-        let at = parse_basic(date).ok_or(SignatureError::Malformed("x-amz-date is no time such as 20150830T123600Z"))?;
-        if last != "aws4_request" || service != SERVICE || region != REGION || !date.starts_with(day) || day.len() != 8 {
+        let at =
+            parse_basic(date).ok_or(SignatureError::Malformed("x-amz-date is no time such as 20150830T123600Z"))?;
+        if last != "aws4_request" || service != SERVICE || region != REGION || !date.starts_with(day) || day.len() != 8
+        {
             return Err(SignatureError::Scope);
         }
         if key.is_empty() || key.len() > 128 {

@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_none() {
-        for text in ["", "20150830T123600", "20150230T000000Z", "20151301T000000Z", "2015083T0123600Z", "20150830T243600Z"]
+        for text in
+            ["", "20150830T123600", "20150230T000000Z", "20151301T000000Z", "2015083T0123600Z", "20150830T243600Z"]
         {
             assert_eq!(parse_basic(text), None, "{text}");
         }

@@ -112,7 +112,11 @@ impl Config {
         let collections = Kind::ALL.into_iter().map(|kind| {
             let mut names: BTreeSet<&Name> = self.names(kind).collect();
             for ((_, name), edit) in edits.iter().filter(|((of, _), _)| *of == kind) {
-                if edit.body.is_some() { names.insert(name) } else { names.remove(name) };
+                if edit.body.is_some() {
+                    names.insert(name)
+                } else {
+                    names.remove(name)
+                };
             }
             let entries = names.into_iter().map(|name| entry(name.as_str(), self.bones(kind, name, edits)));
             entry(kind.collection(), map(entries.collect()))

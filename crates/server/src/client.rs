@@ -143,11 +143,7 @@ pub(crate) fn wait_for<T>(question: impl Future<Output = Result<T, NoAnswer>>) -
 ///
 /// # Errors
 /// When there is none within `patience`.
-pub(crate) async fn ask(
-    instance: &Instance,
-    question: &Question<'_>,
-    patience: Duration,
-) -> Result<Answer, NoAnswer> {
+pub(crate) async fn ask(instance: &Instance, question: &Question<'_>, patience: Duration) -> Result<Answer, NoAnswer> {
     let asked = async {
         let stream = TcpStream::connect(&instance.address).await.map_err(|_| NoAnswer::NotRunning)?;
         let strange = |e: &dyn fmt::Display| NoAnswer::Strange(e.to_string());

@@ -279,7 +279,8 @@ impl Control {
             }
             shown.last = Some(last);
         });
-        self.plane.tell("reload", json!({ "result": applied.result, "errors": applied.errors, "changes": applied.changes }));
+        self.plane
+            .tell("reload", json!({ "result": applied.result, "errors": applied.errors, "changes": applied.changes }));
         applied
     }
 

@@ -183,10 +183,8 @@ impl Store {
         )?;
         let before = query.before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX));
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = statement.query_map(
-            params![before, query.principal, query.action, query.resource, query.outcome, limit],
-            linked,
-        )?;
+        let rows = statement
+            .query_map(params![before, query.principal, query.action, query.resource, query.outcome, limit], linked)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -264,7 +262,9 @@ pub(crate) fn append(transaction: &Transaction<'_>, entries: &[Entry]) -> Result
         before = link(&before, &text);
         insert.execute(params![number, text, before])?;
     }
-    transaction
-        .execute("INSERT OR REPLACE INTO audit_head (only_one, number, hash) VALUES (1, ?1, ?2)", params![number, before])?;
+    transaction.execute(
+        "INSERT OR REPLACE INTO audit_head (only_one, number, hash) VALUES (1, ?1, ?2)",
+        params![number, before],
+    )?;
     Ok(())
 }

@@ -90,7 +90,8 @@ impl Store {
             return Err(StoreError::Io(std::io::Error::other(verdict)));
         }
         let has_revisions: bool =
-            connection.query_row("SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'revision'", [], |row| row.get(0))?;
+            connection
+                .query_row("SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'revision'", [], |row| row.get(0))?;
         if !has_revisions {
             return Err(StoreError::Io(std::io::Error::other("it is no database of this program")));
         }

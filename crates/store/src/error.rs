@@ -28,7 +28,11 @@ impl fmt::Display for StoreError {
         match self {
             Self::Full => f.write_str("there is no room left where the state is kept"),
             Self::Newer { path, found, known } => {
-                write!(f, "{} has version {found}, and this program knows up to {known}: use a newer one", path.display())
+                write!(
+                    f,
+                    "{} has version {found}, and this program knows up to {known}: use a newer one",
+                    path.display()
+                )
             }
             Self::Database(error) => write!(f, "the state cannot be read or written: {error}"),
             Self::Io(error) => write!(f, "the state cannot be read or written: {error}"),

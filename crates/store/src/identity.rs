@@ -42,8 +42,9 @@ impl Store {
                     "INSERT OR REPLACE INTO identity (kind, name, body) VALUES (?1, ?2, ?3)",
                     params![kind, name, body],
                 )?,
-                None => transaction
-                    .execute("DELETE FROM identity WHERE kind = ?1 AND name = ?2", params![kind, name])?,
+                None => {
+                    transaction.execute("DELETE FROM identity WHERE kind = ?1 AND name = ?2", params![kind, name])?
+                }
             };
         }
         if let Some(entry) = entry {

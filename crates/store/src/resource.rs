@@ -36,10 +36,11 @@ impl Store {
     /// Those of the database.
     pub fn resources_at(&self, revision: u64) -> Result<Option<Vec<Stored>>, StoreError> {
         let reader = self.reader();
-        let known: bool =
-            reader.query_row("SELECT ?1 = 0 OR EXISTS (SELECT 1 FROM revision WHERE number = ?1)", [revision], |row| {
-                row.get(0)
-            })?;
+        let known: bool = reader.query_row(
+            "SELECT ?1 = 0 OR EXISTS (SELECT 1 FROM revision WHERE number = ?1)",
+            [revision],
+            |row| row.get(0),
+        )?;
         if !known {
             return Ok(None);
         }

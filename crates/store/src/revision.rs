@@ -127,7 +127,8 @@ impl Store {
             })
         })?;
         let mut found = rows.collect::<Result<Vec<_>, _>>()?;
-        let mut changed = reader.prepare_cached("SELECT kind, name FROM change WHERE revision = ?1 ORDER BY kind, name")?;
+        let mut changed =
+            reader.prepare_cached("SELECT kind, name FROM change WHERE revision = ?1 ORDER BY kind, name")?;
         for revision in &mut found {
             let rows = changed.query_map([revision.number], |row| Ok((row.get(0)?, row.get(1)?)))?;
             revision.resources = rows.collect::<Result<_, _>>()?;
@@ -141,7 +142,8 @@ impl Store {
     /// Those of the database.
     pub fn revision(&self, number: u64) -> Result<Option<(Revision, Vec<Difference>)>, StoreError> {
         let Some(next) = number.checked_add(1) else { return Ok(None) };
-        let Some(revision) = self.revisions(Some(next), None, 1)?.into_iter().find(|found| found.number == number) else {
+        let Some(revision) = self.revisions(Some(next), None, 1)?.into_iter().find(|found| found.number == number)
+        else {
             return Ok(None);
         };
         let reader = self.reader();

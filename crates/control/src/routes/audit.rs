@@ -19,10 +19,13 @@ pub(super) fn routes() -> Vec<Route> {
             .asks("action", text(), "Those of this action, as headworks:PutTargetGroup.")
             .asks("resource", text(), "Those about this resource, as hrn:headworks:target-group/web.")
             .asks("outcome", json!({ "enum": ["allowed", "denied"] }), "Those of which this became.")
-            .answers(200, json!({ "type": "object", "properties": {
+            .answers(
+                200,
+                json!({ "type": "object", "properties": {
                 "entries": { "type": "array", "items": schema("AuditEntry") },
                 "next": { "type": "integer", "description": "Given as `before`, the page that follows." },
-            }, "required": ["entries"] })),
+            }, "required": ["entries"] }),
+            ),
         route(Method::GET, "/v1/audit/export", "ExportAudit", "audit", |call| Box::pin(export(call)))
             .about("The whole trail, the oldest first, as lines of JSON.")
             .answers(200, json!({ "type": "string" })),

@@ -133,9 +133,9 @@ impl Route {
 
     /// The resource of a call with these parts of the path.
     pub(crate) fn resource(&self, params: &[(String, String)]) -> String {
-        params.iter().fold(self.resource.clone(), |resource, (name, value)| {
-            resource.replace(&format!("{{{name}}}"), value)
-        })
+        params
+            .iter()
+            .fold(self.resource.clone(), |resource, (name, value)| resource.replace(&format!("{{{name}}}"), value))
     }
 
     /// The names of what may stand behind `?`.

@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 use super::{Route, route, schema};
 use crate::call::{Call, Reply};
 use crate::change::{Change, Outcome, Run, Step};
+use crate::clock::now_ms;
 use crate::desired::{Desired, Origin};
 use crate::difference::shown;
 use crate::names::{noun, segment, word};
-use crate::plane::now_ms;
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place};
 
@@ -66,10 +66,7 @@ macro_rules! of_kind {
 
 pub(super) fn routes() -> Vec<Route> {
     [
-        of_kind!(
-            Kind::LoadBalancer,
-            ["ListLoadBalancers", "GetLoadBalancer", "PutLoadBalancer", "DeleteLoadBalancer"]
-        ),
+        of_kind!(Kind::LoadBalancer, ["ListLoadBalancers", "GetLoadBalancer", "PutLoadBalancer", "DeleteLoadBalancer"]),
         of_kind!(Kind::TargetGroup, ["ListTargetGroups", "GetTargetGroup", "PutTargetGroup", "DeleteTargetGroup"]),
         of_kind!(Kind::Certificate, ["ListCertificates", "GetCertificate", "PutCertificate", "DeleteCertificate"]),
         of_kind!(
@@ -143,9 +140,9 @@ pub(super) fn read(call: &Call, kind: Kind, place: &Place) -> Result<Reply, Prob
 
 fn described(reply: Reply, desired: &Desired, kind: Kind, name: &str) -> Reply {
     match desired.origin(kind, name) {
-        Some(origin @ Origin::Api { revision }) => reply
-            .with("headworks-origin", origin.word())
-            .with("headworks-revision", &revision.to_string()),
+        Some(origin @ Origin::Api { revision }) => {
+            reply.with("headworks-origin", origin.word()).with("headworks-revision", &revision.to_string())
+        }
         Some(origin) => reply.with("headworks-origin", origin.word()),
         None => reply,
     }

@@ -10,7 +10,7 @@ use super::{Route, route, schema};
 use crate::call::{Call, Reply};
 use crate::change::{Condition, Step};
 use crate::difference::{lines, shown};
-use crate::plane::unsealed;
+use crate::keep::unsealed;
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place};
 

@@ -13,10 +13,12 @@ pub(super) fn routes() -> Vec<Route> {
     let text = json!({ "type": "string" });
     let any = json!({ "type": "object" });
     vec![
-        route(Method::GET, "/healthz", "GetHealth", "health", |_| Box::pin(async { Ok(plain(StatusCode::OK, "ok\n")) }))
-            .behind(Door::Public)
-            .about("Whether the program lives.")
-            .answers(200, text.clone()),
+        route(Method::GET, "/healthz", "GetHealth", "health", |_| {
+            Box::pin(async { Ok(plain(StatusCode::OK, "ok\n")) })
+        })
+        .behind(Door::Public)
+        .about("Whether the program lives.")
+        .answers(200, text.clone()),
         route(Method::GET, "/readyz", "GetReadiness", "readiness", |call| Box::pin(readyz(call)))
             .behind(Door::Public)
             .about("Whether clients are served; 503 from when the program begins to stop.")

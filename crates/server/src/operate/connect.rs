@@ -95,7 +95,8 @@ fn refused(answer: &Answer) -> Failed {
 fn of_context(name: &str) -> Result<Instance, Failed> {
     let home = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")));
-    let path = home.ok_or_else(|| Failed::failed("neither HOME nor XDG_CONFIG_HOME is set"))?.join("headworks/contexts.yaml");
+    let path =
+        home.ok_or_else(|| Failed::failed("neither HOME nor XDG_CONFIG_HOME is set"))?.join("headworks/contexts.yaml");
     let label = path.display().to_string();
     let text = std::fs::read_to_string(&path).map_err(|error| Failed::failed(format!("{label}: {error}")))?;
     let contexts = json_of_yaml(&label, &text, &Surroundings(&file::folder(&path)));

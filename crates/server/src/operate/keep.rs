@@ -1,7 +1,7 @@
 //! What is kept: the audit trail, and the whole state, saved and put back.
 
-use std::os::unix::fs::OpenOptionsExt;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 
 use headworks_store::Store;
 use hyper::Method;
@@ -38,10 +38,8 @@ pub(super) fn audit(command: &Audit) -> Result<(), Failed> {
 
 fn list(args: &AuditList) -> Result<(), Failed> {
     let given = [("principal", &args.principal), ("action", &args.action), ("outcome", &args.outcome)];
-    let filters: String = given
-        .into_iter()
-        .filter_map(|(name, value)| Some(format!("&{name}={}", encoded(value.as_ref()?))))
-        .collect();
+    let filters: String =
+        given.into_iter().filter_map(|(name, value)| Some(format!("&{name}={}", encoded(value.as_ref()?)))).collect();
     let path = format!("/v1/audit?limit={}{filters}", args.limit.clamp(1, 500));
     let found = Connection::of(&args.asking)?.json(Method::GET, &path, None)?;
     show(args.asking.output, &found, || {
@@ -52,7 +50,15 @@ fn list(args: &AuditList) -> Result<(), Failed> {
             let at = entry.get("at").and_then(Value::as_u64).unwrap_or(0) / 1000;
             let at = headworks_iam::time::iso(at);
             let (entry, status) = (number("number"), number("status"));
-            rows.push(row([&entry, &at, text("principal"), text("outcome"), &status, text("action"), text("resource")]));
+            rows.push(row([
+                &entry,
+                &at,
+                text("principal"),
+                text("outcome"),
+                &status,
+                text("action"),
+                text("resource"),
+            ]));
         }
         rows
     });
@@ -63,11 +69,13 @@ pub(super) fn backup(args: &Backup) -> Result<(), Failed> {
     let label = args.to.display();
     let answer = Connection::of(&args.asking)?.ask(Method::GET, "/v1/backup", &[], None)?;
     let io = |error: std::io::Error| Failed::failed(format!("{label}: {error}"));
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&args.to).map_err(io)?;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&args.to).map_err(io)?;
     file.write_all(&answer.body).and_then(|()| file.sync_all()).map_err(io)?;
     if args.asking.output == Format::Table {
-        say(format_args!("{label}: {} bytes. Secrets in it are sealed with control.key of the data folder: keep that too", answer.body.len()));
+        say(format_args!(
+            "{label}: {} bytes. Secrets in it are sealed with control.key of the data folder: keep that too",
+            answer.body.len()
+        ));
     }
     Ok(())
 }

@@ -147,7 +147,8 @@ fn change_of(args: &Apply, connection: &Connection) -> Result<Value, Failed> {
         text = std::fs::read_to_string(&args.file).map_err(io)?;
     }
     let folder = file::folder(&args.file);
-    let put = json_of_yaml(&label, &text, &Surroundings(&folder)).map_err(|faults| Failed::wrong(faults.to_string()))?;
+    let put =
+        json_of_yaml(&label, &text, &Surroundings(&folder)).map_err(|faults| Failed::wrong(faults.to_string()))?;
     let put = if put.is_null() { json!({}) } else { put };
     let mut delete = Map::new();
     for kind in Kind::ALL.into_iter().filter(|_| args.prune) {

@@ -50,7 +50,9 @@ fn registered(connection: &Connection, path: &str, targets: &[String]) -> Result
         .filter_map(|target| target.get("address").unwrap_or(target).as_str())
         .collect();
     match targets.iter().find(|target| !known.contains(&target.as_str())) {
-        Some(target) => Err(Failed::wrong(format!("there is no target {target:?}, expected one of {}", known.join(", ")))),
+        Some(target) => {
+            Err(Failed::wrong(format!("there is no target {target:?}, expected one of {}", known.join(", "))))
+        }
         None => Ok(()),
     }
 }
@@ -83,8 +85,8 @@ pub(super) fn weights(args: &Weights) -> Result<(), Failed> {
         rule => (format!("{at}/rules/{}", encoded(rule)), "then"),
     };
     let answer = connection.ask(Method::GET, &path, &[], None)?;
-    let mut found: Value =
-        serde_json::from_slice(&answer.body).map_err(|error| Failed::failed(format!("the answer is no JSON: {error}")))?;
+    let mut found: Value = serde_json::from_slice(&answer.body)
+        .map_err(|error| Failed::failed(format!("the answer is no JSON: {error}")))?;
     let forward = found.get_mut(key).and_then(|action| action.get_mut("forward"));
     let Some(Value::Object(forward)) = forward else {
         return Err(Failed::wrong(format!("{} does not forward", args.rule)));
@@ -98,7 +100,8 @@ pub(super) fn weights(args: &Weights) -> Result<(), Failed> {
     let answer = json!({ "rule": args.rule, "before": before, "after": after });
     show(args.asking.output, &answer, || {
         let mut rows = vec![row(["TARGET GROUP", "BEFORE", "AFTER"])];
-        let mut names: Vec<&String> = [&before, &after].iter().filter_map(|w| w.as_object()).flat_map(Map::keys).collect();
+        let mut names: Vec<&String> =
+            [&before, &after].iter().filter_map(|w| w.as_object()).flat_map(Map::keys).collect();
         names.sort_unstable();
         names.dedup();
         let weight = |of: &Value, name: &String| of.get(name).map_or("-".to_owned(), ToString::to_string);

@@ -114,15 +114,35 @@ fn what_is_wrong_is_told_with_every_fault_and_its_path() {
             400,
             &[("target_groups.api.fallback", "leads back")],
         ),
-        ("PUT /v1/certificates/none", json!({ "certificate": "none.pem" }), 400, &[("certificates.none.key", "is missing")]),
-        ("PUT /v1/security-groups/x", json!({ "inbound": [{ "from": ["y"] }] }), 400, &[("security_groups.x.inbound[0].from[0]", "no security group")]),
-        ("PUT /v1/network-acls/x", json!({ "inbound": [{ "rule": 0, "action": "allow", "from": "::/0" }] }), 400, &[("network_acls.x.inbound[0].rule", "1 to 32766")]),
+        (
+            "PUT /v1/certificates/none",
+            json!({ "certificate": "none.pem" }),
+            400,
+            &[("certificates.none.key", "is missing")],
+        ),
+        (
+            "PUT /v1/security-groups/x",
+            json!({ "inbound": [{ "from": ["y"] }] }),
+            400,
+            &[("security_groups.x.inbound[0].from[0]", "no security group")],
+        ),
+        (
+            "PUT /v1/network-acls/x",
+            json!({ "inbound": [{ "rule": 0, "action": "allow", "from": "::/0" }] }),
+            400,
+            &[("network_acls.x.inbound[0].rule", "1 to 32766")],
+        ),
         ("GET /v1/target-groups?colour=red", Value::Null, 400, &[("?colour", "unknown parameter")]),
         ("GET /v1/target-groups?limit=0", Value::Null, 400, &[("?limit", "1 to 500")]),
         ("PUT /v1/target-groups/web", group(&web), 409, &[]),
         ("PATCH /v1/target-groups/web", json!({ "algorithm": "weighted_random" }), 409, &[]),
         ("DELETE /v1/load-balancers/shop", Value::Null, 409, &[]),
-        ("DELETE /v1/target-groups/api", Value::Null, 409, &[("load_balancers.edge.listeners.http.rules[0]", "refers to")]),
+        (
+            "DELETE /v1/target-groups/api",
+            Value::Null,
+            409,
+            &[("load_balancers.edge.listeners.http.rules[0]", "refers to")],
+        ),
         ("GET /v1/target-groups/nobody", Value::Null, 404, &[]),
         ("PATCH /v1/target-groups/nobody", json!({}), 404, &[]),
         ("DELETE /v1/target-groups/nobody", Value::Null, 404, &[]),
@@ -175,7 +195,8 @@ fn what_cannot_be_run_is_not_kept() {
 fn a_tag_tells_whether_something_has_changed() {
     let (web, other) = (Origin::echo("web"), Origin::echo("other"));
     let headworks = start(SHOP, &[("web", &web)]);
-    let put = |fields: &[&str], body: &Value, line: &str| API.raw(&headworks, line, fields, body.to_string().as_bytes());
+    let put =
+        |fields: &[&str], body: &Value, line: &str| API.raw(&headworks, line, fields, body.to_string().as_bytes());
     let line = "PUT /v1/target-groups/api";
     let first = put(&["If-None-Match: *"], &group(&web), line);
     assert_eq!(first.status, 201, "{first}");
@@ -192,7 +213,12 @@ fn a_tag_tells_whether_something_has_changed() {
     let missing = put(&["If-Match: *"], &group(&web), "PUT /v1/target-groups/new");
     assert_eq!(missing.status, 412, "{missing}");
     // a part has a tag of its own
-    API.expect(&headworks, "PUT /v1/load-balancers/edge", &balancer(&json!([{ "name": "x", "then": { "forward": "api" } }])), 201);
+    API.expect(
+        &headworks,
+        "PUT /v1/load-balancers/edge",
+        &balancer(&json!([{ "name": "x", "then": { "forward": "api" } }])),
+        201,
+    );
     let rule = "/v1/load-balancers/edge/listeners/http/rules/x";
     let part = API.call(&headworks, &format!("GET {rule}"), &Value::Null);
     let tag = format!("If-Match: {}", part.field("ETag").unwrap_or_default());
@@ -222,9 +248,7 @@ fn listeners_rules_and_targets_by_themselves() {
     API.expect(&headworks, "PUT /v1/target-groups/api", &group(&a), 201);
     API.expect(&headworks, "PUT /v1/load-balancers/edge", &balancer(&json!([])), 201);
     let listeners = "/v1/load-balancers/edge/listeners";
-    let rule = |body: &str, path: &str| {
-        json!({ "name": body, "if": { "path": [path] }, "then": { "fixed_response": { "status": 200, "body": body } } })
-    };
+    let rule = |body: &str, path: &str| json!({ "name": body, "if": { "path": [path] }, "then": { "fixed_response": { "status": 200, "body": body } } });
     API.expect(&headworks, &format!("POST {listeners}/http/rules"), &rule("last", "/*"), 201);
     let rules = API.expect(&headworks, &format!("POST {listeners}/http/rules?before=1"), &rule("first", "/first"), 201);
     assert_eq!(rules[0]["name"], "first", "{rules:#}");
@@ -246,7 +270,8 @@ fn listeners_rules_and_targets_by_themselves() {
 
     let targets = "/v1/target-groups/api/targets";
     let [a, b] = [&a, &b].map(|origin| origin.address().to_string());
-    let list = API.expect(&headworks, &format!("POST {targets}"), &json!({ "targets": [{ "address": b, "weight": 7 }] }), 200);
+    let list =
+        API.expect(&headworks, &format!("POST {targets}"), &json!({ "targets": [{ "address": b, "weight": 7 }] }), 200);
     assert_eq!(list, json!([{ "address": a, "weight": 1 }, { "address": b, "weight": 7 }]));
     let health = API.get(&headworks, "/v1/target-groups/api/health");
     assert_eq!(health["targets"].as_array().map(Vec::len), Some(2), "{health:#}");
@@ -268,8 +293,7 @@ fn listeners_rules_and_targets_by_themselves() {
 fn lists_come_in_pages_and_can_be_filtered() {
     let web = Origin::echo("web");
     let headworks = start(SHOP, &[("web", &web)]);
-    let put: serde_json::Map<String, Value> =
-        (0..25).map(|number| (format!("api-{number:02}"), group(&web))).collect();
+    let put: serde_json::Map<String, Value> = (0..25).map(|number| (format!("api-{number:02}"), group(&web))).collect();
     API.expect(&headworks, "POST /v1/changes", &json!({ "put": { "target_groups": put } }), 200);
     let (mut seen, mut after) = (Vec::new(), String::new());
     loop {
@@ -330,7 +354,8 @@ fn secrets_are_neither_shown_nor_kept_as_they_are() {
     // what is shown can be sent back
     shown["algorithm"] = "least_connections".into();
     API.expect(&headworks, &format!("PUT {path}"), &shown, 200);
-    for place in [path, "/v1/config", "/v1/audit", "/v1/revisions/1", "/v1/revisions/1/resources", "/v1/target-groups"] {
+    for place in [path, "/v1/config", "/v1/audit", "/v1/revisions/1", "/v1/revisions/1/resources", "/v1/target-groups"]
+    {
         let text = API.get(&headworks, place).to_string();
         assert!(!text.contains("correct-horse"), "{place} tells");
     }

@@ -51,7 +51,10 @@ fn the_program_is_as_it_is_described() {
     let headworks = start(&proxy("", ""), &[("web", &web)]);
     let output = program("schemathesis")
         .args(["run", &format!("http://{}/v1/openapi.json", headworks.admin())])
-        .args(["--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"])
+        .args([
+            "--checks",
+            "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
+        ])
         // what has no end, and what has the file applied or a database copied for each example
         .args(["--exclude-path", "/v1/events", "--exclude-path", "/v1/reload", "--exclude-path", "/v1/backup"])
         .args(["--phases", "examples,fuzzing", "--max-examples", "12", "--seed", "1", "--workers", "1"])

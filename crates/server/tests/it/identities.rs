@@ -86,7 +86,10 @@ fn attempt(headworks: &Headworks, attempts: &[Attempt<'_>]) {
 fn groups_and_policies_add_up() {
     let web = Origin::echo("web");
     let (headworks, root) = locked(&web);
-    let developers = allow(&json!(["headworks:PutTargetGroup", "headworks:GetTargetGroup"]), &json!("hrn:headworks:target-group/dev-*"));
+    let developers = allow(
+        &json!(["headworks:PutTargetGroup", "headworks:GetTargetGroup"]),
+        &json!("hrn:headworks:target-group/dev-*"),
+    );
     let audit = allow(&json!("headworks:ListAuditEntries"), &json!("*"));
     let operations = json!({ "Version": "2012-10-17", "Id": "operations", "Statement": [
         { "Sid": "Targets", "Effect": "Allow", "Action": ["headworks:*Targets", "headworks:Get*"], "Resource": "*",
@@ -104,31 +107,37 @@ fn groups_and_policies_add_up() {
     root.expect(&headworks, "PUT /v1/target-groups/secret", &json!({}), 201);
     let group = || json!({ "health_check": { "protocol": "none" } });
     let register = || json!(["127.0.0.1:1"]);
-    attempt(&headworks, &[
-        (&dana, "PUT /v1/target-groups/dev-1", group(), 201),
-        (&dana, "PUT /v1/target-groups/prod", group(), 403),
-        (&dana, "GET /v1/audit", Value::Null, 403),
-        (&dana, "DELETE /v1/target-groups/dev-1", Value::Null, 403),
-        (&both, "PUT /v1/target-groups/dev-1", group(), 200),
-        (&both, "GET /v1/audit", Value::Null, 200),
-        (&both, "POST /v1/target-groups/dev-1/targets", register(), 403),
-        (&otto, "POST /v1/target-groups/dev-1/targets", register(), 200),
-        (&otto, "POST /v1/target-groups/secret/targets", register(), 403),
-        (&otto, "GET /v1/target-groups/web", Value::Null, 200),
-        (&none, "GET /v1/target-groups/web", Value::Null, 403),
-        (&none, "GET /v1/target-groups/nobody", Value::Null, 403),
-        (&none, "GET /v1/iam/users/none", Value::Null, 403),
-    ]);
+    attempt(
+        &headworks,
+        &[
+            (&dana, "PUT /v1/target-groups/dev-1", group(), 201),
+            (&dana, "PUT /v1/target-groups/prod", group(), 403),
+            (&dana, "GET /v1/audit", Value::Null, 403),
+            (&dana, "DELETE /v1/target-groups/dev-1", Value::Null, 403),
+            (&both, "PUT /v1/target-groups/dev-1", group(), 200),
+            (&both, "GET /v1/audit", Value::Null, 200),
+            (&both, "POST /v1/target-groups/dev-1/targets", register(), 403),
+            (&otto, "POST /v1/target-groups/dev-1/targets", register(), 200),
+            (&otto, "POST /v1/target-groups/secret/targets", register(), 403),
+            (&otto, "GET /v1/target-groups/web", Value::Null, 200),
+            (&none, "GET /v1/target-groups/web", Value::Null, 403),
+            (&none, "GET /v1/target-groups/nobody", Value::Null, 403),
+            (&none, "GET /v1/iam/users/none", Value::Null, 403),
+        ],
+    );
     // a policy of one user's own, and what a change as a whole needs is asked of each part
     let own = allow(&json!("headworks:*TargetGroup"), &json!("hrn:headworks:target-group/${aws:username}-*"));
     root.expect(&headworks, "PUT /v1/iam/users/none/policies/own", &own, 201);
-    attempt(&headworks, &[
-        (&none, "PUT /v1/target-groups/none-1", group(), 201),
-        (&none, "PUT /v1/target-groups/dana-1", group(), 403),
-        (&none, "POST /v1/changes", json!({ "put": { "target_groups": { "none-2": {} } } }), 200),
-        (&none, "POST /v1/changes", json!({ "put": { "target_groups": { "none-3": {}, "dana-1": {} } } }), 403),
-        (&none, "DELETE /v1/target-groups/none-1", Value::Null, 204),
-    ]);
+    attempt(
+        &headworks,
+        &[
+            (&none, "PUT /v1/target-groups/none-1", group(), 201),
+            (&none, "PUT /v1/target-groups/dana-1", group(), 403),
+            (&none, "POST /v1/changes", json!({ "put": { "target_groups": { "none-2": {} } } }), 200),
+            (&none, "POST /v1/changes", json!({ "put": { "target_groups": { "none-3": {}, "dana-1": {} } } }), 403),
+            (&none, "DELETE /v1/target-groups/none-1", Value::Null, 204),
+        ],
+    );
     root.expect(&headworks, "DELETE /v1/iam/users/none/policies/own", &Value::Null, 204);
     none.expect(&headworks, "PUT /v1/target-groups/none-1", &group(), 403);
     // who was denied what is there to be read
@@ -161,8 +170,14 @@ fn policies_with_mistakes_are_refused_with_their_places() {
         (statement(json!({ "Resource": "target-group/web" })), "Statement[0].Resource"),
         (statement(json!({ "Principal": "*" })), "Statement[0].Principal"),
         (statement(json!({ "Sid": "not fine" })), "Statement[0].Sid"),
-        (statement(json!({ "Condition": { "StringEqual": { "aws:username": "a" } } })), "Statement[0].Condition.StringEqual.aws:username"),
-        (statement(json!({ "Condition": { "IpAddress": { "aws:SourceIp": "here" } } })), "Statement[0].Condition.IpAddress.aws:SourceIp"),
+        (
+            statement(json!({ "Condition": { "StringEqual": { "aws:username": "a" } } })),
+            "Statement[0].Condition.StringEqual.aws:username",
+        ),
+        (
+            statement(json!({ "Condition": { "IpAddress": { "aws:SourceIp": "here" } } })),
+            "Statement[0].Condition.IpAddress.aws:SourceIp",
+        ),
         (statement(json!({ "Colour": "red" })), "Statement[0].Colour"),
     ] {
         let problem = root.expect(&headworks, "PUT /v1/iam/users/alice/policies/own", &document, 400);

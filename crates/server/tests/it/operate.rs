@@ -97,7 +97,8 @@ fn targets_are_registered_drained_and_deregistered() {
 fn what_is_wrong_is_said_as_of_the_file() {
     let blue = Origin::echo("blue");
     let headworks = start(RELEASE, &[("blue", &blue)]);
-    std::fs::write(headworks.path("wrong.yaml"), "target_groups:\n  x: { algorithm: wrong, targets: [nowhere] }\n").unwrap();
+    std::fs::write(headworks.path("wrong.yaml"), "target_groups:\n  x: { algorithm: wrong, targets: [nowhere] }\n")
+        .unwrap();
     for (arguments, status, parts) in [
         (&["apply", "-f", "wrong.yaml"][..], 2, &["target_groups.x.algorithm: ", "target_groups.x.targets[0]: "][..]),
         (&["apply", "-f", "missing.yaml"], 2, &["missing.yaml"]),

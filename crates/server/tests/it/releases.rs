@@ -64,7 +64,12 @@ fn security_groups_and_network_acls() {
     let headworks = start("admin: { address: 127.0.0.1:0 }\n", &[]);
     let all = json!({ "inbound": [{ "protocol": "tcp", "from": ["0.0.0.0/0", "::/0"] }] });
     API.expect(&headworks, "PUT /v1/security-groups/lb", &all, 201);
-    API.expect(&headworks, "PUT /v1/security-groups/app", &json!({ "inbound": [{ "protocol": "tcp", "from": ["lb"] }] }), 201);
+    API.expect(
+        &headworks,
+        "PUT /v1/security-groups/app",
+        &json!({ "inbound": [{ "protocol": "tcp", "from": ["lb"] }] }),
+        201,
+    );
     let acl = json!({ "inbound": [
         { "rule": 200, "action": "allow", "from": ["0.0.0.0/0"] },
         { "rule": 100, "action": "deny", "from": ["127.0.0.66/32"] },
@@ -73,7 +78,8 @@ fn security_groups_and_network_acls() {
     let mut targets = group(&web);
     targets["security_groups"] = json!(["app"]);
     API.expect(&headworks, "PUT /v1/target-groups/web", &targets, 201);
-    let listener = |acl: Value| json!({ "address": "127.0.0.1:0", "network_acl": acl, "default": { "forward": "web" } });
+    let listener =
+        |acl: Value| json!({ "address": "127.0.0.1:0", "network_acl": acl, "default": { "forward": "web" } });
     let balancer = json!({ "security_groups": ["lb"], "listeners": { "http": listener(json!("office")) } });
     API.expect(&headworks, "PUT /v1/load-balancers/edge", &balancer, 201);
     let inner = json!({ "security_groups": ["app"], "listeners": { "http": listener(Value::Null) } });
@@ -82,7 +88,8 @@ fn security_groups_and_network_acls() {
     let patience = std::time::Duration::from_millis(700);
     let gets = |from: &str, to: std::net::SocketAddr| {
         let client = Client::try_connect_from(from, to, patience);
-        client.is_ok_and(|mut client| client.ask(&ask("GET", "/")).try_response_to("GET").is_ok_and(|r| r.status == 200))
+        client
+            .is_ok_and(|mut client| client.ask(&ask("GET", "/")).try_response_to("GET").is_ok_and(|r| r.status == 200))
     };
     assert!(gets("127.0.0.1", edge));
     assert!(!gets("127.0.0.66", edge), "rule 100 does not deny");

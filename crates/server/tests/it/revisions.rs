@@ -67,7 +67,8 @@ fn the_trail_holds_and_tells_when_it_does_not() {
     assert_eq!(right["resource"], "hrn:headworks:target-group/api");
     assert_eq!((&right["revision"], &right["source"]), (&json!(1), &json!("127.0.0.1")));
     assert!(right["changes"][0].as_str().is_some_and(|line| line.starts_with("+ target_groups.api")));
-    let verified = headworks.beside(&["audit", "verify", "-c", "headworks.yaml", "--endpoint", &headworks.admin().to_string()]);
+    let verified =
+        headworks.beside(&["audit", "verify", "-c", "headworks.yaml", "--endpoint", &headworks.admin().to_string()]);
     assert!(verified.status.success(), "{verified:?}");
     let exported = headworks.beside(&["audit", "export", "--endpoint", &headworks.admin().to_string()]);
     let lines: Vec<Value> =
@@ -79,7 +80,11 @@ fn the_trail_holds_and_tells_when_it_does_not() {
     let database = rusqlite::Connection::open(headworks.path("state/headworks.db")).unwrap();
     let changed = database.execute("UPDATE audit SET entry = replace(entry, 'api', 'web') WHERE number = 1", []);
     assert!(changed.is_err(), "the trail can be changed");
-    database.execute_batch("DROP TRIGGER audit_is_not_changed; UPDATE audit SET entry = replace(entry, 'api', 'web') WHERE number = 1").unwrap();
+    database
+        .execute_batch(
+            "DROP TRIGGER audit_is_not_changed; UPDATE audit SET entry = replace(entry, 'api', 'web') WHERE number = 1",
+        )
+        .unwrap();
     drop(database);
     headworks.again();
     let verdict = API.get(&headworks, "/v1/audit/verify");
@@ -138,7 +143,8 @@ fn newest(headworks: &Headworks) -> Option<u64> {
 
 /// False when nothing was acknowledged.
 fn try_put(headworks: &Headworks, weight: u64) -> bool {
-    let body = json!({ "targets": [{ "address": "127.0.0.1:1", "weight": weight }], "health_check": { "protocol": "none" } });
+    let body =
+        json!({ "targets": [{ "address": "127.0.0.1:1", "weight": weight }], "health_check": { "protocol": "none" } });
     let body = body.to_string();
     let asked = || {
         let mut stream = TcpStream::connect(headworks.admin())?;
@@ -160,7 +166,8 @@ fn try_put(headworks: &Headworks, weight: u64) -> bool {
 fn a_full_disk_refuses_changes_and_nothing_else() {
     let web = Origin::echo("web");
     let small = "mkdir state && mount -t tmpfs -o size=300k,mode=700 tmpfs state && exec \"$@\"";
-    let headworks = HEADWORKS.start_under("unshare", &["--mount", "sh", "-c", small, "sh"], &proxy("", ""), &[("web", &web)]);
+    let headworks =
+        HEADWORKS.start_under("unshare", &["--mount", "sh", "-c", small, "sh"], &proxy("", ""), &[("web", &web)]);
     put(&headworks, 1);
     let big: Vec<String> = (1..4000).map(|port| format!("127.0.0.1:{port}")).collect();
     let body = json!({ "targets": big, "health_check": { "protocol": "none" } });

@@ -72,7 +72,13 @@ impl Body {
     }
 
     /// Names of which each must be known.
-    pub(super) fn names(&mut self, key: &str, what: &str, most: usize, is_known: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    pub(super) fn names(
+        &mut self,
+        key: &str,
+        what: &str,
+        most: usize,
+        is_known: impl Fn(&str) -> bool,
+    ) -> BTreeSet<String> {
         let names: BTreeSet<String> = self.texts(key).into_iter().collect();
         for name in names.iter().filter(|name| !is_known(name)) {
             self.mistake(key, format!("there is no {what} {name:?}"));

@@ -9,8 +9,8 @@ use super::super::{Route, route, schema};
 use super::body::{Body, checked};
 use super::users::{self, MOST};
 use crate::call::{Call, Reply};
+use crate::clock::now;
 use crate::names::hrn;
-use crate::plane::now;
 use crate::problem::Problem;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -21,7 +21,9 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::GET, "/v1/iam/groups", "ListGroups", "group/*", |call| Box::pin(list(call)))
             .about("All groups, by name.")
             .answers(200, json!({ "type": "object" })),
-        route(Method::GET, path, "GetGroup", one, |call| Box::pin(get(call))).about("One group.").answers(200, schema("Group")),
+        route(Method::GET, path, "GetGroup", one, |call| Box::pin(get(call)))
+            .about("One group.")
+            .answers(200, schema("Group")),
         route(Method::PUT, path, "PutGroup", one, |call| Box::pin(put(call)))
             .about("Creates a group, or says anew which managed policies it has.")
             .may_take(schema("GroupSettings"))

@@ -9,7 +9,8 @@ use super::super::{Route, route, schema};
 use super::body::Body;
 use super::users::absent;
 use crate::call::{Call, Reply};
-use crate::plane::{Plane, make_key};
+use crate::keep::make_key;
+use crate::plane::Plane;
 use crate::problem::Problem;
 
 const MOST: usize = 2;
@@ -69,7 +70,9 @@ async fn create(call: Call) -> Result<Reply, Problem> {
     let made = call.plane.identities(entry, move |directory, sealer| {
         let user = directory.users.get_mut(&name).ok_or_else(|| absent(&name))?;
         if user.keys.len() >= MOST {
-            return Err(Problem::limit(format!("user {name:?} has {MOST} access keys, which is as many as it may have")));
+            return Err(Problem::limit(format!(
+                "user {name:?} has {MOST} access keys, which is as many as it may have"
+            )));
         }
         let (key, secret) = make_key(sealer).map_err(Problem::unavailable)?;
         let answer = json!({

@@ -1,16 +1,16 @@
 //! Managed policies: written once, attached to many.
 
 use axum::http::{Method, StatusCode};
-use headworks_iam::document::Attached;
 use headworks_iam::directory::Managed;
+use headworks_iam::document::Attached;
 use headworks_iam::{Directory, time};
 use serde_json::{Map, Value, json};
 
 use super::super::{Route, route, schema};
 use super::body::{checked, document};
 use crate::call::{Call, Reply};
+use crate::clock::now;
 use crate::names::hrn;
-use crate::plane::now;
 use crate::problem::Problem;
 
 /// The longest managed policy, in characters.
@@ -43,13 +43,15 @@ fn absent(name: &str) -> Problem {
 
 /// Where a managed policy is attached.
 fn holders(directory: &Directory, name: &str) -> Vec<String> {
-    let users = directory.users.iter().filter(|(_, user)| {
-        user.attached.contains(name) || user.boundary.as_deref() == Some(name)
-    });
+    let users = directory
+        .users
+        .iter()
+        .filter(|(_, user)| user.attached.contains(name) || user.boundary.as_deref() == Some(name));
     let groups = directory.groups.iter().filter(|(_, group)| group.attached.contains(name));
-    let roles = directory.roles.iter().filter(|(_, role)| {
-        role.attached.contains(name) || role.boundary.as_deref() == Some(name)
-    });
+    let roles = directory
+        .roles
+        .iter()
+        .filter(|(_, role)| role.attached.contains(name) || role.boundary.as_deref() == Some(name));
     let users = users.map(|(name, _)| format!("user/{name}"));
     let groups = groups.map(|(name, _)| format!("group/{name}"));
     let roles = roles.map(|(name, _)| format!("role/{name}"));
@@ -92,8 +94,7 @@ fn not_built_in(name: &str) -> Result<(), Problem> {
 async fn put(call: Call) -> Result<Reply, Problem> {
     let name = checked(call.param("name"))?;
     not_built_in(&name)?;
-    let document =
-        document(&call.json()?, Attached::Identity).map_err(|mistakes| Problem::of_mistakes(&mistakes))?;
+    let document = document(&call.json()?, Attached::Identity).map_err(|mistakes| Problem::of_mistakes(&mistakes))?;
     if document.size() > LONGEST {
         return Err(Problem::limit(format!("the document is longer than {LONGEST} characters")));
     }

@@ -140,8 +140,7 @@ async fn put(call: Call, owner: Owner) -> Result<Reply, Problem> {
     let name = call.param("name").to_owned();
     let directory = call.plane.directory();
     let is_new = !owner.policies(&directory, &name)?.contains_key(&policy);
-    let document =
-        document(&call.json()?, Attached::Identity).map_err(|mistakes| Problem::of_mistakes(&mistakes))?;
+    let document = document(&call.json()?, Attached::Identity).map_err(|mistakes| Problem::of_mistakes(&mistakes))?;
     let answer = document.json().clone();
     let mut entry = call.entry.clone();
     entry.status = if is_new { 201 } else { 200 };

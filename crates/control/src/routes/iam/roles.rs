@@ -11,9 +11,10 @@ use super::super::{Door, Route, route, schema};
 use super::body::{Body, checked};
 use super::users::permissions;
 use crate::call::{Call, Reply, refusal};
+use crate::clock::now;
 use crate::keyfile::random;
 use crate::names::hrn;
-use crate::plane::{Access, now};
+use crate::plane::Access;
 use crate::problem::Problem;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -97,7 +98,8 @@ async fn put(call: Call) -> Result<Reply, Problem> {
             body.check()?;
             let Some(trust) = trust else { return Err(Problem::invalid("trust", "is missing")) };
             let before = directory.roles.remove(&of);
-            let (created, inline) = before.map_or_else(|| (now(), Default::default()), |role| (role.created, role.inline));
+            let (created, inline) =
+                before.map_or_else(|| (now(), Default::default()), |role| (role.created, role.inline));
             let role = Role { created, trust, inline, attached, boundary, longest_session: longest };
             directory.roles.insert(of.clone(), role);
             Ok(((), vec![("role", of)]))
@@ -139,7 +141,8 @@ async fn assume(call: Call) -> Result<Reply, Problem> {
     {
         body.mistake("session_name", mistake.what);
     }
-    let lasts = body.number("duration_seconds", SHORTEST, role.longest_session).unwrap_or(USUAL.min(role.longest_session));
+    let lasts =
+        body.number("duration_seconds", SHORTEST, role.longest_session).unwrap_or(USUAL.min(role.longest_session));
     let policy = body.document("policy", Attached::Identity);
     body.check()?;
     let unavailable = |error: &dyn std::fmt::Display| Problem::unavailable(error.to_string());

@@ -59,7 +59,10 @@ async fn simulate(call: Call) -> Result<Reply, Problem> {
     let named = body.required_text("principal");
     let who = principal(&directory, &named);
     if who.is_none() {
-        body.mistake("principal", format!("there is no {named:?}, expected root, or a user or role such as user/alice"));
+        body.mistake(
+            "principal",
+            format!("there is no {named:?}, expected root, or a user or role such as user/alice"),
+        );
     }
     let actions = body.texts("actions");
     if actions.is_empty() {
@@ -106,7 +109,9 @@ async fn simulate(call: Call) -> Result<Reply, Problem> {
         let reason = decision.reason.to_string();
         json!({ "action": action, "resource": resource, "decision": decision, "because": reason })
     };
-    let results: Vec<Value> =
-        actions.iter().flat_map(|action| resources.iter().map(|resource| ask(action, resource)).collect::<Vec<_>>()).collect();
+    let results: Vec<Value> = actions
+        .iter()
+        .flat_map(|action| resources.iter().map(|resource| ask(action, resource)).collect::<Vec<_>>())
+        .collect();
     Ok(Reply::ok(&json!({ "principal": who.to_string(), "results": results })))
 }

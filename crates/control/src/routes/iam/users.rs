@@ -9,8 +9,9 @@ use super::super::{Route, route, schema};
 use super::body::{Body, checked};
 use super::keys::key_json;
 use crate::call::{Call, Reply};
+use crate::clock::now;
 use crate::names::hrn;
-use crate::plane::{Plane, now};
+use crate::plane::Plane;
 use crate::problem::Problem;
 
 /// Groups and managed policies of one identity.
@@ -67,7 +68,10 @@ async fn get(call: Call) -> Result<Reply, Problem> {
 }
 
 /// The managed policies and the boundary that a body names.
-pub(super) fn permissions(body: &mut Body, directory: &Directory) -> (std::collections::BTreeSet<String>, Option<String>) {
+pub(super) fn permissions(
+    body: &mut Body,
+    directory: &Directory,
+) -> (std::collections::BTreeSet<String>, Option<String>) {
     let is_known = |name: &str| directory.policies.contains_key(name);
     let attached = body.names("attached", "managed policy", MOST, is_known);
     let boundary = body.text("boundary");
