@@ -167,7 +167,7 @@ impl Change {
         } else {
             200
         };
-        entry.changes.clone_from(&outcome.changes);
+        entry.changes = outcome.changes.iter().map(|line| shortened(line)).collect();
         let commit = Commit { at: self.at, principal: entry.principal.clone(), reason: self.reason, edits: commits };
         Ok(Proposed { config: Arc::new(edited.config), commit, edits: kept, entry, outcome, run: self.run })
     }
@@ -215,7 +215,13 @@ fn keep_secrets(kind: Kind, before: Option<&Value>, after: &mut Value) {
 }
 
 impl Condition {
-    fn check(&self, found: Option<&Value>, called: &str, tag: &dyn Fn(&Value) -> String) -> Result<(), Problem> {
+    /// Whether it holds of what was found.
+    pub(crate) fn check(
+        &self,
+        found: Option<&Value>,
+        called: &str,
+        tag: &dyn Fn(&Value) -> String,
+    ) -> Result<(), Problem> {
         let found = found.map(tag);
         let has = |tags: &Vec<String>| match &found {
             Some(found) => tags.iter().any(|tag| tag == "*" || tag == found),
@@ -232,6 +238,15 @@ impl Condition {
         }
         Ok(())
     }
+}
+
+/// A line of the audit trail, which is read by the page; the revision has all of it.
+fn shortened(line: &str) -> String {
+    let mut short: String = line.chars().take(300).collect();
+    if short.len() < line.len() {
+        short.push('…');
+    }
+    short
 }
 
 /// Nothing that stays refers to what goes.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::{Route, route, schema};
 use super::body::{checked, document};
+use super::owner::{is_known, tagged};
 use crate::call::{Call, Reply};
 use crate::clock::now;
 use crate::names::hrn;
@@ -81,7 +82,7 @@ async fn get(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name");
     let directory = call.plane.directory();
     let policy = directory.policies.get(name).ok_or_else(|| absent(name))?;
-    Ok(Reply::ok(policy.document.json()))
+    Ok(tagged(&call, Reply::ok(policy.document.json()), &policy.document))
 }
 
 fn not_built_in(name: &str) -> Result<(), Problem> {
@@ -98,7 +99,10 @@ async fn put(call: Call) -> Result<Reply, Problem> {
     if document.size() > LONGEST {
         return Err(Problem::limit(format!("the document is longer than {LONGEST} characters")));
     }
-    let is_new = !call.plane.directory().policies.contains_key(&name);
+    let directory = call.plane.directory();
+    let before = directory.policies.get(&name).map(|policy| &policy.document);
+    is_known(&call, before)?;
+    let is_new = before.is_none();
     let mut entry = call.entry.clone();
     entry.status = if is_new { 201 } else { 200 };
     let answer = document.json().clone();

@@ -114,6 +114,18 @@ impl Owner {
     }
 }
 
+/// An answer with the tag of a document.
+pub(super) fn tagged(call: &Call, reply: Reply, document: &Document) -> Reply {
+    let tag = call.plane.tag(document.json());
+    reply.with("etag", &tag)
+}
+
+/// Whether a document is what the caller knew.
+pub(super) fn is_known(call: &Call, found: Option<&Document>) -> Result<(), Problem> {
+    let found = found.map(Document::json);
+    call.condition().check(found, "the policy", &|document| call.plane.tag(document))
+}
+
 fn no_policy(policy: &str) -> Problem {
     Problem::not_found(format_args!("policy {policy:?}"))
 }
@@ -132,14 +144,16 @@ async fn get(call: Call, owner: Owner) -> Result<Reply, Problem> {
     let directory = call.plane.directory();
     let policy = call.param("policy");
     let document = owner.policies(&directory, call.param("name"))?.get(policy).ok_or_else(|| no_policy(policy))?;
-    Ok(Reply::ok(document.json()))
+    Ok(tagged(&call, Reply::ok(document.json()), document))
 }
 
 async fn put(call: Call, owner: Owner) -> Result<Reply, Problem> {
     let policy = checked(call.param("policy"))?;
     let name = call.param("name").to_owned();
     let directory = call.plane.directory();
-    let is_new = !owner.policies(&directory, &name)?.contains_key(&policy);
+    let before = owner.policies(&directory, &name)?.get(&policy);
+    is_known(&call, before)?;
+    let is_new = before.is_none();
     let document = document(&call.json()?, Attached::Identity).map_err(|mistakes| Problem::of_mistakes(&mistakes))?;
     let answer = document.json().clone();
     let mut entry = call.entry.clone();
@@ -165,6 +179,7 @@ async fn delete(call: Call, owner: Owner) -> Result<Reply, Problem> {
     let mut entry = call.entry.clone();
     entry.status = 204;
     entry.changes = vec![format!("policy {policy}")];
+    is_known(&call, owner.policies(&call.plane.directory(), &name)?.get(&policy))?;
     call.plane
         .identities(entry, move |directory, _| {
             owner.policies_mut(directory, &name)?.remove(&policy).ok_or_else(|| no_policy(&policy))?;
