@@ -7,7 +7,7 @@ export DEBIAN_FRONTEND = noninteractive
 CARGO ?= cargo
 DEMO_ARGS ?=
 
-.PHONY: run test lint unit fuzz bench bench-quick build release packages clean
+.PHONY: run test lint unit fuzz bench bench-quick build release deb packages clean
 
 # The demo: a real shop, three instances, one load balancer.
 run: toolchain
@@ -22,6 +22,12 @@ build: toolchain
 release: toolchain
 	$(CARGO) build --locked --release -p headworks-server
 	@echo "$(CARGO_TARGET_DIR)/release/headworks"
+
+# A Debian package: the binary, a unit with a sandbox, a file that is safe to start with.
+deb: toolchain
+	@command -v dpkg-deb >/dev/null || ./.ci/packages dpkg
+	@$(CARGO) deb --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deb
+	$(CARGO) deb --locked --strip -p headworks-server --output $(CARGO_TARGET_DIR)/debian/
 
 lint: toolchain
 	$(CARGO) fmt --all --check

@@ -10,6 +10,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Moment;
 use crate::tally::Tally;
 
@@ -24,7 +26,7 @@ const LEAST: u32 = 50;
 const GIVEN_BACK: u32 = 100;
 
 /// One target's part.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Anomaly {
     seen: Tally,
     /// What is left of the weight, in thousandths.

@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Moment;
 use crate::settings::CircuitBreaker;
 use crate::tally::Tally;
@@ -16,7 +18,7 @@ const MOST_DOUBLINGS: u32 = 5;
 /// After this many times the first ejection time without an ejection, the back-off starts over.
 const QUIET: u32 = 10;
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Breaker {
     phase: Phase,
     run: u32,
@@ -25,7 +27,7 @@ pub(crate) struct Breaker {
     last_trip: Moment,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 enum Phase {
     #[default]
     Closed,

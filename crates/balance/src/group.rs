@@ -302,6 +302,21 @@ impl Group {
         member.draining_since.map(|since| since.saturating_add(self.settings.deregistration_delay))
     }
 
+    pub(crate) fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter()
+    }
+
+    /// Changes a target that is registered, and tells of it.
+    pub(crate) fn change_registered(&mut self, key: TargetKey, change: impl FnOnce(&mut Member)) -> Changes {
+        let Some(place) = self.places.get(&key).copied() else { return Changes::default() };
+        if let Some(member) = self.members.get_mut(place).filter(|member| member.is_registered()) {
+            change(member);
+            self.touch();
+            self.note(place);
+        }
+        self.take_changes()
+    }
+
     fn member_mut(&mut self, key: TargetKey) -> Option<&mut Member> {
         self.places.get(&key).and_then(|place| self.members.get_mut(*place))
     }

@@ -5,6 +5,8 @@
 //!
 //! Source: Elastic Load Balancing, "Health checks for Application Load Balancer target groups".
 
+use serde::{Deserialize, Serialize};
+
 use crate::status::{Codes, Reason, State, Status};
 use crate::unfit::Unfit;
 
@@ -40,7 +42,7 @@ impl Default for Thresholds {
 }
 
 /// What the results so far amount to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Verdict {
     /// Not enough is known.
     Initial,
@@ -51,7 +53,7 @@ pub enum Verdict {
 }
 
 /// The health of one registered target.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct TargetHealth {
     verdict: Verdict,
     /// Results in a row that speak against the verdict.

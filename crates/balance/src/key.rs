@@ -2,10 +2,12 @@
 //!
 //! They are hashes and not indices because stickiness cookies carry them across restarts, reloads and machines.
 
+use serde::{Deserialize, Serialize};
+
 use crate::hash::hash64;
 
 /// A target within its group: stable for as long as the target is the same address and port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 pub struct TargetKey(pub u64);
 
 impl TargetKey {

@@ -8,6 +8,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Moment;
 
 /// How many steps lead from nothing to the full share.
@@ -16,7 +18,7 @@ const STEPS: u32 = 50;
 pub(crate) const STEP: u32 = 1000 / STEPS;
 
 /// A target on its way to its full share.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Ramp {
     since: Moment,
     permille: u32,

@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::unfit::Unfit;
 
 /// The state of a target, as `DescribeTargetHealth` names it.
@@ -48,7 +50,7 @@ impl fmt::Display for State {
 }
 
 /// Why a target is in a state other than healthy (`TargetHealthReasonEnum`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 pub enum Reason {
     /// No health check has been answered yet.
     RegistrationInProgress,
@@ -137,7 +139,7 @@ impl fmt::Display for Reason {
 }
 
 /// The distinct codes that health checks failed with lately: the first [`Codes::KEPT`] of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Codes {
     kept: [u16; Self::KEPT],
     len: u8,

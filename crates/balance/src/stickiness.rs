@@ -57,6 +57,8 @@ pub enum Kind {
         /// The hash of the application cookie's value.
         cookie: u64,
     },
+    /// No cookie: a field that asks why a request goes where it goes, and may.
+    Explain,
 }
 
 /// Why a text does not bind. None of these is an error to a client: it gets another target and a new cookie.
@@ -151,6 +153,7 @@ impl Kind {
             Self::Target => (b'T', 0),
             Self::Group => (b'G', 0),
             Self::Application { cookie } => (b'A', cookie),
+            Self::Explain => (b'E', 0),
         };
         let [a, b, c, d, e, f, g, h] = word.to_be_bytes();
         [version, high, low, kind, a, b, c, d, e, f, g, h]

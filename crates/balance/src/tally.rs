@@ -1,5 +1,7 @@
 //! What workers observed of one target's answers since they last reported: plain counts, merged and fed to the group.
 
+use serde::{Deserialize, Serialize};
+
 /// How one request to a target ended, as far as the target's fitness is concerned: a server error or a connection failure
 /// is a failure, every other answer a success. What the client did (went away, sent nonsense) is neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,7 +13,7 @@ pub enum ObservedOutcome {
 }
 
 /// Counts of one target over one reporting interval.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Tally {
     /// Requests that succeeded.
     pub successes: u32,

@@ -53,6 +53,8 @@ pub struct Surroundings {
     pub ready: Box<dyn Fn() -> bool + Send + Sync>,
     /// Has the file applied again: whether it was, and what to say of it.
     pub reload: Box<dyn Fn() -> BoxFuture<'static, Option<(bool, Value)>> + Send + Sync>,
+    /// Why a request would go where it would go, or what is wrong with what is asked.
+    pub explain: Box<dyn Fn(Value) -> Result<Value, String> + Send + Sync>,
 }
 
 /// The control plane.
@@ -138,6 +140,11 @@ impl Plane {
         let api = edits_of(kept).map_err(|problem| problem.detail().to_owned())?;
         let revision = kept.store.newest().map_err(|error| error.to_string())?;
         Ok(Desired::merge(file, api, revision))
+    }
+
+    /// The newest revision that is kept, whoever made it; none when nothing can be kept.
+    pub fn newest(&self) -> Option<u64> {
+        self.kept.as_ref().ok()?.store.newest().ok()
     }
 
     /// Makes this what should be.

@@ -7,17 +7,20 @@
 mod challenge;
 mod compile;
 mod error;
+mod explain;
 mod guard;
 mod l4;
 mod l7;
+pub mod legacy;
 mod listen;
 mod observe;
 mod quic;
 mod runtime;
+mod succession;
 mod tls;
 mod upstream;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,7 +29,6 @@ use std::time::Duration;
 use headworks_balance::Keyring;
 use headworks_model::acme::NameSet;
 use headworks_model::config::Config;
-use headworks_model::listener::Listener;
 use headworks_model::primitive::{Bind, Name};
 use tokio::sync::oneshot;
 
@@ -35,10 +37,16 @@ use self::compile::build;
 pub use self::compile::build::{CannotRun, validate};
 pub use self::compile::permission::unpermitted;
 use self::compile::plan::{ListenerKey, Plan};
+pub use self::explain::{
+    Asked, CannotExplain, Considered, Decided, Decision, GroupShare, ListenerFound, RuleVerdict, explain,
+};
 use self::guard::members::Membership;
 pub use self::guard::members::members;
+use self::legacy::{Activated, Inheritance, Inherited, Legacy};
+use self::listen::bound::{BoundListener, FreshListener};
 pub use self::observe::access_log::LogWriter;
 pub use self::observe::{metrics, status};
+use self::quic::Secrets;
 use self::runtime::worker::{Command, DatagramsIn, Handover, WorkerHandle};
 use self::tls::certificate::Certificate;
 pub use self::tls::certificate::{CannotShow, Validity};
@@ -56,39 +64,15 @@ pub struct Edge {
     bound: BTreeMap<ListenerKey, BoundListener>,
     vault: Vault,
     tickets: Tickets,
+    secrets: Secrets,
+    inheritance: Inheritance,
+    /// Sockets for datagrams that the process before still reads from, by listener and where it is bound.
+    awaited: Vec<(ListenerKey, SocketAddr, Vec<DatagramsIn>)>,
+    /// What the workers' pulses were when they were last felt.
+    pulses: Vec<u32>,
     challenges: Arc<Challenges>,
     membership: Membership,
     plan: Option<Arc<Plan>>,
-}
-
-#[derive(Clone, Copy)]
-struct BoundListener {
-    declared: Bind,
-    address: SocketAddr,
-    has_connections: bool,
-    has_datagrams: bool,
-    /// Those are of flows, not of QUIC.
-    has_flows: bool,
-}
-
-impl BoundListener {
-    /// Whether it is bound to all that the listener asks for. A socket for QUIC may be left over.
-    fn is_for(&self, listener: &Listener) -> bool {
-        self.declared == listener.bind
-            && self.has_connections == listener.protocol.has_tcp()
-            && self.has_flows == listener.protocol.has_udp()
-            && (self.has_datagrams || !has_datagrams(listener))
-    }
-
-    /// Whether its connections stay where they are. What is bound for flows of datagrams stays with all else or not at all.
-    fn is_kept_by(&self, listener: &Listener) -> bool {
-        let has_flows = self.has_flows || listener.protocol.has_udp();
-        self.declared == listener.bind && self.has_connections && listener.protocol.has_tcp() && !has_flows
-    }
-}
-
-fn has_datagrams(listener: &Listener) -> bool {
-    listener.http3 || listener.protocol.has_udp()
 }
 
 impl Edge {
@@ -96,23 +80,41 @@ impl Edge {
     /// there is room.
     ///
     /// # Errors
-    /// When threads or the resolver cannot be started.
-    pub fn start(workers: usize, connections: usize) -> io::Result<Edge> {
+    /// When threads or the resolver cannot be started, or what was given to the process is not what it says.
+    pub fn start(workers: usize, connections: usize, given: Given) -> io::Result<Edge> {
         let log = LogWriter::start()?;
         let resolver = Resolver::new().map_err(io::Error::other)?;
-        let secrets = quic::Secrets::new().map_err(io::Error::other)?;
+        let (inheritance, inherited) = match given {
+            Given::Nothing => (Inheritance::default(), None),
+            Given::Sockets(sockets) => (Inheritance::activated(sockets)?, None),
+            Given::Legacy(legacy) => {
+                let (inheritance, inherited) = Inheritance::legacy(*legacy)?;
+                (inheritance, Some(inherited))
+            }
+        };
+        let (tickets, secrets) = match inherited {
+            Some(Inherited { tickets, secrets }) => (tickets, secrets),
+            None => {
+                let no_randomness = |_| io::Error::other("no random numbers from the system");
+                (Tickets::new().map_err(no_randomness)?, Secrets::new().map_err(no_randomness)?)
+            }
+        };
         let workers = workers.max(1);
         let most = (connections / workers).max(1);
         let start = |index| WorkerHandle::start(index, log.clone(), most, secrets.clone());
         let workers = (0..workers).map(start).collect::<io::Result<Vec<_>>>()?;
         Ok(Edge {
+            pulses: vec![0; workers.len()],
             workers: Arc::new(workers),
             log,
             resolver,
             supervisors: BTreeMap::new(),
             bound: BTreeMap::new(),
             vault: Vault::default(),
-            tickets: Tickets::new().map_err(io::Error::other)?,
+            tickets,
+            secrets,
+            inheritance,
+            awaited: Vec::new(),
             challenges: Arc::default(),
             membership: Membership::default(),
             plan: None,
@@ -123,23 +125,41 @@ impl Edge {
     ///
     /// # Errors
     /// All that cannot be run; what ran before goes on.
-    pub async fn apply(&mut self, config: &Config, keyring: Arc<Keyring>) -> Result<(), Vec<CannotRun>> {
+    pub async fn apply(&mut self, config: &Arc<Config>, keyring: Arc<Keyring>) -> Result<(), Vec<CannotRun>> {
+        let prepared = self.prepare(config, keyring).await?;
+        self.commit(config, prepared).await;
+        Ok(())
+    }
+
+    /// Does all of [`Edge::apply`] that can fail; nothing that runs has changed.
+    ///
+    /// # Errors
+    /// All that cannot be run.
+    pub async fn prepare(&mut self, config: &Arc<Config>, keyring: Arc<Keyring>) -> Result<Prepared, Vec<CannotRun>> {
         let mut errors = build::unserved(config);
         errors.extend(build::unissuable(config));
         errors.extend(unpermitted(config));
         let vault = self.vault.load(config, &mut errors);
-        let mut fresh = self.bind_new(config, &mut errors);
+        let fresh = self.bind_new(config, &mut errors);
         if !errors.is_empty() {
             return Err(errors);
         }
-        let started = self.supervise_new(config);
-        let plan = match self.build(config, &fresh, &started, &vault, keyring) {
-            Ok(plan) => Arc::new(plan),
-            Err(errors) => return Err(errors),
-        };
-        // from here on nothing can fail
+        let mut started = self.supervise_new(config);
+        let plan = Arc::new(self.build(config, &fresh, &started, &vault, keyring)?);
+        let in_use: HashSet<Name> = build::groups_in_use(config).into_iter().collect();
+        for (name, supervisor) in &mut started {
+            if let Some(settings) = config.target_groups.get(name) {
+                exchange_dial(&vault, name, supervisor);
+                supervisor.configure(settings, in_use.contains(name)).await;
+            }
+        }
+        Ok(Prepared { vault, fresh, started, plan })
+    }
+
+    /// Runs what was prepared of this configuration. When it returns, every worker does.
+    pub async fn commit(&mut self, config: &Config, prepared: Prepared) {
+        let Prepared { vault, mut fresh, started, plan } = prepared;
         self.vault = vault;
-        self.supervisors.extend(started);
         let in_use: HashSet<Name> = build::groups_in_use(config).into_iter().collect();
         for (name, supervisor) in &mut self.supervisors {
             if let Some(settings) = config.target_groups.get(name) {
@@ -147,15 +167,27 @@ impl Edge {
                 supervisor.configure(settings, in_use.contains(name)).await;
             }
         }
+        self.supervisors.extend(started);
         self.membership = Membership::new(config);
         self.follow_members(&plan);
         self.exchange(&plan, &mut fresh).await;
         self.supervisors.retain(|name, _| config.target_groups.contains_key(name));
         let declared = |key: &ListenerKey| plan.listeners.iter().any(|l| l.key == *key);
         self.bound.retain(|key, _| declared(key));
-        self.bound.extend(fresh.into_iter().map(|(key, listener)| (key, listener.bound)));
+        let listeners: Vec<_> =
+            config.listeners().map(|(balancer, name, listener)| (build::key(balancer, name), listener)).collect();
+        self.inheritance.settle(listeners.iter().map(|(key, listener)| (key, *listener)));
+        for (name, address) in self.inheritance.left() {
+            tracing::warn!(name, %address, "a socket that was opened for this process belongs to no listener");
+        }
+        for (key, mut listener) in fresh {
+            let awaited = listener.awaited();
+            if !awaited.is_empty() {
+                self.awaited.push((key.clone(), listener.bound.address, awaited));
+            }
+            self.bound.insert(key, listener.bound);
+        }
         self.plan = Some(plan);
-        Ok(())
     }
 
     /// Binds listeners that are new, or moved, or have QUIC now.
@@ -169,7 +201,8 @@ impl Edge {
             }
             // HTTP/3 comes beside connections that stay
             let kept = bound.filter(|bound| bound.is_kept_by(listener));
-            match self.bind(listener, kept) {
+            let there = self.inheritance.find(&key, listener);
+            match FreshListener::open(listener, kept, there.as_ref(), self.workers.len()) {
                 Ok(bound) => drop(fresh.insert(key, bound)),
                 Err(error) => {
                     let (what, place) = match listener.bind {
@@ -186,49 +219,15 @@ impl Edge {
         fresh
     }
 
-    /// Binds what a listener has not bound yet.
-    fn bind(&self, listener: &Listener, kept: Option<&BoundListener>) -> io::Result<FreshListener> {
-        let workers = self.workers.len();
-        let (mut connections, mut datagrams) = (Vec::new(), VecDeque::new());
-        let address = match kept {
-            Some(bound) => bound.address,
-            None if listener.protocol.has_tcp() => {
-                let bound = listen::bind::bind(listener.bind, workers)?;
-                connections = bound.sockets;
-                bound.address
-            }
-            None => {
-                let (address, sockets) = listen::bind::bind_datagrams(listener.bind, workers)?;
-                datagrams.extend(sockets.into_iter().map(DatagramsIn::Flows));
-                address
-            }
-        };
-        let has_them = kept.is_some_and(|bound| bound.has_datagrams) || !datagrams.is_empty();
-        if has_datagrams(listener) && !has_them {
-            let sockets = listen::bind::bind_datagrams_beside(address, workers)?;
-            match listener.http3 {
-                true => datagrams.extend(quic::steer::join(sockets).into_iter().map(DatagramsIn::Quic)),
-                false => datagrams.extend(sockets.into_iter().map(DatagramsIn::Flows)),
-            }
-        }
-        let bound = BoundListener {
-            declared: listener.bind,
-            address,
-            has_connections: listener.protocol.has_tcp(),
-            has_datagrams: has_them || has_datagrams(listener),
-            has_flows: listener.protocol.has_udp(),
-        };
-        Ok(FreshListener { bound, connections, datagrams })
-    }
-
-    fn supervise_new(&self, config: &Config) -> BTreeMap<Name, Supervisor> {
+    fn supervise_new(&mut self, config: &Config) -> BTreeMap<Name, Supervisor> {
         let new = config.target_groups.iter().filter(|(name, _)| !self.supervisors.contains_key(*name));
         new.map(|(name, settings)| {
             let workers = self.workers.clone();
             let cut = move || workers.iter().for_each(|worker| worker.send(Command::Look));
-            let count = self.workers.len();
+            let (count, known) = (self.workers.len(), self.inheritance.group(name.as_str()));
+            let resolver = self.resolver.clone();
             let supervisor =
-                Supervisor::start(name.as_str().into(), settings.clone(), count, self.resolver.clone(), cut);
+                Supervisor::start(name.as_str().into(), settings.clone(), count, resolver, known.as_ref(), cut);
             (name.clone(), supervisor)
         })
         .collect()
@@ -236,7 +235,7 @@ impl Edge {
 
     fn build(
         &self,
-        config: &Config,
+        config: &Arc<Config>,
         fresh: &Fresh,
         started: &BTreeMap<Name, Supervisor>,
         vault: &Vault,
@@ -261,15 +260,16 @@ impl Edge {
 
     /// Hands the plan and its new sockets to every worker, and waits until each has taken it.
     async fn exchange(&self, plan: &Arc<Plan>, fresh: &mut Fresh) {
-        let mut taken = Vec::with_capacity(self.workers.len());
-        for worker in self.workers.iter() {
-            let sockets = fresh
-                .iter_mut()
-                .map(|(key, fresh)| {
-                    let (connections, datagrams) = (fresh.connections.pop(), fresh.datagrams.pop_front());
-                    Handover { key: key.clone(), connections, datagrams }
-                })
-                .collect();
+        let count = self.workers.len();
+        let mut sockets: Vec<Vec<Handover>> = (0..count).map(|_| Vec::new()).collect();
+        for (key, fresh) in fresh {
+            let dealt = fresh.connections(count).into_iter().zip(fresh.datagrams(count));
+            for (hand, (connections, datagrams)) in sockets.iter_mut().zip(dealt) {
+                hand.push(Handover { key: key.clone(), connections, datagrams });
+            }
+        }
+        let mut taken = Vec::with_capacity(count);
+        for (worker, sockets) in self.workers.iter().zip(sockets) {
             let (done, wait) = oneshot::channel();
             worker.send(Command::Apply { plan: plan.clone(), sockets, done });
             taken.push(wait);
@@ -365,6 +365,8 @@ impl Edge {
     /// Stops accepting and waits for requests in flight, up to `deadline`; what is left then is cut off. Returns when
     /// every worker has ended; false when some had to be cut off.
     pub async fn drain(&mut self, deadline: Duration) -> bool {
+        self.bound.values_mut().for_each(BoundListener::release);
+        self.awaited.clear();
         self.workers.iter().for_each(|worker| worker.send(Command::Drain));
         let clean = self.ended(deadline).await;
         if !clean {
@@ -386,6 +388,26 @@ impl Edge {
     }
 }
 
+type Fresh = BTreeMap<ListenerKey, FreshListener>;
+
+/// A configuration of which nothing can fail any more.
+pub struct Prepared {
+    vault: Vault,
+    fresh: Fresh,
+    started: BTreeMap<Name, Supervisor>,
+    plan: Arc<Plan>,
+}
+
+/// What a data plane is given to start with.
+pub enum Given {
+    /// It opens what it needs.
+    Nothing,
+    /// Sockets, by whoever has started the process.
+    Sockets(Vec<Activated>),
+    /// All that the process before had.
+    Legacy(Box<Legacy>),
+}
+
 /// Has a group's targets spoken to as the vault has it, if that is new.
 fn exchange_dial(vault: &Vault, name: &Name, supervisor: &Supervisor) {
     match vault.dial(name, &supervisor.shared.dial()) {
@@ -394,13 +416,3 @@ fn exchange_dial(vault: &Vault, name: &Name, supervisor: &Supervisor) {
         Err(error) => tracing::error!(group = %name, %error, "targets cannot be spoken to over TLS"),
     }
 }
-
-/// A listener that is bound, and what of it is not yet handed over, by worker.
-struct FreshListener {
-    bound: BoundListener,
-    connections: Vec<std::net::TcpListener>,
-    /// In the order of the workers, whose numbers are in the identities of connections over QUIC.
-    datagrams: VecDeque<DatagramsIn>,
-}
-
-type Fresh = BTreeMap<ListenerKey, FreshListener>;

@@ -128,6 +128,7 @@ pub fn known(name: &[u8]) -> Known {
         (17, b't') => eq(b"transfer-encoding", Known::TransferEncoding),
         (18, b'p') => eq(b"proxy-authenticate", Known::ProxyAuthenticate),
         (19, b'p') => eq(b"proxy-authorization", Known::ProxyAuthorization),
+        (19, b'x') if name.eq_ignore_ascii_case(b"x-headworks-explain") => Known::XHeadworksExplain,
         (12.., b'x') => of_amazon(name),
         _ => Known::Other,
     }

@@ -62,6 +62,8 @@ pub enum Known {
     XAmznMtls,
     /// `x-amzn-tls-version` and `x-amzn-tls-cipher-suite`.
     XAmznTls,
+    /// `X-Headworks-Explain`: asks for the decision, by a token of ours.
+    XHeadworksExplain,
     Cookie,
     SetCookie,
     UserAgent,
@@ -140,6 +142,8 @@ pub struct RequestHead {
     pub expects_continue: bool,
     /// The target has bytes that are sent on percent-encoded.
     pub target_unclean: bool,
+    /// `X-Headworks-Explain` is among the fields.
+    pub asks_why: bool,
     /// Codings besides chunked stand in Transfer-Encoding.
     pub extra_codings: bool,
     /// How safely two readers would read the same (H8).
@@ -286,6 +290,7 @@ impl RequestHead {
         for (name, value) in fields {
             let field = Field { name: put(bytes, name), value: put(bytes, value), ..Field::default() };
             let (known, fitness) = crate::fields::judge(name, value);
+            self.asks_why |= known == Known::XHeadworksExplain;
             self.fields.push(Field { known, fitness, ..field });
         }
         self.len = bytes.len();

@@ -196,6 +196,7 @@ fn meaning(bytes: &[u8], head: &mut RequestHead, verdict: &mut Verdict) -> Resul
                     return Err(Refusal::bad(Reason::BadHeader));
                 }
             }
+            Known::XHeadworksExplain => head.asks_why = true,
             Known::Upgrade => upgrade = Some(upgrade.unwrap_or(true) && may_upgrade(field, value)),
             // RFC 9110 section 10.1.1: not from HTTP/1.0
             Known::Expect if head.version >= Version::Http11 => {

@@ -148,7 +148,7 @@ pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
                 length_sent |= keeps;
                 keeps
             }
-            Known::XAmznMtls => false,
+            Known::XAmznMtls | Known::XHeadworksExplain => false,
             Known::XAmznTls => plan.cipher_lines.is_none(),
             Known::XForwardedFor => {
                 forwarded = true;

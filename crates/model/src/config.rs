@@ -33,6 +33,9 @@ declared! {
         /// How the program stops.
         #[via = Section]
         pub shutdown: Shutdown,
+        /// How another process takes over from this one.
+        #[via = Section]
+        pub upgrade: Upgrade,
         /// Who issues the certificates that listeners ask for by `{ acme: [names] }`.
         pub acme: Option<Acme> = None,
         /// By name.
@@ -103,6 +106,19 @@ declared! {
         /// After this, what is still open is closed; default 60 s.
         #[via = Lasts<0, 604_800_000>]
         pub deadline: Duration = Duration::from_secs(60),
+    }
+}
+
+declared! {
+    /// How another process takes over (`headworks upgrade`).
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Upgrade {
+        /// A new process that is not ready after this is given up, and the old one goes on; default 60 s.
+        #[via = Lasts<100, 3_600_000>]
+        pub ready_within: Duration = Duration::from_secs(60),
+        /// What is still open in the old process after this ends as by `shutdown`; default 1 h.
+        #[via = Lasts<0, 604_800_000>]
+        pub deadline: Duration = Duration::from_secs(3600),
     }
 }
 

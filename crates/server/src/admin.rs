@@ -11,8 +11,10 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use headworks_control::{Access, Plane, Surroundings, router};
+use headworks_edge::Asked;
 use headworks_edge::metrics::{self, Process};
 use headworks_edge::status::View;
+use headworks_model::Config;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::{Mutex, PoisonError};
@@ -38,6 +40,8 @@ pub(crate) struct Applied {
 pub(crate) struct Shown {
     pub(crate) view: View,
     pub(crate) config: Arc<Value>,
+    /// What runs.
+    pub(crate) running: Option<Arc<Config>>,
     pub(crate) last: Option<Applied>,
     pub(crate) process: Process,
     pub(crate) file: String,
@@ -71,13 +75,19 @@ pub(crate) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
-/// Serves the admin address until the process ends.
-pub(crate) async fn serve(listener: tokio::net::TcpListener, plane: Arc<Plane>, access: Access) {
+/// Serves the admin address until another process does, which `left` says; what was asked by then is answered.
+pub(crate) async fn serve(
+    listener: tokio::net::TcpListener,
+    plane: Arc<Plane>,
+    access: Access,
+    left: impl Future<Output = ()> + Send + 'static,
+) {
     let mut app = router(&plane);
     if access == Access::Open {
         app = app.layer(middleware::from_fn(same_machine));
     }
-    if let Err(error) = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await {
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(left).await {
         tracing::error!(%error, "admin address failed");
     }
 }
@@ -85,8 +95,8 @@ pub(crate) async fn serve(listener: tokio::net::TcpListener, plane: Arc<Plane>, 
 /// What the control plane asks of the program.
 pub(crate) fn surroundings(admin: &Arc<Admin>) -> Surroundings {
     let with = || admin.clone();
-    let (status_of, health_of, config_of, metrics_of, ready_of, reload_of) =
-        (with(), with(), with(), with(), with(), with());
+    let (status_of, health_of, config_of, metrics_of, ready_of, reload_of, explain_of) =
+        (with(), with(), with(), with(), with(), with(), with());
     Surroundings {
         status: Box::new(move || status(&status_of)),
         health: Box::new(move |group| health_of.shown().view.target_group(group)),
@@ -98,6 +108,7 @@ pub(crate) fn surroundings(admin: &Arc<Admin>) -> Surroundings {
         }),
         ready: Box::new(move || ready_of.ready.load(Ordering::Acquire)),
         reload: Box::new(move || Box::pin(reload(reload_of.clone()))),
+        explain: Box::new(move |asked| explain(&explain_of, asked)),
     }
 }
 
@@ -140,6 +151,15 @@ fn status(admin: &Admin) -> Value {
         }
     }
     out
+}
+
+/// Why a request would go where it would go, with targets as they are now.
+fn explain(admin: &Admin, asked: Value) -> Result<Value, String> {
+    let shown = admin.shown();
+    let asked: Asked = serde_json::from_value(asked).map_err(|error| error.to_string())?;
+    let config = shown.running.ok_or_else(|| "not ready".to_owned())?;
+    let decision = headworks_edge::explain(&config, &shown.view, &asked).map_err(|error| error.to_string())?;
+    Ok(json!(decision))
 }
 
 async fn reload(admin: Arc<Admin>) -> Option<(bool, Value)> {

@@ -31,7 +31,7 @@ pub(crate) fn open(loaded: &Loaded, admin: &Arc<Admin>) -> Result<Opened, StartE
     let kept = |what: String| StartError::Io("admin.data".to_owned(), std::io::Error::other(what));
     let around = admin::surroundings(admin);
     let (plane, changes) =
-        Plane::open(&loaded.config.admin.data, access, loaded.config.clone(), around).map_err(kept)?;
+        Plane::open(&loaded.config.admin.data, access, (*loaded.config).clone(), around).map_err(kept)?;
     let desired = plane.merged(&loaded.config).map_err(kept)?;
     let desired = desired.map_err(|clash| StartError::Refused(refused(&clash)))?;
     if access == Access::Required && !plane.is_initialised() {
@@ -69,12 +69,34 @@ impl Control {
         let _ = answer.send(outcome);
     }
 
+    /// Takes in what the process before has recorded after this one had read what is kept.
+    pub(crate) async fn catch_up(&mut self) {
+        let newest = self.plane.newest();
+        if newest.is_none_or(|newest| newest == self.plane.desired().revision()) {
+            return;
+        }
+        let Ok(Ok(desired)) = self.plane.merged(&self.loaded.config) else {
+            tracing::error!("what was changed while this process took over cannot be read");
+            return;
+        };
+        let running = Arc::new(self.loaded.whole(desired.config()));
+        match apply_to(&mut self.edge, &running, self.keyring.clone()).await {
+            Ok(()) => {
+                self.running = running;
+                self.plane.publish(desired);
+            }
+            Err(errors) => errors.iter().for_each(|error| {
+                tracing::error!(%error, "what was changed while this process took over cannot be run");
+            }),
+        }
+    }
+
     async fn carry_out(&mut self, change: Change) -> Result<Outcome, Problem> {
         let proposed = self.plane.propose(change)?;
         if proposed.is_settled() && !proposed.is_dry() {
             return Ok(proposed.settled());
         }
-        let running = self.loaded.whole(&proposed.config);
+        let running = Arc::new(self.loaded.whole(&proposed.config));
         if proposed.is_dry() {
             let mut errors = headworks_edge::validate(&running);
             errors.extend(acme::validate(&running));

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -23,10 +23,17 @@ pub(crate) enum Command {
     Reload(File),
     /// Make the root identity of an installation with `auth: required`, and print its access key once
     Init(Init),
+    /// Say whether the running instance serves; exit 0 when it does
+    Ready(File),
+    /// Have this program take over from the running instance, without a request that fails; exit 0 once it serves, or 2
+    /// when the file is refused
+    Upgrade(File),
     /// Print what network ACLs and security groups say as a ruleset of nftables
     Firewall(Firewall),
     /// Say which certificates the running instance has, until when, and what became of the last order
     Certificates(Certificates),
+    /// Say why a request goes where it goes: listener, rule, group, target
+    Explain(Explain),
     /// A load balancer without a file
     Proxy(Proxy),
     /// A small shop behind a load balancer on loopback
@@ -54,6 +61,12 @@ pub(crate) struct Run {
     /// Apply the file again whenever it is saved
     #[arg(long)]
     pub(crate) watch: bool,
+    /// Take over from the instance that runs with the same data folder, if there is one
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Started by the instance with this process number, to take over from it
+    #[arg(long, hide = true)]
+    pub(crate) successor_of: Option<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -81,6 +94,30 @@ pub(crate) struct Firewall {
 pub(crate) struct Certificates {
     #[command(flatten)]
     pub(crate) file: File,
+    /// As JSON, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    #[command(flatten)]
+    pub(crate) file: File,
+    /// Method and URL: `GET https://shop.example.com/api?x=1`; without a method, GET
+    #[arg(required_unless_present = "sign")]
+    pub(crate) request: Option<String>,
+    /// Print a header field that has the running instance tell of the decision in its answer, for so many minutes
+    #[arg(long, value_name = "MINUTES", conflicts_with_all = ["request", "header", "from", "listener", "json"], value_parser = clap::value_parser!(u16).range(1..=1440))]
+    pub(crate) sign: Option<u16>,
+    /// A header field: `X-Version: v2`; give several
+    #[arg(short = 'H', long)]
+    pub(crate) header: Vec<String>,
+    /// Who asks; absent: this machine
+    #[arg(long)]
+    pub(crate) from: Option<IpAddr>,
+    /// The listener, as `shop/https` or `https`; absent: the one that the URL leads to
+    #[arg(long)]
+    pub(crate) listener: Option<String>,
     /// As JSON, for programs
     #[arg(long)]
     pub(crate) json: bool,

@@ -2,13 +2,14 @@
 
 use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use crate::check::{complain, say};
 use crate::cli::{Demo, DemoShop};
-use crate::run::{self, Source};
+use crate::run::{self, Beginning, End, Order, Source};
 use crate::shop::{self, Instance, Layout, Parent};
 
 pub(crate) fn main(args: &Demo) -> ExitCode {
@@ -48,7 +49,7 @@ pub(crate) fn shop_main(args: DemoShop) -> ExitCode {
     }
 }
 
-/// A running instance; its end is the end of its standard input.
+/// A running instance; its end is the end of its standard input, which is held by the load balancer before it.
 struct Shop {
     process: Child,
     address: SocketAddr,
@@ -73,18 +74,26 @@ fn start(args: &Demo) -> io::Result<ExitCode> {
         Layout { listener: free(args.port)?, admin: free(args.admin_port)?, v1: [a.address, b.address], v2: c.address };
     let file = folder.join("headworks.yaml");
     std::fs::write(&file, shop::configuration(&layout))?;
-    let status = run::run(Source::File(file.clone()), true, |_| {
+    let mut shops = [a, b, c];
+    let held = shops.iter_mut().filter_map(|shop| shop.process.stdin.take()).map(OwnedFd::from).collect();
+    let order = Order { source: Source::File(file.clone()), watch: true, beginning: Beginning::Anew, held };
+    let end = run::run(order, |_| {
         say(shop::what_to_try(&layout));
         say(format_args!(
             "The configuration is {}; save it, and it is applied. Ctrl-C stops everything.",
             file.display()
         ));
     });
-    drop((a, b, c));
+    if end == End::Replaced {
+        // the shop goes on with whoever has taken over, and so does its folder
+        shops.into_iter().for_each(std::mem::forget);
+        return Ok(end.into());
+    }
+    drop(shops);
     if let Some(temporary) = temporary {
         let _ = std::fs::remove_dir_all(temporary);
     }
-    Ok(status)
+    Ok(end.into())
 }
 
 /// The port on loopback, or a free one when it is taken or 0.

@@ -40,7 +40,7 @@ impl std::error::Error for Refused {}
 /// A configuration and where it came from.
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     /// The canonical form, without secrets: what is shown, and what differences are made of.
     pub(crate) shown: Arc<Value>,
     pub(crate) warnings: Vec<String>,
@@ -90,7 +90,7 @@ pub(crate) fn parse(label: &str, text: String, folder: &Path) -> Result<Loaded, 
     let warnings = warnings.iter().map(ToString::to_string).collect();
     let mut shown = config.to_json();
     redact(&mut shown, &secrets);
-    let (label, folder) = (label.to_owned(), folder.to_owned());
+    let (config, label, folder) = (Arc::new(config), label.to_owned(), folder.to_owned());
     Ok(Loaded { config, shown: Arc::new(shown), warnings, text, label, folder })
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand;
-use headworks_balance::Keyring;
+use headworks_balance::{GroupKey, Keyring, Kind, Sticky, TargetKey};
 
 use crate::private;
 
@@ -52,6 +52,19 @@ pub(crate) fn load(data: &Path) -> io::Result<Arc<Keyring>> {
         tracing::warn!(path = %path.display(), %error, "stickiness keys cannot be kept, sessions end with the process");
     }
     Ok(Arc::new(keyring))
+}
+
+/// A token that lets its bearer ask the instances of this data folder for decisions, for a while.
+///
+/// # Errors
+/// When the keys cannot be read.
+pub(crate) fn token(data: &Path, lasts: Duration) -> io::Result<String> {
+    let keyring = Keyring::import(&fs::read(data.join(FILE))?).map_err(io::Error::other)?;
+    let mut nonce = [0; 12];
+    rand::fill(&mut nonce).map_err(|_| io::Error::other("no random numbers from the system"))?;
+    let (issued, nobody) = (now(), Sticky { target: TargetKey(0), group: GroupKey(0), issued: 0, expires: 0 });
+    let sealed = Sticky { issued, expires: issued + lasts.as_secs(), ..nobody };
+    keyring.seal(Kind::Explain, &sealed, nonce).ok_or_else(|| io::Error::other("the key was refused"))
 }
 
 /// Whether the newest key is due to be followed by another.

@@ -9,6 +9,7 @@ mod cli;
 mod client;
 mod demo;
 mod descriptors;
+mod explain;
 mod file;
 mod firewall;
 mod init;
@@ -16,9 +17,13 @@ mod keys;
 mod operate;
 mod private;
 mod proxy;
+mod ready;
 mod reload;
 mod run;
 mod shop;
+mod systemd;
+mod takeover;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -36,8 +41,11 @@ fn main() -> ExitCode {
         cli::Command::Run(args) => run::main(&args),
         cli::Command::Check(args) => check::main(&args),
         cli::Command::Reload(args) => reload::main(&args),
+        cli::Command::Ready(args) => ready::main(&args),
+        cli::Command::Upgrade(args) => upgrade::main(&args),
         cli::Command::Firewall(args) => firewall::main(&args.file),
         cli::Command::Certificates(args) => certificates::main(&args),
+        cli::Command::Explain(args) => explain::main(&args),
         cli::Command::Proxy(args) => proxy::main(&args),
         cli::Command::Demo(args) => demo::main(&args),
         cli::Command::DemoShop(args) => demo::shop_main(args),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use crate::check::{REFUSED, complain};
 use crate::cli::Proxy;
-use crate::run::{self, Source};
+use crate::run::{self, Beginning, Order, Source};
 
 pub(crate) fn main(args: &Proxy) -> ExitCode {
     let text = match configuration(args) {
@@ -19,9 +19,10 @@ pub(crate) fn main(args: &Proxy) -> ExitCode {
     };
     let folder = std::env::temp_dir().join(format!("headworks-proxy-{}", std::process::id()));
     let source = Source::Text { label: "command line".to_owned(), text, folder: folder.clone() };
-    let status = run::run(source, false, |_| {});
+    let order = Order { source, watch: false, beginning: Beginning::Anew, held: Vec::new() };
+    let end = run::run(order, |_| {});
     let _ = std::fs::remove_dir_all::<PathBuf>(folder);
-    status
+    end.into()
 }
 
 /// `:8080` and `8080` are every address, `127.0.0.1:8080` is one.

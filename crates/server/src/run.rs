@@ -1,7 +1,12 @@
-//! `headworks run`: the control loop. It applies configurations, listens to signals, and stops in order.
+//! `headworks run`: the control loop. It applies configurations, listens to signals, hands over to another process, and stops
+//! in order.
+
+mod give_way;
+mod output;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,13 +16,13 @@ use std::time::Duration;
 use headworks_balance::Keyring;
 use headworks_control::{Asked, Plane};
 use headworks_edge::metrics::Process;
-use headworks_edge::{CannotRun, Edge};
+use headworks_edge::{CannotRun, Edge, Given};
 use headworks_model::{Change, Config, difference_of_json};
 use notify::Watcher;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::acme::{self, Desk, Issued};
 use crate::admin::{self, Admin, Applied, ReloadAnswer, Shown, unix_now};
@@ -27,6 +32,11 @@ use crate::cli::Run;
 use crate::descriptors;
 use crate::file::{self, Loaded, Refused};
 use crate::keys;
+use crate::systemd;
+use crate::takeover::predecessor::{NoEstate, Predecessor};
+use crate::takeover::succession::Succession;
+
+use self::output::Output;
 
 /// Where the configuration comes from, each time it is applied.
 pub(crate) enum Source {
@@ -59,6 +69,8 @@ pub(crate) enum StartError {
     Refused(Refused),
     /// The machine does not let it.
     Io(String, io::Error),
+    /// There is nothing to take over.
+    NoEstate(NoEstate),
 }
 
 impl std::fmt::Display for StartError {
@@ -66,6 +78,7 @@ impl std::fmt::Display for StartError {
         match self {
             StartError::Refused(refused) => refused.fmt(f),
             StartError::Io(what, error) => write!(f, "{what}: {error}"),
+            StartError::NoEstate(error) => error.fmt(f),
         }
     }
 }
@@ -78,29 +91,78 @@ pub(crate) struct Listening {
     pub(crate) listeners: BTreeMap<String, std::net::SocketAddr>,
 }
 
+/// How it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    /// Alone.
+    Anew,
+    /// In the place of the instance with the same data folder, if there is one.
+    Replacing,
+    /// Started by that instance, to take over.
+    Succeeding,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum End {
+    Stopped(ExitCode),
+    /// Another process goes on.
+    Replaced,
+}
+
+impl From<End> for ExitCode {
+    fn from(end: End) -> ExitCode {
+        match end {
+            End::Stopped(code) => code,
+            End::Replaced => ExitCode::SUCCESS,
+        }
+    }
+}
+
+/// What is run, and how.
+pub(crate) struct Order {
+    pub(crate) source: Source,
+    /// Apply the file again whenever it is saved.
+    pub(crate) watch: bool,
+    pub(crate) beginning: Beginning,
+    /// Descriptors that are held while the instance lives, in whichever process.
+    pub(crate) held: Vec<OwnedFd>,
+}
+
 pub(crate) fn main(args: &Run) -> ExitCode {
-    run(Source::File(args.file.config.clone()), args.watch, |_| {})
+    let beginning = match (args.successor_of, args.replace) {
+        (Some(_), _) => Beginning::Succeeding,
+        (None, true) => Beginning::Replacing,
+        (None, false) => Beginning::Anew,
+    };
+    if beginning == Beginning::Succeeding {
+        // whatever becomes of the terminal of the process before
+        let _ = rustix::process::setsid();
+    }
+    let source = Source::File(args.file.config.clone());
+    run(Order { source, watch: args.watch, beginning, held: Vec::new() }, |_| {}).into()
 }
 
 /// Runs until it is told to stop. `ready` is called once everything listens.
-pub(crate) fn run(source: Source, watch: bool, ready: impl FnOnce(&Listening)) -> ExitCode {
+pub(crate) fn run(order: Order, ready: impl FnOnce(&Listening)) -> End {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             complain(format_args!("cannot start a runtime: {error}"));
-            return ExitCode::FAILURE;
+            return End::Stopped(ExitCode::FAILURE);
         }
     };
     runtime.block_on(async {
-        let (control, inbox) = match Control::start(source).await {
+        let watch = order.watch;
+        let (control, inbox) = match Control::start(order).await {
             Ok(started) => started,
             Err(StartError::Refused(refused)) => {
                 complain(refused);
-                return ExitCode::from(REFUSED);
+                return End::Stopped(ExitCode::from(REFUSED));
             }
             Err(error) => {
                 complain(error);
-                return ExitCode::FAILURE;
+                return End::Stopped(ExitCode::FAILURE);
             }
         };
         ready(&control.listening());
@@ -113,10 +175,15 @@ struct Inbox {
     reloads: mpsc::Receiver<ReloadAnswer>,
     changes: mpsc::Receiver<Asked>,
     issued: mpsc::Receiver<Issued>,
+    succession: Succession,
 }
 
 /// Applies a configuration to the data plane, once nothing stands in its way.
-pub(crate) async fn apply_to(edge: &mut Edge, config: &Config, keyring: Arc<Keyring>) -> Result<(), Vec<CannotRun>> {
+pub(crate) async fn apply_to(
+    edge: &mut Edge,
+    config: &Arc<Config>,
+    keyring: Arc<Keyring>,
+) -> Result<(), Vec<CannotRun>> {
     let errors = acme::validate(config);
     if errors.is_empty() { edge.apply(config, keyring).await } else { Err(errors) }
 }
@@ -125,54 +192,95 @@ pub(crate) struct Control {
     source: Source,
     pub(crate) loaded: Loaded,
     /// What runs: the file, and what came by the API.
-    pub(crate) running: Config,
+    pub(crate) running: Arc<Config>,
     pub(crate) edge: Edge,
     pub(crate) keyring: Arc<Keyring>,
     admin: Arc<Admin>,
     pub(crate) plane: Arc<Plane>,
     admin_address: std::net::SocketAddr,
+    /// What listens there, beside the task that accepts; and what tells that to stop.
+    admin_socket: (OwnedFd, oneshot::Sender<()>),
     pub(crate) acme: Desk,
+    /// What others notice by that the instance is there.
+    held: Vec<OwnedFd>,
 }
 
 impl Control {
-    async fn start(source: Source) -> Result<(Control, Inbox), StartError> {
+    async fn start(order: Order) -> Result<(Control, Inbox), StartError> {
+        let Order { source, beginning, mut held, .. } = order;
         let loaded = source.load().map_err(StartError::Refused)?;
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let config = &loaded.config;
+        let (mut predecessor, given) = predecessor(config, beginning).await?;
+        let output = Output::switch(predecessor.as_ref(), beginning);
+        if let Some(Predecessor { pid, version, .. }) = &predecessor {
+            tracing::info!(pid, version, "taking over");
+        }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = config.workers.map_or(cores, |n| usize::from(n.get()));
         let keyring = keys::load(&config.admin.data).map_err(|e| StartError::Io("stickiness keys".into(), e))?;
         let wanted = config.admin.address;
-        let listener = TcpListener::bind(wanted).await.map_err(|e| {
+        let (given, listener) = admin_listener(wanted, given, predecessor.as_ref()).map_err(|e| {
             let what = CannotRun { path: "admin.address".to_owned(), what: format!("cannot listen on {wanted} ({e})") };
             StartError::Refused(loaded.placed(&[what]))
         })?;
+        let admin_io = |e| StartError::Io("admin address".into(), e);
         let admin_address = listener.local_addr().unwrap_or(wanted);
+        let admin_socket = listener.as_fd().try_clone_to_owned().map_err(admin_io)?;
+        let listener = TcpListener::from_std(listener).map_err(admin_io)?;
         let (reloads, reload_requests) = mpsc::channel(16);
         let process = Process { reloads_applied: 1, started: unix_now(), workers, ..Process::default() };
         let shown = Shown { process, file: source.label(), ..Shown::default() };
         let admin = Arc::new(Admin { shown: shown.into(), ready: AtomicBool::new(false), reloads });
         let Opened { plane, access, desired, changes } = changes::open(&loaded, &admin)?;
-        let running = loaded.whole(desired.config());
+        let running = Arc::new(loaded.whole(desired.config()));
         let config = &running;
         let descriptors = descriptors::raise();
         descriptors::shortage(config, descriptors).into_iter().for_each(|shortage| tracing::warn!("{shortage}"));
-        let mut edge = Edge::start(workers, descriptors::connections(descriptors))
+        let mut edge = Edge::start(workers, descriptors::connections(descriptors), given)
             .map_err(|e| StartError::Io("workers".into(), e))?;
         let acme = Desk::new(&config.admin.data);
         acme.restore(config, &mut edge);
-        apply_to(&mut edge, config, keyring.clone()).await.map_err(|e| StartError::Refused(loaded.placed(&e)))?;
+        let refused = |errors: &[CannotRun]| StartError::Refused(loaded.placed(errors));
+        let errors = acme::validate(config);
+        if !errors.is_empty() {
+            return Err(refused(&errors));
+        }
+        let prepared = edge.prepare(config, keyring.clone()).await.map_err(|errors| refused(&errors))?;
+        if let Some(predecessor) = &mut predecessor {
+            predecessor.permission().await.map_err(StartError::NoEstate)?;
+        }
+        edge.commit(config, prepared).await;
+        // from here on there is no way back
+        output.keep();
+        let door = match predecessor {
+            Some(mut predecessor) => {
+                let flows = predecessor.succeed().await;
+                edge.take_over(flows).await;
+                held.append(&mut predecessor.held);
+                Succession::taken_over(predecessor.door, &config.admin.data)
+            }
+            None if matches!(source, Source::File(_)) => Succession::door(&config.admin.data),
+            None => None,
+        };
         plane.publish(desired);
         let issued = acme.open(edge.challenges().clone(), admin.clone());
-        let control = Control { source, loaded, running, edge, keyring, admin, plane, admin_address, acme };
+        let (leave, left) = oneshot::channel();
+        let admin_socket = (admin_socket, leave);
+        let mut control =
+            Control { source, loaded, running, edge, keyring, admin, plane, admin_address, admin_socket, acme, held };
+        control.catch_up().await;
         control.show();
         control.acme.want(&control.running, &control.edge);
-        tokio::spawn(admin::serve(listener, control.plane.clone(), access));
+        tokio::spawn(admin::serve(listener, control.plane.clone(), access, async {
+            let _ = left.await;
+        }));
         tokio::spawn(control.plane.clone().tend());
         tokio::spawn(admin::tell_states(control.admin.clone(), control.plane.clone()));
         control.admin.ready.store(true, Ordering::Release);
         control.announce();
-        Ok((control, Inbox { reloads: reload_requests, changes, issued }))
+        let succession = Succession::new(door);
+        Ok((control, Inbox { reloads: reload_requests, changes, issued, succession }))
     }
 
     fn listening(&self) -> Listening {
@@ -180,8 +288,8 @@ impl Control {
     }
 
     pub(crate) fn show(&self) {
-        let (view, config) = (self.edge.view(), self.loaded.shown.clone());
-        self.admin.show(|shown| (shown.view, shown.config) = (view, config));
+        let (view, config, running) = (self.edge.view(), self.loaded.shown.clone(), Some(self.running.clone()));
+        self.admin.show(|shown| (shown.view, shown.config, shown.running) = (view, config, running));
     }
 
     /// Logs where everything listens, and writes it to the file that `HEADWORKS_READY_FILE` names, for supervisors that
@@ -192,6 +300,7 @@ impl Control {
             tracing::info!(%listener, %address, "listening");
         }
         tracing::info!(%admin, "ready");
+        systemd::ready(&format!("serving, {} listeners", listeners.len()));
         let Some(path) = std::env::var_os("HEADWORKS_READY_FILE").map(PathBuf::from) else { return };
         let text = json!({ "admin": admin, "listeners": listeners }).to_string();
         let temporary = path.with_extension("new");
@@ -200,21 +309,24 @@ impl Control {
         }
     }
 
-    async fn live(mut self, mut inbox: Inbox, watch: bool) -> ExitCode {
+    async fn live(mut self, mut inbox: Inbox, watch: bool) -> End {
         let signals = Signals::new();
         let Ok(mut signals) = signals else {
             complain("cannot listen to signals");
-            return ExitCode::FAILURE;
+            return End::Stopped(ExitCode::FAILURE);
         };
         let (saved, mut saves) = mpsc::channel(1);
         let _watcher = watch.then(|| self.watch(saved)).flatten();
         let mut rotation = tokio::time::interval(Duration::from_secs(600));
         let mut files = tokio::time::interval(Duration::from_secs(1));
         files.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut watchdog = systemd::watchdog().map(tokio::time::interval);
         loop {
+            // while another process prepares to take over what there is, nothing of it changes
+            let is_settled = !inbox.succession.is_under_way();
             tokio::select! {
-                _ = signals.hangup.recv() => drop(self.reload().await),
-                Some(()) = saves.recv() => {
+                _ = signals.hangup.recv(), if is_settled => drop(self.reload().await),
+                Some(()) = saves.recv(), if is_settled => {
                     // an editor writes in several steps; the last one within this time is what was meant
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     while saves.try_recv().is_ok() {}
@@ -222,7 +334,7 @@ impl Control {
                         drop(self.reload().await);
                     }
                 }
-                Some(answer) = inbox.reloads.recv() => {
+                Some(answer) = inbox.reloads.recv(), if is_settled => {
                     let applied = self.reload().await;
                     let _ = answer.send(applied);
                 }
@@ -231,7 +343,18 @@ impl Control {
                     tracing::info!("reopening access logs");
                     self.edge.reopen_logs();
                 }
-                _ = rotation.tick() => self.rotate_keys().await,
+                _ = rotation.tick(), if is_settled => self.rotate_keys().await,
+                event = inbox.succession.next() => {
+                    if let Some(link) = self.follow(event, &mut inbox.succession, watch).await {
+                        return self.give_way(link, inbox.succession, &mut signals).await;
+                    }
+                }
+                () = tick(watchdog.as_mut()) => {
+                    // not said when a worker hangs; nor when this loop does
+                    if self.edge.is_alive() {
+                        systemd::alive();
+                    }
+                }
                 Some(issued) = inbox.issued.recv() => self.take(issued),
                 _ = files.tick() => {
                     if self.edge.refresh_certificates() {
@@ -243,6 +366,7 @@ impl Control {
                 _ = signals.interrupt.recv() => break,
             }
         }
+        inbox.succession.close();
         self.stop(&mut signals).await
     }
 
@@ -253,6 +377,7 @@ impl Control {
 
     /// Applies the source again. Whatever is wrong with it, what runs goes on.
     async fn reload(&mut self) -> Applied {
+        systemd::reloading();
         let result = match self.source.load() {
             Ok(loaded) => self.apply(loaded).await,
             Err(refused) => Err(refused),
@@ -268,6 +393,7 @@ impl Control {
                 let errors: Vec<String> = refused.to_string().lines().map(str::to_owned).collect();
                 errors.iter().for_each(|error| tracing::error!("{error}"));
                 tracing::error!("configuration refused, the one before goes on");
+                systemd::ready("serving, the last configuration was refused");
                 Applied { at, result: "refused", errors, changes: Vec::new() }
             }
         };
@@ -286,7 +412,7 @@ impl Control {
 
     async fn apply(&mut self, loaded: Loaded) -> Result<Vec<Change>, Refused> {
         let desired = changes::with_file(&self.plane, &loaded)?;
-        let running = loaded.whole(desired.config());
+        let running = Arc::new(loaded.whole(desired.config()));
         let (old, new) = (&self.running, &running);
         for (what, changed) in [
             ("admin.auth", old.admin.auth != new.admin.auth),
@@ -358,8 +484,9 @@ impl Control {
     }
 
     /// Readiness first, then no new connections, then the requests in flight. A second signal stops at once.
-    async fn stop(mut self, signals: &mut Signals) -> ExitCode {
+    async fn stop(mut self, signals: &mut Signals) -> End {
         self.admin.ready.store(false, Ordering::Release);
+        systemd::stopping();
         let shutdown = self.running.shutdown.clone();
         tracing::info!("draining");
         let orderly = async {
@@ -374,14 +501,57 @@ impl Control {
                     tracing::warn!("deadline is over, connections were cut off");
                 }
                 tracing::info!("stopped");
-                ExitCode::SUCCESS
+                End::Stopped(ExitCode::SUCCESS)
             }
             () = signals.stop_now() => {
                 tracing::warn!("stopped at once");
-                ExitCode::from(130)
+                End::Stopped(ExitCode::from(130))
             }
         }
     }
+}
+
+/// The next tick of a clock that may not be there.
+async fn tick(interval: Option<&mut tokio::time::Interval>) {
+    match interval {
+        Some(interval) => drop(interval.tick().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// What there is to begin with: the process that is replaced, or sockets that were opened for this one.
+async fn predecessor(config: &Config, beginning: Beginning) -> Result<(Option<Predecessor>, Given), StartError> {
+    if beginning != Beginning::Anew {
+        match Predecessor::meet(&config.admin.data).await {
+            Ok((predecessor, legacy)) => return Ok((Some(predecessor), Given::Legacy(Box::new(legacy)))),
+            Err(NoEstate::NotRunning(_)) if beginning == Beginning::Replacing => {
+                tracing::info!("no instance to replace");
+            }
+            Err(error) => return Err(StartError::NoEstate(error)),
+        }
+    }
+    let sockets = systemd::activation::sockets();
+    let sockets = sockets.map_err(|e| StartError::Io("sockets of the service manager".into(), e))?;
+    Ok((None, if sockets.is_empty() { Given::Nothing } else { Given::Sockets(sockets) }))
+}
+
+/// What listens on the admin address: that of the process before, one that was opened for this process, or a new one.
+fn admin_listener(
+    address: std::net::SocketAddr,
+    mut given: Given,
+    predecessor: Option<&Predecessor>,
+) -> io::Result<(Given, std::net::TcpListener)> {
+    let inherited = match (predecessor, &mut given) {
+        (Some(predecessor), _) if predecessor.admin.0 == address => Some(predecessor.admin.1.try_clone()?.into()),
+        (None, Given::Sockets(sockets)) => systemd::activation::admin(sockets, address),
+        _ => None,
+    };
+    let listener = match inherited {
+        Some(listener) => listener,
+        None => std::net::TcpListener::bind(address)?,
+    };
+    listener.set_nonblocking(true)?;
+    Ok((given, listener))
 }
 
 struct Signals {

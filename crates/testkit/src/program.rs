@@ -27,6 +27,8 @@ pub struct Program(pub &'static str);
 pub struct Headworks {
     program: Program,
     child: Child,
+    /// Processes that have taken over from it, the latest last.
+    successors: Vec<Pid>,
     exited: Option<ExitStatus>,
     folder: TempDir,
     said: Said,
@@ -89,6 +91,18 @@ impl Program {
         self.spawn(folder, command, &["run", "-c", "headworks.yaml"])
     }
 
+    /// The same by a command of choice, which is told the folder and gets the arguments of `run` behind its own.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    #[must_use]
+    pub fn start_by(self, yaml: &str, parts: &Parts<'_>, prepare: impl FnOnce(&mut Command, &Path)) -> Headworks {
+        let folder = with_file(yaml, parts);
+        let mut command = Program("bash").command(folder.path());
+        prepare(&mut command, folder.path());
+        self.spawn(folder, command, &["run", "-c", "headworks.yaml"])
+    }
+
     /// Starts an instance from arguments alone, without a file.
     ///
     /// # Panics
@@ -115,7 +129,8 @@ impl Program {
             said.listen(output);
         }
         let nowhere = Ready { admin: SocketAddr::from(([0, 0, 0, 0], 0)), listeners: BTreeMap::new() };
-        let mut instance = Headworks { program: self, child, exited: None, folder, said, ready: nowhere };
+        let (exited, successors) = (None, Vec::new());
+        let mut instance = Headworks { program: self, child, successors, exited, folder, said, ready: nowhere };
         instance.wait_ready();
         instance
     }
@@ -205,7 +220,9 @@ impl Headworks {
     fn wait_ready(&mut self) {
         let path = self.path("ready.json");
         let ready = wait::within(PATIENCE, || {
-            if let Ok(Some(status)) = self.child.try_wait() {
+            if self.successors.is_empty()
+                && let Ok(Some(status)) = self.child.try_wait()
+            {
                 panic!("the program ended ({status}) before it was ready, saying\n{}", self.said());
             }
             Ready::parse(&std::fs::read_to_string(&path).ok()?)
@@ -225,10 +242,40 @@ impl Headworks {
         self.said.text()
     }
 
-    /// The process.
+    /// The process that serves: the one that was started, or the latest that has taken over.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.successors.last().map_or(self.child.id(), |pid| pid.as_raw_nonzero().get().cast_unsigned())
+    }
+
+    /// Has another process take over by `headworks upgrade`, and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not take over.
+    pub fn upgrade(&mut self) {
+        self.forget_ready();
+        let output = self.beside(&["upgrade", "-c", "headworks.yaml"]);
+        assert!(output.status.success(), "{output:?}, and the program said\n{}", self.said());
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let pid = said.strip_prefix("pid ").and_then(|rest| rest.split(' ').next()?.parse().ok());
+        let pid = pid.and_then(Pid::from_raw).unwrap_or_else(|| panic!("{said:?} tells of no process"));
+        self.took_over(pid);
+    }
+
+    /// A process that the test has started has taken over; waits until it is ready.
+    pub fn took_over(&mut self, pid: Pid) {
+        self.successors.push(pid);
+        self.wait_ready();
+    }
+
+    /// Waits until the process that serves has ended, when it has taken over.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn wait_successor_exit(&mut self) {
+        let Some(pid) = self.successors.pop() else { panic!("nobody has taken over") };
+        let gone = wait::within(PATIENCE, || is_gone(pid).then_some(()));
+        gone.unwrap_or_else(|| panic!("the program does not end; it said\n{}", self.said()));
     }
 
     /// The admin address.
@@ -346,7 +393,7 @@ impl Headworks {
     /// # Panics
     /// When the program is not there any more.
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_child(&self.child);
+        let pid = self.successors.last().copied().unwrap_or_else(|| Pid::from_child(&self.child));
         kill_process(pid, signal).unwrap_or_else(|error| panic!("cannot send {signal:?}: {error}; {}", self.said()));
     }
 
@@ -446,10 +493,19 @@ impl Ready {
     }
 }
 
+/// Whether there is no such process any more, or nothing but its exit status.
+fn is_gone(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
+}
+
 impl Drop for Headworks {
     fn drop(&mut self) {
+        for pid in self.successors.iter().filter(|pid| !is_gone(**pid)) {
+            let _ = kill_process(*pid, Signal::KILL);
+        }
         if self.exited.is_none() {
-            let early = self.child.try_wait().ok().flatten();
+            let early = self.child.try_wait().ok().flatten().filter(|_| self.successors.is_empty());
             let _ = self.child.kill();
             let _ = self.child.wait();
             if let Some(status) = early.filter(|_| !std::thread::panicking()) {

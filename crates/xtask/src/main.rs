@@ -1,13 +1,15 @@
-//! What a developer of this repository runs: `cargo run -p xtask -- tidy` and `cargo run -p xtask -- bench`.
+//! What a developer of this repository runs: `cargo run -p xtask -- tidy`, `... bench` and `... chaos`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to whoever started it")]
 
 mod bench;
+mod chaos;
+mod steady;
 mod tidy;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo run -p xtask -- tidy | bench [--help]";
+const USAGE: &str = "usage: cargo run -p xtask -- tidy | bench [--help] | chaos [--help]";
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
@@ -16,8 +18,12 @@ fn main() -> ExitCode {
         // what the bench starts beside itself
         Some("resume") => bench::resume::main(args),
         Some("http3") => bench::http3::main(args),
+        Some("steady") => bench::steady::main(args),
+        Some("dawdle") => bench::steady::dawdle(args),
         Some("datagrams") => bench::datagrams::main(args),
         Some("echo") => bench::datagrams::echo(args),
+        Some("chaos") => chaos::main(args),
+        Some("chaos-target") => chaos::target::main(args),
         Some("tidy") => tidy(),
         Some("--help" | "-h") => {
             println!("{USAGE}");

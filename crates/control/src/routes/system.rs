@@ -32,6 +32,10 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::GET, "/v1/config", "GetConfiguration", "configuration", |call| Box::pin(config(call)))
             .about("The whole configuration that runs, from the file and the API, without secrets.")
             .answers(200, any.clone()),
+        route(Method::POST, "/v1/explain", "ExplainRequest", "configuration", |call| Box::pin(explain(call)))
+            .about("Why a request would go where it would go: listener, rules, conditions, group, targets.")
+            .takes(any.clone())
+            .answers(200, any.clone()),
         route(Method::POST, "/v1/reload", "ReloadConfiguration", "configuration", |call| Box::pin(reload(call)))
             .about("Has the file applied again. 422 when it is refused: what ran goes on.")
             .answers(200, any.clone()),
@@ -79,6 +83,10 @@ async fn config(call: Call) -> Result<Reply, Problem> {
         }
     }
     Ok(Reply::ok(&config))
+}
+
+async fn explain(call: Call) -> Result<Reply, Problem> {
+    (call.plane.around.explain)(call.json()?).map(|decision| Reply::ok(&decision)).map_err(Problem::bad_request)
 }
 
 async fn reload(call: Call) -> Result<Reply, Problem> {

@@ -165,7 +165,7 @@ impl<'a> Context<'a> {
 ///
 /// # Errors
 /// All that stands in the way.
-pub(crate) fn plan(config: &Config, context: &Context<'_>) -> Result<Plan, Vec<CannotRun>> {
+pub(crate) fn plan(config: &Arc<Config>, context: &Context<'_>) -> Result<Plan, Vec<CannotRun>> {
     let mut errors = Vec::new();
     let places: HashMap<&Name, usize> = config.target_groups.keys().enumerate().map(|(i, n)| (n, i)).collect();
     let groups = config
@@ -206,7 +206,8 @@ pub(crate) fn plan(config: &Config, context: &Context<'_>) -> Result<Plan, Vec<C
         return Err(errors);
     }
     let announces = config.target_groups.values().any(|group| group.proxy_protocol.is_sent());
-    Ok(Plan { listeners, groups, announces, keyring: context.keyring.clone(), challenges: context.challenges.clone() })
+    let (config, keyring, challenges) = (config.clone(), context.keyring.clone(), context.challenges.clone());
+    Ok(Plan { listeners, groups, config, announces, keyring, challenges })
 }
 
 pub(crate) fn key(balancer: &Name, listener: &Name) -> ListenerKey {

@@ -7,6 +7,7 @@ use headworks_balance::{Algorithm, Keyring};
 use headworks_message::encoding::{ContentCoding, Offer};
 use headworks_model::action::{FixedResponse, GroupStickiness, Redirect, Scheme};
 use headworks_model::compression::{Compression, CompressionAlgorithm};
+use headworks_model::config::Config;
 use headworks_model::load_balancer::{DesyncMitigation, XffHeaderProcessing};
 use headworks_model::target_group::TargetGroup;
 use headworks_route::{CompiledTransforms, FlowTable, Table};
@@ -25,6 +26,8 @@ use crate::upstream::group::GroupShared;
 pub(crate) struct Plan {
     pub(crate) listeners: Vec<Arc<ListenerPlan>>,
     pub(crate) groups: Vec<Arc<GroupPlan>>,
+    /// As it was declared, for those who ask why.
+    pub(crate) config: Arc<Config>,
     /// Some targets are told of their clients by the PROXY protocol.
     pub(crate) announces: bool,
     pub(crate) keyring: Arc<Keyring>,

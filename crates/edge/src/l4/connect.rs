@@ -43,7 +43,7 @@ pub(super) struct Through {
 }
 
 impl Through {
-    fn new(target: &Rc<TargetLocal>) -> Through {
+    pub(super) fn new(target: &Rc<TargetLocal>) -> Through {
         let resets = target.shared.resets.load(Ordering::Relaxed);
         Through { target: target.clone(), resets, _in_flight: InFlight::new(target) }
     }

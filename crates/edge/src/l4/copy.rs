@@ -27,7 +27,7 @@ const MOST_BULK: usize = 2 * SPLICE_AFTER;
 /// A first write up to this size is one segment on any path, and leaves at once by itself.
 const SEGMENT: usize = 1024;
 /// Reads of one direction after which others have their turn.
-const TURNS: u32 = 16;
+const TURNS: u32 = 4;
 
 /// Carries a flow to its end. `opening` is what has been read from the client already.
 pub(super) async fn run<C: End, T: End>(

@@ -35,7 +35,7 @@ pub(super) struct Flow {
     /// As it was when the flow began.
     pub(super) idle_timeout: Duration,
     pub(super) record: FlowRecord,
-    _open: Open,
+    open: Open,
     _admission: Admission,
 }
 
@@ -74,7 +74,7 @@ impl Flow {
         let plan = &slot.table().plan;
         let record = FlowRecord { started: plan.log.is_some().then(Instant::now), ..FlowRecord::default() };
         let (open, timer, idle_timeout) = (Open::new(&slot, &worker), Timer::new(&worker), plan.idle_timeout);
-        Flow { worker, slot, peer, known, timer, idle_timeout, record, _open: open, _admission: admission }
+        Flow { worker, slot, peer, known, timer, idle_timeout, record, open, _admission: admission }
     }
 
     /// Keeps what the log will want of what the client has said.
@@ -130,6 +130,8 @@ impl Flow {
 
     /// Writes the access log's line and adds to the counters: the flow's one event.
     pub(super) fn finish(self, ended: Ended) {
+        // whoever sees that it has ended does not find it among those that are active
+        drop(self.open);
         let counters = self.slot.counters();
         counters.flows.ended(ended);
         let table = self.slot.table();

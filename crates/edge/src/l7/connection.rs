@@ -177,7 +177,7 @@ impl<C: Client> Connection<C> {
             Poll::Ready(Ok(n)) => Poll::Ready(n > 0),
             Poll::Ready(Err(_)) => Poll::Ready(false),
             Poll::Pending => {
-                if self.is_leaving() && !grace {
+                if self.is_hurried() && !grace {
                     // one more request may be on its way; it is answered with `Connection: close`
                     grace = true;
                     self.timer.arm(DRAIN_GRACE);
@@ -205,6 +205,12 @@ impl<C: Client> Connection<C> {
     /// The program stops, or the listener is no longer declared.
     pub(crate) fn is_leaving(&self) -> bool {
         self.worker.is_draining() || self.slot.is_closing()
+    }
+
+    /// An idle connection is not waited for as long as ever. Where another process has taken over, it is: whoever closes a
+    /// connection that a client is about to use fails the request, and nothing is in the way of its last answer.
+    fn is_hurried(&self) -> bool {
+        self.worker.is_hurried() || (self.slot.is_closing() && !self.worker.is_draining())
     }
 
     /// Whether another request may follow the one in `scratch`, as far as the connection has a say.

@@ -12,6 +12,7 @@ mod lay_out;
 pub(crate) mod multiplexed;
 mod read;
 pub(crate) mod respond;
+mod why;
 
 use self::codec::link::Client;
 use self::connection::{After, Connection};
@@ -74,6 +75,9 @@ async fn answer<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch
     guard::admit(connection, &table, scratch)?;
     if let Some(answer) = challenge::pending(connection, &table, scratch) {
         return Ok(respond::challenge(connection, &answer, scratch).await);
+    }
+    if scratch.request.asks_why {
+        why::note(connection, &table, scratch);
     }
     let rule = connection.route(&table, scratch);
     match &rule.action {

@@ -20,15 +20,19 @@ use crate::tls;
 /// Pause while there is no room, or after an accept that failed for want of descriptors or memory: trying at once would only burn the processor.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts until the listener closes. Connections that the kernel had queued by then are served all the same: closing the
-/// socket would reset them.
+/// Connections that are taken from the kernel's queue when the listener closes: as many as fit into it. Where another
+/// process goes on with the socket, there may be no end of them.
+const QUEUED: u32 = 4096;
+
+/// Accepts by one socket until the listener closes. Connections that the kernel had queued by then are served all the same:
+/// closing the socket would reset them.
 pub(crate) async fn run(listener: Rc<Acceptor>, slot: Rc<ListenerSlot>, worker: Rc<Worker>) {
-    loop {
+    while !slot.is_closing() {
         let is_full = worker.is_full();
         let accepted = tokio::select! {
             biased;
             accepted = listener.accept(), if !is_full => accepted,
-            () = slot.closed.notified() => break,
+            () = slot.closed.notified() => continue,
             () = pause(), if is_full => continue,
         };
         match accepted {
@@ -41,7 +45,8 @@ pub(crate) async fn run(listener: Rc<Acceptor>, slot: Rc<ListenerSlot>, worker: 
             }
         }
     }
-    while let Some((stream, peer)) = listener.accept_queued() {
+    for _ in 0..QUEUED {
+        let Some((stream, peer)) = listener.accept_queued() else { break };
         spawn(stream, peer, &slot, &worker);
     }
 }

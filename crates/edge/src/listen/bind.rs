@@ -49,6 +49,19 @@ pub(crate) fn bind_datagrams_beside(address: SocketAddr, workers: usize) -> io::
     sockets.collect()
 }
 
+/// Binds further sockets for connections beside those that are there, which share their port.
+///
+/// # Errors
+/// When they do not share it.
+pub(crate) fn bind_beside(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+    let sockets = (0..count).map(|_| {
+        let socket = bound(address, Kind::Connections, Share::Yes)?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    });
+    sockets.collect()
+}
+
 /// Tries all addresses of the machine by IPv6, which is for IPv4 as well, and without it where there is none.
 fn on_any<T>(bind: Bind, at: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
     match bind {

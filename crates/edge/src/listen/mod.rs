@@ -4,5 +4,6 @@
 pub(crate) mod accept;
 pub(crate) mod arrival;
 pub(crate) mod bind;
+pub(crate) mod bound;
 pub(crate) mod proxied;
 pub(crate) mod slot;

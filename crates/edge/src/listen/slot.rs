@@ -12,6 +12,8 @@ use socket2::SockFilter;
 use crate::compile::plan::{ForwardPlan, GroupPlan, ListenerKey, ListenerPlan, Plan};
 use crate::guard::reason::Reason;
 use crate::observe::counters::ListenerCounters;
+use crate::runtime::datagrams::Datagrams;
+use crate::runtime::dropped::Dropped;
 use crate::runtime::socket::Acceptor;
 use crate::upstream::group::GroupLocal;
 
@@ -74,11 +76,14 @@ pub(crate) struct ListenerSlot {
     local_host: String,
     counters: Arc<Vec<ListenerCounters>>,
     closing: Cell<bool>,
-    /// The socket, for as long as it listens.
-    socket: RefCell<Weak<Acceptor>>,
-    /// Woken when the listener closes, so that it stops accepting.
+    /// The sockets, for as long as it listens by them: usually one.
+    sockets: RefCell<Vec<Weak<Acceptor>>>,
+    /// What the kernel drops of what comes for it.
+    dropped_connections: RefCell<Vec<Dropped<Acceptor>>>,
+    dropped_datagrams: RefCell<Vec<Dropped<Datagrams>>>,
+    /// Woken when the listener closes, so that it stops accepting; whoever waits has looked whether it has.
     pub(crate) closed: tokio::sync::Notify,
-    /// Woken when its table is another, and when it closes.
+    /// Woken when its table is another, and when it closes; likewise.
     pub(crate) changed: tokio::sync::Notify,
 }
 
@@ -92,7 +97,9 @@ impl ListenerSlot {
             counters: table.plan.counters.clone(),
             table: RefCell::new(table),
             closing: Cell::new(false),
-            socket: RefCell::default(),
+            sockets: RefCell::default(),
+            dropped_connections: RefCell::default(),
+            dropped_datagrams: RefCell::default(),
             closed: tokio::sync::Notify::new(),
             changed: tokio::sync::Notify::new(),
         })
@@ -104,7 +111,7 @@ impl ListenerSlot {
 
     pub(crate) fn exchange(&self, table: Rc<ListenerTable>) {
         *self.table.borrow_mut() = table;
-        self.changed.notify_one();
+        self.changed.notify_waiters();
     }
 
     /// Whether connections over QUIC come to an end here.
@@ -112,23 +119,43 @@ impl ListenerSlot {
         self.is_closing() || self.table.borrow().plan.http3.is_none()
     }
 
-    /// This is what it listens by.
+    /// This is what it listens by, too.
     pub(crate) fn listens_by(&self, socket: &Rc<Acceptor>) {
-        *self.socket.borrow_mut() = Rc::downgrade(socket);
+        self.sockets.borrow_mut().push(Rc::downgrade(socket));
+        self.dropped_connections.borrow_mut().push(Dropped::by(socket));
+    }
+
+    /// Flows of datagrams come in by this.
+    pub(crate) fn receives_by(&self, socket: &Rc<Datagrams>) {
+        self.dropped_datagrams.borrow_mut().push(Dropped::by(socket));
+    }
+
+    /// Counts what the kernel has dropped since the last look.
+    pub(crate) fn look_at_drops(&self) {
+        let connections: u64 = self.dropped_connections.borrow().iter().map(Dropped::look).sum();
+        let datagrams: u64 = self.dropped_datagrams.borrow().iter().map(Dropped::look).sum();
+        if connections + datagrams > 0 {
+            self.counters().dropped_packets.add(connections + datagrams);
+        }
     }
 
     /// Has the kernel drop, before they begin, the connections that would be refused for where they come from. What that
     /// misses is refused after all when it is accepted.
     pub(crate) fn follow_doors(&self) {
-        let Some(socket) = self.socket.borrow().upgrade() else { return };
+        let sockets: Vec<_> = self.sockets.borrow().iter().filter_map(Weak::upgrade).collect();
+        if sockets.is_empty() {
+            return;
+        }
         let filter = self.table().plan.guard.tcp.filter().map(|filter| {
             let step = |i: Instruction| SockFilter::new(i.code, i.when_true, i.when_false, i.operand);
             filter.into_iter().map(step).collect::<Vec<_>>()
         });
-        if let Err(error) = socket.set_filter(filter.as_deref()) {
-            tracing::warn!(%error, listener = %self.address, "denied connections are reset, not dropped");
-            // one that is out of date would drop what is allowed now
-            let _ = socket.set_filter(None);
+        for socket in sockets {
+            if let Err(error) = socket.set_filter(filter.as_deref()) {
+                tracing::warn!(%error, listener = %self.address, "denied connections are reset, not dropped");
+                // one that is out of date would drop what is allowed now
+                let _ = socket.set_filter(None);
+            }
         }
     }
 
@@ -160,7 +187,7 @@ impl ListenerSlot {
     /// Stops accepting; connections end after the request they are in.
     pub(crate) fn close(&self) {
         self.closing.set(true);
-        self.closed.notify_one();
-        self.changed.notify_one();
+        self.closed.notify_waiters();
+        self.changed.notify_waiters();
     }
 }

@@ -61,6 +61,8 @@ pub(crate) struct ListenerCounters {
     pub(crate) active_connections: Count,
     /// Connections that were refused, in the order of [`Reason::ALL`].
     refused: [Count; Reason::ALL.len()],
+    /// Packets that the kernel dropped, as of the last look: what would have begun connections, and datagrams of flows.
+    pub(crate) dropped_packets: Count,
     pub(crate) requests: Count,
     /// Requests for which a target was chosen (H13).
     pub(crate) routed_requests: Count,

@@ -72,6 +72,8 @@ pub(crate) enum Ended {
     TargetRefused,
     /// It gave way to another flow.
     TooManyFlows,
+    /// It goes on in the process that has taken over.
+    Replaced,
 }
 
 /// Who reset a flow, in the terms of a Network Load Balancer (N8).
@@ -85,7 +87,7 @@ pub(crate) enum Reset {
 
 impl Ended {
     /// All of them, in the order of the counters.
-    pub(crate) const ALL: [Ended; 20] = [
+    pub(crate) const ALL: [Ended; 21] = [
         Ended::Closed,
         Ended::ClientReset,
         Ended::TargetReset,
@@ -106,6 +108,7 @@ impl Ended {
         Ended::Silent,
         Ended::TargetRefused,
         Ended::TooManyFlows,
+        Ended::Replaced,
     ];
 
     /// What log and metrics call it.
@@ -131,6 +134,7 @@ impl Ended {
             Ended::Silent => "silent",
             Ended::TargetRefused => "target_refused",
             Ended::TooManyFlows => "too_many_flows",
+            Ended::Replaced => "replaced",
         }
     }
 
@@ -144,7 +148,8 @@ impl Ended {
             | Ended::TooManyHandshakes
             | Ended::Silent
             | Ended::TargetRefused
-            | Ended::TooManyFlows => None,
+            | Ended::TooManyFlows
+            | Ended::Replaced => None,
             Ended::ClientReset => Some(Reset::Client),
             Ended::TargetReset => Some(Reset::Target),
             Ended::IdleTimeout

@@ -7,6 +7,7 @@ use headworks_message::encoding::ContentCoding;
 use headworks_message::{Known, Reason, RequestView, Span, Tier};
 
 use crate::error::ErrorReason;
+use crate::explain::Decision;
 use crate::upstream::target::TargetLocal;
 
 /// Longest target, host or agent that is remembered for the log.
@@ -60,6 +61,8 @@ pub(crate) struct Record {
     pub(crate) sent_at_once: bool,
     pub(crate) transformed: bool,
     pub(crate) compressed: Option<Compressed>,
+    /// The decision, for a client that may ask for it.
+    pub(crate) why: Option<Box<Decision>>,
 }
 
 /// What became of an answer's content.

@@ -90,28 +90,27 @@ impl View {
             .zip(&hits)
             .map(|(rule, hits)| json!({ "rule": rule.label, "action": self.action(rule), "hits": hits }))
             .collect();
-        if plan.flows.is_some() {
-            return json!({
-                "address": self.addresses.get(&plan.key).map(ToString::to_string),
-                "protocol": plan.protocol,
-                "connections": { "active": sum(|c| &c.active_connections), "total": sum(|c| &c.new_connections) },
-                "bytes": { "received": sum(|c| &c.received_bytes), "sent": sum(|c| &c.sent_bytes) },
-                "ended": flows_ended(plan).into_iter().map(|(ended, n)| (ended.as_str(), n)).collect::<BTreeMap<_, _>>(),
-                "rules": rules,
-            });
-        }
-        json!({
+        let of_all = json!({
             "address": self.addresses.get(&plan.key).map(ToString::to_string),
             "protocol": plan.protocol,
             "connections": { "active": sum(|c| &c.active_connections), "total": sum(|c| &c.new_connections) },
             "refused_connections": refusals(&plan.counters),
+            "dropped_packets": sum(|c| &c.dropped_packets),
             "top_clients": plan.guard.state.top(TOP_CLIENTS).iter().map(client_json).collect::<Vec<_>>(),
-            "requests": sum(|c| &c.requests),
             "bytes": { "received": sum(|c| &c.received_bytes), "sent": sum(|c| &c.sent_bytes) },
-            "statuses": { "target": statuses(false), "headworks": statuses(true) },
-            "latency_ms": latency(plan.counters.iter().map(|c| &c.latency)),
             "rules": rules,
-        })
+        });
+        let of_kind = if plan.flows.is_some() {
+            let ended = flows_ended(plan).into_iter().map(|(ended, n)| (ended.as_str(), n));
+            json!({ "ended": ended.collect::<BTreeMap<_, _>>() })
+        } else {
+            json!({
+                "requests": sum(|c| &c.requests),
+                "statuses": { "target": statuses(false), "headworks": statuses(true) },
+                "latency_ms": latency(plan.counters.iter().map(|c| &c.latency)),
+            })
+        };
+        [of_all, of_kind].into_iter().filter_map(|part| part.as_object().cloned()).flatten().collect()
     }
 
     fn action(&self, rule: &RulePlan) -> Value {

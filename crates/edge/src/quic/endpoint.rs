@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::Poll;
 
 use headworks_model::guard::Carrier;
@@ -13,7 +14,7 @@ use quinn::{Endpoint, EndpointConfig, Incoming, TokioRuntime, VarInt};
 
 use super::Secrets;
 use super::handshake::{self, Handshake};
-use super::identity::Identities;
+use super::identity::{Identities, Owner};
 use super::steer::{Mouth, Steered};
 use crate::compile::plan::ListenerPlan;
 use crate::l7;
@@ -37,13 +38,20 @@ const UNSEEN: usize = 1024;
 /// Bytes that may wait with them.
 const UNSEEN_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Opens the endpoint of a listener that has HTTP/3.
+/// Opens an endpoint of a listener that has HTTP/3. Once `let_go` is set, its socket is another process's to read.
 ///
 /// # Errors
 /// When the runtime cannot watch the socket.
-pub(crate) fn open(mouth: Mouth, secrets: &Secrets, worker: usize, plan: &ListenerPlan) -> io::Result<Endpoint> {
-    let socket = Steered::new(mouth, secrets, worker, plan.counters.clone())?;
-    let identities = Identities::new(secrets.identity.clone(), worker);
+pub(crate) fn open(
+    mouth: Mouth,
+    secrets: &Secrets,
+    worker: usize,
+    let_go: &Arc<AtomicBool>,
+    plan: &ListenerPlan,
+) -> io::Result<Endpoint> {
+    let owner = Owner { generation: secrets.generation(), place: mouth.place() };
+    let socket = Steered::new(mouth, secrets, worker, let_go, plan.counters.clone())?;
+    let identities = Identities::new(secrets.identity, owner);
     let mut config = EndpointConfig::new(secrets.reset.clone());
     config.cid_generator(move || Box::new(identities.clone()));
     Endpoint::new_with_abstract_socket(config, None, socket, Arc::new(TokioRuntime))
@@ -68,8 +76,22 @@ pub(crate) async fn run(endpoint: Endpoint, secrets: Secrets, slot: Rc<ListenerS
             None => break,
         }
     }
+    // what has begun to come in before the end is met all the same
+    while let Some(Some(incoming)) = now(endpoint.accept()).await {
+        meet(incoming, &secrets, &slot, &worker);
+    }
     endpoint.set_server_config(None);
     endpoint.wait_idle().await;
+}
+
+/// What a future has at once, if it does.
+async fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(ready) => Poll::Ready(Some(ready)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// What the endpoint itself needs to take connections in; each is met with what is current when it comes.

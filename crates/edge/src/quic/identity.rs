@@ -1,61 +1,89 @@
-//! Identities of connections (RFC 9000 section 5.1): random to everybody else, to us also which worker has the connection,
-//! and that it was a worker of ours who made it.
+//! Identities of connections (RFC 9000 section 5.1): random to everybody else, to us also who has the connection: which
+//! process of those that have replaced each other, and which of its endpoints; and that it was one of ours who made it.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use quinn::{ConnectionId, ConnectionIdGenerator};
 use quinn_proto::InvalidCid;
+use siphasher::sip::SipHasher13;
 
 /// Random bytes: enough that two never meet.
 const NONCE: usize = 8;
-/// The worker, masked by a hash of the nonce.
-const WORKER: usize = 2;
+/// The owner, masked by a hash of the nonce.
+const OWNER: usize = 4;
 /// A keyed hash over both, which tells ours from those that clients make up.
 const SEAL: usize = 4;
 /// Length of an identity.
-pub(super) const LENGTH: usize = NONCE + WORKER + SEAL;
+pub(super) const LENGTH: usize = NONCE + OWNER + SEAL;
 
-/// Makes and reads identities.
-#[derive(Clone, Debug)]
-pub(super) struct Identities {
-    key: RandomState,
-    worker: u16,
+/// What identities are masked and sealed with: the same in a process and in those that take over from it.
+#[derive(Clone, Copy)]
+pub(super) struct IdentityKey([u8; 16]);
+
+/// Who has a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    /// The process: how many it has before it.
+    pub(super) generation: u16,
+    /// The endpoint among those of its listener.
+    pub(super) place: u16,
 }
 
-impl Identities {
-    /// Of this worker's connections.
-    pub(super) fn new(key: RandomState, worker: usize) -> Identities {
-        Identities { key, worker: u16::try_from(worker).unwrap_or(u16::MAX) }
+/// Makes and reads identities.
+#[derive(Clone)]
+pub(super) struct Identities {
+    key: IdentityKey,
+    owner: Owner,
+}
+
+impl IdentityKey {
+    pub(super) fn new(key: [u8; 16]) -> IdentityKey {
+        IdentityKey(key)
     }
 
-    /// The worker whose connection this is; none when it is not an identity of ours.
-    pub(super) fn worker(&self, identity: &[u8]) -> Option<usize> {
-        let (open, seal) = identity.split_at_checked(NONCE + WORKER)?;
-        if seal != self.seal(open) {
-            return None;
-        }
-        let (nonce, masked) = open.split_at_checked(NONCE)?;
-        let masked = u16::from_be_bytes(masked.try_into().ok()?);
-        Some(usize::from(masked ^ self.mask(nonce)))
+    fn hash(&self, what: u8, bytes: &[u8]) -> u64 {
+        let mut hasher = SipHasher13::new_with_key(&self.0);
+        hasher.write_u8(what);
+        hasher.write(bytes);
+        hasher.finish()
     }
 
-    fn mask(&self, nonce: &[u8]) -> u16 {
-        self.key.hash_one((0u8, nonce)) as u16
+    fn mask(&self, nonce: &[u8]) -> u32 {
+        self.hash(0, nonce) as u32
     }
 
     fn seal(&self, open: &[u8]) -> [u8; SEAL] {
-        (self.key.hash_one((1u8, open)) as u32).to_be_bytes()
+        (self.hash(1, open) as u32).to_be_bytes()
     }
 
-    fn make(&self, nonce: [u8; NONCE]) -> [u8; LENGTH] {
-        let masked = (self.worker ^ self.mask(&nonce)).to_be_bytes();
+    fn make(&self, nonce: [u8; NONCE], owner: Owner) -> [u8; LENGTH] {
+        let owner = u32::from(owner.generation) << 16 | u32::from(owner.place);
+        let masked = (owner ^ self.mask(&nonce)).to_be_bytes();
         let mut identity = [0; LENGTH];
         let parts = nonce.into_iter().chain(masked);
         identity.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
-        let seal = self.seal(identity.get(..NONCE + WORKER).unwrap_or(&[]));
-        identity.iter_mut().skip(NONCE + WORKER).zip(seal).for_each(|(to, from)| *to = from);
+        let seal = self.seal(identity.get(..NONCE + OWNER).unwrap_or(&[]));
+        identity.iter_mut().skip(NONCE + OWNER).zip(seal).for_each(|(to, from)| *to = from);
         identity
+    }
+}
+
+impl Identities {
+    /// Of one endpoint's connections.
+    pub(super) fn new(key: IdentityKey, owner: Owner) -> Identities {
+        Identities { key, owner }
+    }
+
+    /// Whose connection this is; none when it is not an identity of ours.
+    pub(super) fn owner(&self, identity: &[u8]) -> Option<Owner> {
+        let (open, seal) = identity.split_at_checked(NONCE + OWNER)?;
+        if seal != self.key.seal(open) {
+            return None;
+        }
+        let (nonce, masked) = open.split_at_checked(NONCE)?;
+        let owner = u32::from_be_bytes(masked.try_into().ok()?) ^ self.key.mask(nonce);
+        Some(Owner { generation: (owner >> 16) as u16, place: owner as u16 })
     }
 }
 
@@ -66,11 +94,11 @@ impl ConnectionIdGenerator for Identities {
             // the generator is seeded by the system, and cannot fail once it has worked
             nonce = RandomState::new().hash_one(0u8).to_be_bytes();
         }
-        ConnectionId::new(&self.make(nonce))
+        ConnectionId::new(&self.key.make(nonce, self.owner))
     }
 
     fn validate(&self, identity: &ConnectionId) -> Result<(), InvalidCid> {
-        self.worker(identity).map(drop).ok_or(InvalidCid)
+        self.owner(identity).map(drop).ok_or(InvalidCid)
     }
 
     fn cid_len(&self) -> usize {
@@ -100,19 +128,21 @@ mod tests {
 
     #[test]
     fn an_identity_says_whose_it_is() {
-        let key = RandomState::new();
-        for worker in [0, 1, 7, 300] {
-            let mut maker = Identities::new(key.clone(), worker);
+        let key = IdentityKey::new([7; 16]);
+        for (generation, place) in [(0, 0), (0, 1), (9, 7), (u16::MAX, 300)] {
+            let owner = Owner { generation, place };
+            let mut maker = Identities::new(key, owner);
             for _ in 0..50 {
                 let identity = maker.generate_cid();
-                let reader = Identities::new(key.clone(), 2);
-                assert_eq!(reader.worker(&identity), Some(worker));
+                let reader = Identities::new(key, Owner { generation: 1, place: 2 });
+                assert_eq!(reader.owner(&identity), Some(owner));
                 assert!(reader.validate(&identity).is_ok());
-                assert_eq!(Identities::new(RandomState::new(), worker).worker(&identity), None);
+                assert_eq!(Identities::new(IdentityKey::new([8; 16]), owner).owner(&identity), None);
             }
         }
-        assert_eq!(Identities::new(key.clone(), 0).worker(&[7; LENGTH]), None);
-        assert_eq!(Identities::new(key, 0).worker(&[]), None);
+        let reader = Identities::new(key, Owner { generation: 0, place: 0 });
+        assert_eq!(reader.owner(&[7; LENGTH]), None);
+        assert_eq!(reader.owner(&[]), None);
     }
 
     #[test]

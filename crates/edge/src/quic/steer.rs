@@ -1,9 +1,11 @@
-//! A worker's socket: what comes in for a connection of another worker is handed on to that one.
+//! An endpoint's socket: what comes in for a connection of another endpoint is handed on to that one, be it in a process that
+//! was replaced and still has connections.
 
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -12,43 +14,62 @@ use quinn::{AsyncUdpSocket, Runtime as _, TokioRuntime, UdpPoller};
 use tokio::sync::mpsc;
 
 use super::Secrets;
-use super::identity::{Identities, destination};
+use super::identity::{Identities, Owner, destination};
+use super::relay::{Predecessor, Way};
 use crate::observe::counters::ListenerCounters;
 
-/// Datagrams that wait for a worker. What is over is lost, as datagrams may be.
+/// Datagrams that wait for an endpoint. What is over is lost, as datagrams may be.
 const WAITING: usize = 1024;
 
-/// A datagram on its way from one worker to another.
-#[derive(Debug)]
+/// A datagram on its way from one endpoint to another.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Datagram {
-    bytes: Box<[u8]>,
-    from: SocketAddr,
-    to: Option<IpAddr>,
-    ecn: Option<EcnCodepoint>,
+    pub(super) bytes: Box<[u8]>,
+    pub(super) from: SocketAddr,
+    pub(super) to: Option<IpAddr>,
+    pub(super) ecn: Option<EcnCodepoint>,
 }
 
-/// What one worker needs to receive: its socket, what others hand on to it, and where it hands on what is theirs.
+/// Where endpoints of a listener take in what others hand on to them, by their places.
+pub(crate) type Doors = Arc<[mpsc::Sender<Datagram>]>;
+
+/// What one endpoint needs to receive: its socket, what others hand on to it, and where it hands on what is theirs.
 pub(crate) struct Mouth {
     socket: UdpSocket,
-    doors: Arc<[mpsc::Sender<Datagram>]>,
+    place: u16,
+    doors: Doors,
     inbox: mpsc::Receiver<Datagram>,
 }
 
-/// Joins the sockets of one listener, one for each worker.
-pub(crate) fn join(sockets: Vec<UdpSocket>) -> Vec<Mouth> {
+impl Mouth {
+    /// Its endpoint among those of the listener.
+    pub(super) fn place(&self) -> u16 {
+        self.place
+    }
+}
+
+/// Joins the sockets of one listener.
+pub(crate) fn join(sockets: Vec<UdpSocket>) -> (Doors, Vec<Mouth>) {
     let (doors, inboxes): (Vec<_>, Vec<_>) = sockets.iter().map(|_| mpsc::channel(WAITING)).unzip();
-    let doors: Arc<[_]> = doors.into();
-    let joined = sockets.into_iter().zip(inboxes);
-    joined.map(|(socket, inbox)| Mouth { socket, doors: doors.clone(), inbox }).collect()
+    let doors: Doors = doors.into();
+    let joined = sockets.into_iter().zip(inboxes).zip(0..);
+    let mouths = joined.map(|((socket, inbox), place)| Mouth { socket, place, doors: doors.clone(), inbox }).collect();
+    (doors, mouths)
 }
 
 /// A socket that hands on.
 pub(super) struct Steered {
     socket: Arc<dyn AsyncUdpSocket>,
-    doors: Arc<[mpsc::Sender<Datagram>]>,
-    /// Locked by this worker's endpoint only.
+    doors: Doors,
+    /// Locked by this endpoint only.
     inbox: Mutex<mpsc::Receiver<Datagram>>,
     identities: Identities,
+    owner: Owner,
+    /// Those before this process that had the listener, and where they take in what is theirs.
+    predecessors: Arc<[Predecessor]>,
+    ways: Vec<Way>,
+    /// The socket is another process's to read: what is for this one is handed on by that.
+    let_go: Arc<AtomicBool>,
     worker: usize,
     counters: Arc<Vec<ListenerCounters>>,
 }
@@ -62,13 +83,20 @@ impl Steered {
         mouth: Mouth,
         secrets: &Secrets,
         worker: usize,
+        let_go: &Arc<AtomicBool>,
         counters: Arc<Vec<ListenerCounters>>,
     ) -> io::Result<Arc<Steered>> {
+        let owner = Owner { generation: secrets.generation, place: mouth.place };
+        let address = mouth.socket.local_addr()?;
         Ok(Arc::new(Steered {
             socket: TokioRuntime.wrap_udp_socket(mouth.socket)?,
             doors: mouth.doors,
             inbox: Mutex::new(mouth.inbox),
-            identities: Identities::new(secrets.identity.clone(), worker),
+            identities: Identities::new(secrets.identity, owner),
+            owner,
+            ways: secrets.predecessors.iter().map(|predecessor| predecessor.way(address)).collect(),
+            predecessors: secrets.predecessors.clone(),
+            let_go: let_go.clone(),
             worker,
             counters,
         }))
@@ -92,7 +120,7 @@ impl Steered {
         taken
     }
 
-    /// Hands on what is not for this worker, and moves the rest together.
+    /// Hands on what is not for this endpoint, and moves the rest together.
     fn keep_own(&self, buf: &mut [u8], meta: &mut RecvMeta) {
         if meta.stride == 0 {
             return;
@@ -101,31 +129,40 @@ impl Steered {
         while at < meta.len {
             let end = (at + meta.stride).min(meta.len);
             let datagram = buf.get(at..end).unwrap_or(&[]);
-            let owner = destination(datagram).and_then(|identity| self.identities.worker(identity));
-            match owner.filter(|owner| *owner != self.worker).and_then(|owner| self.doors.get(owner)) {
-                Some(door) => {
-                    let bytes = datagram.into();
-                    if let Some(counters) = self.counters.get(self.worker) {
-                        counters.tls.handed_on.add(1);
-                    }
-                    let _ = door.try_send(Datagram { bytes, from: meta.addr, to: meta.dst_ip, ecn: meta.ecn });
+            let owner = destination(datagram).and_then(|identity| self.identities.owner(identity));
+            if owner.is_some_and(|owner| owner != self.owner && self.hand_on(owner, datagram, meta)) {
+                if let Some(counters) = self.counters.get(self.worker) {
+                    counters.tls.handed_on.add(1);
                 }
-                None => {
-                    if kept != at {
-                        buf.copy_within(at..end, kept);
-                    }
-                    kept += end - at;
+            } else {
+                if kept != at {
+                    buf.copy_within(at..end, kept);
                 }
+                kept += end - at;
             }
             at = end;
         }
         meta.len = kept;
     }
+
+    /// Hands a datagram on to whose it is. False when there is nobody any more: then the client is told so.
+    fn hand_on(&self, owner: Owner, datagram: &[u8], meta: &RecvMeta) -> bool {
+        let datagram = Datagram { bytes: datagram.into(), from: meta.addr, to: meta.dst_ip, ecn: meta.ecn };
+        if owner.generation == self.owner.generation {
+            let Some(door) = self.doors.get(usize::from(owner.place)) else { return false };
+            // what finds no room is lost
+            let _ = door.try_send(datagram);
+            return true;
+        }
+        let mut predecessors = self.predecessors.iter().zip(&self.ways);
+        let found = predecessors.find(|(predecessor, _)| predecessor.generation() == owner.generation);
+        found.is_some_and(|(predecessor, way)| predecessor.hand_on(*way, owner.place, &datagram))
+    }
 }
 
 impl fmt::Debug for Steered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Steered").field("worker", &self.worker).finish_non_exhaustive()
+        f.debug_struct("Steered").field("owner", &self.owner).finish_non_exhaustive()
     }
 }
 
@@ -147,6 +184,9 @@ impl AsyncUdpSocket for Steered {
         let taken = self.poll_inbox(cx, bufs, meta);
         if taken > 0 {
             return Poll::Ready(Ok(taken));
+        }
+        if self.let_go.load(Ordering::Relaxed) {
+            return Poll::Pending;
         }
         let received = std::task::ready!(self.socket.poll_recv(cx, bufs, meta))?;
         for (buf, meta) in bufs.iter_mut().zip(meta).take(received) {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
 use quinn::udp::{RecvMeta, Transmit, UdpSocketState};
@@ -85,6 +85,14 @@ impl Datagrams {
         Datagrams::new(socket.into())
     }
 
+    /// Another descriptor of the same socket.
+    ///
+    /// # Errors
+    /// When there is none left.
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.socket.get_ref().try_clone()
+    }
+
     /// Takes what has come, at most `most` trains of it, and hands each to `take`. One call of the system.
     ///
     /// # Errors
@@ -160,5 +168,11 @@ impl Datagrams {
             self.state.try_send(self.socket.get_ref().into(), &transmit)?;
         }
         Ok(())
+    }
+}
+
+impl AsFd for Datagrams {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.get_ref().as_fd()
     }
 }

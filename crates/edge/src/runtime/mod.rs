@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod datagrams;
 pub(crate) mod deadline;
+pub(crate) mod dropped;
 pub(crate) mod pace;
 pub(crate) mod pipe;
 pub(crate) mod pool;

@@ -1,9 +1,10 @@
 //! A worker: one thread with everything it owns, and the commands it takes.
 
 use std::cell::{Cell, RefCell};
-use std::net::{TcpListener as StdListener, UdpSocket};
-use std::rc::Rc;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use std::{io, thread};
 
@@ -11,13 +12,14 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
 use super::clock::{Clock, TICK};
-use super::datagrams::{Batch, Datagrams};
+use super::datagrams::Batch;
 use super::deadline::Deadlines;
 use super::pool::Pool;
 use super::random::Random;
 use super::socket::Acceptor;
 use crate::compile::plan::{ListenerKey, Plan};
 use crate::l4::udp;
+use crate::l4::udp::legacy::{self, FlowLegacy};
 use crate::listen::accept;
 use crate::listen::slot::{ListenerSlot, ListenerTable, Tables};
 use crate::observe::access_log::{Lines, LogWriter};
@@ -28,6 +30,8 @@ use crate::upstream::group::GroupLocal;
 
 /// Idle connections to targets are gone over every so many ticks.
 pub(crate) const POOL_SWEEP: u32 = 8;
+/// Ticks between looks at what the kernel has dropped.
+const DROPS_LOOK: u32 = 4;
 
 /// What a worker owns. Never shared with another thread.
 pub(crate) struct Worker {
@@ -49,11 +53,18 @@ pub(crate) struct Worker {
     phase: Cell<Phase>,
     tables: RefCell<Option<Rc<Tables>>>,
     slots: RefCell<Vec<Rc<ListenerSlot>>>,
+    /// Another process has taken over, and reads what comes in by sockets for datagrams.
+    let_go: Arc<AtomicBool>,
+    pulse: Arc<AtomicU32>,
+    /// Flows of datagrams, behind where their listeners are bound.
+    flows: RefCell<Vec<(SocketAddr, Weak<udp::Flows>)>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Serving,
+    /// Another process has the listeners now; what is open is finished here, however long it takes.
+    Replaced,
     /// No new connections; requests in flight are finished.
     Draining,
     /// Nothing is waited for any more.
@@ -63,23 +74,36 @@ enum Phase {
 /// Sockets of a listener for one worker: those that are new.
 pub(crate) struct Handover {
     pub(crate) key: ListenerKey,
-    /// Where connections come in.
-    pub(crate) connections: Option<StdListener>,
-    /// Where datagrams do.
-    pub(crate) datagrams: Option<DatagramsIn>,
+    /// Where connections come in: one, but where there were more workers once.
+    pub(crate) connections: Vec<StdListener>,
+    /// Where datagrams do, likewise.
+    pub(crate) datagrams: Vec<DatagramsIn>,
+}
+
+impl Handover {
+    /// Whether it brings more than QUIC beside connections.
+    fn moves(&self) -> bool {
+        let flows = |datagrams: &DatagramsIn| matches!(datagrams, DatagramsIn::Flows(_));
+        !self.connections.is_empty() || self.datagrams.iter().any(flows)
+    }
 }
 
 /// A socket for datagrams, and what is spoken in them.
 pub(crate) enum DatagramsIn {
     Quic(Mouth),
     /// Nothing that is looked at.
-    Flows(UdpSocket),
+    Flows(udp::Mouth),
 }
 
 /// What the control thread asks of a worker.
 pub(crate) enum Command {
     /// Run this plan from now on. Sockets are those of new listeners; listeners that the plan does not have are closed.
     Apply { plan: Arc<Plan>, sockets: Vec<Handover>, done: oneshot::Sender<()> },
+    /// Take in sockets for datagrams that another process has read until now, for listeners of the plan that runs.
+    TakeOver { sockets: Vec<Handover>, done: oneshot::Sender<()> },
+    /// Another process accepts now, and reads datagrams: what is open is finished here, but for flows of datagrams, which
+    /// are answered.
+    LetGo { done: oneshot::Sender<Vec<FlowLegacy>> },
     /// A target was cut off: requests in flight look whether it is theirs.
     Look,
     /// Members of security groups have come or gone.
@@ -93,6 +117,8 @@ pub(crate) enum Command {
 /// The control thread's door to a worker.
 pub(crate) struct WorkerHandle {
     commands: mpsc::UnboundedSender<Command>,
+    /// Moves with every tick of the worker.
+    pulse: Arc<AtomicU32>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -108,17 +134,24 @@ impl WorkerHandle {
         secrets: Secrets,
     ) -> io::Result<WorkerHandle> {
         let (commands, inbox) = mpsc::unbounded_channel();
+        let pulse = Arc::new(AtomicU32::default());
+        let of_worker = pulse.clone();
         let runtime = move || Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
         let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || match runtime() {
-            Ok(runtime) => runtime.block_on(run(index, log, most_connections, secrets, inbox)),
+            Ok(runtime) => runtime.block_on(run(index, log, most_connections, secrets, of_worker, inbox)),
             Err(error) => tracing::error!(%error, index, "cannot start the runtime of a worker"),
         })?;
-        Ok(WorkerHandle { commands, thread: Some(thread) })
+        Ok(WorkerHandle { commands, pulse, thread: Some(thread) })
     }
 
     /// Hands over a command; one to a worker that has ended is lost.
     pub(crate) fn send(&self, command: Command) {
         let _ = self.commands.send(command);
+    }
+
+    /// A number that moves while the worker does.
+    pub(crate) fn pulse(&self) -> u32 {
+        self.pulse.load(Ordering::Relaxed)
     }
 
     /// Whether its thread has ended.
@@ -129,7 +162,17 @@ impl WorkerHandle {
 
 impl Worker {
     pub(crate) fn is_draining(&self) -> bool {
+        self.phase.get() >= Phase::Replaced
+    }
+
+    /// Whether what is idle is not waited for as long as ever.
+    pub(crate) fn is_hurried(&self) -> bool {
         self.phase.get() >= Phase::Draining
+    }
+
+    /// Whether another process has taken over.
+    pub(crate) fn has_let_go(&self) -> bool {
+        self.let_go.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -173,8 +216,7 @@ impl Worker {
         let mut slots = self.slots.borrow_mut();
         let mut closes = false;
         slots.retain(|slot| {
-            let is_new = |s: &Handover| s.connections.is_some() || matches!(s.datagrams, Some(DatagramsIn::Flows(_)));
-            let moves = sockets.iter().any(|s| s.key == slot.key && is_new(s));
+            let moves = sockets.iter().any(|s| s.key == slot.key && s.moves());
             let kept = plan.listeners.iter().find(|l| l.key == slot.key && !moves);
             match kept {
                 Some(listener) => {
@@ -189,13 +231,7 @@ impl Worker {
             }
             kept.is_some()
         });
-        for Handover { key, connections, datagrams } in sockets {
-            if let Some(listener) = plan.listeners.iter().find(|l| l.key == key)
-                && let Err(error) = self.listen(&mut slots, connections, datagrams, || self.table(listener, &tables))
-            {
-                tracing::error!(%error, listener = %key.listener, "cannot listen");
-            }
-        }
+        self.listen_by(&mut slots, sockets, &tables);
         drop(slots);
         *self.tables.borrow_mut() = Some(tables);
         old.iter().for_each(|group| group.retire());
@@ -204,41 +240,83 @@ impl Worker {
         }
     }
 
+    /// Takes in sockets for datagrams that another process has read until now.
+    fn take_over(self: &Rc<Self>, sockets: Vec<Handover>) {
+        let Some(tables) = self.tables.borrow().clone() else { return };
+        self.listen_by(&mut self.slots.borrow_mut(), sockets, &tables);
+    }
+
+    /// Leaves the listeners to another process: nothing is accepted any more, and flows of datagrams go on there.
+    fn let_go(&self) -> Vec<FlowLegacy> {
+        self.let_go.store(true, Ordering::Relaxed);
+        let flows = self.flows.take();
+        let flows = flows.iter().filter_map(|(listener, flows)| Some((listener, flows.upgrade()?)));
+        let legacy = flows.flat_map(|(listener, flows)| legacy::let_go(&flows, *listener)).collect();
+        self.enter(Phase::Replaced);
+        legacy
+    }
+
+    fn listen_by(self: &Rc<Self>, slots: &mut Vec<Rc<ListenerSlot>>, sockets: Vec<Handover>, tables: &Rc<Tables>) {
+        for handover in sockets {
+            let key = handover.key.clone();
+            if let Some(listener) = tables.plan.listeners.iter().find(|l| l.key == key)
+                && let Err(error) = self.listen(slots, handover, || self.table(listener, tables))
+            {
+                tracing::error!(%error, listener = %key.listener, "cannot listen");
+            }
+        }
+    }
+
     /// Takes in the sockets of a listener, which is among `slots` if it was there before.
     fn listen(
         self: &Rc<Self>,
         slots: &mut Vec<Rc<ListenerSlot>>,
-        connections: Option<StdListener>,
-        datagrams: Option<DatagramsIn>,
+        sockets: Handover,
         table: impl Fn() -> Rc<ListenerTable>,
     ) -> io::Result<()> {
-        let table = table();
-        let address = match (&connections, &datagrams) {
-            (Some(socket), _) => Some(socket.local_addr()?),
-            (None, Some(DatagramsIn::Flows(socket))) => Some(socket.local_addr()?),
-            (None, _) => None,
+        let Handover { key, connections, datagrams } = sockets;
+        let slot = match slots.iter().find(|slot| slot.key == key) {
+            Some(slot) => slot.clone(),
+            None => {
+                let flows = datagrams.iter().find_map(|datagrams| match datagrams {
+                    DatagramsIn::Flows(mouth) => Some(mouth.socket.local_addr()),
+                    DatagramsIn::Quic(_) => None,
+                });
+                let Some(address) = connections.first().map(StdListener::local_addr).or(flows).transpose()? else {
+                    return Ok(());
+                };
+                let slot = ListenerSlot::new(address, self.index, table());
+                slots.push(slot.clone());
+                slot
+            }
         };
-        if let Some(address) = address {
-            slots.push(ListenerSlot::new(address, self.index, table.clone()));
-        }
-        let Some(slot) = slots.iter().find(|slot| slot.key == table.plan.key) else { return Ok(()) };
-        if let Some(socket) = connections {
+        for socket in connections {
             let socket = Rc::new(Acceptor::new(socket)?);
             slot.listens_by(&socket);
             slot.follow_doors();
             tokio::task::spawn_local(accept::run(socket, slot.clone(), self.clone()));
         }
-        match datagrams {
-            Some(DatagramsIn::Quic(mouth)) => {
-                let endpoint = endpoint::open(mouth, &self.secrets, self.index, &table.plan)?;
-                tokio::task::spawn_local(endpoint::run(endpoint, self.secrets.clone(), slot.clone(), self.clone()));
+        for socket in datagrams {
+            match socket {
+                DatagramsIn::Quic(mouth) => {
+                    let plan = slot.table().plan.clone();
+                    let endpoint = endpoint::open(mouth, &self.secrets, self.index, &self.let_go, &plan)?;
+                    tokio::task::spawn_local(endpoint::run(endpoint, self.secrets.clone(), slot.clone(), self.clone()));
+                }
+                DatagramsIn::Flows(mouth) => {
+                    let flows = udp::open(mouth, &slot, self)?;
+                    self.remember(slot.address, &flows);
+                    tokio::task::spawn_local(udp::run(flows, slot.clone(), self.clone()));
+                }
             }
-            Some(DatagramsIn::Flows(socket)) => {
-                tokio::task::spawn_local(udp::run(Datagrams::new(socket)?, slot.clone(), self.clone()));
-            }
-            None => {}
         }
         Ok(())
+    }
+
+    fn remember(&self, listener: SocketAddr, flows: &Rc<udp::Flows>) {
+        let mut all = self.flows.borrow_mut();
+        all.retain(|(_, flows)| flows.strong_count() > 0);
+        all.push((listener, Rc::downgrade(flows)));
     }
 
     fn table(&self, listener: &Arc<crate::compile::plan::ListenerPlan>, tables: &Rc<Tables>) -> Rc<ListenerTable> {
@@ -246,12 +324,16 @@ impl Worker {
     }
 
     fn tick(&self) {
+        self.pulse.fetch_add(1, Ordering::Relaxed);
         self.clock.advance();
         let now = self.clock.tick();
         self.deadlines.sweep(now);
         let dropped = self.log.borrow_mut().tick();
         if dropped > 0 {
             tracing::warn!(lines = dropped, "access log is behind, lines were dropped");
+        }
+        if now.is_multiple_of(DROPS_LOOK) {
+            self.slots.borrow().iter().for_each(|slot| slot.look_at_drops());
         }
         if now.is_multiple_of(POOL_SWEEP)
             && let Some(tables) = self.tables.borrow().as_ref()
@@ -272,6 +354,7 @@ async fn run(
     log: LogWriter,
     most_connections: usize,
     secrets: Secrets,
+    pulse: Arc<AtomicU32>,
     mut inbox: mpsc::UnboundedReceiver<Command>,
 ) {
     let worker = Rc::new(Worker {
@@ -290,6 +373,9 @@ async fn run(
         phase: Cell::new(Phase::Serving),
         tables: RefCell::new(None),
         slots: RefCell::default(),
+        let_go: Arc::default(),
+        pulse,
+        flows: RefCell::default(),
     });
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -313,6 +399,15 @@ async fn run(
             Command::Apply { plan, sockets, done } => {
                 worker.apply(&plan, sockets);
                 let _ = done.send(());
+            }
+            Command::TakeOver { sockets, done } => {
+                worker.take_over(sockets);
+                let _ = done.send(());
+            }
+            Command::LetGo { done } => {
+                let _ = done.send(worker.let_go());
+                // queued connections are taken in by their accept tasks before anything is judged to be over
+                tokio::task::yield_now().await;
             }
             Command::Look => worker.deadlines.wake_all(),
             Command::FollowMembers => worker.slots.borrow().iter().for_each(|slot| slot.follow_doors()),

@@ -286,6 +286,14 @@ impl GroupLocal {
         picked.and_then(|i| Some((i, view.targets.get(i)?.clone()))).ok_or(Kind::NoTarget)
     }
 
+    /// The target of this key, whether or not it may be chosen.
+    pub(crate) fn target(&self, key: TargetKey) -> Option<Rc<TargetLocal>> {
+        self.refresh();
+        let view = self.view.borrow();
+        let place = view.published.roster.find(key)?;
+        view.targets.get(place).cloned()
+    }
+
     /// A request has come that retries may be spent on.
     #[inline]
     pub(crate) fn count_request(&self, now: Moment) {

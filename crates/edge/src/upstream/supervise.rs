@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use headworks_balance::{self as balance, Changes, Group, Outcome, Roster, Tally, TargetKey, Thresholds};
+use headworks_balance::{self as balance, Changes, Group, Kept, Outcome, Roster, Tally, TargetKey, Thresholds};
 use headworks_model::primitive::Address;
 use headworks_model::target_group::{Fallback, HealthProtocol, TargetGroup};
 use tokio::sync::{mpsc, oneshot};
@@ -19,6 +19,7 @@ use super::probe;
 use super::resolve::{Resolved, Resolver};
 use super::target::TargetShared;
 use crate::compile::build::algorithm;
+use crate::legacy::KnownGroup;
 
 /// How long a configuration waits for the first answer about a name; after that the target joins when it comes.
 const FIRST_RESOLUTION: Duration = Duration::from_secs(2);
@@ -33,6 +34,8 @@ pub(crate) enum Notice {
     },
     Probed(TargetKey, u64, Outcome),
     Resolved(Arc<str>, Resolved),
+    /// What is known of the targets, for another process.
+    Keep(oneshot::Sender<KnownGroup>),
 }
 
 /// The control thread's door to a supervisor. When it is dropped, the supervisor ends.
@@ -51,23 +54,28 @@ impl Drop for Supervisor {
 }
 
 impl Supervisor {
-    /// Starts the supervision of a group; it has no targets until it is configured. `cut` is called when requests in
-    /// flight must look whether their target was cut off.
+    /// Starts the supervision of a group; it has no targets until it is configured. `known` is what another process knew
+    /// of it. `cut` is called when requests in flight must look whether their target was cut off.
     pub(crate) fn start(
         name: Arc<str>,
         settings: TargetGroup,
         workers: usize,
         resolver: Resolver,
+        known: Option<&KnownGroup>,
         cut: impl Fn() + Send + 'static,
     ) -> Supervisor {
         let empty = Published { roster: Arc::new(Roster::empty(balance::Algorithm::RoundRobin)), targets: Vec::new() };
         let shared = Arc::new(GroupShared::new(name, empty, workers));
         let (notices, inbox) = mpsc::unbounded_channel();
+        // its clock goes on: what is known is known by it
+        let began = known.and_then(|known| Some((Instant::now().checked_sub(known.clock)?, known.targets())));
+        let (started, known) = began.unwrap_or_else(|| (Instant::now(), HashMap::new()));
         let state = State {
             shared: shared.clone(),
             group: Group::new(balance::Settings::default()),
             settings,
-            started: Instant::now(),
+            started,
+            known,
             targets: HashMap::new(),
             probes: HashMap::new(),
             names: HashMap::new(),
@@ -80,6 +88,13 @@ impl Supervisor {
         };
         let task = tokio::spawn(state.run(inbox)).abort_handle();
         Supervisor { shared, notices, task, configured: None }
+    }
+
+    /// What is known of its targets, for another process.
+    pub(crate) async fn keep(&self) -> KnownGroup {
+        let (answer, kept) = oneshot::channel();
+        let asked = self.notices.send(Notice::Keep(answer));
+        if asked.is_ok() { kept.await.unwrap_or_default() } else { KnownGroup::default() }
     }
 
     /// Makes settings and targets those declared; returns when that is published. At once when they are so already: a change
@@ -128,6 +143,8 @@ struct State {
     group: Group,
     settings: TargetGroup,
     started: Instant,
+    /// What another process knew of targets that have not been registered yet.
+    known: HashMap<TargetKey, Kept>,
     targets: HashMap<TargetKey, Target>,
     probes: HashMap<TargetKey, AbortHandle>,
     names: HashMap<Arc<str>, HostName>,
@@ -170,6 +187,7 @@ impl State {
                         }
                     }
                     Some(Notice::Resolved(host, resolved)) => self.resolved(&host, resolved),
+                    Some(Notice::Keep(answer)) => drop(answer.send(self.keep())),
                 },
                 _ = ticks.tick() => self.tick(),
                 () = tokio::time::sleep(patience), if waiting.is_some() => {
@@ -182,6 +200,11 @@ impl State {
                 let _ = done.send(());
             }
         }
+    }
+
+    fn keep(&self) -> KnownGroup {
+        let targets = self.group.keep().filter_map(|kept| serde_json::to_value(kept).ok());
+        KnownGroup { clock: self.now(), targets: targets.collect() }
     }
 
     fn now(&self) -> balance::Moment {
@@ -302,6 +325,9 @@ impl State {
                 counted: vec![(0, 0); workers],
             });
             merge(&mut changes, self.group.register(key, u32::from(weight), now));
+            if let Some(kept) = self.known.remove(&key) {
+                merge(&mut changes, self.group.restore(kept));
+            }
         }
         self.follow(&changes);
         self.follow_probes();

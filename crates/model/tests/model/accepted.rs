@@ -50,6 +50,7 @@ fn nothing_is_enough() {
                 ("/workers", json!("auto")),
                 ("/admin", json!({ "address": "127.0.0.1:9080", "auth": "none", "data": "state/" })),
                 ("/shutdown", json!({ "readiness_delay": "0s", "deadline": "1m" })),
+                ("/upgrade", json!({ "ready_within": "1m", "deadline": "1h" })),
                 ("/load_balancers", json!({})),
             ],
         );

@@ -95,7 +95,7 @@ fn the_reader_and_the_schema_know_the_same_keys() {
     let schema = schema();
     let listener = "listeners: { l: { port: 0, nokey: 1, default: { fixed_response: { status: 200, nokey: 1 } }, limits: { nokey: 1 }, rules: [ { nokey: 1, if: { nokey: 1 }, then: { redirect: { nokey: 1 } } } ] } }";
     let text = format!(
-        "nokey: 1\nadmin: {{ nokey: 1 }}\nshutdown: {{ nokey: 1 }}\n\
+        "nokey: 1\nadmin: {{ nokey: 1 }}\nshutdown: {{ nokey: 1 }}\nupgrade: {{ nokey: 1 }}\n\
          load_balancers: {{ s: {{ nokey: 1, {listener}, access_log: {{ nokey: 1 }} }} }}\n\
          target_groups: {{ w: {{ nokey: 1, targets: [ {{ nokey: 1 }} ], retry: {{ nokey: 1 }}, circuit_breaker: {{ nokey: 1 }}, health_check: {{ nokey: 1 }}, limits: {{ nokey: 1 }} }} }}\n\
          certificates: {{ c: {{ nokey: 1 }} }}\nsecurity_groups: {{ g: {{ nokey: 1, inbound: [ {{ nokey: 1 }} ] }} }}\n\

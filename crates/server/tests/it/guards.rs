@@ -161,6 +161,18 @@ fn long_lists_are_held_to() {
     );
 }
 
+/// What the kernel drops by a listener's filter is no secret.
+#[test]
+fn what_the_kernel_drops_is_counted() {
+    let rest = "security_groups: { web: { inbound: [ { from: [127.0.0.2/32] } ] } }";
+    let headworks = start(&answering(ON_LOOPBACK, ", security_groups: [web]", "", rest), &[]);
+    let told = || headworks.status()["load_balancers"]["shop"]["listeners"]["http"]["dropped_packets"].as_u64();
+    assert_eq!((met("127.0.0.2", headworks.address()), told()), (Met::Served, Some(0)));
+    assert_eq!(met("127.0.0.3", headworks.address()), Met::Silence);
+    wait::until("the count of what was dropped", || (told() >= Some(1)).then_some(()));
+    assert!(headworks.metrics().sum("headworks_dropped_packets_total", &[("listener", "http")]) >= 1.0);
+}
+
 /// A change is for new connections; those that are open stay.
 #[test]
 fn changes_are_for_new_connections() {

@@ -1,7 +1,7 @@
 //! HTTP/3: with Python's aioquic, which is what people test with, and byte by byte with a client of our own.
 
 mod frames;
-mod quic;
+pub(crate) mod quic;
 
 use std::path::PathBuf;
 use std::process::{Child, Stdio};

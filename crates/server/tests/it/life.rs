@@ -1,82 +1,12 @@
 //! The life of the program: reloads that nobody notices, files that are wrong, the end in good order, and starting without
 //! a file.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
 use headworks_testkit::stream::End;
-use headworks_testkit::{Client, Gate, Headworks, Origin, Step, ask, wait};
+use headworks_testkit::{Client, Gate, Origin, Step, ask, wait};
 use rustix::process::Signal;
 
+use crate::load::{Load, Speaks};
 use crate::{HEADWORKS, proxy, start};
-
-/// Clients that ask without pause until they are told to stop. Each failure is remembered.
-struct Load {
-    stop: Arc<AtomicBool>,
-    asked: Arc<AtomicUsize>,
-    threads: Vec<std::thread::JoinHandle<Vec<String>>>,
-}
-
-impl Load {
-    fn start(headworks: &Headworks, clients: usize) -> Load {
-        let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let to = headworks.address();
-        let run = |number: usize| {
-            let (stop, asked) = (stop.clone(), asked.clone());
-            move || {
-                let mut failures = Vec::new();
-                let mut client = Client::connect(to);
-                while !stop.load(Ordering::Relaxed) {
-                    // half of the clients keep their connection, half open one for each request
-                    if number % 2 == 1 {
-                        client = Client::connect(to);
-                    }
-                    let request =
-                        if number.is_multiple_of(3) { ask("POST", "/").body("body") } else { ask("GET", "/") };
-                    match client.ask(&request).try_response_to("GET") {
-                        Ok(response) if response.status == 200 => {
-                            if response.field("Connection") == Some("close") {
-                                client = Client::connect(to);
-                            }
-                        }
-                        Ok(response) => failures.push(response.to_string()),
-                        Err(end) => {
-                            failures.push(end.to_string());
-                            client = Client::connect(to);
-                        }
-                    }
-                    asked.fetch_add(1, Ordering::Relaxed);
-                }
-                failures
-            }
-        };
-        let threads = (0..clients).map(|number| std::thread::spawn(run(number))).collect();
-        Load { stop, asked, threads }
-    }
-
-    /// Waits for so many more requests.
-    fn wait_more(&self, count: usize) {
-        let wanted = self.asked.load(Ordering::Relaxed) + count;
-        wait::until("further requests", || (self.asked.load(Ordering::Relaxed) >= wanted).then_some(()));
-    }
-
-    fn finish(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        let asked = self.asked;
-        let failures: Vec<String> = self
-            .threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap_or_else(|_| vec!["a client could not go on".to_owned()]))
-            .collect();
-        let first = failures.first().cloned().unwrap_or_default();
-        assert!(
-            failures.is_empty(),
-            "{} of {} requests failed, such as\n{first}",
-            failures.len(),
-            asked.load(Ordering::Relaxed)
-        );
-    }
-}
 
 const TWO: &str = "
 load_balancers:
@@ -90,7 +20,7 @@ fn reloads_under_load() {
     let (a, b, c) = (Origin::echo("a"), Origin::echo("b"), Origin::echo("c"));
     let mut headworks = start(TWO, &[("a", &a), ("b", &b), ("version", &"0")]);
     let address = headworks.address();
-    let load = Load::start(&headworks, 4);
+    let load = Load::start(headworks.address(), 4, &Speaks::Plain);
     for version in 1..=8 {
         load.wait_more(40);
         // targets come and go, and rules change, all the while

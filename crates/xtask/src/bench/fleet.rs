@@ -97,7 +97,7 @@ impl Fleet {
         let process = &contender.proxy.process;
         let before = process.usage()?;
         let address = match work.talk {
-            Talk::Plain | Talk::Datagrams => contender.door.address,
+            Talk::Plain | Talk::Steady(_) | Talk::Datagrams => contender.door.address,
             Talk::Grpc => contender.proxy.calls,
             Talk::Secure | Talk::Handshakes | Talk::Resumed | Talk::Http2 | Talk::Http3 => contender.proxy.secure,
             Talk::Carried | Talk::CarriedOnce => contender.proxy.carried,

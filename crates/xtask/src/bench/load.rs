@@ -68,6 +68,8 @@ pub(crate) enum Talk {
     Carried,
     /// The same, a connection for each request.
     CarriedOnce,
+    /// As [`Talk::Plain`], so many requests a second.
+    Steady(u32),
     /// Datagrams, a few under way on each socket at any time; a request is one and its answer.
     Datagrams,
 }
@@ -121,6 +123,7 @@ impl Generator {
         match work.talk {
             Talk::Http2 | Talk::Grpc => self.h2load(address, work, length),
             Talk::Resumed => self.own("resume", address, work, length),
+            Talk::Steady(_) => self.own("steady", address, work, length),
             Talk::Http3 => self.own("http3", address, work, length),
             Talk::Datagrams => self.own("datagrams", address, work, length),
             _ => self.wrk(address, work, length),
@@ -143,15 +146,21 @@ impl Generator {
         counted(&said).ok_or_else(|| Trouble::Invalid(format!("wrk reports nothing: {said}")))
     }
 
-    /// By this program itself: the others resume no session, speak no HTTP/3, and send no datagrams.
+    /// By this program itself: the others resume no session, keep to no rate, speak no HTTP/3, and send no datagrams.
     fn own(&self, name: &str, address: SocketAddr, work: Work, length: Duration) -> Result<Counted, Trouble> {
         let own = std::env::current_exe().map_err(io("xtask"))?;
         let mut command = pinned(LOAD_CORE, &own);
         command.arg(name).arg(address.to_string());
-        if work.talk != Talk::Datagrams {
-            command.arg(&self.certificate).arg(work.body.path());
+        match work.talk {
+            Talk::Datagrams => &mut command,
+            Talk::Steady(_) => command.arg(work.body.path()),
+            _ => command.arg(&self.certificate).arg(work.body.path()),
+        };
+        command.arg(work.connections.to_string());
+        if let Talk::Steady(rate) = work.talk {
+            command.arg(rate.to_string());
         }
-        command.args([work.connections.to_string(), length.as_secs().max(1).to_string()]);
+        command.arg(length.as_secs().max(1).to_string());
         let said = finished(&mut command, name, length, Overtime::Fault)?;
         counted(&said).ok_or_else(|| Trouble::Invalid(format!("xtask {name} reports nothing: {said}")))
     }

@@ -17,7 +17,6 @@ pub(crate) struct Programs {
     pub(crate) wrk: PathBuf,
     pub(crate) h2load: PathBuf,
     pub(crate) caddy: PathBuf,
-    pub(crate) slowhttptest: PathBuf,
 }
 
 impl Programs {
@@ -29,7 +28,6 @@ impl Programs {
             ("wrk", "wrk"),
             ("h2load", "nghttp2-client"),
             ("caddy", "caddy"),
-            ("slowhttptest", "slowhttptest"),
         ];
         let mut missing: Vec<&str> =
             needed.into_iter().filter_map(|(program, package)| which(program).is_none().then_some(package)).collect();
@@ -48,7 +46,6 @@ impl Programs {
             wrk: found("wrk")?,
             h2load: found("h2load")?,
             caddy: found("caddy")?,
-            slowhttptest: found("slowhttptest")?,
         })
     }
 
@@ -61,7 +58,6 @@ impl Programs {
             ("wrk", first_line(&self.wrk, "-v")),
             ("h2load", first_line(&self.h2load, "--version")),
             ("caddy", first_line(&self.caddy, "version")),
-            ("slowhttptest", first_line(&self.slowhttptest, "-h")),
         ]
     }
 }

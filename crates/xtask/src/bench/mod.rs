@@ -5,8 +5,8 @@
 mod case;
 pub(crate) mod datagrams;
 mod fleet;
-mod folder;
-mod http;
+pub(crate) mod folder;
+pub(crate) mod http;
 pub(crate) mod http3;
 mod load;
 mod machine;
@@ -18,7 +18,8 @@ mod proxy;
 mod report;
 pub(crate) mod resume;
 mod sample;
-mod trouble;
+pub(crate) mod steady;
+pub(crate) mod trouble;
 mod urgency;
 
 use std::path::PathBuf;

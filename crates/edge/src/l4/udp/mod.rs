@@ -5,18 +5,22 @@
 //! way by themselves, read by the flow's own task ([`reply`]). Datagrams are taken and given many at a call, and those that
 //! the kernel has put together stay together. What finds no room is lost, as datagrams may be, and nothing waits.
 
+pub(crate) mod legacy;
 mod reply;
 mod table;
 
 use std::future::poll_fn;
 use std::io;
+use std::net::UdpSocket;
 use std::rc::Rc;
 use std::task::Poll;
 
 use headworks_model::guard::Carrier;
 
+use self::legacy::FlowLegacy;
 use self::reply::reply;
-use self::table::{DatagramFlow, Flows, Key};
+pub(crate) use self::table::Flows;
+use self::table::{DatagramFlow, Key};
 use super::connect::{self, Towards};
 use super::flow::{Flow, Spoken};
 use super::route::{self, Transport};
@@ -32,16 +36,36 @@ const BATCH: usize = 32;
 /// Calls before others have their turn.
 const CALLS: usize = 8;
 
-/// Carries the datagrams of one listener in one worker, until it closes and its flows have ended.
-pub(crate) async fn run(socket: Datagrams, slot: Rc<ListenerSlot>, worker: Rc<Worker>) {
-    let flows = Flows::new(socket);
+/// A socket of a listener, and what goes on by it.
+pub(crate) struct Mouth {
+    pub(crate) socket: UdpSocket,
+    /// Which of the listener's sockets it is.
+    pub(crate) place: u16,
+    /// Flows that another process has begun.
+    pub(crate) flows: Vec<FlowLegacy>,
+}
+
+/// The flows of one listener by one socket; those that another process has begun go on at once.
+///
+/// # Errors
+/// When the runtime cannot watch the socket.
+pub(crate) fn open(mouth: Mouth, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) -> io::Result<Rc<Flows>> {
+    let socket = Rc::new(Datagrams::new(mouth.socket)?);
+    slot.receives_by(&socket);
+    let flows = Flows::new(socket, mouth.place);
+    mouth.flows.into_iter().for_each(|flow| flow.go_on(&flows, slot, worker));
+    Ok(flows)
+}
+
+/// Carries the datagrams of one listener by one socket, until it closes and its flows have ended.
+pub(crate) async fn run(flows: Rc<Flows>, slot: Rc<ListenerSlot>, worker: Rc<Worker>) {
     // nothing expires: whatever changes for all connections wakes this one, too
     let mut timer = Timer::new(&worker);
     poll_fn(|cx| {
         for _ in 0..CALLS {
             if slot.is_closing() {
                 // what a stopping program has begun goes on; a listener that is gone has nothing to go on with
-                if !worker.is_draining() || flows.is_empty() {
+                if !worker.is_draining() || worker.has_let_go() || flows.is_empty() {
                     return Poll::Ready(());
                 }
                 flows.listen_for_end(cx);
@@ -109,9 +133,9 @@ fn begin(flows: &Rc<Flows>, key: Key, slot: &Rc<ListenerSlot>, worker: &Rc<Worke
     if let Some(plan) = &slot.table().plan.flows {
         flow.idle_timeout = plan.silence;
     }
-    match open(&mut flow) {
+    match aim(&mut flow) {
         Ok(towards) => {
-            let carried = flows.insert(key, towards, worker);
+            let carried = flows.insert(key, flow.record.group.clone(), towards, worker);
             tokio::task::spawn_local(reply(flow, flows.clone(), carried.clone()));
             Some(carried)
         }
@@ -123,7 +147,7 @@ fn begin(flows: &Rc<Flows>, key: Key, slot: &Rc<ListenerSlot>, worker: &Rc<Worke
 }
 
 /// Finds the target of a flow and opens a socket towards it.
-fn open(flow: &mut Flow) -> Result<Towards, Ended> {
+fn aim(flow: &mut Flow) -> Result<Towards, Ended> {
     let route = route::find(flow, &Spoken::Nothing, Transport::Udp)?;
     connect::datagrams(flow, &route)
 }

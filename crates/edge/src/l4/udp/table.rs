@@ -29,6 +29,8 @@ pub(super) struct Key {
 /// A flow.
 pub(super) struct DatagramFlow {
     pub(super) key: Key,
+    /// The target group that it goes to.
+    pub(super) group: Option<Rc<str>>,
     pub(super) towards: Towards,
     /// Tick of the last datagram, either way.
     pub(super) moved: Cell<u32>,
@@ -53,8 +55,9 @@ impl DatagramFlow {
     }
 
     /// Has its task end it.
-    fn end(&self, how: Ended) {
-        self.ending.set(Some(how));
+    pub(super) fn end(&self, how: Ended) {
+        // the first reason is the reason
+        self.ending.set(self.ending.get().or(Some(how)));
         self.wake();
     }
 
@@ -75,9 +78,11 @@ impl DatagramFlow {
 }
 
 /// All flows of a listener in a worker.
-pub(super) struct Flows {
+pub(crate) struct Flows {
     /// Towards clients.
-    pub(super) socket: Datagrams,
+    pub(super) socket: Rc<Datagrams>,
+    /// The socket among those of its listener.
+    pub(super) place: u16,
     places: RefCell<HashMap<Key, usize>>,
     /// In no order; a flow that ends leaves its place to the last.
     all: RefCell<Vec<Rc<DatagramFlow>>>,
@@ -88,9 +93,10 @@ pub(super) struct Flows {
 }
 
 impl Flows {
-    pub(super) fn new(socket: Datagrams) -> Rc<Flows> {
+    pub(super) fn new(socket: Rc<Datagrams>, place: u16) -> Rc<Flows> {
         Rc::new(Flows {
             socket,
+            place,
             places: RefCell::default(),
             all: RefCell::default(),
             last: RefCell::default(),
@@ -113,9 +119,16 @@ impl Flows {
     }
 
     /// Takes a flow in; where there are too many, another one gives way.
-    pub(super) fn insert(&self, key: Key, towards: Towards, worker: &Worker) -> Rc<DatagramFlow> {
+    pub(super) fn insert(
+        &self,
+        key: Key,
+        group: Option<Rc<str>>,
+        towards: Towards,
+        worker: &Worker,
+    ) -> Rc<DatagramFlow> {
         let flow = Rc::new(DatagramFlow {
             key,
+            group,
             towards,
             moved: Cell::new(worker.clock.tick()),
             received: Cell::default(),
@@ -158,6 +171,11 @@ impl Flows {
     /// Wakes this task when the last flow ends.
     pub(super) fn listen_for_end(&self, cx: &Context<'_>) {
         self.waker.replace(Some(cx.waker().clone()));
+    }
+
+    /// What there is, in no order.
+    pub(super) fn all(&self) -> Vec<Rc<DatagramFlow>> {
+        self.all.borrow().clone()
     }
 
     /// Ends every flow.

@@ -10,6 +10,8 @@ use crate::runtime::pool::{BLOCK, Pool};
 
 /// Room for the longest head and what may come with it; a head that does not fit a block moves here.
 const LARGE: usize = 96 * 1024;
+/// Up to so many bytes are worth being moved out of a block; of more, the block's room is no large part.
+const SETTLED: usize = 8 * 1024;
 
 /// A read buffer.
 #[derive(Default)]
@@ -78,6 +80,17 @@ impl Buffer {
         read.map(drop)
     }
 
+    /// Before a wait that may be long: what little has come is kept in no more room than it takes.
+    pub(crate) fn settle(&mut self, pool: &Pool) {
+        if self.block.as_ref().is_none_or(|block| block.len() < BLOCK) || self.end - self.start > SETTLED {
+            return;
+        }
+        let kept: Box<[u8]> = self.data().into();
+        self.release(pool);
+        self.end = kept.len();
+        self.block = Some(kept);
+    }
+
     /// Reads more bytes; 0 at the end of the stream. One call of `recv` at most: `poll_read` clears the readiness after a
     /// short read, so that no speculative read follows a whole message.
     ///
@@ -110,7 +123,7 @@ impl Buffer {
     fn make_room(&mut self, pool: &Pool) -> io::Result<()> {
         match &mut self.block {
             None => self.block = Some(pool.block()),
-            Some(block) if self.start > 0 => {
+            Some(block) if self.start > 0 && block.len() >= BLOCK => {
                 block.copy_within(self.start..self.end, 0);
                 self.end -= self.start;
                 self.start = 0;

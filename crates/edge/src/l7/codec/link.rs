@@ -116,7 +116,7 @@ impl<S: AsyncRead + Unpin> Link<S> {
         self.buffer.poll_fill(&mut self.stream, pool, cx)
     }
 
-    /// Reads more bytes, as long as the timer allows.
+    /// Reads more bytes, as long as the timer allows. Whoever sends slowly holds no more memory than that meanwhile.
     ///
     /// # Errors
     /// When none come.
@@ -126,7 +126,10 @@ impl<S: AsyncRead + Unpin> Link<S> {
             Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
             Poll::Ready(Err(_)) => Poll::Ready(Err(Stopped::Failed)),
             Poll::Pending if timer.poll_expired(cx) => Poll::Ready(Err(Stopped::TimedOut)),
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                self.buffer.settle(pool);
+                Poll::Pending
+            }
         })
         .await
     }

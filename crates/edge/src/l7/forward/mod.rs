@@ -10,6 +10,8 @@ use headworks_message::Framing;
 
 use self::attempt::{Attempt, Failed};
 use self::prepare::Prepared;
+pub(crate) use self::prepare::hash_of;
+pub(crate) use self::sticky::named_target;
 use super::codec::link::Client;
 use super::connection::{After, Connection};
 use super::respond;

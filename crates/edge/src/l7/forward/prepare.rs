@@ -1,5 +1,6 @@
 //! From a rule's forward action to a target group and the head that its target is sent.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -71,7 +72,7 @@ pub(super) fn request<'t, C: Client>(
     }
     let (sticky, mut cookies) = sticky::read(connection, &tables.plan.keyring, plan, group, forward, view);
     cookies.group = group_cookie;
-    let wish = Wish { sticky, hash: hash_of(connection, &plan.settings.hash_on, view) };
+    let wish = Wish { sticky, hash: hash_of(&plan.settings.hash_on, view, connection.peer.address.ip()) };
     let (response_timeout, late) = response_timeout(view, &plan.settings);
     let prepared = Prepared {
         listener: &table.plan,
@@ -177,11 +178,12 @@ fn choose_group<C: Client>(
     Ok((chosen, cookie))
 }
 
-fn hash_of<C: Client>(connection: &Connection<C>, on: &HashOn, view: RequestView<'_>) -> u64 {
+/// Hash of what `consistent_hash` hashes in a request from `peer`.
+pub(crate) fn hash_of(on: &HashOn, view: RequestView<'_>, peer: IpAddr) -> u64 {
     let of = |bytes: &[u8]| hash64(HASH_SEED, bytes);
-    let peer = || match connection.peer.address.ip() {
-        std::net::IpAddr::V4(ip) => of(&ip.octets()),
-        std::net::IpAddr::V6(ip) => of(&ip.octets()),
+    let peer = || match peer {
+        IpAddr::V4(ip) => of(&ip.octets()),
+        IpAddr::V6(ip) => of(&ip.octets()),
     };
     match on {
         HashOn::SourceIp => peer(),

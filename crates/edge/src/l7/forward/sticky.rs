@@ -55,6 +55,34 @@ fn open(keyring: &Keyring, kind: Kind, text: &[u8], now: u64, group: GroupKey) -
     (sticky.group == group).then_some(sticky.target)
 }
 
+/// The target of a group that the request's cookies name.
+pub(crate) fn named_target(
+    keyring: &Keyring,
+    stickiness: &Stickiness,
+    group: GroupKey,
+    view: RequestView<'_>,
+    now: u64,
+) -> Option<TargetKey> {
+    match stickiness {
+        Stickiness::SourceIp => None,
+        Stickiness::LbCookie { cookie_name, .. } => {
+            open(keyring, Kind::Target, view.cookie(cookie_name.as_bytes())?, now, group)
+        }
+        Stickiness::AppCookie { name, .. } => {
+            let cookie = application_cookie(name, view)?;
+            let shards = cookie::APPLICATION
+                .map(|name| view.cookie(name.as_bytes()).and_then(|text| std::str::from_utf8(text).ok()));
+            let text = cookie::join_application_cookies(shards)?;
+            open(keyring, Kind::Application { cookie }, text.as_bytes(), now, group)
+        }
+    }
+}
+
+/// The hash of an application's own cookie, if it came.
+fn application_cookie(name: &str, view: RequestView<'_>) -> Option<u64> {
+    view.cookie(name.as_bytes()).map(|value| hash64(APPLICATION_SEED, value))
+}
+
 /// The target that the request's cookies name, and what is to be written.
 pub(super) fn read<C: Client>(
     connection: &Connection<C>,
@@ -69,27 +97,13 @@ pub(super) fn read<C: Client>(
     let Some(stickiness) = plan.settings.stickiness.as_ref().filter(|_| honoured) else {
         return (None, Cookies::default());
     };
-    let now = connection.worker.clock.unix();
-    let keyring = Some(keyring.clone());
-    let key = group.shared.key;
-    let opened = |kind, text: &[u8]| open(keyring.as_ref()?, kind, text, now, key);
-    match stickiness {
-        Stickiness::SourceIp => (None, Cookies::default()),
-        Stickiness::LbCookie { cookie_name, .. } => {
-            let found = view.cookie(cookie_name.as_bytes()).and_then(|text| opened(Kind::Target, text));
-            (found, Cookies { target: TargetCookie::LoadBalancer, keyring, group: None })
-        }
-        Stickiness::AppCookie { name, .. } => {
-            let cookie = view.cookie(name.as_bytes()).map(|value| hash64(APPLICATION_SEED, value));
-            let shards = cookie::APPLICATION
-                .map(|name| view.cookie(name.as_bytes()).and_then(|text| std::str::from_utf8(text).ok()));
-            let found = cookie.and_then(|cookie| {
-                let text = cookie::join_application_cookies(shards)?;
-                opened(Kind::Application { cookie }, text.as_bytes())
-            });
-            (found, Cookies { target: TargetCookie::Application(cookie), keyring, group: None })
-        }
-    }
+    let target = match stickiness {
+        Stickiness::SourceIp => return (None, Cookies::default()),
+        Stickiness::LbCookie { .. } => TargetCookie::LoadBalancer,
+        Stickiness::AppCookie { name, .. } => TargetCookie::Application(application_cookie(name, view)),
+    };
+    let found = named_target(keyring, stickiness, group.shared.key, view, connection.worker.clock.unix());
+    (found, Cookies { target, keyring: Some(keyring.clone()), group: None })
 }
 
 /// The group that the client's cookie names, if the rule still forwards to it.

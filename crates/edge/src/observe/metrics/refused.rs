@@ -19,6 +19,12 @@ impl Exposed {
                 refused.counter(&with(&listener_labels(plan), "reason", &reason), count)?;
             }
         }
+        let help =
+            "Packets that the kernel dropped before anything of them was served: denied, or more than a queue holds";
+        let mut dropped = begin(encoder, "dropped_packets", help, MetricType::Counter)?;
+        for plan in listeners() {
+            dropped.counter(&listener_labels(plan), plan.counters.iter().map(|c| c.dropped_packets.read()).sum())?;
+        }
         let help = "Connections closed for what they did not say of their client by the PROXY protocol";
         let mut refused = begin(encoder, "proxy_protocol_refusals", help, MetricType::Counter)?;
         for plan in listeners().filter(|plan| plan.proxied_from.is_some()) {

@@ -16,47 +16,47 @@ use tokio::runtime::Runtime;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection.
-pub(super) struct Client {
+pub(crate) struct Client {
     runtime: Runtime,
     endpoint: Endpoint,
-    pub(super) connection: Connection,
+    pub(crate) connection: Connection,
     /// Streams that must stay open.
     kept: Vec<SendStream>,
 }
 
 /// An answer.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) fields: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
-    pub(super) trailers: Option<Vec<(String, String)>>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: Option<Vec<(String, String)>>,
 }
 
 impl Answer {
-    pub(super) fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
 /// Why there is none.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     Reset(u64),
     Closed(Option<u64>),
 }
 
 /// A request that has been begun.
-pub(super) struct Exchange {
-    pub(super) send: SendStream,
-    pub(super) recv: RecvStream,
+pub(crate) struct Exchange {
+    pub(crate) send: SendStream,
+    pub(crate) recv: RecvStream,
 }
 
 /// The name that requests are for.
-pub(super) const NAME: &str = "shop.example.com";
+pub(crate) const NAME: &str = "shop.example.com";
 
 /// A frame of any type.
-pub(super) fn frame(kind: u64, payload: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn frame(kind: u64, payload: impl AsRef<[u8]>) -> Vec<u8> {
     let mut out = Vec::new();
     put_integer(&mut out, kind);
     put_integer(&mut out, payload.as_ref().len() as u64);
@@ -65,7 +65,7 @@ pub(super) fn frame(kind: u64, payload: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 /// A HEADERS frame.
-pub(super) fn headers(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn headers(fields: &[(&str, &str)]) -> Vec<u8> {
     let (mut section, mut out) = (Vec::new(), Vec::new());
     qpack::begin(&mut section);
     fields.iter().for_each(|(name, value)| qpack::put(&mut section, name.as_bytes(), value.as_bytes()));
@@ -74,13 +74,13 @@ pub(super) fn headers(fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// The head of a request, with further fields.
-pub(super) fn request(method: &str, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn request(method: &str, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     let head = [(":method", method), (":scheme", "https"), (":authority", NAME), (":path", path)];
     headers(&[&head, more].concat())
 }
 
 /// What a control stream begins with.
-pub(super) fn control() -> Vec<u8> {
+pub(crate) fn control() -> Vec<u8> {
     let mut out = vec![stream::CONTROL as u8];
     Settings::default().put(&mut out);
     out
@@ -88,11 +88,11 @@ pub(super) fn control() -> Vec<u8> {
 
 impl Client {
     /// Connects, and says nothing yet. What is sent goes out while nobody waits, too.
-    pub(super) fn connect(caller: &Caller, to: SocketAddr) -> Client {
+    pub(crate) fn connect(caller: &Caller, to: SocketAddr) -> Client {
         Client::try_connect(caller, to).unwrap_or_else(|error| panic!("no connection: {error}"))
     }
 
-    pub(super) fn try_connect(caller: &Caller, to: SocketAddr) -> Result<Client, ConnectionError> {
+    pub(crate) fn try_connect(caller: &Caller, to: SocketAddr) -> Result<Client, ConnectionError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.unwrap_or_else(|error| panic!("no runtime: {error}"));
         let mut config = caller.config();
@@ -110,7 +110,7 @@ impl Client {
     }
 
     /// Connects and opens the control stream.
-    pub(super) fn greet(caller: &Caller, to: SocketAddr) -> Client {
+    pub(crate) fn greet(caller: &Caller, to: SocketAddr) -> Client {
         let mut client = Client::connect(caller, to);
         client.say(&control(), false);
         client
@@ -122,7 +122,7 @@ impl Client {
     }
 
     /// Opens a unidirectional stream with these bytes, and perhaps ends it. The connection may be gone by now.
-    pub(super) fn say(&mut self, bytes: &[u8], ends: bool) {
+    pub(crate) fn say(&mut self, bytes: &[u8], ends: bool) {
         let Ok(mut stream) = self.wait("a stream", self.connection.open_uni()) else { return };
         let _ = self.wait("room", stream.write_all(bytes));
         if ends {
@@ -133,7 +133,7 @@ impl Client {
     }
 
     /// Opens a stream with these bytes, and perhaps ends it.
-    pub(super) fn begin(&self, bytes: &[u8], ends: bool) -> Result<Exchange, Refused> {
+    pub(crate) fn begin(&self, bytes: &[u8], ends: bool) -> Result<Exchange, Refused> {
         let opened = self.wait("a stream", self.connection.open_bi());
         let (send, recv) = opened.map_err(|error| closed(&error))?;
         let mut exchange = Exchange { send, recv };
@@ -142,7 +142,7 @@ impl Client {
     }
 
     /// Sends more on a stream; what the other side makes of it is seen in its answer.
-    pub(super) fn add(&self, exchange: &mut Exchange, bytes: &[u8], ends: bool) {
+    pub(crate) fn add(&self, exchange: &mut Exchange, bytes: &[u8], ends: bool) {
         let _ = self.wait("room", exchange.send.write_all(bytes));
         if ends {
             let _ = exchange.send.finish();
@@ -150,20 +150,20 @@ impl Client {
     }
 
     /// Gives a request up, both ways.
-    pub(super) fn give_up(&self, exchange: &mut Exchange) {
+    pub(crate) fn give_up(&self, exchange: &mut Exchange) {
         let code = VarInt::from_u32(Code::RequestCancelled as u32);
         let _ = exchange.send.reset(code);
         let _ = exchange.recv.stop(code);
     }
 
     /// Sends a whole request, and waits for its answer.
-    pub(super) fn ask(&self, bytes: &[u8]) -> Result<Answer, Refused> {
+    pub(crate) fn ask(&self, bytes: &[u8]) -> Result<Answer, Refused> {
         let exchange = self.begin(bytes, true)?;
         self.answer(exchange)
     }
 
     /// Waits for an answer, to the end of its stream.
-    pub(super) fn answer(&self, mut exchange: Exchange) -> Result<Answer, Refused> {
+    pub(crate) fn answer(&self, mut exchange: Exchange) -> Result<Answer, Refused> {
         let read = self.wait("an answer", exchange.recv.read_to_end(64 * 1024 * 1024));
         let bytes = read.map_err(|error| match error {
             quinn::ReadToEndError::Read(ReadError::Reset(code)) => Refused::Reset(code.into_inner()),
@@ -174,7 +174,7 @@ impl Client {
     }
 
     /// Waits for the connection to end: with which code, if it was one of HTTP/3.
-    pub(super) fn ended(&self) -> Option<u64> {
+    pub(crate) fn ended(&self) -> Option<u64> {
         match closed(&self.wait("the end of the connection", self.connection.closed())) {
             Refused::Closed(code) => code,
             Refused::Reset(_) => None,
@@ -182,7 +182,7 @@ impl Client {
     }
 
     /// Waits for the server's control stream and takes `count` frames of it.
-    pub(super) fn control_frames(&self, count: usize) -> Vec<(FrameKind, Vec<u8>)> {
+    pub(crate) fn control_frames(&self, count: usize) -> Vec<(FrameKind, Vec<u8>)> {
         self.wait("the control stream", async {
             let mut control = self.connection.accept_uni().await.unwrap_or_else(|error| panic!("{error}"));
             let (mut bytes, mut found) = (Vec::new(), Vec::new());
@@ -199,7 +199,7 @@ impl Client {
     }
 
     /// Goes on from another port, as a client whose address was translated anew.
-    pub(super) fn move_away(&self) {
+    pub(crate) fn move_away(&self) {
         let socket = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap_or_else(|error| panic!("no socket: {error}"));
         let entered = self.runtime.enter();
         self.endpoint.rebind(socket).unwrap_or_else(|error| panic!("cannot move: {error}"));

@@ -27,7 +27,7 @@ pub(crate) fn run(name: &'static str, work: Work, fleet: &Fleet, options: &Optio
     };
     let rows = interleaved(&contenders, work, fleet, options)?;
     let how = match talk {
-        Talk::Plain => "",
+        Talk::Plain | Talk::Steady(_) => "",
         Talk::Secure => ", TLS 1.3",
         Talk::Handshakes => ", TLS 1.3, a full handshake each",
         Talk::Resumed => ", TLS 1.3, a resumed session each",

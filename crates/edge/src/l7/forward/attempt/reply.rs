@@ -18,6 +18,7 @@ use crate::l7::connection::{After, Connection, Ending};
 use crate::l7::forward::prepare::Prepared;
 use crate::l7::forward::{sticky, tunnel};
 use crate::l7::respond::{Shape, shape};
+use crate::l7::why;
 use crate::runtime::pool::Scratch;
 
 impl Attempt {
@@ -78,6 +79,7 @@ impl Attempt {
         let keep_open =
             request.is_done() && delimited && watch != Watch::HalfClosed && connection.may_stay_open(scratch);
         sticky::write(connection, prepared, &self.target, self.upstream.buffer.data(), scratch);
+        why::put_line(&scratch.record, &mut scratch.lines);
         let (head, data) = (&scratch.response, self.upstream.buffer.data());
         // a call that ends before it begins says so in its head
         let grpc_status = match prepared.plan.settings.protocol {

@@ -1,0 +1,176 @@
+//! Chaos: a load of a fixed rate while everything behind the program, and the program itself, is killed, frozen, exchanged.
+//!
+//! What happens when is a script made from a seed. Every request is told of once; those that fail are laid beside what was going on, and
+//! a run passes when nothing failed that must not. The rules of that are in [`verdict`].
+
+mod picture;
+mod record;
+mod script;
+pub(crate) mod target;
+mod verdict;
+mod verifier;
+mod world;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use self::record::Record;
+use self::script::{Deed, script};
+use self::world::{HOST, TARGETS, World};
+use crate::bench::trouble::Trouble;
+use crate::steady::{Load, run};
+
+const HELP: &str =
+    "usage: cargo run -p xtask -- chaos --binary FILE [--seconds N] [--rate N] [--upgrades N] [--seed N] [--out FOLDER]
+
+  --binary FILE   the program
+  --seconds N     how long (60)
+  --rate N        requests a second, two thirds over HTTP, a third over TLS (1500)
+  --upgrades N    how often the process is replaced (10)
+  --seed N        another script (1)
+  --out FOLDER    where chaos.svg and chaos.json are written";
+
+/// How long one request may take, all attempts together.
+const PATIENCE: Duration = Duration::from_secs(5);
+const CONNECTIONS: u32 = 32;
+
+struct Options {
+    binary: PathBuf,
+    length: Duration,
+    rate: u32,
+    upgrades: u32,
+    seed: u64,
+    out: Option<PathBuf>,
+}
+
+impl Options {
+    fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, Trouble> {
+        let mut options = Options {
+            binary: PathBuf::new(),
+            length: Duration::from_secs(60),
+            rate: 1500,
+            upgrades: 10,
+            seed: 1,
+            out: None,
+        };
+        while let Some(name) = args.next() {
+            if matches!(name.as_str(), "--help" | "-h") {
+                return Ok(None);
+            }
+            let value = args.next().ok_or_else(|| Trouble::Usage(format!("{name} needs a value; see --help")))?;
+            let number = || value.parse::<u32>().map_err(|_| Trouble::Usage(format!("{name}: {value} is no number")));
+            match name.as_str() {
+                "--binary" => options.binary = PathBuf::from(&value),
+                "--seconds" => options.length = Duration::from_secs(number()?.into()),
+                "--rate" => options.rate = number()?,
+                "--upgrades" => options.upgrades = number()?,
+                "--seed" => options.seed = number()?.into(),
+                "--out" => options.out = Some(PathBuf::from(&value)),
+                _ => return Err(Trouble::Usage(format!("{name} is not known; see --help"))),
+            }
+        }
+        if options.binary.as_os_str().is_empty() {
+            return Err(Trouble::Usage("--binary is needed; see --help".to_owned()));
+        }
+        options.binary = std::path::absolute(&options.binary).unwrap_or(options.binary);
+        Ok(Some(options))
+    }
+}
+
+/// Runs it. 0: nothing failed that must not; 1: something did, or there was no run; 2: usage.
+pub(crate) fn main(args: impl Iterator<Item = String>) -> ExitCode {
+    let run = || match Options::parse(args)? {
+        None => {
+            println!("{HELP}");
+            Ok(true)
+        }
+        Some(options) => chaos(&options),
+    };
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(trouble) => {
+            eprintln!("chaos: {trouble}");
+            ExitCode::from(if matches!(trouble, Trouble::Usage(_)) { 2 } else { 1 })
+        }
+    }
+}
+
+fn chaos(options: &Options) -> Result<bool, Trouble> {
+    let mut world = World::start(&options.binary)?;
+    let record = Arc::new(Mutex::new(Record::default()));
+    let begun = Instant::now();
+    let loads = [
+        (world.plain, options.rate - options.rate / 3, None),
+        (world.secure, options.rate / 3, Some(verifier::config()?)),
+    ];
+    let loads = loads.map(|(address, rate, tls)| {
+        let request = format!("GET /chaos HTTP/1.1\r\nHost: {HOST}\r\n\r\n").into_bytes();
+        let load =
+            Load { address, request, connections: CONNECTIONS, rate, length: options.length, patience: PATIENCE, tls };
+        let record = record.clone();
+        thread::spawn(move || run(&load, |told| record.lock().unwrap_or_else(PoisonError::into_inner).add(told)))
+    });
+    let done = act(&mut world, options, begun);
+    for load in loads {
+        load.join()
+            .map_err(|_| Trouble::Invalid("a load ended by a panic".to_owned()))?
+            .map_err(crate::bench::trouble::io("load"))?;
+    }
+    let done = done?;
+    let (status, complaints) = (world.status()?, world.complaints());
+    drop(world);
+    let record = Arc::try_unwrap(record).ok().and_then(|record| record.into_inner().ok());
+    let record = record.ok_or_else(|| Trouble::Invalid("a load ended by a panic".to_owned()))?;
+    record.table(&done, options.length).iter().for_each(|line| println!("{line}"));
+    if let Some(out) = &options.out {
+        let write = |name: &str, text: String| {
+            let path = out.join(name);
+            std::fs::write(&path, text).map_err(crate::bench::trouble::io(path.display()))
+        };
+        write("chaos.svg", picture::of(&record, &done, options.length))?;
+        write("chaos.json", record.to_json(&done, options.length).to_string())?;
+    }
+    let faults = verdict::judge(&record, &done, &status, &complaints);
+    faults.iter().for_each(|fault| println!("FAIL  {fault}"));
+    if faults.is_empty() {
+        println!("PASS  {} requests, seed {}", record.told.len(), options.seed);
+    }
+    Ok(faults.is_empty())
+}
+
+/// What was done, from when to when.
+#[derive(Clone, Copy, Debug)]
+struct Done {
+    deed: Deed,
+    from: Duration,
+    to: Duration,
+}
+
+/// Follows the script to its end.
+fn act(world: &mut World, options: &Options, begun: Instant) -> Result<Vec<Done>, Trouble> {
+    let mut agenda: Vec<(Duration, Deed, bool)> = Vec::new();
+    for (at, deed) in script(options.seed, options.length, TARGETS, options.upgrades) {
+        agenda.push((at, deed, true));
+        agenda.extend(deed.lasts().map(|lasts| (at + lasts, deed, false)));
+    }
+    agenda.sort_by_key(|(at, ..)| *at);
+    let mut done: Vec<Done> = Vec::new();
+    for (at, deed, is_begin) in agenda {
+        thread::sleep(at.saturating_sub(begun.elapsed()));
+        let from = begun.elapsed();
+        if is_begin {
+            world.doing(deed)?;
+            done.push(Done { deed, from, to: begun.elapsed() });
+        } else {
+            world.undoing(deed)?;
+            if let Some(last) = done.iter_mut().rev().find(|done| done.deed == deed) {
+                last.to = begun.elapsed();
+            }
+        }
+    }
+    Ok(done)
+}

@@ -1,0 +1,130 @@
+//! What came of every request, second by second.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::Done;
+use crate::steady::{Outcome, Told};
+
+/// All that was told.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    pub(super) told: Vec<Told>,
+}
+
+/// One second.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Second {
+    pub(super) requests: u64,
+    pub(super) failed: u64,
+    /// p50, p99 and p999 of those that were due in it.
+    pub(super) latency: [Duration; 3],
+}
+
+/// Whether a request ended as it should.
+pub(super) fn is_fine(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Answered(200..400))
+}
+
+/// As a table calls it.
+pub(super) fn title(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Answered(status) => status.to_string(),
+        Outcome::Refused => "no connection".to_owned(),
+        Outcome::Reset => "reset before the answer".to_owned(),
+        Outcome::CutOff => "cut off".to_owned(),
+        Outcome::Malformed => "no HTTP".to_owned(),
+        Outcome::TimedOut => "timed out".to_owned(),
+    }
+}
+
+/// Percentiles of some times.
+pub(super) fn latency(mut times: Vec<Duration>) -> [Duration; 3] {
+    times.sort_unstable();
+    [500, 990, 999].map(|share| times.get(times.len() * share / 1000).copied().unwrap_or_default())
+}
+
+impl Record {
+    pub(super) fn add(&mut self, told: Told) {
+        self.told.push(told);
+    }
+
+    /// Each second of a run, by when requests were due.
+    pub(super) fn seconds(&self, length: Duration) -> Vec<Second> {
+        let count = length.as_secs().max(1) as usize;
+        let mut times = vec![Vec::new(); count];
+        let mut seconds = vec![Second::default(); count];
+        for told in &self.told {
+            let at = (told.due.as_secs() as usize).min(count - 1);
+            if let (Some(second), Some(times)) = (seconds.get_mut(at), times.get_mut(at)) {
+                second.requests += 1;
+                second.failed += u64::from(!is_fine(told.outcome));
+                times.push(told.took);
+            }
+        }
+        seconds.iter_mut().zip(times).for_each(|(second, times)| second.latency = latency(times));
+        seconds
+    }
+
+    /// Requests and failures by kind, in all and while each kind of thing was going on.
+    pub(super) fn table(&self, done: &[Done], length: Duration) -> Vec<String> {
+        let mut kinds: BTreeMap<String, Vec<Done>> = BTreeMap::new();
+        for done in done {
+            kinds.entry(without_number(&done.deed.title())).or_default().push(*done);
+        }
+        let mut lines = vec![format!(
+            "{:<24} {:>5} {:>9} {:>7} {:>9} {:>9} {:>9}  failures",
+            "", "times", "requests", "failed", "p50, ms", "p99, ms", "p999, ms"
+        )];
+        lines.push(self.row("all", 1, |_| true));
+        for (what, windows) in kinds {
+            let during = |told: &Told| windows.iter().any(|done| overlaps(told, done.from, done.to));
+            lines.push(self.row(&what, windows.len(), during));
+        }
+        let worst = self.seconds(length).into_iter().map(|second| second.latency[1]).max().unwrap_or_default();
+        lines.push(format!("the worst second has a p99 of {} ms", worst.as_millis()));
+        lines
+    }
+
+    fn row(&self, what: &str, times: usize, during: impl Fn(&Told) -> bool) -> String {
+        let told: Vec<&Told> = self.told.iter().filter(|told| during(told)).collect();
+        let mut kinds: BTreeMap<Outcome, u64> = BTreeMap::new();
+        for told in told.iter().filter(|told| !is_fine(told.outcome)) {
+            *kinds.entry(told.outcome).or_default() += 1;
+        }
+        let kinds_said: Vec<String> = kinds.iter().map(|(outcome, n)| format!("{} {n}", title(*outcome))).collect();
+        let [p50, p99, p999] =
+            latency(told.iter().map(|told| told.took).collect()).map(|time| time.as_secs_f64() * 1e3);
+        let (requests, failed) = (told.len(), kinds.values().sum::<u64>());
+        format!(
+            "{what:<24} {times:>5} {requests:>9} {failed:>7} {p50:>9.2} {p99:>9.2} {p999:>9.2}  {}",
+            kinds_said.join(", ")
+        )
+        .trim_end()
+        .to_owned()
+    }
+
+    /// For programs: each second, and all that was done.
+    pub(super) fn to_json(&self, done: &[Done], length: Duration) -> Value {
+        let seconds = self.seconds(length).into_iter().map(|second| {
+            let [p50, p99, p999] = second.latency.map(|time| time.as_micros() as u64);
+            json!({ "requests": second.requests, "failed": second.failed, "p50": p50, "p99": p99, "p999": p999 })
+        });
+        let deeds = done.iter().map(
+            |done| json!({ "what": done.deed.title(), "from": done.from.as_secs_f64(), "to": done.to.as_secs_f64() }),
+        );
+        json!({ "seconds": seconds.collect::<Vec<_>>(), "deeds": deeds.collect::<Vec<_>>() })
+    }
+}
+
+/// `target 2 killed` as `target killed`.
+fn without_number(title: &str) -> String {
+    title.split(' ').filter(|word| word.parse::<u32>().is_err()).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a request was under way at any time between.
+pub(super) fn overlaps(told: &Told, from: Duration, to: Duration) -> bool {
+    told.due <= to && told.due + told.took >= from
+}
