@@ -20,7 +20,7 @@ mod succession;
 mod tls;
 mod upstream;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -140,7 +140,7 @@ impl Edge {
     /// # Errors
     /// All that cannot be run.
     pub async fn prepare(&mut self, config: &Arc<Config>, keyring: Arc<Keyring>) -> Result<Prepared, Vec<CannotRun>> {
-        let mut errors = build::unserved(config);
+        let mut errors = build::unspeakable(config);
         errors.extend(build::unissuable(config));
         errors.extend(answers::unreadable(config));
         errors.extend(unpermitted(config));
@@ -149,11 +149,11 @@ impl Edge {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let started = self.supervise_new(config);
+        let mut started = self.supervise_new(config);
         let plan = Arc::new(self.build(config, &fresh, &started, &vault, keyring)?);
-        let in_use = build::groups_in_use(config);
+        let in_use: HashSet<Name> = build::groups_in_use(config).into_iter().collect();
         let hedged = build::groups_hedged_by_latency(config);
-        for (name, supervisor) in &started {
+        for (name, supervisor) in &mut started {
             if let Some(settings) = config.target_groups.get(name) {
                 exchange_dial(&vault, name, supervisor);
                 supervisor.configure(settings, in_use.contains(name), hedged.contains(name)).await;
@@ -166,10 +166,10 @@ impl Edge {
     pub async fn commit(&mut self, config: &Config, prepared: Prepared) {
         let Prepared { vault, mut fresh, started, plan } = prepared;
         self.vault = vault;
-        let in_use = build::groups_in_use(config);
+        let in_use: HashSet<Name> = build::groups_in_use(config).into_iter().collect();
         let hedged = build::groups_hedged_by_latency(config);
         self.pressure.configure(&config.overload);
-        for (name, supervisor) in &self.supervisors {
+        for (name, supervisor) in &mut self.supervisors {
             if let Some(settings) = config.target_groups.get(name) {
                 exchange_dial(&self.vault, name, supervisor);
                 supervisor.configure(settings, in_use.contains(name), hedged.contains(name)).await;

@@ -15,13 +15,19 @@ use crate::yaml::{Entry, Mark, Node};
 
 /// Checks the whole after its parts.
 pub(crate) fn check_config<'a>(config: &Config, fields: &Fields<'a>, cx: &mut Cx<'a>) {
-    check_fallbacks(config, fields, cx);
-    check_binds(config, fields, cx);
+    check_between(config, fields, cx);
     check_guards(config, fields, cx);
     warn_unused::<TargetGroup>("no listener", fields, cx);
     warn_unused::<Certificate>("no listener", fields, cx);
     warn_unused::<NetworkAcl>("no listener", fields, cx);
     warn_unused::<SecurityGroup>("nothing", fields, cx);
+}
+
+/// What of this is wrong rather than odd. Of `fields`, the names of resources and of listeners are needed; what more is there
+/// gives places.
+pub(crate) fn check_between<'a>(config: &Config, fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    check_fallbacks(config, fields, cx);
+    check_binds(config, fields, cx);
 }
 
 /// Fallbacks lead to groups of the same kind, and never back.

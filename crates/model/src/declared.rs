@@ -14,7 +14,9 @@ mod text;
 use serde_json::{Map, Value, json};
 
 pub(crate) use self::choice::choice;
-pub(crate) use self::codec::{Factor, Lasts, NonEmpty, OneOrMore, Optional, Plain, Ratio, Section, Within, named};
+pub(crate) use self::codec::{
+    Factor, Lasts, NonEmpty, OneOrMore, Optional, Plain, Ratio, Section, Within, capped, named,
+};
 pub(crate) use self::context::{Cx, Group, Referable, Step, To};
 pub(crate) use self::fields::{Fields, unknown};
 pub(crate) use self::structure::declared;

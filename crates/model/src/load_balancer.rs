@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::compression::Compression;
-use crate::declared::{Cx, Fields, Lasts, OneOrMore, Ratio, To, choice, declared};
+use crate::declared::{Cx, Fields, Lasts, OneOrMore, Ratio, Referable, To, choice, declared};
 use crate::guard::SecurityGroup;
 use crate::listener::Listener;
 use crate::primitive::Name;
@@ -116,6 +116,11 @@ choice! {
         /// Apache's combined format.
         Combined = "combined",
     }
+}
+
+impl Referable for LoadBalancer {
+    const COLLECTION: &'static str = "load_balancers";
+    const CALLED: &'static str = "load balancer";
 }
 
 fn note_kind(kind: Option<&LoadBalancerKind>, cx: &mut Cx<'_>) {

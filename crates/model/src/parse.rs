@@ -11,6 +11,7 @@ use crate::guard::{NetworkAcl, SecurityGroup};
 use crate::health_check;
 use crate::redact::secret_paths;
 use crate::resolve::Resolve;
+use crate::resource::Kind;
 use crate::target_group::TargetGroup;
 use crate::yaml::{self, Node};
 
@@ -101,6 +102,54 @@ pub fn schema() -> Value {
         "$ref": root.get("$ref"),
         "$defs": defs.0,
     })
+}
+
+/// The schemas of named resources, by kind, as references into the second: what they and their parts look like. `prefix` is
+/// where the second will stand, such as `#/components/schemas/`.
+pub fn schemas(prefix: &str) -> (Vec<(Kind, Value)>, Value) {
+    let mut defs = Defs::default();
+    let schema = |kind: Kind| {
+        let mut schema = kind.schema(&mut defs);
+        moved(&mut schema, prefix);
+        (kind, schema)
+    };
+    let kinds = Kind::ALL.map(schema).into();
+    let mut defs = Value::Object(defs.0);
+    moved(&mut defs, prefix);
+    (kinds, defs)
+}
+
+/// References lead below `prefix` instead of `#/$defs/`.
+fn moved(value: &mut Value, prefix: &str) {
+    match value {
+        Value::Object(entries) => {
+            for (key, inner) in entries.iter_mut() {
+                match (key.as_str(), inner.as_str().and_then(|text| text.strip_prefix("#/$defs/"))) {
+                    ("$ref", Some(name)) => *inner = format!("{prefix}{name}").into(),
+                    _ => moved(inner, prefix),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|inner| moved(inner, prefix)),
+        _ => {}
+    }
+}
+
+/// YAML as JSON, whatever it says: for what is sent to an instance, which judges it.
+///
+/// # Errors
+/// When it is no YAML, or what it refers to is missing.
+pub fn json_of_yaml(file_label: &str, text: &str, resolver: &dyn Resolve) -> Result<Value, Faults> {
+    let (root, mistakes) = yaml::read(text, resolver);
+    let mut cx = Cx::new(file_label);
+    for mistake in mistakes {
+        cx.mistake(mistake.mark, mistake.path, mistake.what);
+    }
+    let (faults, _) = cx.finish();
+    match root {
+        Some(root) if faults.is_empty() => Ok(root.to_json()),
+        _ => Err(Faults(faults)),
+    }
 }
 
 /// Where a path of a fault, such as `load_balancers.shop.listeners.http`, stands in a text: line and column, from 1. The

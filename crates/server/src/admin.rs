@@ -1,16 +1,16 @@
-//! The admin address: health, readiness, metrics, status, reload.
+//! The admin address: what is shown there of the program. Routes, and who may use them, are the control plane's.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::Json;
-use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use headworks_control::{Access, Plane, Surroundings, router};
 use headworks_edge::Asked;
 use headworks_edge::metrics::{self, Process};
 use headworks_edge::status::View;
@@ -78,21 +78,37 @@ pub(crate) fn unix_now() -> u64 {
 /// Serves the admin address until another process does, which `left` says; what was asked by then is answered.
 pub(crate) async fn serve(
     listener: tokio::net::TcpListener,
-    admin: Arc<Admin>,
+    plane: Arc<Plane>,
+    access: Access,
     left: impl Future<Output = ()> + Send + 'static,
 ) {
-    let app = axum::Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(exposition))
-        .route("/v1/status", get(status))
-        .route("/v1/config", get(config))
-        .route("/v1/explain", post(explain))
-        .route("/v1/reload", post(reload))
-        .layer(middleware::from_fn(same_machine))
-        .with_state(admin);
+    let mut app = router(&plane);
+    if access == Access::Open {
+        app = app.layer(middleware::from_fn(same_machine));
+    }
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
     if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(left).await {
         tracing::error!(%error, "admin address failed");
+    }
+}
+
+/// What the control plane asks of the program.
+pub(crate) fn surroundings(admin: &Arc<Admin>) -> Surroundings {
+    let with = || admin.clone();
+    let (status_of, health_of, config_of, metrics_of, ready_of, reload_of, explain_of) =
+        (with(), with(), with(), with(), with(), with(), with());
+    Surroundings {
+        status: Box::new(move || status(&status_of)),
+        health: Box::new(move |group| health_of.shown().view.target_group(group)),
+        config: Box::new(move || (*config_of.shown().config).clone()),
+        metrics: Box::new(move || {
+            let shown = metrics_of.shown();
+            let text = metrics::exposition(&shown.view, shown.process).map_err(|error| error.to_string())?;
+            Ok((metrics::CONTENT_TYPE, text))
+        }),
+        ready: Box::new(move || ready_of.ready.load(Ordering::Acquire)),
+        reload: Box::new(move || Box::pin(reload(reload_of.clone()))),
+        explain: Box::new(move |asked| explain(&explain_of, asked)),
     }
 }
 
@@ -110,23 +126,7 @@ async fn same_machine(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
-    if admin.ready.load(Ordering::Acquire) {
-        "ready\n".into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
-    }
-}
-
-async fn exposition(State(admin): State<Arc<Admin>>) -> Response {
-    let shown = admin.shown();
-    match metrics::exposition(&shown.view, shown.process) {
-        Ok(text) => ([(header::CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE))], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
-}
-
-async fn status(State(admin): State<Arc<Admin>>) -> Json<Value> {
+fn status(admin: &Admin) -> Value {
     let shown = admin.shown();
     let mut out = json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -150,35 +150,54 @@ async fn status(State(admin): State<Arc<Admin>>) -> Json<Value> {
             certificate.insert("order".to_owned(), json!(standing));
         }
     }
-    Json(out)
-}
-
-async fn config(State(admin): State<Arc<Admin>>) -> Json<Value> {
-    Json((*admin.shown().config).clone())
+    out
 }
 
 /// Why a request would go where it would go, with targets as they are now.
-async fn explain(State(admin): State<Arc<Admin>>, Json(asked): Json<Asked>) -> Response {
+fn explain(admin: &Admin, asked: Value) -> Result<Value, String> {
     let shown = admin.shown();
-    let Some(config) = shown.running else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response();
-    };
-    match headworks_edge::explain(&config, &shown.view, &asked) {
-        Ok(decision) => Json(decision).into_response(),
-        Err(error) => {
-            let problem = json!({ "title": "cannot be explained", "status": 400, "detail": error.to_string() });
-            let as_problem = [(header::CONTENT_TYPE, "application/problem+json")];
-            (StatusCode::BAD_REQUEST, as_problem, problem.to_string()).into_response()
-        }
-    }
+    let asked: Asked = serde_json::from_value(asked).map_err(|error| error.to_string())?;
+    let config = shown.running.ok_or_else(|| "not ready".to_owned())?;
+    let decision = headworks_edge::explain(&config, &shown.view, &asked).map_err(|error| error.to_string())?;
+    Ok(json!(decision))
 }
 
-async fn reload(State(admin): State<Arc<Admin>>) -> Response {
+async fn reload(admin: Arc<Admin>) -> Option<(bool, Value)> {
     let (answer, applied) = oneshot::channel();
-    let asked = admin.reloads.send_timeout(answer, Duration::from_secs(60)).await;
-    match (asked, applied.await) {
-        (Ok(()), Ok(applied)) if applied.errors.is_empty() => Json(applied).into_response(),
-        (Ok(()), Ok(applied)) => (StatusCode::UNPROCESSABLE_ENTITY, Json(applied)).into_response(),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "errors": ["the program is stopping"] }))).into_response(),
+    admin.reloads.send_timeout(answer, Duration::from_secs(60)).await.ok()?;
+    let applied = applied.await.ok()?;
+    Some((applied.errors.is_empty(), json!(applied)))
+}
+
+/// Tells those who listen of targets whose state has changed. Nothing is looked at while nobody listens.
+pub(crate) async fn tell_states(admin: Arc<Admin>, plane: Arc<Plane>) {
+    let mut known: BTreeMap<(String, String), &'static str> = BTreeMap::new();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if !plane.has_listeners() {
+            known.clear();
+            continue;
+        }
+        let is_first = known.is_empty();
+        let view = admin.shown().view;
+        let states = view.target_states().flat_map(|(group, targets)| {
+            targets.into_iter().map(move |(address, state)| ((group.to_string(), address), state))
+        });
+        let now: BTreeMap<(String, String), &'static str> = states.collect();
+        if !is_first {
+            for ((group, address), state) in now.iter().filter(|(key, state)| known.get(*key) != Some(state)) {
+                let from = known.get(&(group.clone(), address.clone()));
+                plane.tell(
+                    "target_state",
+                    json!({ "target_group": group, "target": address, "from": from, "state": state }),
+                );
+            }
+            for (group, address) in known.keys().filter(|key| !now.contains_key(*key)) {
+                plane.tell("target_state", json!({ "target_group": group, "target": address, "state": null }));
+            }
+        }
+        known = now;
     }
 }

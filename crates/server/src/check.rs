@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::acme;
 use crate::cli::File;
-use crate::client;
+use crate::client::{self, Instance, Question};
 use crate::descriptors;
 use crate::file::{self, Loaded, Refused};
 
@@ -58,17 +58,14 @@ pub(crate) fn main(args: &File) -> ExitCode {
             say(format_args!("{load_balancer} reaches port {port} of {target_group}: {by}"));
         }
     }
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-        return ExitCode::SUCCESS;
-    };
-    let running =
-        runtime.block_on(client::ask(loaded.config.admin.address, Method::GET, "/v1/config", Duration::from_secs(5)));
+    let (instance, admin) = (Instance::of_file(&loaded.config), loaded.config.admin.address);
+    let question = Question { method: Method::GET, path: "/v1/config", fields: &[], body: None };
+    let running = client::wait_for(client::ask(&instance, &question, Duration::from_secs(5)));
+    let running = running.map(|answer| (answer.status, serde_json::from_slice::<Value>(&answer.body)));
     match running {
-        Ok((StatusCode::OK, running)) => print_difference(&running, &loaded.shown),
-        Ok((status, _)) => {
-            say(format_args!("the running instance at {} answers {status}", loaded.config.admin.address));
-        }
-        Err(error) => say(format_args!("{}: {error}; nothing to compare with", loaded.config.admin.address)),
+        Ok((StatusCode::OK, Ok(running))) => print_difference(&running, &loaded.shown),
+        Ok((status, _)) => say(format_args!("the running instance at {admin} answers {status}")),
+        Err(error) => say(format_args!("{admin}: {error}; nothing to compare with")),
     }
     ExitCode::SUCCESS
 }

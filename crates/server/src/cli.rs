@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Check(File),
     /// Have the running instance apply its file again; exit 0, or 2 when the file is refused
     Reload(File),
+    /// Make the root identity of an installation with `auth: required`, and print its access key once
+    Init(Init),
     /// Say whether the running instance serves; exit 0 when it does
     Ready(File),
     /// Have this program take over from the running instance, without a request that fails; exit 0 once it serves, or 2
@@ -39,6 +41,8 @@ pub(crate) enum Command {
     /// One instance of the demo's shop
     #[command(hide = true, disable_version_flag = true)]
     DemoShop(DemoShop),
+    #[command(flatten)]
+    Operate(crate::operate::Operate),
     /// Print the JSON Schema of the configuration file, for editors
     Schema,
 }
@@ -63,6 +67,18 @@ pub(crate) struct Run {
     /// Started by the instance with this process number, to take over from it
     #[arg(long, hide = true)]
     pub(crate) successor_of: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    #[command(flatten)]
+    pub(crate) file: File,
+    /// As JSON, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Make another key in place of those that there are
+    #[arg(long)]
+    pub(crate) replace: bool,
 }
 
 #[derive(Debug, Args)]

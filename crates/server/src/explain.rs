@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::check::{REFUSED, complain, say, validated};
 use crate::cli::Explain;
-use crate::client::{self, NoAnswer};
+use crate::client::{self, Instance, NoAnswer, Question};
 use crate::keys;
 
 /// How long the running instance may think.
@@ -63,7 +63,7 @@ fn explain(args: &Explain, request: &str) -> ExitCode {
             return ExitCode::from(REFUSED);
         }
     };
-    match of_instance(loaded.config.admin.address, &asked) {
+    match of_instance(&Instance::of_file(&loaded.config), &asked) {
         Ok(Ok(decision)) => show(args, &decision),
         Ok(Err(what)) => {
             complain(what);
@@ -87,15 +87,16 @@ fn explain(args: &Explain, request: &str) -> ExitCode {
 }
 
 /// The decision of the instance that runs there, or why there is none.
-fn of_instance(admin: std::net::SocketAddr, asked: &Asked) -> Result<Result<Value, String>, NoAnswer> {
+fn of_instance(instance: &Instance, asked: &Asked) -> Result<Result<Value, String>, NoAnswer> {
     let strange = |error: &dyn std::fmt::Display| NoAnswer::Strange(error.to_string());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| strange(&e))?;
-    let question = serde_json::to_value(asked).map_err(|e| strange(&e))?;
-    let (status, answer) = runtime.block_on(client::put(admin, Method::POST, "/v1/explain", &question, PATIENCE))?;
-    match status {
-        StatusCode::OK => Ok(Ok(answer)),
+    let body = serde_json::to_value(asked).map_err(|e| strange(&e))?;
+    let question = Question { method: Method::POST, path: "/v1/explain", fields: &[], body: Some(&body) };
+    let answer = client::wait_for(client::ask(instance, &question, PATIENCE))?;
+    let value: Value = serde_json::from_slice(&answer.body).map_err(|e| strange(&e))?;
+    match answer.status {
+        StatusCode::OK => Ok(Ok(value)),
         StatusCode::BAD_REQUEST => {
-            let what = answer.get("detail").and_then(Value::as_str).unwrap_or("the request was refused");
+            let what = value.get("detail").and_then(Value::as_str).unwrap_or("the request was refused");
             Ok(Err(what.to_owned()))
         }
         status => Err(NoAnswer::Strange(format!("it answers {status}"))),

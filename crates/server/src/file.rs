@@ -11,7 +11,7 @@ use headworks_model::Faults;
 use headworks_model::Resolve;
 use headworks_model::action::Action;
 use headworks_model::target_group::Fallback;
-use headworks_model::{Parsed, place, redact};
+use headworks_model::{Kind, Parsed, place, redact};
 use serde_json::Value;
 
 /// Why a file is refused.
@@ -48,10 +48,11 @@ pub(crate) struct Loaded {
     pub(crate) warnings: Vec<String>,
     text: String,
     label: String,
+    folder: PathBuf,
 }
 
 /// `${env:...}` from this process, `${file:...}` from the file's folder.
-struct Surroundings<'a>(&'a Path);
+pub(crate) struct Surroundings<'a>(pub(crate) &'a Path);
 
 impl Resolve for Surroundings<'_> {
     fn env(&self, name: &str) -> Option<String> {
@@ -64,7 +65,7 @@ impl Resolve for Surroundings<'_> {
 }
 
 /// The folder that a file's relative paths start at.
-fn folder(path: &Path) -> PathBuf {
+pub(crate) fn folder(path: &Path) -> PathBuf {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     parent.canonicalize().unwrap_or_else(|_| parent.to_owned())
 }
@@ -87,21 +88,20 @@ pub(crate) fn parse(label: &str, text: String, folder: &Path) -> Result<Loaded, 
     let Parsed { mut config, warnings, secrets } =
         Config::parse(label, &text, &Surroundings(folder)).map_err(Refused::Faults)?;
     config.admin.data = folder.join(&config.admin.data);
-    for balancer in config.load_balancers.values_mut() {
-        if let Some(log) = &mut balancer.access_log {
-            log.path = folder.join(&log.path);
-        }
-    }
     absolute_files(&mut config, folder);
-    absolute_answers(&mut config, folder);
     let warnings = warnings.iter().map(ToString::to_string).collect();
     let mut shown = config.to_json();
     redact(&mut shown, &secrets);
-    Ok(Loaded { config: Arc::new(config), shown: Arc::new(shown), warnings, text, label: label.to_owned() })
+    let (config, label, folder) = (Arc::new(config), label.to_owned(), folder.to_owned());
+    Ok(Loaded { config, shown: Arc::new(shown), warnings, text, label, folder })
 }
 
-/// Makes the paths of certificates and the like whole.
+/// Makes the paths of logs, certificates, answers and the like whole.
 fn absolute_files(config: &mut Config, folder: &Path) {
+    absolute_answers(config, folder);
+    for log in config.load_balancers.values_mut().filter_map(|balancer| balancer.access_log.as_mut()) {
+        log.path = folder.join(&log.path);
+    }
     let certificates = config.certificates.values_mut();
     let certificates =
         certificates.flat_map(|c| [Some(&mut c.certificate), Some(&mut c.key), c.ocsp.as_mut()]).flatten();
@@ -140,9 +140,25 @@ impl Loaded {
         Refused::CannotRun(self.places(errors))
     }
 
+    /// A configuration that has more in it than the file, with the paths in it made whole.
+    pub(crate) fn whole(&self, config: &Config) -> Config {
+        let mut config = config.clone();
+        absolute_files(&mut config, &self.folder);
+        config
+    }
+
+    /// Whether a path is that of something in the file.
+    fn has(&self, path: &str) -> bool {
+        let Some((collection, rest)) = path.split_once('.') else { return true };
+        let Some(kind) = Kind::of_collection(collection) else { return true };
+        let starts = |name: &str| rest.strip_prefix(name).is_some_and(|tail| tail.is_empty() || tail.starts_with('.'));
+        self.config.names(kind).any(|name| starts(name.as_str()))
+    }
+
     /// Each on a line, with its place in the file.
     pub(crate) fn places(&self, errors: &[CannotRun]) -> Vec<String> {
         let placed = errors.iter().map(|error| match place(&self.text, &error.path) {
+            _ if !self.has(&error.path) => format!("by the API: {error}"),
             Some((line, column)) => format!("{}:{line}:{column}: {error}", self.label),
             None => format!("{}: {error}", self.label),
         });

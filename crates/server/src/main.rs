@@ -3,6 +3,7 @@
 mod acme;
 mod admin;
 mod certificates;
+mod changes;
 mod check;
 mod cli;
 mod client;
@@ -11,7 +12,9 @@ mod descriptors;
 mod explain;
 mod file;
 mod firewall;
+mod init;
 mod keys;
+mod operate;
 mod private;
 mod proxy;
 mod ready;
@@ -46,6 +49,8 @@ fn main() -> ExitCode {
         cli::Command::Proxy(args) => proxy::main(&args),
         cli::Command::Demo(args) => demo::main(&args),
         cli::Command::DemoShop(args) => demo::shop_main(args),
+        cli::Command::Operate(command) => operate::main(&command),
+        cli::Command::Init(args) => init::main(&args),
         cli::Command::Schema => check::schema(),
     }
 }

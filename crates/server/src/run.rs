@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use headworks_balance::Keyring;
+use headworks_control::{Asked, Plane};
 use headworks_edge::metrics::Process;
 use headworks_edge::{CannotRun, Edge, Given};
 use headworks_model::{Change, Config, difference_of_json};
@@ -25,6 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::acme::{self, Desk, Issued};
 use crate::admin::{self, Admin, Applied, ReloadAnswer, Shown, unix_now};
+use crate::changes::{self, Opened};
 use crate::check::{REFUSED, complain};
 use crate::cli::Run;
 use crate::descriptors;
@@ -171,26 +173,34 @@ pub(crate) fn run(order: Order, ready: impl FnOnce(&Listening)) -> End {
 /// What comes to the control loop from other tasks.
 struct Inbox {
     reloads: mpsc::Receiver<ReloadAnswer>,
+    changes: mpsc::Receiver<Asked>,
     issued: mpsc::Receiver<Issued>,
     succession: Succession,
 }
 
 /// Applies a configuration to the data plane, once nothing stands in its way.
-async fn apply_to(edge: &mut Edge, config: &Arc<Config>, keyring: Arc<Keyring>) -> Result<(), Vec<CannotRun>> {
+pub(crate) async fn apply_to(
+    edge: &mut Edge,
+    config: &Arc<Config>,
+    keyring: Arc<Keyring>,
+) -> Result<(), Vec<CannotRun>> {
     let errors = acme::validate(config);
     if errors.is_empty() { edge.apply(config, keyring).await } else { Err(errors) }
 }
 
-struct Control {
+pub(crate) struct Control {
     source: Source,
-    loaded: Loaded,
-    edge: Edge,
-    keyring: Arc<Keyring>,
+    pub(crate) loaded: Loaded,
+    /// What runs: the file, and what came by the API.
+    pub(crate) running: Arc<Config>,
+    pub(crate) edge: Edge,
+    pub(crate) keyring: Arc<Keyring>,
     admin: Arc<Admin>,
+    pub(crate) plane: Arc<Plane>,
     admin_address: std::net::SocketAddr,
     /// What listens there, beside the task that accepts; and what tells that to stop.
     admin_socket: (OwnedFd, oneshot::Sender<()>),
-    acme: Desk,
+    pub(crate) acme: Desk,
     /// What others notice by that the instance is there.
     held: Vec<OwnedFd>,
 }
@@ -218,6 +228,13 @@ impl Control {
         let admin_address = listener.local_addr().unwrap_or(wanted);
         let admin_socket = listener.as_fd().try_clone_to_owned().map_err(admin_io)?;
         let listener = TcpListener::from_std(listener).map_err(admin_io)?;
+        let (reloads, reload_requests) = mpsc::channel(16);
+        let process = Process { reloads_applied: 1, started: unix_now(), workers, ..Process::default() };
+        let shown = Shown { process, file: source.label(), ..Shown::default() };
+        let admin = Arc::new(Admin { shown: shown.into(), ready: AtomicBool::new(false), reloads });
+        let Opened { plane, access, desired, changes } = changes::open(&loaded, &admin)?;
+        let running = Arc::new(loaded.whole(desired.config()));
+        let config = &running;
         let descriptors = descriptors::raise();
         descriptors::shortage(config, descriptors).into_iter().for_each(|shortage| tracing::warn!("{shortage}"));
         let mut edge = Edge::start(workers, descriptors::connections(descriptors), given)
@@ -246,31 +263,32 @@ impl Control {
             None if matches!(source, Source::File(_)) => Succession::door(&config.admin.data),
             None => None,
         };
-        let (reloads, reload_requests) = mpsc::channel(16);
-        let process = Process { reloads_applied: 1, started: unix_now(), workers, ..Process::default() };
-        let shown = Shown { process, file: source.label(), ..Shown::default() };
-        let admin = Arc::new(Admin { shown: shown.into(), ready: AtomicBool::new(false), reloads });
+        plane.publish(desired);
         let issued = acme.open(edge.challenges().clone(), admin.clone());
         let (leave, left) = oneshot::channel();
         let admin_socket = (admin_socket, leave);
-        let control = Control { source, loaded, edge, keyring, admin, admin_address, admin_socket, acme, held };
+        let mut control =
+            Control { source, loaded, running, edge, keyring, admin, plane, admin_address, admin_socket, acme, held };
+        control.catch_up().await;
         control.show();
-        control.acme.want(&control.loaded.config, &control.edge);
-        tokio::spawn(admin::serve(listener, control.admin.clone(), async {
+        control.acme.want(&control.running, &control.edge);
+        tokio::spawn(admin::serve(listener, control.plane.clone(), access, async {
             let _ = left.await;
         }));
+        tokio::spawn(control.plane.clone().tend());
+        tokio::spawn(admin::tell_states(control.admin.clone(), control.plane.clone()));
         control.admin.ready.store(true, Ordering::Release);
         control.announce();
         let succession = Succession::new(door);
-        Ok((control, Inbox { reloads: reload_requests, issued, succession }))
+        Ok((control, Inbox { reloads: reload_requests, changes, issued, succession }))
     }
 
     fn listening(&self) -> Listening {
         Listening { admin: self.admin_address, listeners: self.edge.addresses() }
     }
 
-    fn show(&self) {
-        let (view, config, running) = (self.edge.view(), self.loaded.shown.clone(), Some(self.loaded.config.clone()));
+    pub(crate) fn show(&self) {
+        let (view, config, running) = (self.edge.view(), self.loaded.shown.clone(), Some(self.running.clone()));
         self.admin.show(|shown| (shown.view, shown.config, shown.running) = (view, config, running));
     }
 
@@ -320,6 +338,7 @@ impl Control {
                     let applied = self.reload().await;
                     let _ = answer.send(applied);
                 }
+                Some(asked) = inbox.changes.recv() => self.change(asked).await,
                 _ = signals.reopen.recv() => {
                     tracing::info!("reopening access logs");
                     self.edge.reopen_logs();
@@ -386,12 +405,17 @@ impl Control {
             }
             shown.last = Some(last);
         });
+        self.plane
+            .tell("reload", json!({ "result": applied.result, "errors": applied.errors, "changes": applied.changes }));
         applied
     }
 
     async fn apply(&mut self, loaded: Loaded) -> Result<Vec<Change>, Refused> {
-        let (old, new) = (&self.loaded.config, &loaded.config);
+        let desired = changes::with_file(&self.plane, &loaded)?;
+        let running = Arc::new(loaded.whole(desired.config()));
+        let (old, new) = (&self.running, &running);
         for (what, changed) in [
+            ("admin.auth", old.admin.auth != new.admin.auth),
             ("admin.address", old.admin.address != new.admin.address),
             ("admin.data", old.admin.data != new.admin.data),
             ("workers", old.workers != new.workers),
@@ -406,7 +430,9 @@ impl Control {
         apply_to(&mut self.edge, new, self.keyring.clone()).await.map_err(|e| loaded.placed(&e))?;
         let changes = difference_of_json(&self.loaded.shown, &loaded.shown);
         self.loaded = loaded;
-        self.acme.want(&self.loaded.config, &self.edge);
+        self.running = running;
+        self.plane.publish(desired);
+        self.acme.want(&self.running, &self.edge);
         self.show();
         self.announce();
         Ok(changes)
@@ -414,7 +440,7 @@ impl Control {
 
     /// Shows a certificate that was issued, if it is still asked for.
     fn take(&mut self, issued: Issued) {
-        if self.loaded.config.acme_names().contains(&issued.names) {
+        if self.running.acme_names().contains(&issued.names) {
             let shown = self.edge.show_issued(&issued.names, issued.pem.as_bytes());
             self.show();
             let _ = issued.shown.send(shown);
@@ -425,10 +451,10 @@ impl Control {
         if !keys::is_due(&self.keyring) {
             return;
         }
-        match keys::load(&self.loaded.config.admin.data) {
+        match keys::load(&self.running.admin.data) {
             Ok(keyring) => {
                 self.keyring = keyring;
-                if self.edge.apply(&self.loaded.config, self.keyring.clone()).await.is_ok() {
+                if self.edge.apply(&self.running, self.keyring.clone()).await.is_ok() {
                     tracing::info!("new stickiness key");
                 }
             }
@@ -461,11 +487,13 @@ impl Control {
     async fn stop(mut self, signals: &mut Signals) -> End {
         self.admin.ready.store(false, Ordering::Release);
         systemd::stopping();
-        let shutdown = self.loaded.config.shutdown.clone();
+        let shutdown = self.running.shutdown.clone();
         tracing::info!("draining");
         let orderly = async {
             tokio::time::sleep(shutdown.readiness_delay).await;
-            self.edge.drain(shutdown.deadline).await
+            let clean = self.edge.drain(shutdown.deadline).await;
+            self.plane.settle().await;
+            clean
         };
         tokio::select! {
             clean = orderly => {

@@ -427,6 +427,35 @@ impl Headworks {
         let _ = std::fs::remove_file(self.path("ready.json"));
     }
 
+    /// Ends the program by a signal, and starts it again in its folder with its file.
+    ///
+    /// # Panics
+    /// When it does not end, or does not get ready.
+    pub fn restart(&mut self, signal: Signal) {
+        self.signal(signal);
+        self.wait_exit();
+        self.again();
+    }
+
+    /// Starts the program again that has ended, in its folder with its file.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    pub fn again(&mut self) {
+        self.forget_ready();
+        self.exited = None;
+        let mut command = self.program.command(self.folder.path());
+        command.args(["run", "-c", "headworks.yaml"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.child = command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", self.program.0));
+        if let Some(output) = self.child.stdout.take() {
+            self.said.listen(output);
+        }
+        if let Some(output) = self.child.stderr.take() {
+            self.said.listen(output);
+        }
+        self.wait_ready();
+    }
+
     /// Runs another command of the program beside this instance, in its folder.
     #[must_use]
     pub fn beside(&self, arguments: &[&str]) -> Output {

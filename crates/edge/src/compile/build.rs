@@ -66,26 +66,14 @@ pub(crate) fn algorithm(settings: &TargetGroup) -> Algorithm {
     }
 }
 
-/// What of a valid configuration this version does not serve. Saying so beats listening without it.
-pub(crate) fn unserved(config: &Config) -> Vec<CannotRun> {
-    let mut found = Vec::new();
-    let mut no = |path: String, what: &str| {
-        found.push(CannotRun { path, what: format!("{what} is not served by this version") });
-    };
-    if config.admin.auth == headworks_model::config::AdminAuth::Required {
-        no("admin.auth".to_owned(), "authentication of the admin address");
-    }
-    found.extend(unspeakable(config));
-    found
-}
-
 /// Listeners with HTTP/3 whose policy leaves out the only TLS that it knows (RFC 9001 section 4.2).
-fn unspeakable(config: &Config) -> impl Iterator<Item = CannotRun> {
+pub(crate) fn unspeakable(config: &Config) -> Vec<CannotRun> {
     let cannot = |listener: &Listener| listener.http3 && !listener.tls_policy.has(TlsVersion::Tls13);
-    config.listeners().filter(move |(.., listener)| cannot(listener)).map(|(balancer, name, _)| CannotRun {
+    let found = config.listeners().filter(|(.., listener)| cannot(listener)).map(|(balancer, name, _)| CannotRun {
         path: format!("load_balancers.{balancer}.listeners.{name}.tls_policy"),
         what: "http3 needs a policy with TLS 1.3".to_owned(),
-    })
+    });
+    found.collect()
 }
 
 /// What issuing certificates by ACME needs elsewhere in the configuration, and does not find.
@@ -109,7 +97,7 @@ pub(crate) fn unissuable(config: &Config) -> Vec<CannotRun> {
 
 /// What stands in the way of running a configuration, as far as that can be told without touching the machine.
 pub fn validate(config: &Config) -> Vec<CannotRun> {
-    let mut found = unserved(config);
+    let mut found = unspeakable(config);
     found.extend(unissuable(config));
     found.extend(answers::unreadable(config));
     Vault::default().load(config, &mut found);

@@ -1,5 +1,6 @@
 //! Counters with one writer each: a worker adds, the admin address sums over workers when it reads.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use headworks_message::encoding::ContentCoding;
@@ -31,27 +32,24 @@ impl Count {
     }
 }
 
-/// Counts of statuses 100 to 599; others count as 599.
-pub(crate) struct Statuses(Box<[Count]>);
-
-impl Default for Statuses {
-    fn default() -> Self {
-        Statuses((100..600).map(|_| Count::default()).collect())
-    }
-}
+/// Counts of statuses 100 to 599; others count as 599. They take room from the first on: of a hundred thousand targets, most
+/// have had no request yet.
+#[derive(Default)]
+pub(crate) struct Statuses(OnceLock<Box<[Count]>>);
 
 impl Statuses {
     #[inline]
     pub(crate) fn add(&self, status: u16) {
         let slot = usize::from(status.clamp(100, 599) - 100);
-        if let Some(count) = self.0.get(slot) {
+        let counts = self.0.get_or_init(|| (100..600).map(|_| Count::default()).collect());
+        if let Some(count) = counts.get(slot) {
             count.add(1);
         }
     }
 
     /// (status, count) of those seen.
     pub(crate) fn seen(&self) -> impl Iterator<Item = (u16, u64)> {
-        self.0.iter().enumerate().map(|(i, c)| (i as u16 + 100, c.read())).filter(|(_, n)| *n > 0)
+        self.0.get().into_iter().flatten().enumerate().map(|(i, c)| (i as u16 + 100, c.read())).filter(|(_, n)| *n > 0)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Latencies in log-linear buckets: four to an octave, from 16 µs to over a minute, so that a percentile read from them is
 //! within an eighth of the truth.
 
+use std::sync::OnceLock;
+
 use super::counters::Count;
 
 /// The first bucket holds everything up to this many microseconds: 2^4.
@@ -9,16 +11,11 @@ const FIRST_OCTAVE: u32 = 4;
 const OCTAVES: u32 = 22;
 const BUCKETS: usize = (OCTAVES * 4) as usize + 2;
 
-/// A histogram with one writer.
+/// A histogram with one writer. It takes room from the first latency on.
+#[derive(Default)]
 pub(crate) struct Histogram {
-    buckets: Box<[Count]>,
+    buckets: OnceLock<Box<[Count]>>,
     sum: Count,
-}
-
-impl Default for Histogram {
-    fn default() -> Self {
-        Histogram { buckets: (0..BUCKETS).map(|_| Count::default()).collect(), sum: Count::default() }
-    }
 }
 
 #[inline]
@@ -43,7 +40,8 @@ fn edge(bucket: usize) -> u64 {
 impl Histogram {
     #[inline]
     pub(crate) fn record(&self, micros: u64) {
-        if let Some(count) = self.buckets.get(bucket(micros)) {
+        let buckets = self.buckets.get_or_init(|| (0..BUCKETS).map(|_| Count::default()).collect());
+        if let Some(count) = buckets.get(bucket(micros)) {
             count.add(1);
         }
         self.sum.add(micros);
@@ -64,7 +62,7 @@ impl Merged {
     pub(crate) fn of<'a>(histograms: impl IntoIterator<Item = &'a Histogram>) -> Merged {
         let mut merged = Merged { counts: vec![0; BUCKETS], ..Merged::default() };
         for histogram in histograms {
-            for (into, from) in merged.counts.iter_mut().zip(&histogram.buckets) {
+            for (into, from) in merged.counts.iter_mut().zip(histogram.buckets.get().into_iter().flatten()) {
                 *into += from.read();
             }
             merged.sum += histogram.sum.read();

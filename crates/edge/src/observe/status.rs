@@ -74,6 +74,19 @@ impl View {
         })
     }
 
+    /// One target group with its targets; none when there is none of this name.
+    pub fn target_group(&self, name: &str) -> Option<Value> {
+        self.groups.get(name).map(|group| group_json(group))
+    }
+
+    /// The state of each target, as group, address and state: what may have changed since another look.
+    pub fn target_states(&self) -> impl Iterator<Item = (&Name, Vec<(String, &'static str)>)> {
+        self.groups.iter().map(|(name, group)| {
+            let states = group.report().iter().map(|target| (target.address.clone(), target.state)).collect();
+            (name, states)
+        })
+    }
+
     fn listener(&self, plan: &ListenerPlan) -> Value {
         let sum = |count: fn(&ListenerCounters) -> &Count| total(&plan.counters, count);
         let statuses =

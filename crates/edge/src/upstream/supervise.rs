@@ -51,12 +51,22 @@ pub(crate) struct Supervisor {
     pub(crate) shared: Arc<GroupShared>,
     notices: mpsc::UnboundedSender<Notice>,
     task: AbortHandle,
+    /// What it was last told.
+    configured: Option<Configured>,
 }
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// What a supervisor has been told.
+#[derive(PartialEq)]
+struct Configured {
+    settings: Box<TargetGroup>,
+    in_use: bool,
+    hedged: bool,
 }
 
 impl Supervisor {
@@ -97,7 +107,7 @@ impl Supervisor {
             cut: Box::new(cut),
         };
         let task = tokio::spawn(state.run(inbox)).abort_handle();
-        Supervisor { shared, notices, task }
+        Supervisor { shared, notices, task, configured: None }
     }
 
     /// What is known of its targets, for another process.
@@ -107,8 +117,14 @@ impl Supervisor {
         if asked.is_ok() { kept.await.unwrap_or_default() } else { KnownGroup::default() }
     }
 
-    /// Makes settings and targets those declared; returns when that is published.
-    pub(crate) async fn configure(&self, settings: &TargetGroup, in_use: bool, hedged: bool) {
+    /// Makes settings and targets those declared; returns when that is published. At once when they are so already: a change
+    /// of one group is not to cost what a thousand do.
+    pub(crate) async fn configure(&mut self, settings: &TargetGroup, in_use: bool, hedged: bool) {
+        let now = Configured { settings: Box::new(settings.clone()), in_use, hedged };
+        if self.configured.as_ref().is_some_and(|told| *told == now) {
+            return;
+        }
+        self.configured = Some(now);
         let (done, published) = oneshot::channel();
         let notice = Notice::Configure { settings: Box::new(settings.clone()), in_use, hedged, done };
         if self.notices.send(notice).is_ok() {
@@ -301,9 +317,10 @@ impl State {
     /// The targets that should be registered: declared addresses, and what declared names resolve to.
     fn wanted(&self) -> Vec<Wanted> {
         let mut wanted: Vec<Wanted> = Vec::new();
+        let mut known = HashSet::new();
         let mut add = |display: String, endpoint: Endpoint, host: Option<Arc<str>>, weight: u16| {
             let key = TargetKey::of(&display);
-            if !wanted.iter().any(|w| w.key == key) {
+            if known.insert(key) {
                 wanted.push(Wanted { key, display, endpoint, host, weight });
             }
         };
@@ -327,11 +344,12 @@ impl State {
     fn follow_targets(&mut self) {
         let now = self.now();
         let wanted = self.wanted();
-        let gone: Vec<TargetKey> =
-            self.targets.keys().filter(|key| !wanted.iter().any(|w| w.key == **key)).copied().collect();
+        let kept: HashSet<TargetKey> = wanted.iter().map(|wanted| wanted.key).collect();
+        let gone: Vec<TargetKey> = self.targets.keys().filter(|key| !kept.contains(key)).copied().collect();
+        // followed as one: what is published of a thousand targets is not to be published a thousand times
+        let mut changes = Changes::default();
         for key in gone {
-            let changes = self.group.deregister(key, now);
-            self.follow(&changes);
+            merge(&mut changes, self.group.deregister(key, now));
         }
         for Wanted { key, display, endpoint, host, weight } in wanted {
             let workers = self.workers;
@@ -339,18 +357,18 @@ impl State {
                 shared: Arc::new(TargetShared::new(key, display, endpoint, host, workers)),
                 counted: vec![(0, 0); workers],
             });
-            let mut changes = self.group.register(key, u32::from(weight), now);
+            merge(&mut changes, self.group.register(key, u32::from(weight), now));
             if let Some(kept) = self.known.remove(&key) {
                 merge(&mut changes, self.group.restore(kept));
             }
-            self.follow(&changes);
         }
+        self.follow(&changes);
         self.follow_probes();
     }
 
     /// Starts and ends probes so that they are of the targets that the group wants probed.
     fn follow_probes(&mut self) {
-        let probed: Vec<TargetKey> = self.group.probed().collect();
+        let probed: HashSet<TargetKey> = self.group.probed().collect();
         self.probes.retain(|key, probe| {
             let kept = probed.contains(key);
             if !kept {
@@ -476,6 +494,10 @@ impl State {
 
     fn log(&mut self, transition: &balance::Transition) {
         let to = transition.to;
+        // of what nobody uses there is nothing to tell: a thousand that are declared would be as many lines
+        if transition.from.state == balance::State::Unused && to.state == balance::State::Unused {
+            return;
+        }
         // of a replica that lags, every check has another number
         if self.told.insert(transition.key, to).is_some_and(|before| before.is_like(&to)) {
             return;

@@ -106,6 +106,18 @@ impl Node {
         }
     }
 
+    /// The tree as JSON: scalars are what the core schema has them be.
+    pub(crate) fn to_json(&self) -> Value {
+        match &self.value {
+            NodeValue::List(nodes) => nodes.iter().map(Self::to_json).collect(),
+            NodeValue::Map(entries) => {
+                let entries = entries.iter().map(|entry| (entry.key.clone(), entry.node.to_json()));
+                Value::Object(entries.collect())
+            }
+            NodeValue::Scalar(scalar) => scalar.to_json(),
+        }
+    }
+
     /// JSON as a tree without places, nothing in it to be filled in.
     pub(crate) fn from_json(value: &Value) -> Self {
         let scalar = |text: String, style| NodeValue::Scalar(Scalar { text, style, secret: false });
@@ -127,6 +139,16 @@ impl Node {
 }
 
 impl Scalar {
+    fn to_json(&self) -> Value {
+        if self.is_null() {
+            return Value::Null;
+        }
+        let number = || self.as_whole().map(Value::from).or_else(|| self.as_number().map(Value::from));
+        // what stands for no number of JSON, as .inf does, is text
+        let number = || number().filter(Value::is_number);
+        self.as_bool().map(Value::from).or_else(number).unwrap_or_else(|| self.text.as_str().into())
+    }
+
     fn is_null(&self) -> bool {
         self.style == Style::Plain && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
     }

@@ -1,0 +1,179 @@
+//! One call of the API, past the door: who asks, with what, and what is to be answered.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use headworks_iam::{Decision, Principal, Request};
+use headworks_model::primitive::Name;
+use headworks_store::Entry;
+use serde_json::Value;
+
+use crate::change::{Condition, Run};
+use crate::names::action;
+use crate::plane::{Access, Plane};
+use crate::problem::Problem;
+use crate::query::Query;
+
+/// A call.
+pub(crate) struct Call {
+    pub(crate) plane: Arc<Plane>,
+    pub(crate) principal: Principal,
+    /// The attempt as it stands.
+    pub(crate) entry: Entry,
+    /// What is known of the request, for conditions.
+    pub(crate) circumstances: Request,
+    pub(crate) params: Vec<(String, String)>,
+    pub(crate) query: Query,
+    pub(crate) fields: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// An answer, and whether the attempt has been written down with what it did.
+pub(crate) struct Reply {
+    pub(crate) response: Response,
+    pub(crate) is_noted: bool,
+}
+
+impl Reply {
+    /// JSON.
+    pub(crate) fn json(status: StatusCode, body: &Value) -> Self {
+        let kind = HeaderValue::from_static("application/json");
+        let mut response = (status, body.to_string()).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        Self { response, is_noted: false }
+    }
+
+    /// 200 and JSON.
+    pub(crate) fn ok(body: &Value) -> Self {
+        Self::json(StatusCode::OK, body)
+    }
+
+    /// 204.
+    pub(crate) fn nothing() -> Self {
+        Self { response: StatusCode::NO_CONTENT.into_response(), is_noted: false }
+    }
+
+    /// Text of a kind.
+    pub(crate) fn text(status: StatusCode, kind: &'static str, text: impl Into<Body>) -> Self {
+        let mut response = (status, text.into()).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        Self { response, is_noted: false }
+    }
+
+    /// With a field.
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+        self
+    }
+
+    /// The attempt has been written down.
+    pub(crate) fn noted(self) -> Self {
+        self.noted_if(true)
+    }
+
+    /// The attempt has been written down, or not.
+    pub(crate) fn noted_if(mut self, is_noted: bool) -> Self {
+        self.is_noted = is_noted;
+        self
+    }
+}
+
+impl Call {
+    /// A part of the path.
+    pub(crate) fn param(&self, name: &str) -> &str {
+        self.params.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value)
+    }
+
+    /// A part of the path that names a declared resource.
+    ///
+    /// # Errors
+    /// When it is no name.
+    pub(crate) fn name(&self, param: &str) -> Result<Name, Problem> {
+        Name::new(self.param(param)).map_err(|error| Problem::invalid(param, error.to_string()))
+    }
+
+    /// The body.
+    ///
+    /// # Errors
+    /// When it is no JSON.
+    pub(crate) fn json(&self) -> Result<Value, Problem> {
+        if self.body.is_empty() {
+            return Err(Problem::bad_request("the body is empty, expected JSON"));
+        }
+        serde_json::from_slice(&self.body)
+            .map_err(|error| Problem::bad_request(format!("the body is no JSON: {error}")))
+    }
+
+    /// The body, or `{}` in place of none.
+    ///
+    /// # Errors
+    /// When it is no JSON.
+    pub(crate) fn json_or_empty(&self) -> Result<Value, Problem> {
+        if self.body.is_empty() { Ok(Value::Object(serde_json::Map::new())) } else { self.json() }
+    }
+
+    /// Whether to do it.
+    ///
+    /// # Errors
+    /// When `dry_run` is neither true nor false.
+    pub(crate) fn run(&self) -> Result<Run, Problem> {
+        Ok(if self.query.flag("dry_run")? { Run::Dry } else { Run::Wet })
+    }
+
+    /// Why, in the caller's words.
+    ///
+    /// # Errors
+    /// When it is longer than 1000 characters.
+    pub(crate) fn reason(&self) -> Result<String, Problem> {
+        let reason = self.query.get("reason").unwrap_or_default();
+        if reason.chars().count() > 1000 {
+            return Err(Problem::invalid("?reason", "is longer than 1000 characters"));
+        }
+        Ok(reason.to_owned())
+    }
+
+    /// `If-Match` and `If-None-Match`.
+    pub(crate) fn condition(&self) -> Condition {
+        Condition { if_match: self.tags("if-match"), if_none_match: self.tags("if-none-match") }
+    }
+
+    fn tags(&self, name: &str) -> Option<Vec<String>> {
+        let mut lines = self.fields.get_all(name).iter().peekable();
+        lines.peek()?;
+        // a weak tag is one that does not tell enough to change what it stands for
+        let tags = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+        Some(tags.map(|tag| tag.trim().to_owned()).collect())
+    }
+
+    /// Whether `If-None-Match` says that the caller has it.
+    pub(crate) fn has(&self, tag: &str) -> bool {
+        let known = self.tags("if-none-match").unwrap_or_default();
+        known.iter().any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
+    }
+
+    /// Asks whether the caller may do something more than what it came for.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub(crate) fn may(&self, name: &str, resource: &str) -> Result<(), Problem> {
+        if self.plane.access == Access::Open {
+            return Ok(());
+        }
+        let request = self.circumstances.about(action(name), resource);
+        let decision = self.plane.directory().decide(&self.principal, request);
+        if decision.allowed { Ok(()) } else { Err(refusal(&self.principal, &action(name), resource, &decision)) }
+    }
+}
+
+/// Why somebody may not, in the words of AWS.
+pub(crate) fn refusal(principal: &Principal, action: &str, resource: &str, decision: &Decision) -> Problem {
+    let by = decision.by.as_ref().map(|by| format!(" ({}, statement {})", by.policy, by.statement)).unwrap_or_default();
+    let reason = decision.reason;
+    Problem::denied(format!(
+        "User: {principal} is not authorized to perform: {action} on resource: {resource} because {reason}{by}"
+    ))
+}

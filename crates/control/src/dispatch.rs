@@ -1,0 +1,246 @@
+//! A call's way, in the order in which it is met: read, know who asks, ask whether it may, do it, write it down, answer. All
+//! routes go this way, and none has another.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, RawPathParams, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
+use axum::routing::any;
+use headworks_iam::{Principal, sigv4, time};
+use headworks_store::{Entry, Outcome};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use crate::call::{Call, Reply, refusal};
+use crate::clock::{now, now_ms};
+use crate::keyfile::random;
+use crate::names::{action, hrn};
+use crate::plane::{Access, Plane};
+use crate::problem::Problem;
+use crate::query::Query;
+use crate::routes::{Door, Route, table};
+use crate::signed;
+
+/// The longest body: a target group of a hundred thousand targets.
+const LONGEST_BODY: usize = 16 << 20;
+/// How long a body may take.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// All routes.
+pub fn router(plane: &Arc<Plane>) -> Router {
+    let mut by_path: BTreeMap<String, Vec<Route>> = BTreeMap::new();
+    for route in table() {
+        by_path.entry(route.path.clone()).or_default().push(route);
+    }
+    let mut router = Router::new();
+    for (path, routes) in by_path {
+        let (plane, routes) = (plane.clone(), Arc::new(routes));
+        let meet = move |ConnectInfo(peer): ConnectInfo<SocketAddr>, params: RawPathParams, request: Request| {
+            let (plane, routes) = (plane.clone(), routes.clone());
+            let params: Vec<(String, String)> =
+                params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            async move { met(&plane, &routes, peer, params, request).await }
+        };
+        router = router.route(&path, any(meet));
+    }
+    let plane = plane.clone();
+    router.fallback(move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request| {
+        let plane = plane.clone();
+        async move { met(&plane, &[], peer, Vec::new(), request).await }
+    })
+}
+
+/// What a call is about, as far as it is known.
+struct Attempt {
+    entry: Entry,
+    request_id: String,
+    is_change: bool,
+    is_public: bool,
+}
+
+async fn met(
+    plane: &Arc<Plane>,
+    routes: &[Route],
+    peer: SocketAddr,
+    params: Vec<(String, String)>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
+    let route = routes.iter().find(|route| route.method == method);
+    let mut attempt = Attempt::new(route, &params, &parts, peer);
+    let done = async {
+        // who does not even say who it is gets no memory for its body
+        if plane.access == Access::Required && !attempt.is_public && !parts.headers.contains_key(header::AUTHORIZATION)
+        {
+            return Err(Problem::unauthenticated(sigv4::SignatureError::Missing.to_string()));
+        }
+        let body = read(body).await?;
+        let principal = known(plane, route, &mut attempt, &parts, &body).await?;
+        let Some(route) = route else { return Err(nowhere(routes)) };
+        let call = admitted(plane, route, principal, &mut attempt, params, parts, body)?;
+        (route.handler)(call).await
+    };
+    let done = Box::pin(done).await;
+    let (mut response, is_noted) = match done {
+        Ok(Reply { response, is_noted }) => (response, is_noted),
+        Err(problem) => {
+            attempt.refused(&problem);
+            (problem.answer(&attempt.request_id), false)
+        }
+    };
+    if !is_noted {
+        attempt.note(plane, response.status()).await;
+    }
+    if let Ok(id) = HeaderValue::from_str(&attempt.request_id) {
+        response.headers_mut().insert("x-request-id", id);
+    }
+    if !attempt.is_public {
+        response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+/// What is answered where there is no route.
+fn nowhere(routes: &[Route]) -> Problem {
+    if routes.is_empty() {
+        return Problem::no_such_path();
+    }
+    let methods: Vec<&str> = routes.iter().map(|route| route.method.as_str()).collect();
+    Problem::method(&methods.join(", "))
+}
+
+async fn read(body: axum::body::Body) -> Result<Bytes, Problem> {
+    let whole = Limited::new(body, LONGEST_BODY).collect();
+    match tokio::time::timeout(BODY_PATIENCE, whole).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::too_large(LONGEST_BODY)),
+        Ok(Err(_)) => Err(Problem::bad_request("the request's body did not come whole")),
+        Err(_) => Err(Problem::too_slow()),
+    }
+}
+
+/// Who asks.
+async fn known(
+    plane: &Plane,
+    route: Option<&Route>,
+    attempt: &mut Attempt,
+    parts: &Parts,
+    body: &[u8],
+) -> Result<Principal, Problem> {
+    let is_open = route.is_some_and(|route| route.door == Door::Public);
+    if is_open || plane.access == Access::Open {
+        return Ok(Principal::Anonymous);
+    }
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let fields: Vec<(String, String)> =
+        parts.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+    let presented = sigv4::Presented {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or_default(),
+        fields: &fields,
+        body,
+    };
+    let principal = signed::principal(plane, &presented, &attempt.entry.action, &attempt.entry.source).await?;
+    attempt.entry.principal = principal.to_string();
+    Ok(principal)
+}
+
+/// Whether it may.
+fn admitted(
+    plane: &Arc<Plane>,
+    route: &Route,
+    principal: Principal,
+    attempt: &mut Attempt,
+    params: Vec<(String, String)>,
+    parts: Parts,
+    body: Bytes,
+) -> Result<Call, Problem> {
+    let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let circumstances = headworks_iam::Request::new(&attempt.entry.action, &attempt.entry.resource)
+        .with("aws:SourceIp", &attempt.entry.source)
+        .with("aws:CurrentTime", time::iso(now()))
+        .with("aws:EpochTime", now().to_string())
+        .with("aws:SecureTransport", "false")
+        .with("aws:UserAgent", text("user-agent"))
+        .with("aws:RequestedRegion", sigv4::REGION);
+    if plane.access == Access::Required && route.door == Door::Guarded {
+        let decision = plane.directory().decide(&principal, circumstances.clone());
+        if !decision.allowed {
+            attempt.entry.outcome = Outcome::Denied;
+            return Err(refusal(&principal, &attempt.entry.action, &attempt.entry.resource, &decision));
+        }
+    }
+    let query = Query::read(parts.uri.query().unwrap_or_default(), &route.parameters())?;
+    Ok(Call {
+        plane: plane.clone(),
+        principal,
+        entry: attempt.entry.clone(),
+        circumstances,
+        params,
+        query,
+        fields: parts.headers,
+        body,
+    })
+}
+
+impl Attempt {
+    fn new(route: Option<&Route>, params: &[(String, String)], parts: &Parts, peer: SocketAddr) -> Self {
+        let request_id = random::<8>().map_or(0, u64::from_be_bytes);
+        let request_id = format!("{request_id:016x}");
+        let resource = route.map(|route| route.resource(params));
+        let entry = Entry {
+            at: now_ms(),
+            principal: Principal::Anonymous.to_string(),
+            action: action(route.map_or("Unknown", |route| route.action)),
+            resource: hrn(&resource.unwrap_or_else(|| "none".to_owned())),
+            source: peer.ip().to_canonical().to_string(),
+            request_id: request_id.clone(),
+            outcome: Outcome::Allowed,
+            status: 200,
+            revision: None,
+            changes: Vec::new(),
+            why: None,
+        };
+        let is_change = ![Method::GET, Method::HEAD].contains(&parts.method);
+        Self { entry, request_id, is_change, is_public: route.is_some_and(|route| route.door == Door::Public) }
+    }
+
+    fn refused(&mut self, problem: &Problem) {
+        if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&problem.status()) {
+            self.entry.outcome = Outcome::Denied;
+        }
+        self.entry.why = Some(problem.detail().to_owned());
+    }
+
+    /// Writes it down: at once what changes something or was denied, else with what comes next. Where anyone may look, who
+    /// looked says nothing.
+    async fn note(&mut self, plane: &Plane, status: StatusCode) {
+        self.entry.status = status.as_u16();
+        let is_told = self.is_change || plane.access == Access::Required;
+        if self.is_public || !is_told {
+            return;
+        }
+        // those whom nobody knows are not to order writes to the disk
+        let is_urgent = status != StatusCode::UNAUTHORIZED && (self.is_change || self.entry.outcome == Outcome::Denied);
+        let entry = self.entry.clone();
+        let noted =
+            plane.blocking(
+                move |kept| {
+                    if is_urgent { Ok(kept.store.note(&entry)?) } else { Ok(kept.store.note_later(entry)) }
+                },
+            );
+        if let Err(problem) = noted.await
+            && plane.kept().is_ok()
+        {
+            tracing::error!(error = problem.detail(), "an attempt is missing from the audit trail");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What is on disk, read and written: resources and identities as texts, secrets sealed; the keys that an installation begins with.
+
+use std::path::Path;
+
+use headworks_iam::key::{self, AccessKey, KeyStatus, Secret};
+use headworks_iam::seal::Sealer;
+use headworks_iam::{Directory, directory};
+use headworks_model::primitive::Name;
+use headworks_model::{Edit, Kind};
+use headworks_store::{Entry, Identity, Store, StoreError};
+use serde_json::{Value, json};
+
+use crate::clock::{now, now_ms};
+use crate::keyfile::{self, KeyError, random};
+use crate::problem::Problem;
+
+/// What is on disk.
+pub(crate) struct Kept {
+    pub(crate) store: Store,
+    pub(crate) sealer: Sealer,
+}
+
+pub(crate) fn no_randomness(error: std::io::Error) -> String {
+    error.to_string()
+}
+
+pub(crate) fn open(folder: &Path) -> Result<Kept, String> {
+    let store = Store::open(folder).map_err(|error| format!("{}: {error}", folder.join(Store::FILE).display()))?;
+    let sealer = keyfile::open(folder).map_err(|error: KeyError| error.to_string())?;
+    Ok(Kept { store, sealer })
+}
+
+pub(crate) fn tags_of(sealer: &Sealer) -> Option<Sealer> {
+    let derived = sealer.derive("entity-tags");
+    Sealer::new(derived.as_bytes().first_chunk().copied()?).ok()
+}
+
+/// What came by the API, as it is kept.
+pub(crate) fn edits_of(kept: &Kept) -> Result<Vec<(Edit, u64)>, Problem> {
+    let mut edits = Vec::new();
+    for stored in kept.store.resources()? {
+        let edit = unsealed(&kept.sealer, &stored.kind, &stored.name, &stored.body)?;
+        edits.push((edit, stored.revision));
+    }
+    Ok(edits)
+}
+
+/// What a secret is bound to.
+fn purpose(kind: &str, name: &str, path: &str) -> String {
+    format!("resource/{kind}/{name}/{path}")
+}
+
+/// The key under which a sealed text stands in place of a secret.
+const SEALED: &str = "$sealed";
+
+/// What is kept of a resource.
+pub(crate) fn sealed(sealer: &Sealer, kind: Kind, name: &str, body: &Value) -> Result<String, Problem> {
+    let mut body = body.clone();
+    for path in kind.secrets() {
+        let Some(secret) = path.split('.').try_fold(&mut body, |value, key| value.get_mut(key)) else { continue };
+        let nonce = random().map_err(|error| Problem::unavailable(error.to_string()))?;
+        let text = sealer.seal(&purpose(kind.collection(), name, path), &secret.to_string(), nonce);
+        *secret = json!({ SEALED: text.map_err(|error| Problem::unavailable(error.to_string()))? });
+    }
+    Ok(body.to_string())
+}
+
+/// The resource that was kept.
+pub(crate) fn unsealed(sealer: &Sealer, kind: &str, name: &str, body: &str) -> Result<Edit, Problem> {
+    let damaged = |what: &dyn std::fmt::Display| {
+        Problem::unavailable(format!("{kind}.{name} cannot be read from what is kept: {what}"))
+    };
+    let known = Kind::of_collection(kind).ok_or_else(|| damaged(&"the kind is not known"))?;
+    let mut body: Value = serde_json::from_str(body).map_err(|error| damaged(&error))?;
+    for path in known.secrets() {
+        let Some(secret) = path.split('.').try_fold(&mut body, |value, key| value.get_mut(key)) else { continue };
+        let Some(text) = secret.get(SEALED).and_then(Value::as_str) else { continue };
+        let opened = sealer.open(&purpose(kind, name, path), text).map_err(|error| damaged(&error))?;
+        *secret = serde_json::from_str(&opened).map_err(|error| damaged(&error))?;
+    }
+    let name = Name::new(name).map_err(|error| damaged(&error))?;
+    Ok(Edit { kind: known, name, body: Some(body) })
+}
+
+pub(crate) fn read_directory(store: &Store) -> Result<Directory, String> {
+    let mut directory = Directory::default();
+    for Identity { kind, name, body } in store.identities().map_err(|error| error.to_string())? {
+        let body = body.unwrap_or_default();
+        let read = match kind.as_str() {
+            "root" => serde_json::from_str(&body).map(|root| directory.root = Some(root)),
+            "user" => serde_json::from_str(&body).map(|user| drop(directory.users.insert(name.clone(), user))),
+            "group" => serde_json::from_str(&body).map(|group| drop(directory.groups.insert(name.clone(), group))),
+            "role" => serde_json::from_str(&body).map(|role| drop(directory.roles.insert(name.clone(), role))),
+            "policy" => serde_json::from_str(&body).map(|policy| drop(directory.policies.insert(name.clone(), policy))),
+            _ => continue,
+        };
+        read.map_err(|error| format!("{kind} {name} cannot be read from what is kept: {error}"))?;
+    }
+    Ok(directory)
+}
+
+pub(crate) fn row(directory: &Directory, kind: &'static str, name: String) -> Identity {
+    let body = match kind {
+        "root" => directory.root.as_ref().map(|root| json!(root)),
+        "user" => directory.users.get(&name).map(|user| json!(user)),
+        "group" => directory.groups.get(&name).map(|group| json!(group)),
+        "role" => directory.roles.get(&name).map(|role| json!(role)),
+        _ => directory.policies.get(&name).map(|policy| json!(policy)),
+    };
+    Identity { kind: kind.to_owned(), name, body: body.map(|body| body.to_string()) }
+}
+
+/// What the secret of a key is bound to.
+pub(crate) fn key_purpose(id: &str) -> String {
+    format!("access-key/{id}")
+}
+
+/// Makes an access key: what is kept of it, and what is told once.
+pub(crate) fn make_key(sealer: &Sealer) -> Result<(AccessKey, Secret), String> {
+    let made = key::make(key::For::User, &random().map_err(no_randomness)?);
+    let nonce = random().map_err(no_randomness)?;
+    let secret = sealer.seal(&key_purpose(&made.id), &made.secret, nonce).map_err(|error| error.to_string())?;
+    let kept = AccessKey { id: made.id.clone(), secret, status: KeyStatus::Active, created: now(), last_used: None };
+    Ok((kept, made))
+}
+
+/// Makes the root identity of a data folder and its only key. None when there is one already and it is not to be replaced.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn initialise(folder: &Path, replace: bool) -> Result<Option<(String, String)>, String> {
+    let kept = open(folder)?;
+    let text = |error: StoreError| error.to_string();
+    let directory = read_directory(&kept.store)?;
+    if directory.root.is_some() && !replace {
+        return Ok(None);
+    }
+    let (key, secret) = make_key(&kept.sealer)?;
+    let root = directory::Root { created: now(), keys: vec![key] };
+    let body = serde_json::to_string(&root).map_err(|error| error.to_string())?;
+    let identity = Identity { kind: "root".to_owned(), name: "root".to_owned(), body: Some(body) };
+    let entry = Entry {
+        at: now_ms(),
+        principal: "hrn:headworks:local".to_owned(),
+        action: "headworks:Initialise".to_owned(),
+        resource: "hrn:headworks:root".to_owned(),
+        source: "headworks init".to_owned(),
+        request_id: String::new(),
+        outcome: headworks_store::Outcome::Allowed,
+        status: 200,
+        revision: None,
+        changes: Vec::new(),
+        why: None,
+    };
+    kept.store.put_identities(&[identity], Some(&entry)).map_err(text)?;
+    Ok(Some((secret.id, secret.secret)))
+}
+
+/// The access key of whoever can read the key file of a data folder.
+pub(crate) const LOCAL: &str = "HWLOCAL";
+
+pub(crate) fn local_secret(sealer: &Sealer) -> String {
+    sealer.derive("local-access-key")
+}
+
+/// The access key, and its secret, of whoever can read the key file of a data folder.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn local_key(folder: &Path) -> Result<(String, String), KeyError> {
+    let sealer = keyfile::read(&keyfile::path(folder))?;
+    Ok((LOCAL.to_owned(), local_secret(&sealer)))
+}

@@ -1,0 +1,32 @@
+//! The control plane: declared resources by name, who may change them, what they were before, and who did what.
+//!
+//! What should be is the file and what came by the API, validated as one whole. A change goes to the control loop of the program,
+//! which has it run before it is recorded; this crate never sees the data plane, and asks about it through [`Surroundings`].
+
+mod call;
+mod change;
+mod clock;
+mod desired;
+mod difference;
+mod dispatch;
+mod events;
+mod keep;
+mod keyfile;
+mod names;
+mod openapi;
+mod plane;
+mod problem;
+mod query;
+mod rewrite;
+mod routes;
+mod signed;
+
+pub use self::change::{Asked, Change, Outcome, Proposed};
+pub use self::desired::{Clash, Desired, Origin};
+pub use self::dispatch::router;
+pub use self::events::Event;
+pub use self::keep::{initialise, local_key};
+pub use self::keyfile::KeyError;
+pub use self::openapi::document as openapi;
+pub use self::plane::{Access, Plane, Surroundings};
+pub use self::problem::Problem;

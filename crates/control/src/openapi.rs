@@ -1,0 +1,268 @@
+//! The description of the API (OpenAPI 3.1), made of the table of routes and of what declares the resources: it cannot say
+//! anything else than what is served.
+
+use headworks_model::schemas;
+use serde_json::{Map, Value, json};
+
+use crate::names::noun;
+use crate::routes::{Door, Route, table};
+
+const SCHEMAS: &str = "#/components/schemas/";
+
+/// The whole description.
+pub fn document() -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    for route in table() {
+        let path = paths.entry(route.path.clone()).or_insert_with(|| json!({}));
+        if let Some(path) = path.as_object_mut() {
+            path.insert(route.method.as_str().to_ascii_lowercase(), operation(&route));
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Headworks",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "JSON in the words and shapes of the configuration file. Where `admin.auth` is `required`, calls are \
+                            signed with AWS Signature Version 4, service `headworks`, region `local`.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "servers": [{ "url": "/" }],
+        "security": [{ "sigv4": [] }],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "sigv4": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "Authorization",
+                    "description": "AWS4-HMAC-SHA256 for service headworks, region local.",
+                },
+            },
+            "schemas": components(),
+        },
+    })
+}
+
+fn operation(route: &Route) -> Value {
+    let mut parameters: Vec<Value> = route
+        .path
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } }))
+        .collect();
+    parameters.extend(route.query.iter().map(|parameter| {
+        json!({
+            "name": parameter.name,
+            "in": "query",
+            "description": parameter.about,
+            "schema": parameter.schema,
+        })
+    }));
+    let mut answers = Map::new();
+    for (status, schema) in &route.answers {
+        let mut answer = json!({ "description": if *status == 201 { "Created." } else { "Done." } });
+        if let (Some(schema), Some(answer)) = (schema, answer.as_object_mut()) {
+            answer.insert("content".to_owned(), json!({ content_type(route, schema): { "schema": schema } }));
+        }
+        answers.insert(status.to_string(), answer);
+    }
+    answers.insert(
+        "default".to_owned(),
+        json!({
+            "description": "A problem (RFC 9457).",
+            "content": { "application/problem+json": { "schema": { "$ref": format!("{SCHEMAS}Problem") } } },
+        }),
+    );
+    let mut operation = json!({
+        "operationId": operation_id(route),
+        "summary": route.about,
+        "x-headworks-action": format!("headworks:{}", route.action),
+        "parameters": parameters,
+        "responses": answers,
+    });
+    if let Some(operation) = operation.as_object_mut() {
+        if let Some(schema) = &route.takes {
+            operation.insert(
+                "requestBody".to_owned(),
+                json!({ "required": !route.takes_nothing, "content": { "application/json": { "schema": schema } } }),
+            );
+        }
+        if route.door == Door::Public {
+            operation.insert("security".to_owned(), json!([]));
+        }
+    }
+    operation
+}
+
+fn content_type(route: &Route, schema: &Value) -> &'static str {
+    match (route.path.as_str(), schema.get("type").and_then(Value::as_str)) {
+        ("/v1/events", _) => "text/event-stream",
+        ("/v1/backup", _) => "application/vnd.sqlite3",
+        ("/v1/audit/export", _) => "application/jsonl",
+        ("/metrics", _) => "application/openmetrics-text",
+        (_, Some("string")) => "text/plain",
+        _ => "application/json",
+    }
+}
+
+/// Several methods may be one action; each operation has a name of its own.
+fn operation_id(route: &Route) -> String {
+    let parts: Vec<&str> = route.path.split('/').filter(|part| !part.is_empty() && *part != "v1").collect();
+    let path = parts.join("-").replace(['{', '}'], "");
+    format!("{}-{path}", route.method.as_str().to_ascii_lowercase())
+}
+
+fn components() -> Value {
+    let (kinds, defs) = schemas(SCHEMAS);
+    let mut all = match defs {
+        Value::Object(defs) => defs,
+        _ => Map::new(),
+    };
+    // the names in the table are those of the types that declare them
+    for (kind, schema) in kinds {
+        all.entry(noun(kind)).or_insert(schema);
+    }
+    let text = json!({ "type": "string" });
+    let texts = json!({ "type": "array", "items": text });
+    let time = json!({ "type": "string", "format": "date-time" });
+    let object = |properties: Value, required: &[&str]| json!({ "type": "object", "properties": properties, "required": required });
+    let closed = |properties: Value, required: &[&str]| json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false });
+    let document = format!("{SCHEMAS}PolicyDocument");
+    let more = [
+        (
+            "Problem",
+            object(
+                json!({
+                    "type": text, "title": text, "status": { "type": "integer" }, "detail": text, "request_id": text,
+                    "errors": { "type": "array", "items": {
+                        "type": "object",
+                        "properties": { "path": text, "pointer": text, "detail": text, "message": text },
+                        "required": ["path", "detail", "message"],
+                    } },
+                }),
+                &["type", "title", "status", "detail", "request_id"],
+            ),
+        ),
+        (
+            "Meta",
+            object(
+                json!({ "origin": { "enum": ["file", "api"] }, "etag": text, "revision": { "type": "integer" } }),
+                &["origin", "etag"],
+            ),
+        ),
+        (
+            "Revision",
+            object(
+                json!({
+                    "revision": { "type": "integer" }, "at": time, "principal": text, "reason": text,
+                    "resources": texts, "changes": texts,
+                }),
+                &["revision", "at", "principal", "reason", "resources"],
+            ),
+        ),
+        (
+            "AuditEntry",
+            object(
+                json!({
+                    "number": { "type": "integer" }, "hash": text, "at": { "type": "integer" }, "principal": text,
+                    "action": text, "resource": text, "source": text, "request_id": text,
+                    "outcome": { "enum": ["allowed", "denied"] }, "status": { "type": "integer" },
+                    "revision": { "type": "integer" }, "changes": texts, "why": text,
+                }),
+                &["number", "hash", "at", "principal", "action", "resource", "outcome", "status"],
+            ),
+        ),
+        (
+            "Caller",
+            object(json!({ "principal": text, "auth": { "enum": ["none", "required"] } }), &["principal", "auth"]),
+        ),
+        (
+            "PolicyDocument",
+            json!({
+                "type": "object",
+                "description": "A policy document in the grammar of AWS.",
+                "properties": {
+                    "Version": { "enum": ["2012-10-17", "2008-10-17"] },
+                    "Id": text,
+                    "Statement": { "anyOf": [{ "type": "object" }, { "type": "array", "items": { "type": "object" }, "minItems": 1 }] },
+                },
+                "required": ["Statement"],
+                "additionalProperties": false,
+            }),
+        ),
+        ("UserSettings", closed(json!({ "groups": texts, "attached": texts, "boundary": text }), &[])),
+        ("GroupSettings", closed(json!({ "attached": texts }), &[])),
+        (
+            "RoleSettings",
+            closed(
+                json!({
+                    "trust": { "$ref": document }, "attached": texts, "boundary": text,
+                    "longest_session": { "type": "integer", "minimum": 3600, "maximum": 43200, "default": 3600 },
+                }),
+                &["trust"],
+            ),
+        ),
+        (
+            "User",
+            object(
+                json!({
+                    "name": text, "hrn": text, "created": time, "groups": texts, "attached": texts,
+                    "boundary": { "type": ["string", "null"] }, "policies": texts,
+                    "access_keys": { "type": "array", "items": { "$ref": format!("{SCHEMAS}AccessKey") } },
+                }),
+                &["name", "hrn", "created", "groups", "attached", "policies", "access_keys"],
+            ),
+        ),
+        (
+            "Group",
+            object(
+                json!({
+                    "name": text, "hrn": text, "created": time, "attached": texts, "policies": texts, "members": texts,
+                }),
+                &["name", "hrn", "created", "attached", "policies", "members"],
+            ),
+        ),
+        (
+            "Role",
+            object(
+                json!({
+                    "name": text, "hrn": text, "created": time, "trust": { "$ref": document }, "attached": texts,
+                    "boundary": { "type": ["string", "null"] }, "policies": texts, "longest_session": { "type": "integer" },
+                }),
+                &["name", "hrn", "created", "trust", "attached", "policies", "longest_session"],
+            ),
+        ),
+        (
+            "AccessKey",
+            object(
+                json!({
+                    "access_key_id": text, "status": { "enum": ["active", "inactive"] }, "created": time,
+                    "last_used": { "type": ["object", "null"] },
+                }),
+                &["access_key_id", "status", "created"],
+            ),
+        ),
+        (
+            "NewAccessKey",
+            object(
+                json!({
+                    "user": text, "access_key_id": text, "secret_access_key": text,
+                    "status": { "enum": ["active", "inactive"] }, "created": time,
+                }),
+                &["user", "access_key_id", "secret_access_key", "status", "created"],
+            ),
+        ),
+        (
+            "Credentials",
+            object(
+                json!({
+                    "principal": text, "access_key_id": text, "secret_access_key": text, "session_token": text, "expires": time,
+                }),
+                &["principal", "access_key_id", "secret_access_key", "session_token", "expires"],
+            ),
+        ),
+    ];
+    all.extend(more.into_iter().map(|(name, schema)| (name.to_owned(), schema)));
+    all.into()
+}

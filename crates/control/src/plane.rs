@@ -1,0 +1,317 @@
+//! The state of the control plane, shared by all calls: what should be, who there is, what is kept, and the way to the control
+//! loop.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures_util::future::BoxFuture;
+use headworks_iam::Directory;
+use headworks_iam::key::{AccessKey, LastUsed};
+use headworks_iam::seal::Sealer;
+use headworks_model::Config;
+use headworks_store::{Entry, Identity, Store};
+use serde_json::{Value, json};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::change::{Asked, Change, Outcome, Proposed};
+use crate::desired::{Clash, Desired};
+use crate::events::Event;
+use crate::keep::{Kept, edits_of, no_randomness, open, read_directory, row, sealed, tags_of};
+use crate::keyfile::random;
+use crate::problem::Problem;
+
+/// Changes that wait for the control loop.
+const MOST_WAITING: usize = 64;
+/// How long one waits for it.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Events that a slow listener may be behind before it misses some.
+const MOST_BEHIND: usize = 1024;
+
+/// Who may use the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone who can reach the address, which is loopback.
+    Open,
+    /// Whoever signs, as far as policies allow.
+    Required,
+}
+
+/// What the control plane asks of the program that it is part of.
+pub struct Surroundings {
+    /// What runs, as `/v1/status` shows it.
+    pub status: Box<dyn Fn() -> Value + Send + Sync>,
+    /// Of a target group by name: its targets and their health; none when no such group runs.
+    pub health: Box<dyn Fn(&str) -> Option<Value> + Send + Sync>,
+    /// The configuration that runs, without secrets.
+    pub config: Box<dyn Fn() -> Value + Send + Sync>,
+    /// OpenMetrics: their media type and text.
+    pub metrics: Box<dyn Fn() -> Result<(&'static str, String), String> + Send + Sync>,
+    /// Whether clients are served.
+    pub ready: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Has the file applied again: whether it was, and what to say of it.
+    pub reload: Box<dyn Fn() -> BoxFuture<'static, Option<(bool, Value)>> + Send + Sync>,
+    /// Why a request would go where it would go, or what is wrong with what is asked.
+    pub explain: Box<dyn Fn(Value) -> Result<Value, String> + Send + Sync>,
+}
+
+/// The control plane.
+pub struct Plane {
+    pub(crate) access: Access,
+    pub(crate) around: Surroundings,
+    desired: ArcSwap<Desired>,
+    directory: ArcSwap<Directory>,
+    /// One change of identities at a time.
+    changing: tokio::sync::Mutex<()>,
+    kept: Result<Arc<Kept>, String>,
+    /// Makes entity tags, so that they tell nothing of what is secret.
+    tags: Sealer,
+    changes: mpsc::Sender<Asked>,
+    pub(crate) events: broadcast::Sender<Event>,
+    used: Mutex<HashMap<String, LastUsed>>,
+}
+
+impl Plane {
+    /// Opens what is kept in `folder`. A folder that cannot be written is only warned of where anyone may ask and nothing was
+    /// kept: changes are then refused.
+    ///
+    /// # Errors
+    /// When what is kept cannot be read, or nothing can be kept and must be.
+    pub fn open(
+        folder: &Path,
+        access: Access,
+        file: Config,
+        around: Surroundings,
+    ) -> Result<(Self, mpsc::Receiver<Asked>), String> {
+        let is_there = folder.join(Store::FILE).exists();
+        let kept = match open(folder) {
+            Ok(kept) => Ok(Arc::new(kept)),
+            Err(what) if is_there || access == Access::Required => return Err(what),
+            Err(what) => {
+                tracing::warn!(%what, "nothing can be kept: the API changes nothing");
+                Err(what)
+            }
+        };
+        let directory = kept.as_ref().map_or(Ok(Directory::default()), |kept| read_directory(&kept.store));
+        let (changes, asked) = mpsc::channel(MOST_WAITING);
+        let tags = Sealer::new(random().map_err(no_randomness)?).map_err(|error| error.to_string())?;
+        let tags = match &kept {
+            Ok(kept) => tags_of(&kept.sealer).unwrap_or(tags),
+            Err(_) => tags,
+        };
+        let plane = Self {
+            access,
+            around,
+            desired: ArcSwap::from_pointee(Desired::of_file(file)),
+            directory: ArcSwap::from_pointee(directory?.indexed()),
+            changing: tokio::sync::Mutex::default(),
+            kept,
+            tags,
+            changes,
+            events: broadcast::Sender::new(MOST_BEHIND),
+            used: Mutex::default(),
+        };
+        Ok((plane, asked))
+    }
+
+    /// What should be.
+    pub fn desired(&self) -> Arc<Desired> {
+        self.desired.load_full()
+    }
+
+    /// Who there is.
+    pub(crate) fn directory(&self) -> Arc<Directory> {
+        self.directory.load_full()
+    }
+
+    /// Whether the installation has a root identity.
+    pub fn is_initialised(&self) -> bool {
+        self.directory.load().root.is_some()
+    }
+
+    /// The file with what came by the API, as it is kept. To be [published](Self::publish) once it runs.
+    ///
+    /// # Errors
+    /// When they do not go together, or what is kept cannot be read.
+    pub fn merged(&self, file: &Config) -> Result<Result<Desired, Clash>, String> {
+        let Ok(kept) = &self.kept else { return Ok(Ok(Desired::of_file(file.clone()))) };
+        let api = edits_of(kept).map_err(|problem| problem.detail().to_owned())?;
+        let revision = kept.store.newest().map_err(|error| error.to_string())?;
+        Ok(Desired::merge(file, api, revision))
+    }
+
+    /// The newest revision that is kept, whoever made it; none when nothing can be kept.
+    pub fn newest(&self) -> Option<u64> {
+        self.kept.as_ref().ok()?.store.newest().ok()
+    }
+
+    /// Makes this what should be.
+    pub fn publish(&self, desired: Desired) {
+        self.desired.store(Arc::new(desired));
+    }
+
+    /// Whether anybody listens to what happens.
+    pub fn has_listeners(&self) -> bool {
+        self.events.receiver_count() > 0
+    }
+
+    /// Tells all that listen.
+    pub fn tell(&self, kind: &'static str, data: Value) {
+        // nobody may be listening
+        let _ = self.events.send(Event { kind, data });
+    }
+
+    /// The entity tag of a resource.
+    pub(crate) fn tag(&self, body: &Value) -> String {
+        let derived = self.tags.derive(&body.to_string());
+        format!("\"{}\"", derived.get(..22).unwrap_or(&derived))
+    }
+
+    pub(crate) fn kept(&self) -> Result<&Arc<Kept>, Problem> {
+        self.kept.as_ref().map_err(|what| Problem::unavailable(format!("nothing can be kept: {what}")))
+    }
+
+    /// Does what reads or writes files on a thread of its own.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Kept) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let kept = self.kept()?.clone();
+        let worked = tokio::task::spawn_blocking(move || work(&kept)).await;
+        worked.unwrap_or_else(|_| Err(Problem::unavailable("the state cannot be read or written")))
+    }
+
+    /// Has a change carried out.
+    pub(crate) async fn change(&self, change: Change) -> Result<Outcome, Problem> {
+        self.kept()?;
+        let (answer, outcome) = oneshot::channel();
+        let stopping = || Problem::unavailable("the program is stopping");
+        let asked = Asked { change, answer };
+        self.changes.send_timeout(asked, PATIENCE).await.map_err(|_| stopping())?;
+        outcome.await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    /// Holds a change against what should be. For the control loop.
+    ///
+    /// # Errors
+    /// When it is not permitted by what is there, or not right.
+    pub fn propose(&self, change: Change) -> Result<Proposed, Problem> {
+        let kept = self.kept()?;
+        let desired = self.desired();
+        change.propose(&desired, &|body| self.tag(body), &|kind, name, body| sealed(&kept.sealer, kind, name, body))
+    }
+
+    /// Records what was proposed, now that it runs, and makes it what should be.
+    ///
+    /// # Errors
+    /// When it cannot be written; what should be is then what it was.
+    pub async fn record(&self, proposed: Proposed) -> Result<Outcome, Problem> {
+        let Proposed { config, commit, edits, entry, mut outcome, .. } = proposed;
+        let principal = commit.principal.clone();
+        let reason = commit.reason.clone();
+        let revision = self.blocking(move |kept| Ok(kept.store.commit(&commit, entry)?)).await?;
+        self.desired.store(Arc::new(self.desired.load().after(config, &edits, revision)));
+        let resources: Vec<String> =
+            edits.iter().map(|(kind, name, _)| format!("{}.{name}", kind.collection())).collect();
+        let data = json!({ "revision": revision, "principal": principal, "reason": reason, "resources": resources });
+        self.tell("revision", data);
+        outcome.revision = Some(revision);
+        Ok(outcome)
+    }
+
+    /// Changes identities. `change` says which it touched, by kind and name; nothing is changed when it fails, or when it
+    /// cannot be written.
+    pub(crate) async fn identities<T: Send + 'static>(
+        &self,
+        entry: Entry,
+        change: impl FnOnce(&mut Directory, &Sealer) -> Result<(T, Vec<(&'static str, String)>), Problem>,
+    ) -> Result<T, Problem> {
+        let _one = self.changing.lock().await;
+        let kept = self.kept()?.clone();
+        self.follow_others().await?;
+        let mut directory = (*self.directory()).clone();
+        let (value, touched) = change(&mut directory, &kept.sealer)?;
+        let rows: Vec<Identity> = touched.into_iter().map(|(kind, name)| row(&directory, kind, name)).collect();
+        self.blocking(move |kept| Ok(kept.store.put_identities(&rows, Some(&entry))?)).await?;
+        self.directory.store(Arc::new(directory.indexed()));
+        Ok(value)
+    }
+
+    /// Takes in what another process has written, as `headworks init` does.
+    pub(crate) async fn follow_others(&self) -> Result<(), Problem> {
+        let read = self.blocking(|kept| {
+            if kept.store.changed_elsewhere()? {
+                read_directory(&kept.store).map(Some).map_err(Problem::unavailable)
+            } else {
+                Ok(None)
+            }
+        });
+        if let Some(directory) = read.await? {
+            self.directory.store(Arc::new(directory.indexed()));
+        }
+        Ok(())
+    }
+
+    /// Remembers that a key was used.
+    pub(crate) fn note_use(&self, key: &str, used: LastUsed) {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), used);
+    }
+
+    /// When a key was last used, as far as that is not written yet.
+    pub(crate) fn last_use(&self, key: &AccessKey) -> Option<LastUsed> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.get(&key.id).cloned().or_else(|| key.last_used.clone())
+    }
+
+    /// Writes now and then what need not be written at once, until the program ends.
+    pub async fn tend(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut count = 0_u64;
+        loop {
+            ticks.tick().await;
+            count += 1;
+            let flushed = self.blocking(|kept| Ok(kept.store.flush()?)).await;
+            let used = if count.is_multiple_of(60) { self.write_uses().await } else { Ok(()) };
+            if let (Ok(_), Err(problem)) | (Err(problem), _) = (flushed, used)
+                && self.kept.is_ok()
+            {
+                tracing::error!(error = problem.detail(), "the audit trail cannot be written");
+            }
+        }
+    }
+
+    /// Writes what still waits; for the end.
+    pub async fn settle(&self) {
+        let _ = self.blocking(|kept| Ok(kept.store.flush()?)).await;
+        let _ = self.write_uses().await;
+    }
+
+    async fn write_uses(&self) -> Result<(), Problem> {
+        let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
+        if used.is_empty() {
+            return Ok(());
+        }
+        let _one = self.changing.lock().await;
+        let mut directory = (*self.directory()).clone();
+        let mut rows = Vec::new();
+        let take = |keys: &mut Vec<AccessKey>| {
+            let of = keys.iter_mut().filter_map(|key| Some((used.get(&key.id)?.clone(), key)));
+            of.map(|(at, key)| key.last_used = Some(at)).count() > 0
+        };
+        if directory.root.as_mut().is_some_and(|root| take(&mut root.keys)) {
+            rows.push(("root", "root".to_owned()));
+        }
+        for (name, user) in &mut directory.users {
+            if take(&mut user.keys) {
+                rows.push(("user", name.clone()));
+            }
+        }
+        let rows: Vec<Identity> = rows.into_iter().map(|(kind, name)| row(&directory, kind, name)).collect();
+        self.blocking(move |kept| Ok(kept.store.put_identities(&rows, None)?)).await?;
+        self.directory.store(Arc::new(directory.indexed()));
+        Ok(())
+    }
+}

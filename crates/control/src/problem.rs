@@ -1,0 +1,204 @@
+//! What the API answers when it does not do what it was asked: a problem of RFC 9457, with every fault and its path.
+
+use std::fmt;
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use headworks_iam::Mistake;
+use headworks_model::{Fault, Faults};
+use headworks_store::StoreError;
+use serde_json::{Map, Value, json};
+
+/// A refusal.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    errors: Vec<Value>,
+    fields: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), errors: Vec::new(), fields: Vec::new() }
+    }
+
+    /// The request cannot be understood.
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
+    }
+
+    /// One thing is wrong, at `path`.
+    pub(crate) fn invalid(path: &str, what: impl Into<String>) -> Self {
+        let mistake = Mistake { path: path.to_owned(), what: what.into() };
+        Self::of_mistakes(&[mistake])
+    }
+
+    /// What is asked for is not valid. `base` is the path of what was sent; pointers start there.
+    pub(crate) fn of_faults(faults: &Faults, base: &str) -> Self {
+        Self::invalid_with(faults.iter().map(|fault| fault_json(fault, base)).collect())
+    }
+
+    /// The same of mistakes in a document.
+    pub(crate) fn of_mistakes(mistakes: &[Mistake]) -> Self {
+        Self::invalid_with(mistakes.iter().map(|mistake| error_json(&mistake.path, &mistake.what, "")).collect())
+    }
+
+    /// It is valid, but cannot be run here: path and reason of each fault.
+    pub fn cannot_run(errors: impl IntoIterator<Item = (String, String)>) -> Self {
+        let errors = errors.into_iter().map(|(path, what)| error_json(&path, &what, "")).collect();
+        Self { detail: "it is valid, but cannot be run here".to_owned(), ..Self::invalid_with(errors) }
+    }
+
+    fn invalid_with(errors: Vec<Value>) -> Self {
+        let first = errors.first().and_then(|error| error.get("message")).and_then(Value::as_str).unwrap_or_default();
+        let more = match errors.len() {
+            0 | 1 => String::new(),
+            count => format!(" (and {} more)", count - 1),
+        };
+        let detail = format!("{first}{more}");
+        Self { errors, ..Self::new(StatusCode::BAD_REQUEST, "invalid", detail) }
+    }
+
+    /// There is no such thing, as far as the caller may know.
+    pub(crate) fn not_found(what: impl fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", format!("there is no {what}"))
+    }
+
+    /// There is nothing at this path.
+    pub(crate) fn no_such_path() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "there is nothing at this path; /v1/openapi.json lists what there is",
+        )
+    }
+
+    /// It goes against what is there.
+    pub(crate) fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", detail)
+    }
+
+    /// Something refers to it, at these paths.
+    pub(crate) fn in_use(what: impl fmt::Display, paths: &[String]) -> Self {
+        let errors = paths.iter().map(|path| error_json(path, &format!("refers to {what}"), "")).collect();
+        let shown: Vec<&str> = paths.iter().take(5).map(String::as_str).collect();
+        let more =
+            if paths.len() > shown.len() { format!(" and {} more", paths.len() - shown.len()) } else { String::new() };
+        let detail = format!("{what} is referred to by {}{more}", shown.join(", "));
+        Self { errors, ..Self::new(StatusCode::CONFLICT, "in-use", detail) }
+    }
+
+    /// It has changed since the caller looked.
+    pub(crate) fn precondition(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", detail)
+    }
+
+    /// More was sent than is taken.
+    pub(crate) fn too_large(most: usize) -> Self {
+        let detail = format!("the body is longer than {} MiB", most >> 20);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+    }
+
+    /// The body did not come in time.
+    pub(crate) fn too_slow() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "the request's body did not come in time")
+    }
+
+    /// Nobody knows who asks.
+    pub(crate) fn unauthenticated(detail: impl Into<String>) -> Self {
+        let mut problem = Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail);
+        let scheme = HeaderValue::from_static("AWS4-HMAC-SHA256 service=headworks, region=local");
+        problem.fields.push((header::WWW_AUTHENTICATE, scheme));
+        problem
+    }
+
+    /// Who asks may not.
+    pub(crate) fn denied(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "access-denied", detail)
+    }
+
+    /// The path is there, the method is not.
+    pub(crate) fn method(allow: &str) -> Self {
+        let mut problem =
+            Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", format!("expected one of {allow}"));
+        problem.fields.extend(HeaderValue::from_str(allow).ok().map(|allow| (header::ALLOW, allow)));
+        problem
+    }
+
+    /// It cannot be done now.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+    }
+
+    /// A quota is used up.
+    pub(crate) fn limit(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "limit-exceeded", detail)
+    }
+
+    /// The answer's status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What is wrong, in a sentence.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The answer, which knows by which name it is found in the audit trail.
+    pub(crate) fn answer(self, request_id: &str) -> Response {
+        let mut body = Map::new();
+        let title = self.status.canonical_reason().unwrap_or("Problem");
+        body.insert("type".to_owned(), format!("urn:headworks:problem:{}", self.code).into());
+        body.insert("title".to_owned(), title.into());
+        body.insert("status".to_owned(), self.status.as_u16().into());
+        body.insert("detail".to_owned(), self.detail.into());
+        body.insert("request_id".to_owned(), request_id.into());
+        if !self.errors.is_empty() {
+            body.insert("errors".to_owned(), self.errors.into());
+        }
+        let kind = HeaderValue::from_static("application/problem+json");
+        let mut response = (self.status, Value::Object(body).to_string()).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response.headers_mut().extend(self.fields);
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Self::new(StatusCode::INSUFFICIENT_STORAGE, "no-room", error.to_string()),
+            error => {
+                tracing::error!(%error, "the control plane's state");
+                Self::unavailable(error.to_string())
+            }
+        }
+    }
+}
+
+fn fault_json(fault: &Fault, base: &str) -> Value {
+    let expected = fault.expected.as_ref().map(|expected| format!(", expected {expected}")).unwrap_or_default();
+    error_json(&fault.path, &format!("{}{expected}", fault.what), base)
+}
+
+fn error_json(path: &str, what: &str, base: &str) -> Value {
+    let message = if path.is_empty() { what.to_owned() } else { format!("{path}: {what}") };
+    let inside = path.strip_prefix(base).filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+    match inside {
+        Some(inside) => json!({ "path": path, "pointer": pointer(inside), "detail": what, "message": message }),
+        None => json!({ "path": path, "detail": what, "message": message }),
+    }
+}
+
+/// `.rules[0].if` as `#/rules/0/if` (RFC 6901).
+fn pointer(path: &str) -> String {
+    let mut out = "#".to_owned();
+    for part in path.split(['.', '[']).filter(|part| !part.is_empty()) {
+        out.push('/');
+        out.push_str(&part.strip_suffix(']').unwrap_or(part).replace('~', "~0").replace('/', "~1"));
+    }
+    out
+}

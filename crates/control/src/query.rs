@@ -1,0 +1,86 @@
+//! The part of a path behind `?`: what is known of it, and nothing else.
+
+use crate::problem::Problem;
+
+/// The parameters of one call.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads it; only these names are known.
+    ///
+    /// # Errors
+    /// When there is another.
+    pub(crate) fn read(text: &str, known: &[&str]) -> Result<Self, Problem> {
+        let pairs: Vec<(String, String)> = text
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                (decoded(name), decoded(value))
+            })
+            .collect();
+        match pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            Some((name, _)) if known.is_empty() => {
+                Err(Problem::invalid(&format!("?{name}"), "unknown parameter, expected none"))
+            }
+            Some((name, _)) => {
+                let what = format!("unknown parameter, expected one of {}", known.join(", "));
+                Err(Problem::invalid(&format!("?{name}"), what))
+            }
+            None => Ok(Self(pairs)),
+        }
+    }
+
+    /// The last value of a parameter.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().rev().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All values of a parameter.
+    pub(crate) fn all(&self, name: &str) -> Vec<String> {
+        self.0.iter().filter(|(found, _)| found == name).map(|(_, value)| value.clone()).collect()
+    }
+
+    /// A number from `low` to `high`.
+    ///
+    /// # Errors
+    /// When it is there and is none.
+    pub(crate) fn number(&self, name: &str, low: u64, high: u64) -> Result<Option<u64>, Problem> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let number = text.parse::<u64>().ok().filter(|number| (low..=high).contains(number));
+        let wrong = || {
+            let what = format!("{text:?} is not what fits here, expected a whole number from {low} to {high}");
+            Problem::invalid(&format!("?{name}"), what)
+        };
+        number.map(Some).ok_or_else(wrong)
+    }
+
+    /// `true`, or `false`, which it is when it is absent.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.get(name) {
+            None | Some("false") => Ok(false),
+            Some("true" | "") => Ok(true),
+            Some(text) => Err(Problem::invalid(&format!("?{name}"), format!("{text:?} is neither true nor false"))),
+        }
+    }
+}
+
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let pair = if *first == b'%' { tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok()) } else { None };
+        let (byte, left) = match pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+            Some(byte) => (byte, tail.get(2..).unwrap_or_default()),
+            None if *first == b'+' => (b' ', tail),
+            None => (*first, tail),
+        };
+        bytes.push(byte);
+        rest = left;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,96 @@
+//! Many changes as one: all of them, or none.
+
+use axum::http::Method;
+use headworks_model::Kind;
+use headworks_model::primitive::Name;
+use serde_json::{Value, json};
+
+use super::resources::{carry_out, judged};
+use super::{Door, Route, route};
+use crate::call::{Call, Reply};
+use crate::change::{Condition, Run, Step};
+use crate::names::{hrn_of, noun};
+use crate::problem::Problem;
+use crate::rewrite::{Operation, Place};
+
+/// The most resources of one change.
+const MOST: usize = 10_000;
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        route(Method::POST, "/v1/changes", "ChangeResources", "changes", |call| Box::pin(apply(call)))
+            .behind(Door::Known)
+            .about(
+                "Puts and deletes resources of any kind as one change. Each is permitted as if it came alone. `put` has the \
+                 shape of the file; `delete` has lists of names in place of resources.",
+            )
+            .changes()
+            .takes(json!({
+                "type": "object",
+                "properties": {
+                    "put": { "type": "object", "additionalProperties": { "type": "object" } },
+                    "delete": { "type": "object", "additionalProperties": { "type": "array", "items": { "type": "string" } } },
+                },
+                "additionalProperties": false,
+            }))
+            .answers(200, json!({ "type": "object" })),
+    ]
+}
+
+async fn apply(call: Call) -> Result<Reply, Problem> {
+    let body = call.json()?;
+    let Some(entries) = body.as_object() else {
+        return Err(Problem::bad_request("the body is no mapping, expected { put: ..., delete: ... }"));
+    };
+    let mut steps = Vec::new();
+    for (key, given) in entries {
+        for (collection, resources) in given.as_object().into_iter().flatten() {
+            let at = format!("{key}.{collection}");
+            let Some(kind) = Kind::of_collection(collection) else {
+                let all: Vec<&str> = Kind::ALL.into_iter().map(Kind::collection).collect();
+                return Err(Problem::invalid(&at, format!("unknown key, expected one of {}", all.join(", "))));
+            };
+            match (key.as_str(), resources) {
+                ("put", Value::Object(resources)) => {
+                    for (name, body) in resources {
+                        steps.push(step(kind, name, &at, Operation::Put(body.clone()))?);
+                    }
+                }
+                ("delete", Value::Array(names)) => {
+                    for name in names {
+                        let name = name.as_str().ok_or_else(|| Problem::invalid(&at, "has what is no name"))?;
+                        steps.push(step(kind, name, &at, Operation::Delete)?);
+                    }
+                }
+                ("put" | "delete", _) => return Err(Problem::invalid(&at, "has another shape than it should")),
+                _ => return Err(Problem::invalid(key, "unknown key, expected one of put, delete")),
+            }
+        }
+        if !["put", "delete"].contains(&key.as_str()) {
+            return Err(Problem::invalid(key, "unknown key, expected one of put, delete"));
+        }
+    }
+    if steps.len() > MOST {
+        return Err(Problem::bad_request(format!("more than {MOST} resources at once")));
+    }
+    done(call, steps).await
+}
+
+fn step(kind: Kind, name: &str, at: &str, operation: Operation) -> Result<Step, Problem> {
+    let name = Name::new(name).map_err(|error| Problem::invalid(&format!("{at}.{name}"), error.to_string()))?;
+    Ok(Step { kind, name, place: Place::Whole, operation, condition: Condition::default() })
+}
+
+/// Asks for each, does all, and says what changed.
+pub(super) async fn done(call: Call, steps: Vec<Step>) -> Result<Reply, Problem> {
+    for step in &steps {
+        let verb = if matches!(step.operation, Operation::Delete) { "Delete" } else { "Put" };
+        call.may(&format!("{verb}{}", noun(step.kind)), &hrn_of(step.kind, step.name.as_str()))?;
+    }
+    let (run, outcome) = carry_out(&call, steps).await?;
+    if run == Run::Dry {
+        return Ok(judged(&outcome));
+    }
+    let body = json!({ "revision": outcome.revision, "changes": outcome.changes, "warnings": outcome.warnings });
+    Ok(Reply::ok(&body).noted_if(outcome.revision.is_some()))
+}

@@ -1,0 +1,130 @@
+//! Access keys of a user: at most two, so that one can follow the other.
+
+use axum::http::{Method, StatusCode};
+use headworks_iam::key::{AccessKey, KeyStatus};
+use headworks_iam::time;
+use serde_json::{Value, json};
+
+use super::super::{Route, route, schema};
+use super::body::Body;
+use super::users::absent;
+use crate::call::{Call, Reply};
+use crate::keep::make_key;
+use crate::plane::Plane;
+use crate::problem::Problem;
+
+const MOST: usize = 2;
+
+pub(super) fn routes() -> Vec<Route> {
+    let of_user = "user/{name}";
+    let all = "/v1/iam/users/{name}/access-keys";
+    let one = "/v1/iam/users/{name}/access-keys/{key}";
+    vec![
+        route(Method::GET, all, "ListAccessKeys", of_user, |call| Box::pin(list(call)))
+            .about("The access keys of a user, without their secrets.")
+            .answers(200, json!({ "type": "object" })),
+        route(Method::POST, all, "CreateAccessKey", of_user, |call| Box::pin(create(call)))
+            .about("Makes an access key. The secret is in this answer and in no other.")
+            .may_take(json!({ "type": "object", "additionalProperties": false }))
+            .answers(201, schema("NewAccessKey")),
+        route(Method::PATCH, one, "UpdateAccessKey", of_user, |call| Box::pin(update(call)))
+            .about("Makes a key active or inactive.")
+            .takes(json!({
+                "type": "object",
+                "properties": { "status": { "enum": ["active", "inactive"] } },
+                "required": ["status"],
+                "additionalProperties": false,
+            }))
+            .answers(200, schema("AccessKey")),
+        route(Method::DELETE, one, "DeleteAccessKey", of_user, |call| Box::pin(delete(call)))
+            .about("Deletes a key.")
+            .answers_nothing(204),
+    ]
+}
+
+pub(super) fn key_json(plane: &Plane, key: &AccessKey) -> Value {
+    let last_used = plane
+        .last_use(key)
+        .map(|used| json!({ "at": time::iso(used.at), "action": used.action, "source": used.source }));
+    json!({
+        "access_key_id": key.id,
+        "status": key.status,
+        "created": time::iso(key.created),
+        "last_used": last_used,
+    })
+}
+
+async fn list(call: Call) -> Result<Reply, Problem> {
+    let name = call.param("name");
+    let directory = call.plane.directory();
+    let user = directory.users.get(name).ok_or_else(|| absent(name))?;
+    let keys: Vec<Value> = user.keys.iter().map(|key| key_json(&call.plane, key)).collect();
+    Ok(Reply::ok(&json!({ "access_keys": keys })))
+}
+
+async fn create(call: Call) -> Result<Reply, Problem> {
+    Body::of(call.json_or_empty()?, &[])?.check()?;
+    let name = call.param("name").to_owned();
+    let mut entry = call.entry.clone();
+    entry.status = 201;
+    let made = call.plane.identities(entry, move |directory, sealer| {
+        let user = directory.users.get_mut(&name).ok_or_else(|| absent(&name))?;
+        if user.keys.len() >= MOST {
+            return Err(Problem::limit(format!(
+                "user {name:?} has {MOST} access keys, which is as many as it may have"
+            )));
+        }
+        let (key, secret) = make_key(sealer).map_err(Problem::unavailable)?;
+        let answer = json!({
+            "user": name,
+            "access_key_id": secret.id,
+            "secret_access_key": secret.secret,
+            "status": key.status,
+            "created": time::iso(key.created),
+        });
+        user.keys.push(key);
+        Ok((answer, vec![("user", name)]))
+    });
+    Ok(Reply::json(StatusCode::CREATED, &made.await?).noted())
+}
+
+fn no_key(key: &str) -> Problem {
+    Problem::not_found(format_args!("access key {key:?}"))
+}
+
+async fn update(call: Call) -> Result<Reply, Problem> {
+    let mut body = Body::of(call.json()?, &["status"])?;
+    let status = match body.required_text("status").as_str() {
+        "active" => KeyStatus::Active,
+        "inactive" => KeyStatus::Inactive,
+        _ => {
+            body.mistake("status", "is neither active nor inactive");
+            KeyStatus::Inactive
+        }
+    };
+    body.check()?;
+    let (name, id) = (call.param("name").to_owned(), call.param("key").to_owned());
+    let key = call.plane.identities(call.entry.clone(), move |directory, _| {
+        let user = directory.users.get_mut(&name).ok_or_else(|| absent(&name))?;
+        let key = user.keys.iter_mut().find(|key| key.id == id).ok_or_else(|| no_key(&id))?;
+        key.status = status;
+        Ok((key.clone(), vec![("user", name)]))
+    });
+    let key = key.await?;
+    Ok(Reply::ok(&key_json(&call.plane, &key)).noted())
+}
+
+async fn delete(call: Call) -> Result<Reply, Problem> {
+    let (name, id) = (call.param("name").to_owned(), call.param("key").to_owned());
+    let mut entry = call.entry.clone();
+    entry.status = 204;
+    call.plane
+        .identities(entry, move |directory, _| {
+            let user = directory.users.get_mut(&name).ok_or_else(|| absent(&name))?;
+            let place = user.keys.iter().position(|key| key.id == id).ok_or_else(|| no_key(&id))?;
+            user.keys.remove(place);
+            Ok(((), vec![("user", name)]))
+        })
+        .await?;
+    Ok(Reply::nothing().noted())
+}

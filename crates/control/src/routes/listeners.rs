@@ -1,0 +1,125 @@
+//! Listeners of a load balancer and rules of a listener, each by itself. A change of one is a change of its load balancer.
+
+use axum::http::Method;
+use headworks_model::Kind;
+use serde_json::json;
+
+use super::resources::{change, read};
+use super::{Route, route, schema};
+use crate::call::{Call, Reply};
+use crate::problem::Problem;
+use crate::rewrite::{Operation, Place};
+
+const LISTENERS: &str = "/v1/load-balancers/{name}/listeners";
+const KIND: Kind = Kind::LoadBalancer;
+
+pub(super) fn routes() -> Vec<Route> {
+    let (listener, rule) = (schema("Listener"), schema("Rule"));
+    let list = json!({ "type": "array", "items": rule });
+    let of_listener = "load-balancer/{name}/listener/{listener}";
+    let of_rule = "load-balancer/{name}/listener/{listener}/rule/{rule}";
+    let one = format!("{LISTENERS}/{{listener}}");
+    let rules = format!("{one}/rules");
+    let one_rule = format!("{rules}/{{rule}}");
+    vec![
+        route(Method::GET, LISTENERS, "ListListeners", "load-balancer/{name}", |call| Box::pin(list_listeners(call)))
+            .about("The listeners of a load balancer, by name.")
+            .answers(200, json!({ "type": "object", "additionalProperties": listener })),
+        route(Method::GET, &*one, "GetListener", of_listener, |call| Box::pin(get(call, of_call)))
+            .about("One listener.")
+            .answers(200, listener.clone()),
+        route(Method::PUT, &*one, "PutListener", of_listener, |call| Box::pin(put(call, of_call)))
+            .about("Creates or replaces a listener.")
+            .changes()
+            .takes(listener.clone())
+            .answers(200, listener.clone())
+            .answers(201, listener.clone()),
+        route(Method::PATCH, &*one, "PutListener", of_listener, |call| Box::pin(patch(call, of_call)))
+            .about("Merges into a listener (RFC 7396).")
+            .changes()
+            .takes(json!({ "type": "object" }))
+            .answers(200, listener),
+        route(Method::DELETE, &*one, "DeleteListener", of_listener, |call| Box::pin(delete(call, of_call)))
+            .about("Deletes a listener.")
+            .changes()
+            .answers_nothing(204),
+        route(Method::GET, &*rules, "ListRules", of_listener, |call| Box::pin(get(call, rules_of_call)))
+            .about("The rules of a listener, in the order in which they are asked.")
+            .answers(200, list.clone()),
+        route(Method::PUT, &*rules, "PutRules", of_listener, |call| Box::pin(put(call, rules_of_call)))
+            .about("Replaces all rules of a listener: to bring them into another order, all at once.")
+            .changes()
+            .takes(list.clone())
+            .answers(200, list.clone()),
+        route(Method::POST, &*rules, "PutRule", of_listener, |call| Box::pin(insert(call)))
+            .about("Adds a rule.")
+            .changes()
+            .asks("before", json!({ "type": "integer", "minimum": 1 }), "Before the rule of this number; absent: last.")
+            .takes(rule.clone())
+            .answers(201, list),
+        route(Method::GET, &*one_rule, "GetRule", of_rule, |call| Box::pin(get(call, rule_of_call)))
+            .about("One rule, by its name or its number from 1.")
+            .answers(200, rule.clone()),
+        route(Method::PUT, &*one_rule, "PutRule", of_rule, |call| Box::pin(put(call, rule_of_call)))
+            .about("Replaces a rule.")
+            .changes()
+            .takes(rule.clone())
+            .answers(200, rule.clone()),
+        route(Method::PATCH, &*one_rule, "PutRule", of_rule, |call| Box::pin(patch(call, rule_of_call)))
+            .about("Merges into a rule (RFC 7396).")
+            .changes()
+            .takes(json!({ "type": "object" }))
+            .answers(200, rule),
+        route(Method::DELETE, &*one_rule, "DeleteRule", of_rule, |call| Box::pin(delete(call, rule_of_call)))
+            .about("Deletes a rule.")
+            .changes()
+            .answers_nothing(204),
+    ]
+}
+
+/// Which part a call is about.
+type Part = fn(&Call) -> Place;
+
+fn of_call(call: &Call) -> Place {
+    Place::Listener(call.param("listener").to_owned())
+}
+
+fn rules_of_call(call: &Call) -> Place {
+    Place::Rules(call.param("listener").to_owned())
+}
+
+fn rule_of_call(call: &Call) -> Place {
+    Place::Rule(call.param("listener").to_owned(), call.param("rule").to_owned())
+}
+
+async fn list_listeners(call: Call) -> Result<Reply, Problem> {
+    let name = call.param("name");
+    let absent = || Problem::not_found(format_args!("{KIND} {name:?}"));
+    let whole = call.plane.desired().config().resource(KIND, name).ok_or_else(absent)?;
+    Ok(Reply::ok(whole.get("listeners").unwrap_or(&json!({}))))
+}
+
+async fn get(call: Call, part: Part) -> Result<Reply, Problem> {
+    read(&call, KIND, &part(&call))
+}
+
+async fn put(call: Call, part: Part) -> Result<Reply, Problem> {
+    let (place, operation) = (part(&call), Operation::Put(call.json()?));
+    change(call, KIND, place, operation).await
+}
+
+async fn patch(call: Call, part: Part) -> Result<Reply, Problem> {
+    let (place, operation) = (part(&call), Operation::Patch(call.json()?));
+    change(call, KIND, place, operation).await
+}
+
+async fn delete(call: Call, part: Part) -> Result<Reply, Problem> {
+    let place = part(&call);
+    change(call, KIND, place, Operation::Delete).await
+}
+
+async fn insert(call: Call) -> Result<Reply, Problem> {
+    let before = call.query.number("before", 1, 100_000)?.and_then(|number| usize::try_from(number).ok());
+    let (place, operation) = (rules_of_call(&call), Operation::Insert(call.json()?, before));
+    change(call, KIND, place, operation).await
+}

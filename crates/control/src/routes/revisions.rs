@@ -1,0 +1,203 @@
+//! Revisions: listed, shown, compared, restored. And the whole state, saved while the program runs.
+
+use axum::http::{Method, StatusCode};
+use headworks_model::Kind;
+use headworks_model::primitive::Name;
+use serde_json::{Map, Value, json};
+
+use super::batch::done;
+use super::{Route, route, schema};
+use crate::call::{Call, Reply};
+use crate::change::{Condition, Step};
+use crate::difference::{lines, shown};
+use crate::keep::unsealed;
+use crate::problem::Problem;
+use crate::rewrite::{Operation, Place};
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        route(Method::GET, "/v1/revisions", "ListRevisions", "revision/*", |call| Box::pin(list(call)))
+            .about("Revisions, the newest first: who, when, why, and which resources.")
+            .pages()
+            .asks("before", json!({ "type": "integer", "minimum": 1 }), "Those below this number.")
+            .asks("resource", json!({ "type": "string" }), "Those of one resource, as target_groups.web.")
+            .answers(200, json!({ "type": "object", "properties": {
+                "revisions": { "type": "array", "items": schema("Revision") },
+                "next": { "type": "integer", "description": "Given as `before`, the page that follows." },
+            }, "required": ["revisions"] })),
+        route(Method::GET, "/v1/revisions/{revision}", "GetRevision", "revision/{revision}", |call| Box::pin(get(call)))
+            .about("A revision and what it changed; with `against`, what is different between two.")
+            .asks("against", json!({ "type": "integer", "minimum": 0 }), "The other revision; 0 is the beginning.")
+            .answers(200, schema("Revision")),
+        route(
+            Method::GET,
+            "/v1/revisions/{revision}/resources",
+            "GetRevision",
+            "revision/{revision}",
+            |call| Box::pin(resources(call)),
+        )
+        .about("All that had come by the API when this revision had been made, in the shape of the file, without secrets.")
+        .answers(200, json!({ "type": "object" })),
+        route(
+            Method::POST,
+            "/v1/revisions/{revision}/restore",
+            "RestoreRevision",
+            "revision/{revision}",
+            |call| Box::pin(restore(call)),
+        )
+        .about("Makes all that comes by the API what it was; that is a revision too. Each resource is permitted as if it came alone.")
+        .changes()
+        .answers(200, json!({ "type": "object" })),
+        route(Method::GET, "/v1/backup", "CreateBackup", "backup", |call| Box::pin(backup(call)))
+            .about("The whole state as a database of SQLite, as it is now. Secrets in it are sealed: keep the key file too.")
+            .answers(200, json!({ "type": "string", "format": "binary" })),
+    ]
+}
+
+fn number(call: &Call) -> Result<u64, Problem> {
+    let text = call.param("revision");
+    text.parse().map_err(|_| Problem::not_found(format_args!("revision {text:?}")))
+}
+
+async fn list(call: Call) -> Result<Reply, Problem> {
+    let limit = call.query.number("limit", 1, 500)?.unwrap_or(100);
+    let limit = usize::try_from(limit).unwrap_or(100);
+    let before = call.query.number("before", 1, u64::MAX >> 1)?;
+    let of = match call.query.get("resource") {
+        None => None,
+        Some(text) => {
+            let wrong = || Problem::invalid("?resource", "names no resource, expected one such as target_groups.web");
+            let (kind, name) = text.split_once('.').ok_or_else(wrong)?;
+            Some((Kind::of_collection(kind).ok_or_else(wrong)?.collection(), name.to_owned()))
+        }
+    };
+    let found = call.plane.blocking(move |kept| {
+        let of = of.as_ref().map(|(kind, name)| (*kind, name.as_str()));
+        Ok(kept.store.revisions(before, of, limit)?)
+    });
+    let found = found.await?;
+    let next = found.last().map(|last| last.number).filter(|last| found.len() == limit && *last > 1);
+    let mut answer = Map::new();
+    answer.insert("revisions".to_owned(), found.iter().map(revision_json).collect());
+    answer.extend(next.map(|next| ("next".to_owned(), next.into())));
+    Ok(Reply::ok(&answer.into()))
+}
+
+fn revision_json(revision: &headworks_store::Revision) -> Value {
+    let resources: Vec<String> = revision.resources.iter().map(|(kind, name)| format!("{kind}.{name}")).collect();
+    json!({
+        "revision": revision.number,
+        "at": headworks_iam::time::iso(revision.at / 1000),
+        "principal": revision.principal,
+        "reason": revision.reason,
+        "resources": resources,
+    })
+}
+
+async fn get(call: Call) -> Result<Reply, Problem> {
+    let number = number(&call)?;
+    let against = call.query.number("against", 0, u64::MAX >> 1)?;
+    let answer = call.plane.blocking(move |kept| {
+        let absent = |number: u64| Problem::not_found(format_args!("revision {number}"));
+        let (revision, differences) = kept.store.revision(number)?.ok_or_else(|| absent(number))?;
+        let mut answer = revision_json(&revision);
+        let open = |kind: &str, name: &str, body: &Option<String>| {
+            let opened = body.as_ref().map(|body| unsealed(&kept.sealer, kind, name, body)).transpose()?;
+            Ok::<Option<Value>, Problem>(opened.and_then(|edit| edit.body))
+        };
+        let mut changes: Vec<String> = Vec::new();
+        match against {
+            None => {
+                for one in &differences {
+                    let (before, after) =
+                        (open(&one.kind, &one.name, &one.before)?, open(&one.kind, &one.name, &one.after)?);
+                    changes.extend(line(&one.kind, &one.name, before.as_ref(), after.as_ref()));
+                }
+            }
+            Some(other) => {
+                let old = kept.store.resources_at(other)?.ok_or_else(|| absent(other))?;
+                let new = kept.store.resources_at(number)?.unwrap_or_default();
+                let key = |stored: &headworks_store::Stored| (stored.kind.clone(), stored.name.clone());
+                let keys: std::collections::BTreeSet<(String, String)> = old.iter().chain(&new).map(key).collect();
+                for (kind, name) in keys {
+                    let of = |all: &[headworks_store::Stored]| {
+                        let stored = all.iter().find(|stored| stored.kind == kind && stored.name == name);
+                        open(&kind, &name, &stored.map(|stored| stored.body.clone()))
+                    };
+                    changes.extend(line(&kind, &name, of(&old)?.as_ref(), of(&new)?.as_ref()));
+                }
+            }
+        }
+        if let Some(answer) = answer.as_object_mut() {
+            answer.insert("changes".to_owned(), json!(changes));
+        }
+        Ok(answer)
+    });
+    Ok(Reply::ok(&answer.await?))
+}
+
+fn line(kind: &str, name: &str, before: Option<&Value>, after: Option<&Value>) -> Vec<String> {
+    match (Kind::of_collection(kind), Name::new(name)) {
+        (Some(kind), Ok(name)) => lines(kind, &name, before, after),
+        _ => Vec::new(),
+    }
+}
+
+/// All that came by the API at a revision.
+async fn at(call: &Call) -> Result<Vec<headworks_model::Edit>, Problem> {
+    let number = number(call)?;
+    let edits = call.plane.blocking(move |kept| {
+        let absent = || Problem::not_found(format_args!("revision {number}"));
+        let stored = kept.store.resources_at(number)?.ok_or_else(absent)?;
+        stored.iter().map(|one| unsealed(&kept.sealer, &one.kind, &one.name, &one.body)).collect()
+    });
+    edits.await
+}
+
+async fn resources(call: Call) -> Result<Reply, Problem> {
+    let mut answer = Map::new();
+    for edit in at(&call).await? {
+        let of = answer.entry(edit.kind.collection()).or_insert_with(|| json!({}));
+        if let (Some(of), Some(body)) = (of.as_object_mut(), edit.body) {
+            of.insert(edit.name.as_str().to_owned(), shown(edit.kind, body));
+        }
+    }
+    Ok(Reply::ok(&answer.into()))
+}
+
+async fn restore(call: Call) -> Result<Reply, Problem> {
+    let then = at(&call).await?;
+    let desired = call.plane.desired();
+    let mut steps = Vec::new();
+    let step = |kind, name: &Name, operation| Step {
+        kind,
+        name: name.clone(),
+        place: Place::Whole,
+        operation,
+        condition: Condition::default(),
+    };
+    for edit in &then {
+        let now = desired.config().resource(edit.kind, edit.name.as_str());
+        if let Some(body) = edit.body.clone().filter(|body| now.as_ref() != Some(body)) {
+            steps.push(step(edit.kind, &edit.name, Operation::Put(body)));
+        }
+    }
+    for (kind, name) in desired.ours() {
+        if !then.iter().any(|edit| edit.kind == kind && edit.name == *name) {
+            steps.push(step(kind, name, Operation::Delete));
+        }
+    }
+    done(call, steps).await
+}
+
+async fn backup(call: Call) -> Result<Reply, Problem> {
+    let bytes = call.plane.blocking(|kept| {
+        let random = crate::keyfile::random::<8>().map_or(0, u64::from_be_bytes);
+        let path = kept.store.path().with_extension(format!("{random:016x}.backup"));
+        kept.store.backup(&path)?;
+        let bytes = std::fs::read(&path).map_err(headworks_store::StoreError::from);
+        let _ = std::fs::remove_file(&path);
+        Ok(bytes?)
+    });
+    Ok(Reply::text(StatusCode::OK, "application/vnd.sqlite3", bytes.await?))
+}

@@ -1,0 +1,65 @@
+//! Who asks: the signature of a request, and the key that made it.
+
+use headworks_iam::directory::Principal;
+use headworks_iam::key::{KeyStatus, LastUsed};
+use headworks_iam::session::Session;
+use headworks_iam::sigv4::{Claim, Presented};
+
+use crate::clock::now;
+use crate::keep::{LOCAL, key_purpose, local_secret};
+use crate::plane::Plane;
+use crate::problem::Problem;
+
+/// The principal that signed a request.
+///
+/// # Errors
+/// When nobody did, or it cannot be told who.
+pub(crate) async fn principal(
+    plane: &Plane,
+    presented: &Presented<'_>,
+    action: &str,
+    source: &str,
+) -> Result<Principal, Problem> {
+    let refused = |error: &dyn std::fmt::Display| Problem::unauthenticated(error.to_string());
+    let claim = Claim::read(presented).map_err(|error| refused(&error))?;
+    let (principal, secret) = match &claim.token {
+        Some(token) => of_session(plane, &claim, token)?,
+        None if claim.key == LOCAL => (Principal::Local, local_secret(&plane.kept()?.sealer)),
+        None => match of_key(plane, &claim.key) {
+            Ok(found) => found,
+            // it may have been made by another process
+            Err(problem) => {
+                plane.follow_others().await?;
+                of_key(plane, &claim.key).map_err(|_| problem)?
+            }
+        },
+    };
+    claim.verify(presented, &secret, now()).map_err(|error| refused(&error))?;
+    if claim.token.is_none() && claim.key != LOCAL {
+        let used = LastUsed { at: now(), action: action.to_owned(), source: source.to_owned() };
+        plane.note_use(&claim.key, used);
+    }
+    Ok(principal)
+}
+
+fn unusable() -> Problem {
+    Problem::unauthenticated("there is no such access key, or it may not be used")
+}
+
+fn of_key(plane: &Plane, id: &str) -> Result<(Principal, String), Problem> {
+    let directory = plane.directory();
+    let (principal, key) = directory.key(id).filter(|(_, key)| key.status == KeyStatus::Active).ok_or_else(unusable)?;
+    let secret = plane.kept()?.sealer.open(&key_purpose(id), &key.secret).map_err(|_| unusable())?;
+    Ok((principal, secret))
+}
+
+fn of_session(plane: &Plane, claim: &Claim, token: &str) -> Result<(Principal, String), Problem> {
+    let ended = || Problem::unauthenticated("the session has ended, or its token is not one of this installation");
+    let session = Session::of_token(&plane.kept()?.sealer, token).map_err(|_| ended())?;
+    let directory = plane.directory();
+    let is_same_role = directory.roles.get(&session.role).is_some_and(|role| role.created == session.of);
+    if session.key != claim.key || session.expires <= now() || !is_same_role {
+        return Err(ended());
+    }
+    Ok((session.principal(), session.secret.clone()))
+}

@@ -1,0 +1,24 @@
+//! Who may do what: principals, policies in the grammar of AWS and their evaluation, signatures, passwords, what is sealed.
+//!
+//! Pure: the time, random bytes and what is known of identities are arguments. Asking is the caller's, in one place.
+
+pub mod condition;
+pub mod decision;
+pub mod directory;
+pub mod document;
+mod hex;
+pub mod key;
+pub mod password;
+mod pattern;
+pub mod request;
+pub mod seal;
+pub mod session;
+pub mod sigv4;
+pub mod time;
+pub mod totp;
+pub mod trust;
+
+pub use self::decision::{Decision, Matched, Reason};
+pub use self::directory::{Directory, Principal};
+pub use self::document::{Document, Mistake};
+pub use self::request::Request;

@@ -1,0 +1,270 @@
+//! The audit trail: every attempt, allowed or not. Append-only; each entry's hash covers the one before, so that whoever
+//! changes one must change all that follow, and the head that was noted elsewhere tells.
+
+use std::sync::PoisonError;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Store, StoreError};
+
+/// The most entries of what only looked that wait to be written.
+const MOST_WAITING: usize = 1024;
+/// What stands before the first entry's hash.
+const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// What became of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was permitted, whatever then came of it: the status says.
+    Allowed,
+    /// It was not.
+    Denied,
+}
+
+/// One attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Milliseconds since 1970.
+    pub at: u64,
+    /// Who, as a resource name; empty when nobody knows.
+    pub principal: String,
+    /// What was tried, as `headworks:PutTargetGroup`.
+    pub action: String,
+    /// On what, as `hrn:headworks:target-group/web`.
+    pub resource: String,
+    /// From where: an address, or the name of a command.
+    pub source: String,
+    /// What the answer was called.
+    pub request_id: String,
+    /// Whether it was permitted.
+    pub outcome: Outcome,
+    /// The answer's status.
+    pub status: u16,
+    /// The revision that it made.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub revision: Option<u64>,
+    /// What changed: lines of paths, without secrets.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub changes: Vec<String>,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub why: Option<String>,
+}
+
+/// An entry in its place.
+#[derive(Clone, Debug, Serialize)]
+pub struct Linked {
+    /// From 1, without gaps.
+    pub number: u64,
+    /// SHA-256 of the hash before and this entry, in hexadecimal.
+    pub hash: String,
+    /// The entry, as it was written.
+    #[serde(flatten)]
+    pub entry: Value,
+}
+
+/// Which entries.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// Below this number.
+    pub before: Option<u64>,
+    /// Of this principal.
+    pub principal: Option<String>,
+    /// Of this action.
+    pub action: Option<String>,
+    /// About this resource.
+    pub resource: Option<String>,
+    /// `allowed` or `denied`.
+    pub outcome: Option<String>,
+}
+
+/// What a look at the whole chain found to be in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// How many entries.
+    pub entries: u64,
+    /// The hash of the last: note it elsewhere, and nothing before it can be changed unseen.
+    pub head: String,
+}
+
+/// Where the chain does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Broken {
+    /// The entry.
+    pub number: u64,
+    /// How it does not.
+    pub what: &'static str,
+}
+
+impl Store {
+    /// Remembers an attempt; when this returns it is kept.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn note(&self, entry: &Entry) -> Result<(), StoreError> {
+        let mut waiting = self.take_waiting();
+        waiting.push(entry.clone());
+        let written = self.write(&waiting);
+        if written.is_err() {
+            waiting.pop();
+            self.put_back(&mut waiting);
+        }
+        written
+    }
+
+    /// Remembers an attempt that changed nothing, with the next that is written, or when it is asked for.
+    pub fn note_later(&self, entry: Entry) {
+        let is_much = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.push(entry);
+            waiting.len() >= MOST_WAITING
+        };
+        if is_much {
+            // what cannot be written now is tried again with the next
+            let _ = self.flush();
+        }
+    }
+
+    /// Writes what waits.
+    ///
+    /// # Errors
+    /// When it cannot be written; it then waits on.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        let mut waiting = self.take_waiting();
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let written = self.write(&waiting);
+        if written.is_err() {
+            self.put_back(&mut waiting);
+        }
+        written
+    }
+
+    fn write(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        let mut writer = self.writer();
+        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        append(&transaction, entries)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    pub(crate) fn take_waiting(&self) -> Vec<Entry> {
+        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What could not be written waits again, as far as there is room.
+    pub(crate) fn put_back(&self, entries: &mut Vec<Entry>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.append(&mut waiting);
+        entries.truncate(4 * MOST_WAITING);
+        std::mem::swap(entries, &mut waiting);
+    }
+
+    /// Entries, the newest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn audit(&self, query: &Query, limit: usize) -> Result<Vec<Linked>, StoreError> {
+        self.flush()?;
+        let reader = self.reader();
+        let mut statement = reader.prepare_cached(
+            "SELECT number, hash, entry FROM audit
+             WHERE number < ?1
+               AND (?2 IS NULL OR json_extract(entry, '$.principal') = ?2)
+               AND (?3 IS NULL OR json_extract(entry, '$.action') = ?3)
+               AND (?4 IS NULL OR json_extract(entry, '$.resource') = ?4)
+               AND (?5 IS NULL OR json_extract(entry, '$.outcome') = ?5)
+             ORDER BY number DESC LIMIT ?6",
+        )?;
+        let before = query.before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX));
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement
+            .query_map(params![before, query.principal, query.action, query.resource, query.outcome, limit], linked)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Hands every entry to `take`, the oldest first, until it says to stop.
+    ///
+    /// # Errors
+    /// Those of the database, and of `take`.
+    pub fn export(&self, mut take: impl FnMut(&Linked) -> std::io::Result<()>) -> Result<(), StoreError> {
+        self.flush()?;
+        let reader = self.reader();
+        let mut statement = reader.prepare("SELECT number, hash, entry FROM audit ORDER BY number")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            take(&linked(row)?)?;
+        }
+        Ok(())
+    }
+
+    /// Follows the chain from its beginning to its end.
+    ///
+    /// # Errors
+    /// Those of the database. That the chain is broken is an answer.
+    pub fn verify(&self) -> Result<Result<Verified, Broken>, StoreError> {
+        self.flush()?;
+        let reader = self.reader();
+        let mut statement = reader.prepare("SELECT number, entry, hash FROM audit ORDER BY number")?;
+        let mut rows = statement.query([])?;
+        let (mut last, mut before) = (0_u64, GENESIS.to_owned());
+        while let Some(row) = rows.next()? {
+            let (number, entry, hash): (u64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            if number != last + 1 {
+                return Ok(Err(Broken { number: last + 1, what: "is missing" }));
+            }
+            if link(&before, &entry) != hash {
+                return Ok(Err(Broken { number, what: "is not what it was" }));
+            }
+            (last, before) = (number, hash);
+        }
+        let head = head(&reader)?;
+        if head != (last, before.clone()) {
+            return Ok(Err(Broken { number: last + 1, what: "is missing: the end was cut off" }));
+        }
+        Ok(Ok(Verified { entries: last, head: before }))
+    }
+}
+
+fn linked(row: &rusqlite::Row<'_>) -> rusqlite::Result<Linked> {
+    let text: String = row.get(2)?;
+    let entry = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    Ok(Linked { number: row.get(0)?, hash: row.get(1)?, entry })
+}
+
+fn link(before: &str, entry: &str) -> String {
+    let hash = digest(&SHA256, format!("{before}{entry}").as_bytes());
+    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn head(connection: &Connection) -> Result<(u64, String), StoreError> {
+    let found = connection
+        .query_row("SELECT number, hash FROM audit_head", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(found.unwrap_or((0, GENESIS.to_owned())))
+}
+
+/// Writes entries at the end of the chain.
+pub(crate) fn append(transaction: &Transaction<'_>, entries: &[Entry]) -> Result<(), StoreError> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let (mut number, mut before) = head(transaction)?;
+    let mut insert = transaction.prepare_cached("INSERT INTO audit (number, entry, hash) VALUES (?1, ?2, ?3)")?;
+    for entry in entries {
+        let text = serde_json::to_string(entry).map_err(std::io::Error::other)?;
+        number += 1;
+        before = link(&before, &text);
+        insert.execute(params![number, text, before])?;
+    }
+    transaction.execute(
+        "INSERT OR REPLACE INTO audit_head (only_one, number, hash) VALUES (1, ?1, ?2)",
+        params![number, before],
+    )?;
+    Ok(())
+}
