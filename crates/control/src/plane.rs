@@ -295,6 +295,8 @@ impl Plane {
             return Ok(());
         }
         let _one = self.changing.lock().await;
+        // what another process has changed by now is not to be written over
+        self.follow_others().await?;
         let mut directory = (*self.directory()).clone();
         let mut rows = Vec::new();
         let take = |keys: &mut Vec<AccessKey>| {

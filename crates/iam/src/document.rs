@@ -323,7 +323,7 @@ impl Reading {
                 let at = join(&at, key);
                 match texts {
                     None => {
-                        self.mistake(at, "is no value, expected a text, a number, true or false, or a list of them")
+                        self.mistake(at, "is no value, expected a text, a number, true or false, or a list of them");
                     }
                     Some(texts) => match Condition::new(operator, key, texts) {
                         Ok(condition) => found.push(condition),

@@ -18,8 +18,15 @@ fn version(statements: &Value) -> Value {
 /// A directory with the user `alice`, who has these statements.
 fn alice(statements: &Value) -> Directory {
     let inline = BTreeMap::from([("own".to_owned(), document(&version(statements)))]);
-    let user = User { inline, ..User::default() };
-    Directory { users: BTreeMap::from([("alice".to_owned(), user)]), ..Directory::default() }.indexed()
+    of(User { inline, ..User::default() }, BTreeMap::new())
+}
+
+/// A directory with this user, called `alice`.
+fn of(user: User, policies: BTreeMap<String, Managed>) -> Directory {
+    let mut directory = Directory::default();
+    directory.users.insert("alice".to_owned(), user);
+    directory.policies = policies;
+    directory.indexed()
 }
 
 fn asked() -> Request {
@@ -130,9 +137,9 @@ fn variables_are_of_the_newer_version_only() {
             json!({ "Effect": "Allow", "Action": "*", "Resource": "hrn:headworks:target-group/${aws:username}" });
         let document = document(&json!({ "Version": version, "Statement": statement }));
         let user = User { inline: BTreeMap::from([("own".to_owned(), document)]), ..User::default() };
-        let directory = Directory { users: BTreeMap::from([("alice".to_owned(), user)]), ..Directory::default() };
+        let directory = of(user, BTreeMap::new());
         let request = Request::new("headworks:GetTargetGroup", "hrn:headworks:target-group/alice");
-        assert_eq!(directory.indexed().decide(&who(), request).allowed, allowed, "{version}");
+        assert_eq!(directory.decide(&who(), request).allowed, allowed, "{version}");
     }
 }
 
@@ -152,8 +159,7 @@ fn boundaries_only_take_away() {
             boundary: Some("bound".to_owned()),
             ..User::default()
         };
-        let users = BTreeMap::from([("alice".to_owned(), user)]);
-        let directory = Directory { users, policies, ..Directory::default() }.indexed();
+        let directory = of(user, policies);
         assert_eq!(directory.decide(&who(), Request::new(action, "hrn:headworks:x/y")).reason, reason, "{action}");
     }
 }

@@ -1,5 +1,6 @@
 //! A target group: what all workers share of it, what each has of its own, and how a request's target is chosen.
 
+use std::borrow::Cow;
 use std::cell::{Cell, Ref, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -57,7 +58,7 @@ pub(crate) struct TargetState {
     pub(crate) effective_weight: f64,
     pub(crate) state: &'static str,
     pub(crate) reason: Option<&'static str>,
-    pub(crate) description: Option<String>,
+    pub(crate) description: Option<Cow<'static, str>>,
     pub(crate) is_healthy: bool,
     pub(crate) in_slow_start: bool,
     pub(crate) ejected: bool,
@@ -74,7 +75,7 @@ impl TargetState {
             effective_weight,
             state: report.status.state.as_str(),
             reason: report.status.reason.map(|r| r.as_str()),
-            description: report.status.description().map(|d| d.into_owned()),
+            description: report.status.description(),
             is_healthy: matches!(report.status.state, State::Healthy | State::Unavailable),
             in_slow_start: report.in_slow_start,
             ejected: report.ejected,
@@ -92,7 +93,7 @@ impl TargetState {
             effective_weight: 0.0,
             state: State::Unavailable.as_str(),
             reason: Some(Reason::IpUnusable.as_str()),
-            description: Some(error),
+            description: Some(error.into()),
             is_healthy: false,
             in_slow_start: false,
             ejected: false,

@@ -104,6 +104,7 @@ impl Control {
                 () = signals.stop_now() => tracing::warn!("stopped at once"),
             }
         }
+        self.plane.settle().await;
         tracing::info!("replaced");
         End::Replaced
     }
