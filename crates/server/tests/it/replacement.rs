@@ -550,3 +550,27 @@ fn replacing_in_the_foreground() {
     let ended = wait::until("its end", || second.try_wait().ok().flatten());
     assert!(ended.success(), "{ended}");
 }
+
+/// The demo in the foreground ends; its shop goes on with whoever has taken over, and ends with that.
+#[test]
+fn the_demo_goes_on() {
+    let mut headworks = HEADWORKS.start_bare(&["demo", "--port", "0", "--admin-port", "0", "--data", "."]);
+    let targets = |headworks: &Headworks| -> Vec<SocketAddr> {
+        let status = headworks.status();
+        let groups = status["target_groups"].as_object().into_iter().flatten();
+        let targets = groups.flat_map(|(_, group)| group["targets"].as_array().cloned().unwrap_or_default());
+        targets.filter_map(|target| target["address"].as_str()?.parse().ok()).collect()
+    };
+    let shop = targets(&headworks);
+    for _ in 0..2 {
+        headworks.upgrade();
+        assert_eq!(targets(&headworks), shop);
+        assert_eq!(headworks.ask(&ask("GET", "/").with("Host: localhost")).status, 200);
+    }
+    assert!(headworks.wait_exit().success());
+    headworks.signal(Signal::TERM);
+    headworks.wait_successor_exit();
+    for instance in shop {
+        wait::until("the shop to close", || std::net::TcpStream::connect(instance).is_err().then_some(()));
+    }
+}
