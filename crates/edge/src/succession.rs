@@ -136,12 +136,14 @@ mod tests {
     async fn whoever_does_not_move_is_not_alive() {
         let mut edge = Edge::start(2, 8, Given::Nothing).unwrap();
         for _ in 0..2 {
+            let before: Vec<u32> = edge.workers.iter().map(WorkerHandle::pulse).collect();
             let moved = async {
-                while !edge.is_alive() {
+                while edge.workers.iter().zip(&before).any(|(worker, before)| worker.pulse() == *before) {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             };
             tokio::time::timeout(Duration::from_secs(10), moved).await.unwrap();
+            assert!(edge.is_alive());
             assert!(!edge.is_alive(), "nothing has moved since");
         }
         // workers that have ended move no more

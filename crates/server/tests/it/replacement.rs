@@ -241,7 +241,8 @@ impl Stranger {
 #[test]
 fn whoever_does_not_get_ready_changes_nothing() {
     let web = Origin::echo("web");
-    let mut headworks = start(&format!("upgrade: {{ ready_within: 300ms }}\n{}", proxy("", "")), &[("web", &web)]);
+    let with = |patience: &str| format!("upgrade: {{ ready_within: {patience} }}\n{}", proxy("", ""));
+    let mut headworks = start(&with("1m"), &[("web", &web)]);
     let pid = headworks.pid();
     let load = Load::start(headworks.address(), 2, &Speaks::Plain);
     let folder = std::fs::metadata(headworks.path("state/run")).map(|m| m.permissions().mode() & 0o777);
@@ -255,14 +256,14 @@ fn whoever_does_not_get_ready_changes_nothing() {
     assert!(reason.contains("version 1") && reason.contains("9.9.9") && reason.contains("version 99"), "{refused}");
     assert_eq!(descriptors, 0, "nothing is given to whoever is refused");
 
-    let given_up = |count: usize| {
+    let given_up = |headworks: &Headworks, count: usize| {
         wait::until("it to be given up", || {
             (headworks.said().matches("does not take over, this one goes on").count() >= count).then_some(())
         });
     };
     // a crash after all was given
     drop(Stranger::take_over(&headworks));
-    given_up(1);
+    given_up(&headworks, 1);
     // a crash when it was ready
     let mut ready = Stranger::take_over(&headworks);
     // meanwhile nobody else gets in
@@ -273,16 +274,18 @@ fn whoever_does_not_get_ready_changes_nothing() {
     ready.say(&json!({ "step": "ready" }));
     assert_eq!(ready.hear().map(|(step, _)| step["step"].clone()), Some(json!("go")));
     drop(ready);
-    given_up(2);
+    given_up(&headworks, 2);
     // one that hangs is told that it is too late
+    headworks.reload(&with("300ms"), &[("web", &web)]);
     let mut hangs = Stranger::take_over(&headworks);
     let (step, _) = hangs.hear().unwrap_or_else(|| panic!("nothing is said"));
     assert!(step["step"] == "given_up" && step["reason"].as_str().is_some_and(|r| r.contains("0.3 s")), "{step}");
-    given_up(3);
+    given_up(&headworks, 3);
     // one that makes no sense
+    headworks.reload(&with("1m"), &[("web", &web)]);
     Stranger::knock(&headworks).say(&json!({ "ask": "for trouble" }));
     Stranger::take_over(&headworks).say(&json!({ "step": "serving" }));
-    given_up(4);
+    given_up(&headworks, 4);
 
     load.wait_more(50);
     assert_eq!(headworks.status()["pid"], pid);
@@ -549,4 +552,28 @@ fn replacing_in_the_foreground() {
     headworks.signal(Signal::TERM);
     let ended = wait::until("its end", || second.try_wait().ok().flatten());
     assert!(ended.success(), "{ended}");
+}
+
+/// The demo in the foreground ends; its shop goes on with whoever has taken over, and ends with that.
+#[test]
+fn the_demo_goes_on() {
+    let mut headworks = HEADWORKS.start_bare(&["demo", "--port", "0", "--admin-port", "0", "--data", "."]);
+    let targets = |headworks: &Headworks| -> Vec<SocketAddr> {
+        let status = headworks.status();
+        let groups = status["target_groups"].as_object().into_iter().flatten();
+        let targets = groups.flat_map(|(_, group)| group["targets"].as_array().cloned().unwrap_or_default());
+        targets.filter_map(|target| target["address"].as_str()?.parse().ok()).collect()
+    };
+    let shop = targets(&headworks);
+    for _ in 0..2 {
+        headworks.upgrade();
+        assert_eq!(targets(&headworks), shop);
+        assert_eq!(headworks.ask(&ask("GET", "/").with("Host: localhost")).status, 200);
+    }
+    assert!(headworks.wait_exit().success());
+    headworks.signal(Signal::TERM);
+    headworks.wait_successor_exit();
+    for instance in shop {
+        wait::until("the shop to close", || std::net::TcpStream::connect(instance).is_err().then_some(()));
+    }
 }
