@@ -58,8 +58,8 @@ impl Config {
         let mut cx = Cx::new("");
         Kind::ALL.into_iter().for_each(|kind| cx.declare(kind.collection(), &root));
         for (name, group) in &self.target_groups {
-            let known = Group { protocol: Some(group.protocol), stickiness: group.stickiness.clone() };
-            cx.groups.insert(name.clone(), known);
+            let (protocol, version, stickiness) = (Some(group.protocol), group.version, group.stickiness.clone());
+            cx.groups.insert(name.clone(), Group { protocol, version, stickiness });
         }
         let mut config = self.clone();
         for kind in Kind::ALL {

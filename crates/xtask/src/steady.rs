@@ -39,6 +39,8 @@ pub(crate) struct Load {
     pub(crate) length: Duration,
     /// How long one answer may take.
     pub(crate) patience: Duration,
+    /// What the times of requests are counted from.
+    pub(crate) begun: Instant,
     /// How TLS is spoken, if it is.
     pub(crate) tls: Option<Arc<ClientConfig>>,
 }
@@ -46,7 +48,7 @@ pub(crate) struct Load {
 /// What came of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Told {
-    /// When it was due, from the load's begin.
+    /// When it was due, from [`Load::begun`] on.
     pub(crate) due: Duration,
     /// From then to the last byte of its answer, or to its failure.
     pub(crate) took: Duration,
@@ -86,14 +88,14 @@ pub(crate) fn run(load: &Load, tell: impl FnMut(Told)) -> io::Result<()> {
 }
 
 async fn all(load: &Load, tell: impl FnMut(Told)) {
-    let (desk, begun) = (Rc::new(Desk::default()), Instant::now());
+    let desk = Rc::new(Desk::default());
     let tell = RefCell::new(tell);
-    let connections = futures(load.connections, || Connection { load, begun, tell: &tell, stream: None });
+    let connections = futures(load.connections, || Connection { load, tell: &tell, stream: None });
     let asking = async {
         let all = connections.into_iter().map(|connection| connection.live(&desk));
         futures_util::future::join_all(all).await;
     };
-    tokio::join!(dispatch(load, begun, &desk), asking);
+    tokio::join!(dispatch(load, &desk), asking);
 }
 
 fn futures<T>(count: u32, make: impl Fn() -> T) -> Vec<T> {
@@ -101,7 +103,8 @@ fn futures<T>(count: u32, make: impl Fn() -> T) -> Vec<T> {
 }
 
 /// Puts on the desk what is due.
-async fn dispatch(load: &Load, begun: Instant, desk: &Desk) {
+async fn dispatch(load: &Load, desk: &Desk) {
+    let begun = Instant::now();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut given = 0;
@@ -125,7 +128,6 @@ async fn dispatch(load: &Load, begun: Instant, desk: &Desk) {
 /// One connection, opened again whenever it ends.
 struct Connection<'a, T> {
     load: &'a Load,
-    begun: Instant,
     tell: &'a RefCell<T>,
     stream: Option<Box<dyn Stream>>,
 }
@@ -154,7 +156,7 @@ impl<T: FnMut(Told)> Connection<'_, T> {
             if !matches!(outcome, Outcome::Answered(_)) {
                 self.stream = None;
             }
-            let told = Told { due: due.duration_since(self.begun), took: due.elapsed(), outcome };
+            let told = Told { due: due.duration_since(self.load.begun), took: due.elapsed(), outcome };
             (self.tell.borrow_mut())(told);
         }
     }
@@ -247,8 +249,16 @@ mod tests {
         });
         let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
         let (rate, length) = (expected.len() as u32 * 10, Duration::from_millis(100));
-        let load =
-            Load { address, request, connections: 1, rate, length, patience: Duration::from_secs(10), tls: None };
+        let load = Load {
+            address,
+            request,
+            connections: 1,
+            rate,
+            length,
+            patience: Duration::from_secs(10),
+            begun: Instant::now(),
+            tls: None,
+        };
         let mut outcomes = Vec::new();
         run(&load, |told| outcomes.push(told.outcome)).unwrap();
         server.join().unwrap();

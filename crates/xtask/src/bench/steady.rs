@@ -28,8 +28,8 @@ pub(crate) fn main(args: impl Iterator<Item = String>) -> ExitCode {
     };
     let request = format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n").into_bytes();
     let length = Duration::from_secs(seconds);
-    let load = Load { address, request, connections, rate, length, patience: PATIENCE, tls: None };
     let (mut tally, begun) = (Tally::default(), Instant::now());
+    let load = Load { address, request, connections, rate, length, patience: PATIENCE, begun, tls: None };
     let told = run(&load, |told| {
         tally.times.push(told.took.as_micros() as u64);
         tally.failed += u64::from(!matches!(told.outcome, Outcome::Answered(200..400)));

@@ -105,7 +105,7 @@ pub(crate) fn main(args: impl Iterator<Item = String>) -> ExitCode {
 fn chaos(options: &Options) -> Result<bool, Trouble> {
     let mut world = World::start(&options.binary)?;
     let (record, begun) = (Arc::new(Mutex::new(Record::default())), Instant::now());
-    let loads = loads(options, &world)?.map(|load| {
+    let loads = loads(options, &world, begun)?.map(|load| {
         let record = record.clone();
         thread::spawn(move || run(&load, |told| record.lock().unwrap_or_else(PoisonError::into_inner).add(told)))
     });
@@ -143,7 +143,7 @@ fn panicked() -> Trouble {
 }
 
 /// What is asked, of which address: over HTTP, over TLS, and on a connection for each request.
-fn loads(options: &Options, world: &World) -> Result<[Load; 3], Trouble> {
+fn loads(options: &Options, world: &World, begun: Instant) -> Result<[Load; 3], Trouble> {
     let tls = Some(verifier::config()?);
     let each =
         [(world.plain, 6, "", None), (world.secure, 3, "", tls), (world.plain, 1, "Connection: close\r\n", None)];
@@ -154,6 +154,7 @@ fn loads(options: &Options, world: &World) -> Result<[Load; 3], Trouble> {
         rate: options.rate * tenths / 10,
         length: options.length,
         patience: PATIENCE,
+        begun,
         tls,
     }))
 }

@@ -56,7 +56,7 @@ pub(super) fn of(record: &Record, done: &[Done], length: Duration) -> String {
                     svg,
                     "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" font-size=\"9\">{short}</text>",
                     f64::midpoint(from, to),
-                    TOP - 4.0
+                    TOP + PANEL + 14.0
                 );
             }
         }

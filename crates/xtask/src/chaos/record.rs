@@ -14,6 +14,9 @@ pub(super) struct Record {
     pub(super) told: Vec<Told>,
 }
 
+/// What counts as during something that takes no time.
+const MOMENT: Duration = Duration::from_millis(200);
+
 /// One second.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Second {
@@ -80,7 +83,10 @@ impl Record {
         )];
         lines.push(self.row("all", 1, |_| true));
         for (what, windows) in kinds {
-            let during = |told: &Told| windows.iter().any(|done| overlaps(told, done.from, done.to));
+            // what is done in a moment may show in those that follow
+            let during = |told: &Told| {
+                windows.iter().any(|done| (done.from..done.to.max(done.from + MOMENT)).contains(&told.due))
+            };
             lines.push(self.row(&what, windows.len(), during));
         }
         let worst = self.seconds(length).into_iter().map(|second| second.latency[1]).max().unwrap_or_default();

@@ -105,6 +105,7 @@ async fn converse(mut stream: TcpStream, mood: Rc<Cell<Mood>>) {
         if !head.ends_with(b"\r\n\r\n") {
             continue;
         }
+        let is_last = head.windows(CLOSE.len()).any(|piece| piece.eq_ignore_ascii_case(CLOSE));
         filled = 0;
         let answer: &[u8] = match mood.get() {
             Mood::Resets => {
@@ -118,10 +119,11 @@ async fn converse(mut stream: TcpStream, mood: Rc<Cell<Mood>>) {
             }
             Mood::Well => ANSWER,
         };
-        if stream.write_all(answer).await.is_err() {
+        if stream.write_all(answer).await.is_err() || is_last {
             return;
         }
     }
 }
 
+const CLOSE: &[u8] = b"connection: close";
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nok\n";

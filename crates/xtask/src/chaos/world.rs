@@ -233,7 +233,7 @@ target_groups:
   web:
     targets: [{}]
     response_timeout: 1s
-    retry: {{ attempts: 3, when: [connect_failure, reset_before_response, timeout] }}
+    retry: {{ attempts: 3, when: [connect_failure, reset_before_response, timeout], per_try_timeout: 300ms }}
     circuit_breaker: {{ consecutive_failures: 5, open_for: 1s }}
     health_check: {{ interval: 250ms, timeout: 200ms, healthy_threshold: 2 }}
 ",
