@@ -231,12 +231,14 @@ impl Attempt {
         // those whom nobody knows are not to order writes to the disk
         let is_urgent = status != StatusCode::UNAUTHORIZED && (self.is_change || self.entry.outcome == Outcome::Denied);
         let entry = self.entry.clone();
-        let noted =
-            plane.blocking(
-                move |kept| {
-                    if is_urgent { Ok(kept.store.note(&entry)?) } else { Ok(kept.store.note_later(entry)) }
-                },
-            );
+        let noted = plane.blocking(move |kept| {
+            if is_urgent {
+                kept.store.note(&entry)?;
+            } else {
+                kept.store.note_later(entry);
+            }
+            Ok(())
+        });
         if let Err(problem) = noted.await
             && plane.kept().is_ok()
         {

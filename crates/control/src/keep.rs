@@ -20,8 +20,14 @@ pub(crate) struct Kept {
     pub(crate) sealer: Sealer,
 }
 
-pub(crate) fn no_randomness(error: std::io::Error) -> String {
-    error.to_string()
+/// Random bytes, or why there are none.
+fn fresh<const N: usize>() -> Result<[u8; N], String> {
+    random().map_err(|error| error.to_string())
+}
+
+/// A key that lasts as long as the process.
+pub(crate) fn passing_key() -> Result<Sealer, String> {
+    Sealer::new(fresh()?).map_err(|error| error.to_string())
 }
 
 pub(crate) fn open(folder: &Path) -> Result<Kept, String> {
@@ -117,8 +123,8 @@ pub(crate) fn key_purpose(id: &str) -> String {
 
 /// Makes an access key: what is kept of it, and what is told once.
 pub(crate) fn make_key(sealer: &Sealer) -> Result<(AccessKey, Secret), String> {
-    let made = key::make(key::For::User, &random().map_err(no_randomness)?);
-    let nonce = random().map_err(no_randomness)?;
+    let made = key::make(key::For::User, &fresh()?);
+    let nonce = fresh()?;
     let secret = sealer.seal(&key_purpose(&made.id), &made.secret, nonce).map_err(|error| error.to_string())?;
     let kept = AccessKey { id: made.id.clone(), secret, status: KeyStatus::Active, created: now(), last_used: None };
     Ok((kept, made))

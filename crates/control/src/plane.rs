@@ -19,8 +19,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::change::{Asked, Change, Outcome, Proposed};
 use crate::desired::{Clash, Desired};
 use crate::events::Event;
-use crate::keep::{Kept, edits_of, no_randomness, open, read_directory, row, sealed, tags_of};
-use crate::keyfile::random;
+use crate::keep::{Kept, edits_of, open, passing_key, read_directory, row, sealed, tags_of};
 use crate::problem::Problem;
 
 /// Changes that wait for the control loop.
@@ -39,22 +38,29 @@ pub enum Access {
     Required,
 }
 
+/// Asks the program something.
+pub type Ask<T> = Box<dyn Fn() -> T + Send + Sync>;
+/// Asks the program about something.
+pub type AskOf<Q, T> = Box<dyn Fn(Q) -> T + Send + Sync>;
+/// Whether the file was applied, and what to say of it; none when the program is stopping.
+pub type Reloaded = Option<(bool, Value)>;
+
 /// What the control plane asks of the program that it is part of.
 pub struct Surroundings {
     /// What runs, as `/v1/status` shows it.
-    pub status: Box<dyn Fn() -> Value + Send + Sync>,
+    pub status: Ask<Value>,
     /// Of a target group by name: its targets and their health; none when no such group runs.
-    pub health: Box<dyn Fn(&str) -> Option<Value> + Send + Sync>,
+    pub health: AskOf<String, Option<Value>>,
     /// The configuration that runs, without secrets.
-    pub config: Box<dyn Fn() -> Value + Send + Sync>,
+    pub config: Ask<Value>,
     /// OpenMetrics: their media type and text.
-    pub metrics: Box<dyn Fn() -> Result<(&'static str, String), String> + Send + Sync>,
+    pub metrics: Ask<Result<(&'static str, String), String>>,
     /// Whether clients are served.
-    pub ready: Box<dyn Fn() -> bool + Send + Sync>,
+    pub ready: Ask<bool>,
     /// Has the file applied again: whether it was, and what to say of it.
-    pub reload: Box<dyn Fn() -> BoxFuture<'static, Option<(bool, Value)>> + Send + Sync>,
+    pub reload: Ask<BoxFuture<'static, Reloaded>>,
     /// Why a request would go where it would go, or what is wrong with what is asked.
-    pub explain: Box<dyn Fn(Value) -> Result<Value, String> + Send + Sync>,
+    pub explain: AskOf<Value, Result<Value, String>>,
 }
 
 /// The control plane.
@@ -96,11 +102,8 @@ impl Plane {
         };
         let directory = kept.as_ref().map_or(Ok(Directory::default()), |kept| read_directory(&kept.store));
         let (changes, asked) = mpsc::channel(MOST_WAITING);
-        let tags = Sealer::new(random().map_err(no_randomness)?).map_err(|error| error.to_string())?;
-        let tags = match &kept {
-            Ok(kept) => tags_of(&kept.sealer).unwrap_or(tags),
-            Err(_) => tags,
-        };
+        let own = kept.as_ref().ok().and_then(|kept| tags_of(&kept.sealer));
+        let tags = own.map_or_else(passing_key, Ok)?;
         let plane = Self {
             access,
             around,

@@ -61,5 +61,5 @@ fn of_session(plane: &Plane, claim: &Claim, token: &str) -> Result<(Principal, S
     if session.key != claim.key || session.expires <= now() || !is_same_role {
         return Err(ended());
     }
-    Ok((session.principal(), session.secret.clone()))
+    Ok((session.principal(), session.secret))
 }

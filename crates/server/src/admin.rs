@@ -99,7 +99,7 @@ pub(crate) fn surroundings(admin: &Arc<Admin>) -> Surroundings {
         (with(), with(), with(), with(), with(), with(), with());
     Surroundings {
         status: Box::new(move || status(&status_of)),
-        health: Box::new(move |group| health_of.shown().view.target_group(group)),
+        health: Box::new(move |group| health_of.shown().view.target_group(&group)),
         config: Box::new(move || (*config_of.shown().config).clone()),
         metrics: Box::new(move || {
             let shown = metrics_of.shown();

@@ -55,9 +55,14 @@ const STEPS: &[&str] = &["
 /// # Errors
 /// When it is newer than that, or cannot be written; it is then as it was.
 pub(crate) fn migrate(connection: &mut Connection, path: &std::path::Path) -> Result<(), StoreError> {
+    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    // most often nothing is to be done, and then nothing is written
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found == known {
+        return Ok(());
+    }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
     if found > known {
         return Err(StoreError::Newer { path: path.to_owned(), found, known });
     }

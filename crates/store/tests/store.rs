@@ -30,11 +30,11 @@ fn commit(store: &Store, edits: &[(&str, Option<&str>)]) -> u64 {
         reason: "because".to_owned(),
         edits: edits.iter().map(edit).collect(),
     };
-    store.commit(&commit, entry("x")).unwrap()
+    store.commit(&commit, entry("x")).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn state(store: &Store, revision: u64) -> Option<Vec<(String, String)>> {
-    let stored = store.resources_at(revision).unwrap()?;
+    let stored = store.resources_at(revision).unwrap_or_else(|error| panic!("{error}"))?;
     Some(stored.into_iter().map(|one| (one.name, one.body)).collect())
 }
 

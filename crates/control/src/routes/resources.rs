@@ -187,7 +187,7 @@ pub(super) async fn change(call: Call, kind: Kind, place: Place, operation: Oper
     let tag = call.plane.tag(&part);
     let is_created = outcome.created || is_insert || (is_new_part && place != Place::Whole);
     let status = if is_created { StatusCode::CREATED } else { StatusCode::OK };
-    let body = place.find(&shown(kind, whole.clone())).cloned().unwrap_or(Value::Null);
+    let body = place.find(&shown(kind, whole)).cloned().unwrap_or(Value::Null);
     let reply = described(Reply::json(status, &body), &call.plane.desired(), kind, name.as_str());
     Ok(reply.with("etag", &tag).noted_if(outcome.revision.is_some()))
 }

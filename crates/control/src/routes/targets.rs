@@ -95,5 +95,5 @@ async fn deregister_one(call: Call) -> Result<Reply, Problem> {
 async fn health(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name");
     let absent = || Problem::not_found(format_args!("{KIND} {name:?}"));
-    Ok(Reply::ok(&(call.plane.around.health)(name).ok_or_else(absent)?))
+    Ok(Reply::ok(&(call.plane.around.health)(name.to_owned()).ok_or_else(absent)?))
 }
