@@ -107,6 +107,13 @@ impl Roster {
         self.eligible
     }
 
+    /// Whether a target may be picked that is at none of these places.
+    #[must_use]
+    pub fn has_others(&self, places: &[usize]) -> bool {
+        let mut entries = self.entries.iter().enumerate();
+        entries.any(|(place, entry)| entry.eligible && !places.contains(&place))
+    }
+
     pub(crate) fn plan(&self, algorithm: Algorithm) -> Plan {
         if self.plan.algorithm() == algorithm {
             return self.plan.clone();
@@ -148,6 +155,7 @@ mod tests {
         assert_eq!(found, [Some(0), Some(1), Some(2), None, None, None]);
         assert_eq!(roster.find_eligible(TargetKey(3)), None);
         assert_eq!(roster.eligible(), 2);
+        assert!(roster.has_others(&[0, 1]) && !roster.has_others(&[2, 0]));
     }
 
     #[test]

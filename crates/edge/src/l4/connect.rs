@@ -89,7 +89,7 @@ pub(super) async fn run(flow: &mut Flow, route: &Route, spoken: &Spoken, first: 
         target.counters().outcome(false);
         group.counters().connect_failures.add(1);
         tried.push(place);
-        let others = group.published().roster.eligible() > tried.len();
+        let others = group.published().roster.has_others(&tried);
         if !others || tried.len() >= usize::from(attempts) {
             return Err(ended);
         }

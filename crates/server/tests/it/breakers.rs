@@ -102,3 +102,27 @@ fn a_trial_is_a_few_requests() {
         (seen.iter().filter(|answer| *answer == "sick").count() == 2).then_some(())
     });
 }
+
+/// A request that waits at a target while that is ejected still finds the other one, although only that is left.
+#[test]
+fn requests_under_way_at_an_ejected_target() {
+    let bad = Origin::new("bad").on("/stall", [Step::ReadToEnd]).on("/reset", [Step::Reset]).start();
+    let good = Origin::echo("good");
+    let retry = ", retry: { when: [timeout], per_try_timeout: 2s, budget: 1 }";
+    let yaml = group("[<bad>, <good>]", "consecutive_failures: 1, open_for: 1h", retry);
+    let headworks = start(&yaml, &[("bad", &bad), ("good", &good)]);
+    // in turn, one to each
+    let mut held = [headworks.client(), headworks.client()];
+    for client in &mut held {
+        client.ask(&ask("GET", "/stall"));
+    }
+    bad.wait_heads(1);
+    wait::until("the ejection", || {
+        assert!(matches!(headworks.ask(&ask("GET", "/reset")).status, 200 | 502));
+        is_ejected(&headworks, &bad).then_some(())
+    });
+    for client in &mut held {
+        let response = client.response();
+        assert_eq!((response.status, response.echo().origin.as_str()), (200, "good"), "{response}");
+    }
+}

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use headworks_balance::TargetKey;
 use headworks_message::{Framing, Parsed, response};
 
 use super::connect::{self, Caller, Patience, Way, Which};
@@ -33,14 +34,13 @@ const ABANDONED: Duration = Duration::from_secs(3);
 /// An attempt that brought no answer.
 pub(super) struct Failed {
     pub(super) error: ProxyError,
-    /// The target's place in the roster, when one was chosen.
-    pub(super) target: Option<usize>,
+    /// The target, when one was chosen.
+    pub(super) target: Option<TargetKey>,
     pub(super) connection: Which,
 }
 
 /// A connection to the chosen target, ready for the request.
 pub(super) struct Attempt {
-    pub(super) place: usize,
     pub(super) target: Rc<TargetLocal>,
     pub(super) upstream: Link<TargetConnection>,
     epoch: u64,
@@ -94,17 +94,17 @@ impl Attempt {
         caller: Caller<'_>,
         patience: Patience<'_>,
     ) -> Result<Attempt, Failed> {
-        let Chosen { place, target, permit } = chosen;
+        let Chosen { target, permit, .. } = chosen;
         target.counters().requests.add(1);
         let in_flight = InFlight::new(&target, permit);
         match connect::to(&target, prepared.group, &prepared.plan.settings, caller, patience).await {
-            Ok(way) => Ok(Attempt::over(way, place, target, in_flight)),
+            Ok(way) => Ok(Attempt::over(way, target, in_flight)),
             Err(error) => {
                 target.counters().connect_failures.add(1);
                 if error.kind.is_targets() {
                     target.counters().outcome(false);
                 }
-                Err(Failed { error, target: Some(place), connection: Which::New })
+                Err(Failed { error, target: Some(target.shared.key), connection: Which::New })
             }
         }
     }
@@ -116,15 +116,15 @@ impl Attempt {
     pub(super) fn on_idle(chosen: Chosen, prepared: &Prepared<'_>, peer: &Rc<Peer>) -> Result<Attempt, Chosen> {
         let settings = &prepared.plan.settings;
         let Some(way) = connect::idle(&chosen.target, prepared.group, settings, peer) else { return Err(chosen) };
-        let Chosen { place, target, permit } = chosen;
+        let Chosen { target, permit, .. } = chosen;
         target.counters().requests.add(1);
         let in_flight = InFlight::new(&target, permit);
-        Ok(Attempt::over(way, place, target, in_flight))
+        Ok(Attempt::over(way, target, in_flight))
     }
 
-    fn over(way: Way, place: usize, target: Rc<TargetLocal>, in_flight: InFlight) -> Attempt {
+    fn over(way: Way, target: Rc<TargetLocal>, in_flight: InFlight) -> Attempt {
         let Way { stream, which, epoch, owner } = way;
-        Attempt { place, target, upstream: Link::new(stream), epoch, which, owner, _in_flight: in_flight }
+        Attempt { target, upstream: Link::new(stream), epoch, which, owner, _in_flight: in_flight }
     }
 
     /// Sends the request, and the response back.
@@ -157,7 +157,7 @@ impl Attempt {
         if kind.is_targets() && !(self.which == Which::Idle && kind == Kind::ResetBeforeResponse) {
             self.target.counters().outcome(false);
         }
-        Failed { error: kind.into(), target: Some(self.place), connection: self.which }
+        Failed { error: kind.into(), target: Some(self.target.shared.key), connection: self.which }
     }
 
     async fn exchange<C: Client>(

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use headworks_balance::TargetKey;
 use headworks_message::Framing;
 use headworks_message::send::Reframe;
 use headworks_model::target_group::HttpVersion;
@@ -19,8 +20,8 @@ pub(super) struct Course {
     pub(super) request: Flow,
     /// What followed its body, once it has been read.
     pub(super) trailers: Option<HeaderMap>,
-    /// Places in the roster of targets that are not to be asked again.
-    pub(super) tried: Vec<usize>,
+    /// Targets that are not to be asked again.
+    pub(super) tried: Vec<TargetKey>,
     /// Attempts that targets have turned away unseen.
     pub(super) turned_away: u8,
     pub(super) deadlines: Deadlines,

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use headworks_balance::Hedge;
+use headworks_balance::{Hedge, TargetKey};
 use tokio::io::AsyncWrite;
 
 use super::attempt::{Attempt, Failed, Watch, client_stays};
@@ -32,7 +32,6 @@ use crate::upstream::target::TargetLocal;
 
 /// One of those that are asked.
 struct Racer<'r> {
-    place: usize,
     target: Rc<TargetLocal>,
     /// It was asked because another had not answered.
     is_hedge: bool,
@@ -134,7 +133,6 @@ async fn race<C: Client>(
     let head = std::mem::take(&mut scratch.to_target);
     let deadlines = course.deadlines;
     let enter = |chosen: Chosen, is_hedge| Racer {
-        place: chosen.place,
         target: chosen.target.clone(),
         is_hedge,
         began: Instant::now(),
@@ -146,7 +144,6 @@ async fn race<C: Client>(
         Start::Asked(attempt, gone) => {
             let began = course.began.or(scratch.record.started).unwrap_or_else(Instant::now);
             Racer {
-                place: attempt.place,
                 target: attempt.target.clone(),
                 is_hedge: false,
                 began,
@@ -173,7 +170,7 @@ async fn race<C: Client>(
             },
             Event::Failed(place, failed) if racers.len() > 1 => {
                 let racer = racers.swap_remove(place);
-                course.tried.push(racer.place);
+                course.tried.push(racer.target.shared.key);
                 racer.note(Outcome::of(failed.error.kind), course, &mut scratch.record);
             }
             event => break event,
@@ -199,7 +196,9 @@ async fn race<C: Client>(
             }
             Err(failed)
         }
-        Event::Stopped(kind) => Err(Failed { target: racers.first().map(|racer| racer.place), ..Failed::from(kind) }),
+        Event::Stopped(kind) => {
+            Err(Failed { target: racers.first().map(|racer| racer.target.shared.key), ..Failed::from(kind) })
+        }
         Event::Due => Err(Kind::TargetTimeout.into()),
     };
     if result.is_err()
@@ -225,11 +224,11 @@ impl Racer<'_> {
 impl Prepared<'_> {
     /// One more target to ask beside these, if there is one and the budget pays for it.
     fn another(&self, caller: Caller<'_>, course: &Course, racers: &[Racer<'_>]) -> Option<Chosen> {
-        let asked: Vec<usize> = course.tried.iter().copied().chain(racers.iter().map(|racer| racer.place)).collect();
-        let has_more = self.group.published().roster.eligible() > asked.len();
-        if !has_more || !self.spend(caller.worker) {
+        let now: Vec<TargetKey> = racers.iter().map(|racer| racer.target.shared.key).collect();
+        if !self.has_others(&course.tried, &now) || !self.spend(caller.worker) {
             return None;
         }
+        let asked = [course.tried.as_slice(), now.as_slice()].concat();
         let chosen = self.choose(caller.worker, &asked).ok()?;
         self.group.counters().hedges.add(1);
         Some(chosen)

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use headworks_balance::{Hedge, Supply, hash64};
+use headworks_balance::{Hedge, Supply, TargetKey, hash64};
 use headworks_message::encoding::{self, Asked};
 use headworks_message::number::hex;
 use headworks_message::send::{self, ForwardedFor, Host, Outgoing};
@@ -207,8 +207,23 @@ impl<'t> Prepared<'t> {
     ///
     /// # Errors
     /// When there is none, or none has room.
-    pub(super) fn choose(&self, worker: &Worker, tried: &[usize]) -> Result<Chosen, Kind> {
-        self.group.choose(&self.plan.settings, self.wish, worker.random.next(), tried)
+    pub(super) fn choose(&self, worker: &Worker, tried: &[TargetKey]) -> Result<Chosen, Kind> {
+        // where they are now: a roster may be another with each attempt
+        let places: Vec<usize> = match tried {
+            [] => Vec::new(),
+            tried => {
+                let published = self.group.published();
+                tried.iter().filter_map(|key| published.roster.find(*key)).collect()
+            }
+        };
+        self.group.choose(&self.plan.settings, self.wish, worker.random.next(), &places)
+    }
+
+    /// Whether there is a target that may be chosen and is none of these.
+    pub(super) fn has_others(&self, tried: &[TargetKey], now: &[TargetKey]) -> bool {
+        let published = self.group.published();
+        let is_other = |key: &TargetKey| !tried.contains(key) && !now.contains(key);
+        published.roster.entries.iter().any(|entry| entry.eligible && is_other(&entry.key))
     }
 
     /// The same for one whose turn it is.

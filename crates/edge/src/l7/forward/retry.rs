@@ -48,7 +48,7 @@ pub(super) async fn follows<C: Client>(
     match failed.target {
         // a stale connection says nothing about its target: that one may be asked again, on a new connection
         Some(_) if is_stale => {}
-        Some(_) if reason == RetryReason::Unprocessed && !has_others(prepared, course) => {}
+        Some(target) if reason == RetryReason::Unprocessed && !prepared.has_others(&course.tried, &[target]) => {}
         Some(target) => course.tried.push(target),
         None => {}
     }
@@ -80,7 +80,10 @@ pub(super) fn of_status<C: Client>(
         RetryWhen::ServerError => (500..=599).contains(&status),
         _ => false,
     });
-    is_asked && may_follow(retry, connection, prepared, course, scratch)
+    let asked = scratch.record.chosen.as_ref().map(|target| target.shared.key);
+    is_asked
+        && prepared.has_others(&course.tried, asked.as_slice())
+        && may_follow(retry, connection, prepared, course, scratch)
 }
 
 /// Why a failed attempt is followed by another; nothing when it is not.
@@ -98,12 +101,11 @@ fn reason<C: Client>(
     if scratch.record.status != 0 || scratch.record.retries >= ATTEMPTS {
         return None;
     }
+    let has_others = prepared.has_others(&course.tried, failed.target.as_slice());
     let request = &course.request;
     let could_go = request.is_untouched() || request.is_kept();
     match kind {
-        Kind::ConnectFailed | Kind::ConnectTimeout | Kind::HandshakeFailed | Kind::HandshakeTimeout
-            if has_others(prepared, course) =>
-        {
+        Kind::ConnectFailed | Kind::ConnectTimeout | Kind::HandshakeFailed | Kind::HandshakeTimeout if has_others => {
             return Some(RetryReason::Connect);
         }
         Kind::Unprocessed if could_go && course.turned_away < TURNED_AWAY => {
@@ -116,14 +118,15 @@ fn reason<C: Client>(
                 return Some(RetryReason::Stale);
             }
         }
-        Kind::ResetBeforeResponse if request.is_untouched() && has_others(prepared, course) => {
+        Kind::ResetBeforeResponse if request.is_untouched() && has_others => {
             return Some(RetryReason::Connect);
         }
         _ => {}
     }
     let retry = prepared.plan.settings.retry.as_ref()?;
     let reason = retry.when.iter().find_map(|when| applies(*when, kind))?;
-    may_follow(retry, connection, prepared, course, scratch).then_some(reason)
+    let may = has_others && may_follow(retry, connection, prepared, course, scratch);
+    may.then_some(reason)
 }
 
 /// What of a failure `when` speaks of.
@@ -143,8 +146,8 @@ fn applies(when: RetryWhen, kind: Kind) -> Option<RetryReason> {
     }
 }
 
-/// Whether `retry` allows an attempt more: there is one left, another target to ask, the request is as it was, may be asked
-/// twice, and the budget pays for it.
+/// Whether `retry` allows an attempt more, of another target: there is one left, the request is as it was, may be asked twice,
+/// and the budget pays for it.
 fn may_follow<C: Client>(
     retry: &Retry,
     connection: &Connection<C>,
@@ -153,18 +156,12 @@ fn may_follow<C: Client>(
     scratch: &Scratch,
 ) -> bool {
     scratch.record.retries + 1 < retry.attempts
-        && has_others(prepared, course)
         && (prepared.idempotent || retry.non_idempotent)
         && course.request.is_kept()
         // what is kept for a mirror only is not meant to be sent again
         && (course.request.taken == 0 || retry.buffer > 0)
         && course.deadlines.left().is_none_or(|left| !left.is_zero())
         && prepared.spend(&connection.worker)
-}
-
-/// Whether there is a target besides those that have been tried, and the one that was tried last.
-fn has_others(prepared: &Prepared<'_>, course: &Course) -> bool {
-    prepared.group.published().roster.eligible() > course.tried.len() + 1
 }
 
 impl Prepared<'_> {
