@@ -24,7 +24,7 @@ pub(crate) struct Failed {
 
 impl Failed {
     /// It could not be done.
-    pub(super) fn failed(what: impl Into<String>) -> Self {
+    pub(super) fn with(what: impl Into<String>) -> Self {
         Self { lines: vec![what.into()], status: 1 }
     }
 
@@ -64,7 +64,7 @@ impl Connection {
     ) -> Result<Answer, Failed> {
         let question = Question { method, path, fields, body };
         let answer = client::wait_for(client::ask(&self.instance, &question, PATIENCE));
-        let answer = answer.map_err(|error| Failed::failed(format!("{}: {error}", self.instance.address)))?;
+        let answer = answer.map_err(|error| Failed::with(format!("{}: {error}", self.instance.address)))?;
         if answer.status.is_success() { Ok(answer) } else { Err(refused(&answer)) }
     }
 
@@ -74,7 +74,7 @@ impl Connection {
         if answer.body.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&answer.body).map_err(|error| Failed::failed(format!("the answer is no JSON: {error}")))
+        serde_json::from_slice(&answer.body).map_err(|error| Failed::with(format!("the answer is no JSON: {error}")))
     }
 }
 
@@ -96,9 +96,9 @@ fn of_context(name: &str) -> Result<Instance, Failed> {
     let home = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")));
     let path =
-        home.ok_or_else(|| Failed::failed("neither HOME nor XDG_CONFIG_HOME is set"))?.join("headworks/contexts.yaml");
+        home.ok_or_else(|| Failed::with("neither HOME nor XDG_CONFIG_HOME is set"))?.join("headworks/contexts.yaml");
     let label = path.display().to_string();
-    let text = std::fs::read_to_string(&path).map_err(|error| Failed::failed(format!("{label}: {error}")))?;
+    let text = std::fs::read_to_string(&path).map_err(|error| Failed::with(format!("{label}: {error}")))?;
     let contexts = json_of_yaml(&label, &text, &Surroundings(&file::folder(&path)));
     let contexts = contexts.map_err(|faults| Failed::wrong(faults.to_string()))?;
     let Some(context) = contexts.get(name) else {

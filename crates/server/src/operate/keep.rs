@@ -19,7 +19,7 @@ pub(super) fn audit(command: &Audit) -> Result<(), Failed> {
         Audit::Export(asking) => {
             let answer = Connection::of(asking)?.ask(Method::GET, "/v1/audit/export", &[], None)?;
             let written = std::io::stdout().write_all(&answer.body);
-            written.map_err(|error| Failed::failed(error.to_string()))
+            written.map_err(|error| Failed::with(error.to_string()))
         }
         Audit::Verify(asking) => {
             let verdict = Connection::of(asking)?.json(Method::GET, "/v1/audit/verify", None)?;
@@ -68,7 +68,7 @@ fn list(args: &AuditList) -> Result<(), Failed> {
 pub(super) fn backup(args: &Backup) -> Result<(), Failed> {
     let label = args.to.display();
     let answer = Connection::of(&args.asking)?.ask(Method::GET, "/v1/backup", &[], None)?;
-    let io = |error: std::io::Error| Failed::failed(format!("{label}: {error}"));
+    let io = |error: std::io::Error| Failed::with(format!("{label}: {error}"));
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&args.to).map_err(io)?;
     file.write_all(&answer.body).and_then(|()| file.sync_all()).map_err(io)?;
     if args.asking.output == Format::Table {
@@ -85,14 +85,14 @@ pub(super) fn restore(args: &Restore) -> Result<(), Failed> {
     let admin = &loaded.config.admin;
     if std::net::TcpStream::connect(admin.address).is_ok() {
         let what = "an instance runs there: stop it first, or use rollback, which needs no stop";
-        return Err(Failed::failed(format!("{}: {what}", admin.address)));
+        return Err(Failed::with(format!("{}: {what}", admin.address)));
     }
     let from = args.from.display();
-    let io = |error: std::io::Error| Failed::failed(format!("{}: {error}", admin.data.display()));
+    let io = |error: std::io::Error| Failed::with(format!("{}: {error}", admin.data.display()));
     std::fs::create_dir_all(&admin.data).map_err(io)?;
     let (aside, place) = (admin.data.join(".restoring.db"), admin.data.join(Store::FILE));
     let _ = std::fs::remove_file(&aside);
-    std::fs::copy(&args.from, &aside).map_err(|error| Failed::failed(format!("{from}: {error}")))?;
+    std::fs::copy(&args.from, &aside).map_err(|error| Failed::with(format!("{from}: {error}")))?;
     if let Err(error) = Store::examine(&aside) {
         let _ = std::fs::remove_file(&aside);
         return Err(Failed::wrong(format!("{from}: {error}")));

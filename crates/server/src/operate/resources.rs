@@ -43,8 +43,11 @@ pub(super) fn path_of(kind: Kind, name: &str) -> String {
     format!("/v1/{}/{}", segment(kind), encoded(name))
 }
 
+/// Resources by name, and what is known about each.
+type Listed = (Map<String, Value>, Map<String, Value>);
+
 /// All pages of a list: resources, and what is known about them.
-fn all(connection: &Connection, kind: Kind, query: &str) -> Result<(Map<String, Value>, Map<String, Value>), Failed> {
+fn all(connection: &Connection, kind: Kind, query: &str) -> Result<Listed, Failed> {
     let (mut resources, mut metas) = (Map::new(), Map::new());
     let mut after = String::new();
     loop {

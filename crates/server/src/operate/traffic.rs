@@ -86,7 +86,7 @@ pub(super) fn weights(args: &Weights) -> Result<(), Failed> {
     };
     let answer = connection.ask(Method::GET, &path, &[], None)?;
     let mut found: Value = serde_json::from_slice(&answer.body)
-        .map_err(|error| Failed::failed(format!("the answer is no JSON: {error}")))?;
+        .map_err(|error| Failed::with(format!("the answer is no JSON: {error}")))?;
     let forward = found.get_mut(key).and_then(|action| action.get_mut("forward"));
     let Some(Value::Object(forward)) = forward else {
         return Err(Failed::wrong(format!("{} does not forward", args.rule)));

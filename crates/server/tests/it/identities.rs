@@ -309,7 +309,7 @@ fn every_route_asks_who_is_there() {
     let mut count = 0;
     for (path, methods) in description["paths"].as_object().into_iter().flatten() {
         for (method, operation) in methods.as_object().into_iter().flatten() {
-            let target = path.replace('{', "").replace('}', "");
+            let target = path.replace(['{', '}'], "");
             let line = format!("{} {target}", method.to_ascii_uppercase());
             // a body that changes nothing, but would ask for something
             let body = match path.as_str() {
