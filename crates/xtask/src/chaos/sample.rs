@@ -41,6 +41,14 @@ pub(super) fn samples(pid: i32, begun: Instant, is_over: &AtomicBool) -> Vec<Sam
     samples
 }
 
+/// Something that must not grow.
+struct Measure {
+    what: &'static str,
+    of: fn(&Sample) -> u64,
+    /// What comes and goes.
+    slack: u64,
+}
+
 /// What grows without an end: the most that was held in the last quarter of a run is more than in the second by more than what
 /// comes and goes. Of the first quarter nothing is said, for then everything is met for the first time.
 pub(super) fn growth(samples: &[Sample]) -> Vec<String> {
@@ -49,12 +57,12 @@ pub(super) fn growth(samples: &[Sample]) -> Vec<String> {
         samples.get(from..(from + quarter).min(samples.len())).unwrap_or_default().iter().map(of).max().unwrap_or(0)
     };
     let last = samples.len() - quarter;
-    let measures: [(&str, fn(&Sample) -> u64, u64); 3] = [
-        ("KiB of memory", |sample| sample.resident, 4096),
-        ("descriptors", |sample| sample.descriptors, 32),
-        ("threads", |sample| sample.threads, 0),
+    let measures = [
+        Measure { what: "KiB of memory", of: |sample| sample.resident, slack: 4096 },
+        Measure { what: "descriptors", of: |sample| sample.descriptors, slack: 32 },
+        Measure { what: "threads", of: |sample| sample.threads, slack: 0 },
     ];
-    let grown = measures.into_iter().filter_map(|(what, of, slack)| {
+    let grown = measures.into_iter().filter_map(|Measure { what, of, slack }| {
         let (early, late) = (most(quarter, of), most(last, of));
         (late > early + early / 20 + slack)
             .then(|| format!("{what}: {early} in the second quarter, {late} in the last"))
