@@ -5,19 +5,14 @@
 
 use headworks_balance::Kind;
 use headworks_message::{Known, RequestView};
-use serde_json::{Value, json};
 
 use super::codec::link::Client;
 use super::connection::Connection;
-use crate::explain::{Decision, of_request};
+use crate::explain::of_request;
 use crate::listen::slot::ListenerTable;
 use crate::observe::record::Record;
 use crate::observe::status::View;
 use crate::runtime::pool::Scratch;
-
-/// Rules and targets that are told of, the last and the first; a head has only so much room.
-const RULES: usize = 30;
-const TARGETS: usize = 30;
 
 /// Writes down the decision, where it is asked for by who may ask.
 pub(super) fn note<C: Client>(connection: &Connection<C>, table: &ListenerTable, scratch: &mut Scratch) {
@@ -39,33 +34,8 @@ pub(super) fn note<C: Client>(connection: &Connection<C>, table: &ListenerTable,
 
 /// The line that tells of it: `X-Headworks-Decision`, with JSON in visible ASCII.
 pub(in crate::l7) fn put_line(record: &Record, lines: &mut Vec<u8>) {
-    let Some(decision) = &record.why else { return };
-    let text = told(decision, record).to_string();
+    let Some(text) = record.decision() else { return };
     lines.extend_from_slice(b"X-Headworks-Decision: ");
     lines.extend(text.bytes().map(|b| if (0x20..0x7f).contains(&b) { b } else { b'?' }));
     lines.extend_from_slice(b"\r\n");
-}
-
-/// The decision in what a head has room for, and what came of it.
-fn told(decision: &Decision, record: &Record) -> Value {
-    let mut short = decision.clone();
-    let rules = short.rules.len().saturating_sub(RULES);
-    short.rules.drain(..rules);
-    let targets = short.targets.len().saturating_sub(TARGETS);
-    short.targets.truncate(TARGETS);
-    let mut told = serde_json::to_value(short).unwrap_or_default();
-    let came = json!({
-        "group": record.group.as_deref(),
-        "target": record.chosen.as_ref().map(|target| target.display()),
-        "retries": record.retries,
-        "error": record.error.as_ref().map(|error| error.as_str()),
-        "rules_left_out": rules,
-        "targets_left_out": targets,
-    });
-    if let Some(told) = told.as_object_mut() {
-        told.insert("came".to_owned(), came);
-        // the client knows what it has asked
-        told.remove("request");
-    }
-    told
 }

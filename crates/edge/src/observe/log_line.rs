@@ -386,6 +386,10 @@ impl Line<'_> {
             (true, true) => self.text(",\"fault\":\"delay, abort\""),
         }
         self.attempts();
+        if let Some(decision) = record.decision() {
+            self.text(",\"decision\":");
+            self.text(&decision);
+        }
         self.json_optional(",\"trace\":\"", record.trace());
         self.json_optional(",\"user_agent\":\"", record.agent());
         self.json_optional(",\"referer\":\"", record.referer());

@@ -5,10 +5,15 @@ use std::time::{Duration, Instant};
 
 use headworks_message::encoding::ContentCoding;
 use headworks_message::{Known, Reason, RequestView, Span, Tier};
+use serde_json::json;
 
 use crate::error::{ErrorReason, Kind};
 use crate::explain::Decision;
 use crate::upstream::target::TargetLocal;
+
+/// Rules and targets that a decision tells of, the last and the first.
+const RULES: usize = 30;
+const TARGETS: usize = 30;
 
 /// Longest target, host or agent that is remembered for the log.
 const TEXT_LIMIT: usize = 4096;
@@ -169,6 +174,30 @@ impl Record {
 }
 
 impl Record {
+    /// The decision, in what a head has room for, and what came of it: one line of JSON, if it was asked for by who may ask.
+    pub(crate) fn decision(&self) -> Option<String> {
+        let mut short = self.why.as_deref()?.clone();
+        let rules = short.rules.len().saturating_sub(RULES);
+        short.rules.drain(..rules);
+        let targets = short.targets.len().saturating_sub(TARGETS);
+        short.targets.truncate(TARGETS);
+        let mut told = serde_json::to_value(short).ok()?;
+        let came = json!({
+            "group": self.group.as_deref(),
+            "target": self.chosen.as_ref().map(|target| target.display()),
+            "retries": self.retries,
+            "error": self.error.as_ref().map(|error| error.as_str()),
+            "rules_left_out": rules,
+            "targets_left_out": targets,
+        });
+        if let Some(told) = told.as_object_mut() {
+            told.insert("came".to_owned(), came);
+            // who has asked knows what
+            told.remove("request");
+        }
+        Some(told.to_string())
+    }
+
     /// Whether rules were evaluated for it: everything that was not refused before.
     pub(crate) fn routed_or_answered(&self) -> bool {
         self.routed || self.rule.is_some()

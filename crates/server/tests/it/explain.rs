@@ -14,6 +14,7 @@ const SHOP: &str = r#"
 load_balancers:
   shop:
     desync_mitigation: strictest
+    access_log: access.log
     listeners:
       http:
         address: 127.0.0.1:0
@@ -245,8 +246,14 @@ fn in_the_answer() {
     let told = asked("/blog/x", &line).unwrap_or_else(|| panic!("nothing is told of a redirect"));
     assert_eq!(short(&told), "3 redirect 302 - - [host, path]");
     assert_eq!(asked("/refuse/x", &line).map(|told| told["came"]["error"].clone()), Some("NoTarget".into()));
+    let logged = shop.headworks.log_lines("access.log", 3);
+    let logged: Vec<Value> = logged.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let decided: Vec<String> = logged.iter().map(|line| short(&line["decision"])).collect();
+    assert!(decided.contains(&"3 redirect 302 - - [host, path]".to_owned()), "{decided:?}");
     let forged = line.replacen(": A", ": B", 1);
     for wrong in ["X-Headworks-Explain: 1", forged.as_str(), "X-Other: 1"] {
         assert_eq!(asked("/blog/x", wrong), None, "{wrong}");
     }
+    let all = shop.headworks.log_lines("access.log", 6);
+    assert_eq!(all.iter().filter(|line| line.contains("\"decision\"")).count(), 3, "{all:?}");
 }
