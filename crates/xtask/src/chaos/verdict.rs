@@ -14,9 +14,9 @@ use super::script::Deed;
 use super::target::Mood;
 use crate::steady::Told;
 
-/// Answers that a target may spoil before it is out: what the breaker counts, and what is under way by then, in each worker, and
-/// once more for each time that it is tried again.
-const SPOILED: usize = 100;
+/// Of the requests while a target spoils its answers, one in so many may fail: it gets a third of them, and the breaker, which looks four
+/// times a second and tries it again each second, has it out for more than half of the time.
+const SPOILED: usize = 6;
 /// After a target is well again, until nothing that it has spoiled is under way.
 const AFTER: Duration = Duration::from_secs(1);
 
@@ -43,7 +43,7 @@ pub(super) fn judge(record: &Record, done: &[Done], status: &Value, complaints: 
         faults.push(format!("and {} more", unexplained - 20));
     }
     let of_spoiled = failed.len() - unexplained;
-    if of_spoiled > SPOILED * spoiling.len() {
+    if of_spoiled > record.told.iter().filter(spoiled).count() / SPOILED {
         faults.push(format!("{of_spoiled} requests failed by {} targets that answered with no HTTP", spoiling.len()));
     }
     if record.told.is_empty() {
@@ -73,9 +73,13 @@ mod tests {
         let fine = json!({ "configuration": { "reloads": { "refused": 0 } } });
         let faults = |told: Vec<Told>| judge(&Record { told }, &deeds, &fine, &[]);
         assert_eq!(faults(vec![told(1500, Outcome::Answered(200))]), Vec::<String>::new());
-        assert_eq!(faults(vec![told(5500, Outcome::Answered(502))]), Vec::<String>::new());
+        let beside = |failed: usize| {
+            let fine = vec![told(5500, Outcome::Answered(200)); 60 - failed];
+            [fine, vec![told(5500, Outcome::Answered(502)); failed]].concat()
+        };
+        assert_eq!(faults(beside(10)), Vec::<String>::new());
+        assert_eq!(faults(beside(11)).len(), 1);
         assert_eq!(faults(vec![told(1500, Outcome::Answered(502)), told(8000, Outcome::Reset)]).len(), 2);
-        assert_eq!(faults(vec![told(5500, Outcome::Answered(502)); SPOILED + 1]).len(), 1);
         assert_eq!(faults(Vec::new()), ["nothing was asked"]);
         let whole = Record { told: vec![told(0, Outcome::Answered(200))] };
         assert_eq!(judge(&whole, &deeds, &json!({}), &["ERROR x".to_owned()]).len(), 2);
