@@ -38,13 +38,21 @@ pub(crate) fn validated(path: &std::path::Path) -> Result<Loaded, Refused> {
     if errors.is_empty() { Ok(loaded) } else { Err(loaded.placed(&errors)) }
 }
 
+/// The same for a command, which ends with this status where the file is refused; what is wrong has been said then.
+///
+/// # Errors
+/// With the command's exit status.
+pub(crate) fn accepted(path: &std::path::Path) -> Result<Loaded, ExitCode> {
+    validated(path).map_err(|refused| {
+        complain(refused);
+        ExitCode::from(REFUSED)
+    })
+}
+
 pub(crate) fn main(args: &File) -> ExitCode {
-    let loaded = match validated(&args.config) {
+    let loaded = match accepted(&args.config) {
         Ok(loaded) => loaded,
-        Err(refused) => {
-            complain(refused);
-            return ExitCode::from(REFUSED);
-        }
+        Err(exit) => return exit,
     };
     loaded.warnings.iter().for_each(|warning| complain(format_args!("warning: {warning}")));
     let shortage = descriptors::shortage(&loaded.config, descriptors::most());

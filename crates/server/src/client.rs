@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::admin::unix_now;
-use crate::check::{REFUSED, complain, validated};
+use crate::check::{accepted, complain};
 
 /// An answer is never longer than the configuration of a hundred thousand rules.
 const LONGEST: usize = 256 * 1024 * 1024;
@@ -115,10 +115,7 @@ pub(crate) fn ask_instance_of(
     path: &str,
     patience: Duration,
 ) -> Result<(String, StatusCode, Value), ExitCode> {
-    let loaded = validated(file).map_err(|refused| {
-        complain(refused);
-        ExitCode::from(REFUSED)
-    })?;
+    let loaded = accepted(file)?;
     let instance = Instance::of_file(&loaded.config);
     let question = Question { method, path, fields: &[], body: None };
     let said = |error: &dyn fmt::Display| {

@@ -9,7 +9,7 @@ use headworks_edge::{Asked, CannotExplain, Considered, Decided, Decision};
 use hyper::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::check::{REFUSED, complain, say, validated};
+use crate::check::{REFUSED, accepted, complain, say};
 use crate::cli::Explain;
 use crate::client::{self, Instance, NoAnswer, Question};
 use crate::keys;
@@ -26,12 +26,9 @@ pub(crate) fn main(args: &Explain) -> ExitCode {
 
 /// Prints the field that has an instance tell of a decision in its answer. Who may read the instance's keys may ask.
 fn sign(args: &Explain, minutes: u16) -> ExitCode {
-    let loaded = match validated(&args.file.config) {
+    let loaded = match accepted(&args.file.config) {
         Ok(loaded) => loaded,
-        Err(refused) => {
-            complain(refused);
-            return ExitCode::from(REFUSED);
-        }
+        Err(exit) => return exit,
     };
     match keys::token(&loaded.config.admin.data, Duration::from_secs(60 * u64::from(minutes))) {
         Ok(token) => {
@@ -56,12 +53,9 @@ fn explain(args: &Explain, request: &str) -> ExitCode {
             return ExitCode::from(REFUSED);
         }
     };
-    let loaded = match validated(&args.file.config) {
+    let loaded = match accepted(&args.file.config) {
         Ok(loaded) => loaded,
-        Err(refused) => {
-            complain(refused);
-            return ExitCode::from(REFUSED);
-        }
+        Err(exit) => return exit,
     };
     match of_instance(&Instance::of_file(&loaded.config), &asked) {
         Ok(Ok(decision)) => show(args, &decision),

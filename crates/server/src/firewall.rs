@@ -12,16 +12,13 @@ use headworks_model::Config;
 use headworks_model::guard::Carrier;
 use headworks_model::primitive::{Address, Bind, Name};
 
-use crate::check::{REFUSED, complain, validated};
+use crate::check::{accepted, complain};
 use crate::cli::File;
 
 pub(crate) fn main(args: &File) -> ExitCode {
-    let loaded = match validated(&args.config) {
+    let loaded = match accepted(&args.config) {
         Ok(loaded) => loaded,
-        Err(refused) => {
-            complain(refused);
-            return ExitCode::from(REFUSED);
-        }
+        Err(exit) => return exit,
     };
     let mut text = format!("# from {}; `nft -f` takes it, and replaces the one before\n", args.config.display());
     if ruleset(&loaded.config, &mut text).is_err() || io::stdout().write_all(text.as_bytes()).is_err() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::check::{REFUSED, complain, say, validated};
+use crate::check::{REFUSED, accepted, complain, say};
 use crate::cli::File;
 use crate::takeover::door;
 use crate::takeover::message::{Ask, Upgraded};
@@ -18,12 +18,9 @@ use crate::takeover::predecessor::NoEstate;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn main(args: &File) -> ExitCode {
-    let loaded = match validated(&args.config) {
+    let loaded = match accepted(&args.config) {
         Ok(loaded) => loaded,
-        Err(refused) => {
-            complain(refused);
-            return ExitCode::from(REFUSED);
-        }
+        Err(exit) => return exit,
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
