@@ -159,12 +159,10 @@ async fn send<C: Client>(connection: &mut Connection<C>, scratch: &mut Scratch, 
     let plan = &connection.slot.table().plan;
     let is_http10 = head.version == Version::Http10;
     let attributes = plan.attributes.as_ref();
-    if scratch.record.why.is_some() {
-        scratch.lines.clear();
-        scratch.lines.extend_from_slice(answer.lines);
-        why::put_line(&scratch.record, &mut scratch.lines);
-    }
-    let answer = if scratch.record.why.is_some() { &Own { lines: &scratch.lines, ..*answer } } else { answer };
+    scratch.lines.clear();
+    scratch.lines.extend_from_slice(answer.lines);
+    why::put_line(&scratch.record, &mut scratch.lines);
+    let answer = Own { lines: &scratch.lines, ..*answer };
     answer.write(connection.worker.clock.date(), keep_open, is_http10, to_head_request, attributes, out);
     scratch.record.sent_bytes += out.len() as u64;
     if connection.client.stream.begin(out, to_head_request || answer.body.is_empty()).is_err() {
