@@ -17,6 +17,7 @@ export interface Asked {
   body?: unknown;
   /** What the caller knew: the change is refused with 412 when something else is there. */
   etag?: string | null | undefined;
+  headers?: Record<string, string>;
   signal?: AbortSignal;
 }
 
@@ -52,7 +53,7 @@ export function path(parts: TemplateStringsArray, ...names: (string | number)[])
 }
 
 export async function call<T>(method: string, where: string, asked: Asked = {}): Promise<Answer<T>> {
-  const headers: Record<string, string> = { accept: 'application/json' };
+  const headers: Record<string, string> = { accept: 'application/json', ...asked.headers };
   if (method !== 'GET') headers['x-headworks-request'] = 'console';
   if (asked.etag) headers['if-match'] = asked.etag;
   const init: RequestInit = { method, headers, credentials: 'same-origin', cache: 'no-store' };

@@ -16,6 +16,10 @@ const page = (load: () => Promise<unknown>) => load as Load;
 
 const PAGES: [pattern: string, load: Load][] = [
   ['map', page(() => import('../pages/map/MapPage.svelte'))],
+  ['new/:plural', page(() => import('../pages/resources/NewPage.svelte'))],
+  ['target-groups', page(() => import('../pages/target-groups/TargetGroupsPage.svelte'))],
+  ['target-groups/:name', page(() => import('../pages/target-groups/TargetGroupPage.svelte'))],
+  ['target-groups/:name/:part', page(() => import('../pages/target-groups/TargetGroupPage.svelte'))],
 ];
 
 export function find(parts: string[]): Found | null {
