@@ -17,6 +17,10 @@ const page = (load: () => Promise<unknown>) => load as Load;
 const PAGES: [pattern: string, load: Load][] = [
   ['map', page(() => import('../pages/map/MapPage.svelte'))],
   ['new/:plural', page(() => import('../pages/resources/NewPage.svelte'))],
+  ['load-balancers', page(() => import('../pages/load-balancers/LoadBalancersPage.svelte'))],
+  ['load-balancers/:name', page(() => import('../pages/load-balancers/LoadBalancerPage.svelte'))],
+  ['load-balancers/:balancer/listeners/:listener', page(() => import('../pages/load-balancers/ListenerPage.svelte'))],
+  ['load-balancers/:balancer/listeners/:listener/:part', page(() => import('../pages/load-balancers/ListenerPage.svelte'))],
   ['target-groups', page(() => import('../pages/target-groups/TargetGroupsPage.svelte'))],
   ['target-groups/:name', page(() => import('../pages/target-groups/TargetGroupPage.svelte'))],
   ['target-groups/:name/:part', page(() => import('../pages/target-groups/TargetGroupPage.svelte'))],
