@@ -96,6 +96,9 @@ pub struct SignedIn {
     pub expires: u64,
     /// From where.
     pub source: String,
+    /// Whether a second factor was asked for.
+    #[serde(default)]
+    pub with_mfa: bool,
 }
 
 /// What is kept of a session's token. The token is random and long, so that one round is enough.
@@ -165,10 +168,16 @@ mod tests {
         let mut sessions = Vec::new();
         for since in 0..12 {
             let expires = if since == 11 { 100 } else { 50 };
-            begin(&mut sessions, SignedIn { token: since.to_string(), since, expires, source: String::new() });
+            begin(
+                &mut sessions,
+                SignedIn { token: since.to_string(), since, expires, source: String::new(), with_mfa: false },
+            );
         }
         assert_eq!((sessions.len(), sessions[0].token.as_str()), (MOST_SESSIONS, "2"));
-        begin(&mut sessions, SignedIn { token: "late".to_owned(), since: 60, expires: 100, source: String::new() });
+        begin(
+            &mut sessions,
+            SignedIn { token: "late".to_owned(), since: 60, expires: 100, source: String::new(), with_mfa: false },
+        );
         assert_eq!(sessions.iter().map(|session| session.token.as_str()).collect::<Vec<_>>(), ["11", "late"]);
     }
 }

@@ -59,6 +59,11 @@ impl<K: Hash + Eq + Clone> Throttle<K> {
         self.wrong.remove(key);
     }
 
+    /// All of these begin anew.
+    pub fn forget(&mut self, mut is_one: impl FnMut(&K) -> bool) {
+        self.wrong.retain(|key, _| !is_one(key));
+    }
+
     fn make_room(&mut self, now: u64) {
         self.wrong.retain(|_, wrong| wrong.last.saturating_add(FORGOTTEN) >= now);
         if self.wrong.len() >= MOST {
