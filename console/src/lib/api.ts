@@ -133,7 +133,8 @@ async function refused(response: Response, where: string): Promise<ApiError> {
   } catch {
     // What is no problem document says no more than its status.
   }
-  if (response.status === 401 && !where.startsWith('/v1/session')) ended();
+  // To be told so when signing in means that this did not work, not that a session has ended.
+  if (response.status === 401 && where !== '/v1/session') ended();
   return new ApiError(problem, Number(response.headers.get('retry-after')) || null);
 }
 

@@ -5,7 +5,8 @@ import type { Preview, Problem } from './types';
 
 export type Judge = (value: unknown, signal: AbortSignal) => Promise<Preview | null>;
 
-const PAUSE_MS = 350;
+// Each time it is asked is an entry of the audit trail: not at every key.
+const PAUSE_MS = 450;
 
 export class Judged {
   problem = $state.raw<Problem | null>(null);

@@ -52,9 +52,14 @@ class SessionStore {
   #is(session: Session): void {
     const was = this.phase;
     this.problem = null;
-    this.now = session;
     const isIn = session.auth === 'none' || session.principal !== null;
-    this.phase = isIn ? 'signed-in' : was === 'signed-in' || was === 'ended' ? 'ended' : 'signed-out';
+    if (!isIn && (was === 'signed-in' || was === 'ended')) {
+      // Who it was stays, for the page underneath is theirs until somebody else signs in.
+      this.phase = 'ended';
+      return;
+    }
+    this.now = session;
+    this.phase = isIn ? 'signed-in' : 'signed-out';
     if (isIn && was !== 'signed-in') this.epoch += 1;
   }
 

@@ -21,6 +21,7 @@ export function standing(sample: Sample, status: GroupStatus | undefined, recent
     const isDraining = status.targets.some((target) => target.state === 'draining');
     return isDraining ? { tone: 'warn', text: 'draining', urgency: 30 } : { tone: 'idle', text: 'unused', urgency: 0 };
   }
+  if (!status && sample.total === undefined) return { tone: 'idle', text: 'idle', urgency: 0 };
   if (total === 0) return { tone: 'idle', text: 'no targets', urgency: 5 };
   const isStarting = serving?.every((target) => target.state === 'initial') ?? false;
   if (isStarting) return { tone: 'info', text: 'starting', urgency: 10 };
