@@ -3,9 +3,12 @@
 import { get } from './api';
 import { live, type Told } from './live.svelte';
 import { Loader } from './loader.svelte';
-import type { Status, TargetState } from './types';
+import { standing, type Standing } from './trouble';
+import type { GroupStatus, Status, TargetState } from './types';
 
 const PAUSE_MS = 500;
+/** Errors are looked at over this long: one second says little. */
+const RECENT_SECONDS = 30;
 
 /**
  * Loads again, a moment later, when one of these is told, however many of them come. To be called while a component is made.
@@ -50,4 +53,12 @@ function take(loader: Loader<Status>, { target_group: name, target, state }: Cha
   const targets = group.targets.map((known) => (known.address === target ? { ...known, state } : known));
   loader.set({ ...loader.data, target_groups: { ...loader.data.target_groups, [name]: { ...group, targets } } });
   return true;
+}
+
+/** How a group does, by what is known of its targets and by what the last seconds were like. */
+export function standingOf(name: string, status: GroupStatus | undefined): Standing {
+  void live.tick;
+  const series = live.series(`group/${name}`);
+  const recent = { requests: series.recent('requests', RECENT_SECONDS), errors: series.recent('errors', RECENT_SECONDS) };
+  return standing(live.now(`group/${name}`), status, recent);
 }
