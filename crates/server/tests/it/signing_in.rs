@@ -274,7 +274,8 @@ fn what_goes_on_is_told_second_by_second_until_the_session_ends() {
         let mut stream = TcpStream::connect(headworks.admin()).unwrap();
         stream.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
         let host = headworks.admin();
-        write!(stream, "GET {target} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "GET {target} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n")
+            .unwrap();
         BufReader::new(stream).lines().map_while(Result::ok)
     };
     let mut lines = watch("/v1/live?target_group=web");
