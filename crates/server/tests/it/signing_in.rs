@@ -124,7 +124,7 @@ fn a_second_factor_counts_when_two_codes_prove_it_and_a_code_is_good_once() {
     let made = call(&headworks, &cookie, "POST /v1/iam/users/alice/mfa", &Value::Null).json();
     let secret = base32(made["secret"].as_str().unwrap());
     assert!(made["uri"].as_str().unwrap().starts_with("otpauth://totp/Headworks:alice?secret="), "{made:#}");
-    assert_eq!(call(&headworks, &cookie, "POST /v1/iam/users/root/mfa", &Value::Null).status, 403, "not for others");
+    assert_eq!(call(&headworks, &cookie, "POST /v1/iam/users/bob/mfa", &Value::Null).status, 403, "not for others");
     signed_in(&headworks, "alice");
     let step = now() / 30;
     let codes = |steps: [u64; 2]| {
