@@ -1,4 +1,4 @@
-//! What may be in flight, what waits, and what is given up when there is too much (`limits`, `overload`, `criticality`).
+//! What may be in flight, and what waits (`limits`).
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ fn wait_pending(headworks: &Headworks, count: f64) {
     let _ = headworks.wait_metrics("headworks_target_group_pending_requests", &[("target_group", "web")], count);
 }
 
-fn expect_refused(response: &Response) {
+pub(crate) fn expect_refused(response: &Response) {
     assert_eq!((response.status, response.field("Retry-After")), (503, Some("1")), "{response}");
     assert_eq!(response.field("Server"), Some("headworks"), "{response}");
 }
@@ -147,42 +147,4 @@ fn a_limit_that_is_found_out() {
     let answers: Vec<u16> = clients.iter_mut().map(|client| client.response().status).collect();
     assert_eq!(answers.iter().filter(|status| **status == 200).count(), web.received().len(), "{answers:?}");
     assert!(answers.contains(&503) && web.received().len() <= 20, "{answers:?}");
-}
-
-/// A program that has no memory left refuses what is sheddable, most of what is normal, and nothing that is critical; it goes on
-/// answering about itself.
-#[test]
-fn the_least_critical_is_given_up_first() {
-    let web = Origin::echo("web");
-    let yaml = "
-workers: 1
-overload: { memory: 1MiB }
-load_balancers:
-  shop:
-    listeners:
-      http:
-        address: 127.0.0.1:0
-        rules:
-          - { if: { path: [/reports/*] }, criticality: sheddable, then: { forward: web } }
-          - { if: { path: [/pay/*] }, criticality: critical, then: { forward: web } }
-          - { if: { path: [/fixed] }, criticality: sheddable, then: { fixed_response: { status: 200 } } }
-        default: { forward: web }
-target_groups:
-  web: { targets: [<web>], health_check: { protocol: none } }
-";
-    let headworks = start(yaml, &[("web", &web)]);
-    wait::until("the pressure", || (headworks.ask(&ask("GET", "/reports/a")).status == 503).then_some(()));
-    let statuses = |target: &str| -> Vec<u16> {
-        let mut client = headworks.client();
-        (0..40).map(|_| client.exchange(&ask("GET", target)).status).collect()
-    };
-    assert_eq!(statuses("/reports/a"), [503; 40]);
-    assert_eq!(statuses("/pay/a"), [200; 40]);
-    assert_eq!(statuses("/fixed"), [200; 40], "what costs nothing is not refused");
-    assert!(statuses("/").iter().filter(|status| **status == 503).count() > 20);
-    expect_refused(&headworks.ask(&ask("GET", "/reports/a")));
-    let metrics = headworks.metrics();
-    assert!(metrics.sum("headworks_shed_requests_total", &[("criticality", "sheddable")]) >= 41.0);
-    assert!(metrics.sum("headworks_overload_pressure", &[("resource", "memory")]) > 1.0);
-    assert_eq!(headworks.status()["overload"]["descriptors"].as_f64().map(|used| used < 0.8), Some(true));
 }
