@@ -38,7 +38,7 @@ pub use self::compile::permission::unpermitted;
 use self::compile::plan::{ListenerKey, Plan};
 use self::compile::{answers, build};
 pub use self::explain::{
-    Asked, CannotExplain, Considered, Decided, Decision, GroupShare, ListenerFound, RuleVerdict, explain,
+    Asked, CannotExplain, Considered, Decided, Decision, GroupShare, ListenerFound, RuleVerdict, explain, handling,
 };
 use self::guard::members::Membership;
 pub use self::guard::members::members;

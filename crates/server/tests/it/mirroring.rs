@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use headworks_testkit::origin::Received;
 use headworks_testkit::{Gate, Headworks, Origin, Step, ask, wait};
 use serde_json::Value;
 
@@ -43,7 +44,12 @@ fn copies_are_what_was_sent() {
         copies.iter().all(|copy| copy.body.is_some()).then_some(copies)
     });
     assert_eq!(copies.len(), 5);
-    for (sent, copy) in web.received().iter().zip(&whole) {
+    // one copy may overtake another
+    let by_trace = |mut received: Vec<Received>| {
+        received.sort_by_key(|received| received.request.fields.one("X-Amzn-Trace-Id").map(str::to_owned));
+        received
+    };
+    for (sent, copy) in by_trace(web.received()).iter().zip(&by_trace(whole)) {
         assert_eq!((&sent.request.method, &sent.request.target), (&copy.request.method, &copy.request.target));
         assert_eq!(format!("{:?}", sent.request.fields), format!("{:?}", copy.request.fields));
         let content = |body: &Option<headworks_testkit::wire::Body>| body.as_ref().map(|body| body.content.clone());
@@ -112,11 +118,11 @@ load_balancers:
           - { if: { path: [/fail] }, fault: { abort: 418 }, then: { forward: web } }
           - { if: { path: [/some] }, fault: { abort: { status: 503, share: 0.5 } }, then: { forward: web } }
           - { if: { path: [/both] }, fault: { delay: { for: 10ms }, abort: { status: 500 } }, then: { fixed_response: { status: 200 } } }
-        default: { forward: web }
+        default: { forward: web, fault: { abort: { status: 599, share: 0 } } }
 target_groups:
   web: { targets: [<web>], health_check: { protocol: none } }
 ";
-    let headworks = start(yaml, &[("web", &web)]);
+    let mut headworks = start(yaml, &[("web", &web)]);
     let mut client = headworks.client();
     let begin = Instant::now();
     assert_eq!(client.exchange(&ask("POST", "/slow").body("body")).echo().body_length, 4);
@@ -135,4 +141,8 @@ target_groups:
     assert_eq!(metrics.sum("headworks_injected_faults_total", &[("kind", "delay")]), 2.0);
     assert_eq!(metrics.sum("headworks_injected_faults_total", &[("kind", "abort")]), (failed + 2) as f64);
     assert_eq!(web.received().len(), 202 - failed);
+    // requests that no rule takes
+    headworks.reload(&yaml.replace("share: 0 }", "share: 1 }"), &[("web", &web)]);
+    assert_eq!(client.exchange(&ask("GET", "/")).status, 599);
+    assert_eq!(client.exchange(&ask("GET", "/fail")).status, 418);
 }

@@ -88,6 +88,24 @@ fn memory() {
     assert_eq!(headworks.status()["overload"]["descriptors"].as_f64().map(|used| used < 0.8), Some(true));
 }
 
+/// Requests that no rule takes may matter less than those of rules, or more.
+#[test]
+fn of_a_default() {
+    let web = Origin::echo("web");
+    let yaml = yaml("overload: { memory: 1MiB }", "");
+    let of = |criticality| {
+        yaml.replace("default: { forward: web }", &format!("default: {{ forward: web, criticality: {criticality} }}"))
+    };
+    let mut headworks = start(&of("sheddable"), &[("web", &web)]);
+    let mut client = http(&headworks);
+    wait::until("refusals", || (client.exchange(&ask("GET", "/")).status == 503).then_some(()));
+    assert_eq!(statuses(&mut client, "/"), [503; 40]);
+    assert_eq!(statuses(&mut client, "/pay/a"), [200; 40]);
+    headworks.reload(&of("critical"), &[("web", &web)]);
+    assert_eq!(statuses(&mut client, "/"), [200; 40]);
+    assert_eq!(statuses(&mut client, "/reports/a"), [503; 40]);
+}
+
 /// Hardly a descriptor is left: as many clients as there is room for, each with a request at its target.
 #[test]
 fn descriptors() {

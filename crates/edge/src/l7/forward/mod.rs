@@ -16,7 +16,7 @@ use self::attempt::{Attempt, Failed};
 use self::connect::Which;
 use self::course::Course;
 use self::prepare::Prepared;
-pub(crate) use self::prepare::hash_of;
+pub(crate) use self::prepare::{hash_of, is_idempotent, may_hedge};
 pub(crate) use self::sticky::named_target;
 use super::codec::link::Client;
 use super::connection::{After, Connection};
