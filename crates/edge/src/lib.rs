@@ -8,6 +8,8 @@ mod challenge;
 mod compile;
 mod error;
 mod explain;
+#[cfg(test)]
+mod fuzz;
 mod guard;
 mod l4;
 mod l7;

@@ -1,5 +1,8 @@
 //! A worker: one thread with everything it owns, and the commands it takes.
 
+#[cfg(test)]
+mod alone;
+
 use std::cell::{Cell, RefCell};
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::{Rc, Weak};
