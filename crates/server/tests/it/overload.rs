@@ -64,7 +64,9 @@ fn expect_shedding(headworks: &Headworks, client: &mut Client, web: &Origin, res
     let metrics = headworks.metrics();
     assert_eq!(metrics.sum("headworks_shed_requests_total", &[("criticality", "critical")]), 0.0);
     assert!(metrics.sum("headworks_shed_requests_total", &[("criticality", "sheddable")]) >= 41.0);
-    assert!(metrics.sum("headworks_overload_pressure", &[("resource", resource)]) >= 0.9);
+    // what a worker's time is used up by is not the same at any two looks
+    let pressure = || headworks.metrics().sum("headworks_overload_pressure", &[("resource", resource)]);
+    wait::until("the metric of it", || (pressure() >= 0.9).then_some(()));
     let healthy = &headworks.status()["target_groups"]["web"]["targets"][0]["state"];
     assert_eq!(healthy, "healthy", "{:#}", headworks.status());
 }
