@@ -47,7 +47,7 @@ pub use self::guard::members::members;
 use self::legacy::{Activated, Inheritance, Inherited, Legacy};
 use self::listen::bound::{BoundListener, FreshListener};
 pub use self::observe::access_log::LogWriter;
-pub use self::observe::{metrics, status};
+pub use self::observe::{meter, metrics, status};
 use self::quic::Secrets;
 pub use self::runtime::aside::{aside, discard};
 use self::runtime::pressure::{self, Pressure};
