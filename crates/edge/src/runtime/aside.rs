@@ -4,48 +4,69 @@
 //! It has a small share of a core that they want, too, and takes it in pieces that are short beside a request. Where a core has
 //! nothing else to do, it has all of that one.
 
-use std::panic::resume_unwind;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::{io, thread};
 
 use tokio::sync::oneshot;
 
-/// So much nicer than what serves: it gets a sixth of what that gets, about. Less would keep a reload waiting for seconds on a machine that has no time to spare.
+/// So much nicer than what serves: it gets a sixth of what that gets, about. Less would keep a reload waiting for seconds on a machine
+/// that has no time to spare.
 const NICE: i32 = 8;
 const NICEST: i32 = 19;
 /// How long it runs while others want to, in nanoseconds (sched_setattr(2), from Linux 6.12 on): the least that there is.
 const SLICE: u64 = 100_000;
+/// Work that waits for its turn. Those who ask wait for what they have asked for, so that there hardly ever is any.
+const WAITING: usize = 64;
+
+type Work = Box<dyn FnOnce() + Send>;
 
 /// Has this done aside, and waits for what comes of it.
 ///
 /// # Errors
-/// When no thread can be started.
+/// When there is no thread for it.
 ///
 /// # Panics
 /// When the work does.
 pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    let (done, wait) = oneshot::channel();
-    let thread = thread::Builder::new().name("aside".to_owned()).spawn(move || {
-        give_way();
+    let (done, wait) = oneshot::channel::<Result<T, Box<dyn Any + Send>>>();
+    give(Box::new(move || {
         // nobody may be waiting any more
-        let _ = done.send(work());
-    })?;
+        let _ = done.send(catch_unwind(AssertUnwindSafe(work)));
+    }))?;
     match wait.await {
-        Ok(value) => Ok(value),
-        Err(_) => match thread.join() {
-            Err(panic) => resume_unwind(panic),
-            Ok(()) => Err(io::Error::other("the thread has ended without an answer")),
-        },
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(panic)) => resume_unwind(panic),
+        Err(_) => Err(io::Error::other("the thread has ended")),
     }
 }
 
 /// Takes this apart aside: what is large takes its time to be freed.
 pub fn discard<T: Send + 'static>(value: T) {
-    let taken_apart = move || {
-        give_way();
-        drop(value);
-    };
-    // without a thread it has been taken apart here
-    let _ = thread::Builder::new().name("aside".to_owned()).spawn(taken_apart);
+    // without a thread, or a place in its queue, it is taken apart here
+    let _ = give(Box::new(move || drop(value)));
+}
+
+/// Hands work to the thread, which is the same for all of it: what it has freed it can use again.
+fn give(work: Work) -> io::Result<()> {
+    static THREAD: OnceLock<Result<SyncSender<Work>, io::ErrorKind>> = OnceLock::new();
+    let started = THREAD.get_or_init(|| {
+        let (give, take) = sync_channel(WAITING);
+        let thread = thread::Builder::new().name("aside".to_owned()).spawn(move || run(&take));
+        thread.map(|_| give).map_err(|error| error.kind())
+    });
+    let thread = started.as_ref().map_err(|kind| io::Error::from(*kind))?;
+    thread.try_send(work).map_err(|_| io::Error::other("there is too much to do aside"))
+}
+
+fn run(take: &Receiver<Work>) {
+    give_way();
+    while let Ok(work) = take.recv() {
+        // whoever waits for it is told by the work itself; the next one is to be done all the same
+        let _ = catch_unwind(AssertUnwindSafe(work));
+    }
 }
 
 /// Has this thread give way to others from now on, for good.
