@@ -129,7 +129,7 @@ impl Reader {
                 self.ended.push(stream);
                 self.said += &format!("R{} ", payload[3]);
             }
-            kind::SETTINGS => assert!(stream == 0 && payload.len() % 6 == 0),
+            kind::SETTINGS => assert!(stream == 0 && payload.len().is_multiple_of(6)),
             kind::PING => assert!(stream == 0 && payload.len() == 8),
             kind::GOAWAY => {
                 assert!(stream == 0 && payload.len() >= 8);

@@ -36,7 +36,7 @@ o\r\n0\r\n\r\n",
 /// Requests in frames: heads in one and in several, bodies, small windows, padding, trailers, resets.
 pub(super) const CLIENT_HTTP2: &[&[u8]] = &[
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\0\x04\x01\0\0\0\0\0\0\x06\x01\x05\0\0\0\x01\x82\x86\
-\x84A\x01a\0\07\x01\x05\0\0\0\x03\0\x07:method\x03GET\0\x07:scheme\x04http\0\n:authority\x01a\0\x05:path\x06/f\
+\x84A\x01a\0\x007\x01\x05\0\0\0\x03\0\x07:method\x03GET\0\x07:scheme\x04http\0\n:authority\x01a\0\x05:path\x06/f\
 ixed",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x0c\x04\0\0\0\0\0\0\x04\0\0\0\x01\0\x03\0\0\0\x02\0\0\0\x04\x01\0\0\0\0\0\
 \0F\x01\x04\0\0\0\x01\0\x07:method\x04POST\0\x07:scheme\x04http\0\n:authority\x01a\0\x05:path\x02/a\0\x0econte\
@@ -44,12 +44,12 @@ nt-length\x015\0\0\x02\0\0\0\0\0\x01he\0\0\x03\0\x01\0\0\0\x01llo\0\0\x04\x08\0\
 \0\0\0\0\x01\0\0\0\x05",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x14\x01\0\0\0\0\x01\0\x07:method\x03GET\0\x07:sche\0\
 \0\x1f\x09\x04\0\0\0\x01me\x04http\0\n:authority\x01a\0\x05:path\x02/x\0\0\x04\x03\0\0\0\0\x01\0\0\0\x08\0\0\
-\x08\x06\0\0\0\0\012345678\0\0\x06\x01\x05\0\0\0\x03\x82\x86\x84A\x01a",
+\x08\x06\0\0\0\0\x0012345678\0\0\x06\x01\x05\0\0\0\x03\x82\x86\x84A\x01a",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\0\x04\x01\0\0\0\0\0\0H\x01,\0\0\0\x01\x02\0\0\0\0\x10\
 \0\x07:method\x03PUT\0\x07:scheme\x04http\0\n:authority\x01a\0\x05:path\x02/b\0\x02te\x08trailers\0\0\0\0\x07\
 \0\x08\0\0\0\x01\x03abc\0\0\0\0\0\x07\x01\x05\0\0\0\x01\0\x03x-t\x011\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0",
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\0\x04\x01\0\0\0\0\0\06\x01\x05\0\0\0\x01\0\x07:method\
-\x03GET\0\x07:scheme\x04http\0\n:authority\x01a\0\x05:path\x05/h2/a\0\06\x01\x05\0\0\0\x03\0\x07:method\x04HEA\
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\0\x04\x01\0\0\0\0\0\x006\x01\x05\0\0\0\x01\0\x07:method\
+\x03GET\0\x07:scheme\x04http\0\n:authority\x01a\0\x05:path\x05/h2/a\0\x006\x01\x05\0\0\0\x03\0\x07:method\x04HEA\
 D\0\x07:scheme\x04http\0\n:authority\x01a\0\x05:path\x04/old\0\0\x05\x02\0\0\0\0\x05\0\0\0\x01\x10\0\0\\\x01\
 \x05\0\0\0\x05\0\x07:method\x03GET\0\x07:scheme\x04http\0\n:authority\x01a\0\x05:path\x02/a\0\x0faccept-encodi\
 ng\x02br\0\x06expect\x0c100-continue",
@@ -63,7 +63,7 @@ pub(super) const TARGET_HTTP2: &[&[u8]] = &[
 tus\x03103\0\0\x01\x01\x04\0\0\0\x01\x88\0\0\x03\0\0\0\0\0\x01abc\0\0\x0f\x01\x05\0\0\0\x01\0\x0bgrpc-status\
 \x010\0\0\x04\x08\0\0\0\0\0\0\0\0\x09",
     b"\0\0\0\x04\0\0\0\0\0\0\0\0\x04\x01\0\0\0\0\0\0\x04\x03\0\0\0\0\x01\0\0\0\x07\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\
-\0\0\0\0\0\x08\x06\0\0\0\0\012345678",
+\0\0\0\0\0\x08\x06\0\0\0\0\x0012345678",
     b"\0\0\0\x04\0\0\0\0\0\0\0\0\x04\x01\0\0\0\0\0\0\x01\x01\0\0\0\0\x01\x88\0\0\x12\x09\x04\0\0\0\x01\0\x0econtent-\
 length\x019\0\0\x0c\0\x08\0\0\0\x01\x02abcdefghi\0\0\0\0\0\0\x01\0\0\0\x01",
 ];

@@ -178,7 +178,7 @@ impl World {
         ours.set_nonblocking(true).expect("a socket that does not block");
         theirs.set_nonblocking(true).expect("a socket that does not block");
         let peer = SocketAddr::from(([192, 0, 2, 1], 40_000));
-        let admission = slot.table().plan.guard.admit(peer, Carrier::Tcp).ok().expect("it is let in");
+        let Ok(admission) = slot.table().plan.guard.admit(peer, Carrier::Tcp) else { panic!("it is not let in") };
         let arrival = Arrival::direct(admission, &slot, || None);
         let socket = Socket::connected(theirs.into()).expect("a socket");
         let connection = Connection::open(socket, arrival, slot, self.worker.clone(), None);

@@ -1,5 +1,7 @@
 //! What may be in flight, and what waits (`limits`).
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use headworks_testkit::{Client, Gate, Headworks, Origin, Response, Step, ask, wait};
@@ -115,15 +117,20 @@ fn places_come_free() {
     let limits = "max_connections: 1, max_requests: 1";
     let yaml = group(2, "[<web>]", limits).replace("limits:", "response_timeout: 100ms, limits:");
     let headworks = start(&yaml, &[("web", &web)]);
+    // a place comes free when all of a request is over, which is a little after its client has read the answer
+    let status = |target: &str| {
+        let answered = || Some(headworks.ask(&ask("GET", target)).status).filter(|status| *status != 503);
+        wait::until("a place", answered)
+    };
     for _ in 0..5 {
-        assert_eq!(headworks.ask(&ask("GET", "/reset")).status, 502);
-        assert_eq!(headworks.ask(&ask("GET", "/stall")).status, 504);
+        assert_eq!(status("/reset"), 502);
+        assert_eq!(status("/stall"), 504);
         let mut client = headworks.client();
         let heads = web.received().len();
         client.ask(&ask("GET", "/stall"));
         web.wait_heads(heads + 1);
         client.reset();
-        wait::until("a free place", || (headworks.ask(&ask("GET", "/")).status == 200).then_some(()));
+        assert_eq!(status("/"), 200);
     }
 }
 
@@ -147,4 +154,32 @@ fn a_limit_that_is_found_out() {
     let answers: Vec<u16> = clients.iter_mut().map(|client| client.response().status).collect();
     assert_eq!(answers.iter().filter(|status| **status == 200).count(), web.received().len(), "{answers:?}");
     assert!(answers.contains(&503) && web.received().len() <= 20, "{answers:?}");
+}
+
+/// A limit that was found out holds from the first moment on: beginning anew would refuse what can be served.
+#[test]
+fn a_limit_that_was_found_out_is_known() {
+    let web = Origin::new("web").on("/", [Step::Pause(Duration::from_millis(5)), Step::answer(200, "")]).start();
+    let limits = "adaptive: { minimum: 5, maximum: 100, tolerance: 50 }";
+    let mut headworks = start(&group(1, "[<web>]", limits), &[("web", &web)]);
+    let limit = |headworks: &Headworks| headworks.metrics().sum("headworks_target_group_adaptive_limit", &[]);
+    // it begins with 20, and grows where it holds something back
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..40 {
+            let (mut client, over) = (headworks.client(), &over);
+            scope.spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    client.exchange(&ask("GET", "/"));
+                }
+            });
+        }
+        let grown = wait::within(wait::PATIENCE, || (limit(&headworks) >= 28.0).then_some(()));
+        over.store(true, Ordering::Relaxed);
+        assert!(grown.is_some(), "a limit of {}", limit(&headworks));
+    });
+    let before = limit(&headworks);
+    headworks.upgrade();
+    let after = wait::until("a limit", || Some(limit(&headworks)).filter(|limit| *limit > 0.0));
+    assert!(after >= 28.0, "{before} before, {after} after");
 }

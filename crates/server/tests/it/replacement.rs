@@ -5,9 +5,6 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
 
 use headworks_testkit::origin::Health;
 use headworks_testkit::{Authority, Caller, Client, Gate, Headworks, Origin, Step, ask, wait};
@@ -138,34 +135,6 @@ fn an_ejected_target_stays_ejected() {
 }
 
 /// The old process finishes what it has, and ends after that; what is idle may ask once more.
-/// A limit that was found out holds from the first moment on: beginning anew would refuse what can be served.
-#[test]
-fn a_limit_that_was_found_out_is_known() {
-    let web = Origin::new("web").on("/", [Step::Pause(Duration::from_millis(5)), Step::answer(200, "")]).start();
-    let yaml = proxy("", ", limits: { adaptive: { minimum: 5, maximum: 100, tolerance: 50 } }");
-    let mut headworks = start(&format!("workers: 1\n{yaml}"), &[("web", &web)]);
-    let limit = |headworks: &Headworks| headworks.metrics().sum("headworks_target_group_adaptive_limit", &[]);
-    // it begins with 20, and grows where it holds something back
-    let over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        for _ in 0..40 {
-            let (mut client, over) = (headworks.client(), &over);
-            scope.spawn(move || {
-                while !over.load(Ordering::Relaxed) {
-                    client.exchange(&ask("GET", "/"));
-                }
-            });
-        }
-        let grown = wait::within(wait::PATIENCE, || (limit(&headworks) >= 28.0).then_some(()));
-        over.store(true, Ordering::Relaxed);
-        assert!(grown.is_some(), "a limit of {}", limit(&headworks));
-    });
-    let before = limit(&headworks);
-    headworks.upgrade();
-    let after = wait::until("a limit", || Some(limit(&headworks)).filter(|limit| *limit > 0.0));
-    assert!(after >= 28.0, "{before} before, {after} after");
-}
-
 #[test]
 fn the_old_process_ends_after_its_last_connection() {
     let gate = Gate::new();
