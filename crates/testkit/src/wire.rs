@@ -295,7 +295,7 @@ impl Buffered {
             let (size, extension) = text.split_once(';').map_or((text.as_str(), ""), |(size, rest)| (size, rest));
             let digits = !size.is_empty() && size.len() <= 16 && size.bytes().all(|b| b.is_ascii_hexdigit());
             // as many as a target that counts with a sign can count
-            let size = usize::from_str_radix(size, 16).ok().filter(|size| digits && *size <= isize::MAX as usize - 2);
+            let size = usize::from_str_radix(size, 16).ok().filter(|size| digits && *size <= isize::MAX as usize);
             let Some(size) = size.filter(|_| !extension.contains(|c: char| c.is_ascii_control() && c != '\t')) else {
                 return Err(End::Malformed(format!("chunk size line {text:?}")));
             };
