@@ -11,6 +11,7 @@ mod browser;
 mod check_command;
 mod choosing;
 mod compression;
+mod console;
 mod control;
 mod databases;
 mod datagrams;
