@@ -119,6 +119,20 @@ fn hunt_for(target: &Target) {
     }
 }
 
+/// An answer that is encoded and stops inside a trailer: there is nothing to do until it goes on.
+#[test]
+fn nothing_to_encode_is_nothing_to_do() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    let asks = Says { bytes: ASKS.to_vec(), ends: false };
+    for rest in ["0\r\nX-Trail", "0\r\nX: y\r", "5", "5\r\nhel", ""] {
+        // some of them on either listener
+        for seed in 0..16 {
+            let says = Says { bytes: format!("{head}{rest}").into_bytes(), ends: false };
+            WORLD.with(|world| world.play(&asks, world::Target::Says(says), seed));
+        }
+    }
+}
+
 #[test]
 fn a_client() {
     hunt_for(&CLIENT);

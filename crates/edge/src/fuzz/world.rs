@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream as StdStream;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use headworks_balance::Keyring;
@@ -117,10 +118,42 @@ pub(super) struct World {
     slots: Vec<Rc<ListenerSlot>>,
     origin: Rc<RefCell<Origin>>,
     panics: Arc<AtomicUsize>,
+    playing: Arc<Playing>,
     /// Tasks and descriptors that are there when nothing goes on.
     rest: (usize, usize),
     _groups: Vec<Supervisor>,
     _folder: TempDir,
+}
+
+/// What is played now, for who watches whether it ends at all: while anybody is busy, time does not pass here.
+#[derive(Default)]
+struct Playing {
+    round: AtomicUsize,
+    bytes: Mutex<Option<Vec<u8>>>,
+}
+
+impl Playing {
+    /// How long a play may take in everybody's time. They take a fraction of a millisecond.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn watch(&self) {
+        let mut seen = 0;
+        loop {
+            thread::sleep(Playing::PATIENCE);
+            let round = self.round.load(Ordering::SeqCst);
+            let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(bytes) = bytes.filter(|_| round == seen) {
+                eprintln!("busy without end; run it alone with FUZZ_INPUT='{}'", bytes.escape_ascii());
+                std::process::abort();
+            }
+            seen = round;
+        }
+    }
+
+    fn set(&self, bytes: Option<&[u8]>) {
+        self.round.fetch_add(1, Ordering::SeqCst);
+        *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) = bytes.map(<[u8]>::to_vec);
+    }
 }
 
 impl World {
@@ -138,8 +171,11 @@ impl World {
         let origin = Origin { plays: Target::Answers, seed: 0, received: Vec::new(), open: Vec::new(), answers: 0 };
         let origin = Rc::new(RefCell::new(origin));
         let (worker, slots, groups) = runtime.block_on(furnish(&folder, &origin));
+        let playing = Arc::<Playing>::default();
+        let watched = playing.clone();
+        thread::spawn(move || watched.watch());
         let mut world =
-            World { runtime, worker, slots, origin, panics, rest: (0, 0), _groups: groups, _folder: folder };
+            World { playing, runtime, worker, slots, origin, panics, rest: (0, 0), _groups: groups, _folder: folder };
         world.runtime.block_on(async { sleep(PATIENCE).await });
         world.rest = world.at_work();
         world
@@ -155,6 +191,10 @@ impl World {
     /// # Panics
     /// When anything panics, does not end, or is left over.
     pub(super) fn play(&self, client: &Says, target: Target, seed: u64) -> Seen {
+        self.playing.set(Some(match &target {
+            Target::Says(says) => &says.bytes,
+            Target::Answers => &client.bytes,
+        }));
         {
             let mut origin = self.origin.borrow_mut();
             origin.plays = target;
@@ -163,6 +203,7 @@ impl World {
         }
         let sent = self.runtime.block_on(self.connection(client, seed));
         let received = self.runtime.block_on(self.settle());
+        self.playing.set(None);
         assert_eq!(self.panics.swap(0, Ordering::SeqCst), 0, "something panicked");
         let counters = self.slots.iter().map(|slot| slot.counters().active_connections.read()).sum::<u64>();
         assert_eq!((self.worker.connections.get(), counters), (0, 0), "connections that nobody has");
