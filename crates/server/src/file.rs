@@ -120,7 +120,7 @@ fn absolute_files(config: &mut Config, folder: &Path) {
 fn absolute_answers(config: &mut Config, folder: &Path) {
     let listeners = config.load_balancers.values_mut().flat_map(|balancer| balancer.listeners.values_mut());
     let actions = listeners.flat_map(|listener| {
-        listener.rules.iter_mut().map(|rule| &mut rule.action).chain(std::iter::once(&mut listener.default))
+        listener.rules.iter_mut().map(|rule| &mut rule.action).chain(std::iter::once(&mut listener.default.action))
     });
     let of_rules = actions.filter_map(|action| match action {
         Action::Forward(forward) => forward.fallback.as_mut(),

@@ -98,6 +98,7 @@ impl State {
         cut: Box<dyn Fn() + Send>,
     ) -> State {
         // its clock goes on: what is known is known by it
+        let gradient = known.and_then(KnownGroup::gradient);
         let began = known.and_then(|known| Some((Instant::now().checked_sub(known.clock)?, known.targets())));
         let (started, known) = began.unwrap_or_else(|| (Instant::now(), HashMap::new()));
         State {
@@ -112,7 +113,7 @@ impl State {
             told: HashMap::new(),
             recent: Recent::default(),
             loaded: Recent::default(),
-            gradient: None,
+            gradient,
             hedged: false,
             probe_round: 0,
             workers,
@@ -168,7 +169,8 @@ impl State {
 
     fn keep(&self) -> KnownGroup {
         let targets = self.group.keep().filter_map(|kept| serde_json::to_value(kept).ok());
-        KnownGroup { clock: self.now(), targets: targets.collect() }
+        let gradient = self.gradient.and_then(|gradient| serde_json::to_value(gradient).ok());
+        KnownGroup { clock: self.now(), targets: targets.collect(), gradient }
     }
 
     fn now(&self) -> balance::Moment {
