@@ -254,7 +254,7 @@ impl Edge {
             let (count, known) = (self.workers.len(), self.inheritance.group(name.as_str()));
             let resolver = self.resolver.clone();
             let supervisor =
-                Supervisor::start(name.as_str().into(), settings.clone(), count, resolver, known.as_ref(), cut);
+                Supervisor::start(name.as_str().into(), settings, count, resolver, known.as_ref(), cut);
             (name.clone(), supervisor)
         })
         .collect()

@@ -397,7 +397,7 @@ impl Control {
             let loaded = source.load()?;
             let desired = changes::with_file(&plane, &loaded)?;
             let running = Arc::new(loaded.whole(desired.config()));
-            let changes = difference_of_json(&before, &loaded.shown);
+            let changes = difference_of_json(&before.value(), &loaded.shown.value());
             Ok(Draft { loaded, desired, running, changes })
         });
         draft.await.unwrap_or_else(|error| Err(Refused::CannotRun(vec![format!("no thread to read it: {error}")])))

@@ -313,7 +313,7 @@ async fn furnish(
     let mut groups = HashMap::new();
     for (name, settings) in &config.target_groups {
         let resolver = Resolver::new().expect("a resolver");
-        let mut supervisor = Supervisor::start(name.as_str().into(), settings.clone(), 1, resolver, None, || {});
+        let mut supervisor = Supervisor::start(name.as_str().into(), settings, 1, resolver, None, || {});
         crate::exchange_dial(&vault, name, &supervisor);
         supervisor.configure(settings, true, false).await;
         groups.insert(name.clone(), supervisor.shared.clone());
