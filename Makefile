@@ -6,6 +6,7 @@ export DEBIAN_FRONTEND = noninteractive
 
 CARGO ?= cargo
 DEMO_ARGS ?=
+COMPLETIONS = $(CARGO_TARGET_DIR)/release/completions
 
 .PHONY: run test lint unit chaos-minute chaos soak fuzz bench bench-quick build release deb packages clean
 
@@ -24,10 +25,14 @@ release: toolchain
 	@echo "$(CARGO_TARGET_DIR)/release/headworks"
 
 # A Debian package: the binary, a unit with a sandbox, a file that is safe to start with.
-deb: toolchain
+deb: release
 	@command -v dpkg-deb >/dev/null || ./.ci/packages dpkg
 	@$(CARGO) deb --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deb
-	$(CARGO) deb --locked --strip -p headworks-server --output $(CARGO_TARGET_DIR)/debian/
+	@mkdir -p $(COMPLETIONS)
+	$(CARGO_TARGET_DIR)/release/headworks completions bash > $(COMPLETIONS)/headworks
+	$(CARGO_TARGET_DIR)/release/headworks completions zsh > $(COMPLETIONS)/_headworks
+	$(CARGO_TARGET_DIR)/release/headworks completions fish > $(COMPLETIONS)/headworks.fish
+	$(CARGO) deb --locked --no-build --strip -p headworks-server --output $(CARGO_TARGET_DIR)/debian/
 
 lint: toolchain
 	$(CARGO) fmt --all --check

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 /// Headworks: everything between a browser and a web application's own processes.
 #[derive(Debug, Parser)]
@@ -45,6 +46,20 @@ pub(crate) enum Command {
     Operate(crate::operate::Operate),
     /// Print the JSON Schema of the configuration file, for editors
     Schema,
+    /// Print what completes these commands in a shell: `source <(headworks completions bash)`
+    Completions { shell: Shell },
+}
+
+/// What completes the commands in a shell.
+pub(crate) fn completions(shell: Shell) -> String {
+    let all = Cli::command();
+    // what is hidden from people is not to be offered to them
+    let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let version = env!("CARGO_PKG_VERSION");
+    let mut command = clap::Command::new("headworks").version(version).propagate_version(true).subcommands(shown);
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "headworks", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }
 
 #[derive(Debug, Args)]
@@ -166,7 +181,7 @@ pub(crate) struct DemoShop {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::CommandFactory as _;
 
     /// Names that clash are found by clap only when a command is used.
     #[test]

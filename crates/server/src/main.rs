@@ -52,6 +52,10 @@ fn main() -> ExitCode {
         cli::Command::Operate(command) => operate::main(&command),
         cli::Command::Init(args) => init::main(&args),
         cli::Command::Schema => check::schema(),
+        cli::Command::Completions { shell } => {
+            check::say(cli::completions(shell).trim_end());
+            ExitCode::SUCCESS
+        }
     }
 }
 

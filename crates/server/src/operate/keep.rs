@@ -7,9 +7,10 @@ use headworks_store::Store;
 use hyper::Method;
 use serde_json::Value;
 
+use super::command::{Audit, AuditList, Backup, Restore};
 use super::connect::encoded;
 use super::output::{Format, row, show};
-use super::{Audit, AuditList, Backup, Connection, Failed, Restore};
+use super::{Connection, Failed};
 use crate::check::{REFUSED, complain, say};
 use crate::file;
 
@@ -81,7 +82,7 @@ pub(super) fn backup(args: &Backup) -> Result<(), Failed> {
 }
 
 pub(super) fn restore(args: &Restore) -> Result<(), Failed> {
-    let loaded = file::load(&args.asking.config).map_err(|refused| Failed::wrong(refused.to_string()))?;
+    let loaded = file::load(&args.asking.file()).map_err(|refused| Failed::wrong(refused.to_string()))?;
     let admin = &loaded.config.admin;
     if std::net::TcpStream::connect(admin.address).is_ok() {
         let what = "an instance runs there: stop it first, or use rollback, which needs no stop";

@@ -10,6 +10,7 @@ mod breakers;
 mod browser;
 mod check_command;
 mod choosing;
+mod commands;
 mod compression;
 mod control;
 mod databases;
