@@ -19,6 +19,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use crate::call::{Call, Reply, refusal};
 use crate::clock::{now, now_ms};
+use crate::cookie::check_origin;
 use crate::keyfile::random;
 use crate::names::{action, hrn};
 use crate::plane::{Access, Plane};
@@ -29,6 +30,8 @@ use crate::signed;
 
 /// The longest body: a target group of a hundred thousand targets.
 const LONGEST_BODY: usize = 16 << 20;
+/// The longest from those whom nobody knows yet.
+const LONGEST_OPEN: usize = 16 << 10;
 /// How long a body may take.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -77,11 +80,11 @@ async fn met(
     let mut attempt = Attempt::new(route, &params, &parts, peer);
     let done = async {
         // who does not even say who it is gets no memory for its body
-        if plane.access == Access::Required && !attempt.is_public && !parts.headers.contains_key(header::AUTHORIZATION)
-        {
-            return Err(Problem::unauthenticated(sigv4::SignatureError::Missing.to_string()));
+        let door = route.map_or(Door::Known, |route| route.door);
+        if plane.access == Access::Required && !door.is_open() && !parts.headers.contains_key(header::AUTHORIZATION) {
+            plane.session(&parts.headers)?;
         }
-        let body = read(body).await?;
+        let body = read(body, door).await?;
         let principal = known(plane, route, &mut attempt, &parts, &body).await?;
         let Some(route) = route else { return Err(nowhere(routes)) };
         let call = admitted(plane, route, principal, &mut attempt, params, parts, body)?;
@@ -116,11 +119,12 @@ fn nowhere(routes: &[Route]) -> Problem {
     Problem::method(&methods.join(", "))
 }
 
-async fn read(body: axum::body::Body) -> Result<Bytes, Problem> {
-    let whole = Limited::new(body, LONGEST_BODY).collect();
+async fn read(body: axum::body::Body, door: Door) -> Result<Bytes, Problem> {
+    let most = if door.is_open() { LONGEST_OPEN } else { LONGEST_BODY };
+    let whole = Limited::new(body, most).collect();
     match tokio::time::timeout(BODY_PATIENCE, whole).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::too_large(LONGEST_BODY)),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::too_large(most)),
         Ok(Err(_)) => Err(Problem::bad_request("the request's body did not come whole")),
         Err(_) => Err(Problem::too_slow()),
     }
@@ -134,9 +138,16 @@ async fn known(
     parts: &Parts,
     body: &[u8],
 ) -> Result<Principal, Problem> {
-    let is_open = route.is_some_and(|route| route.door == Door::Public);
+    let is_open = route.is_some_and(|route| route.door.is_open());
     if is_open || plane.access == Access::Open {
         return Ok(Principal::Anonymous);
+    }
+    if !parts.headers.contains_key(header::AUTHORIZATION) {
+        let (name, _) = plane.session(&parts.headers)?;
+        let principal = Principal::User(name);
+        attempt.entry.principal = principal.to_string();
+        check_origin(&parts.method, &parts.headers)?;
+        return Ok(principal);
     }
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let fields: Vec<(String, String)> =
@@ -171,6 +182,9 @@ fn admitted(
         .with("aws:SecureTransport", "false")
         .with("aws:UserAgent", text("user-agent"))
         .with("aws:RequestedRegion", sigv4::REGION);
+    let has_mfa = !parts.headers.contains_key(header::AUTHORIZATION)
+        && plane.session(&parts.headers).is_ok_and(|(_, session)| session.with_mfa);
+    let circumstances = circumstances.with("aws:MultiFactorAuthPresent", if has_mfa { "true" } else { "false" });
     if plane.access == Access::Required && route.door == Door::Guarded {
         let decision = plane.directory().decide(&principal, circumstances.clone());
         if !decision.allowed {
@@ -229,7 +243,8 @@ impl Attempt {
             return;
         }
         // those whom nobody knows are not to order writes to the disk
-        let is_urgent = status != StatusCode::UNAUTHORIZED && (self.is_change || self.entry.outcome == Outcome::Denied);
+        let is_known = ![StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+        let is_urgent = is_known && (self.is_change || self.entry.outcome == Outcome::Denied);
         let entry = self.entry.clone();
         let noted = plane.blocking(move |kept| {
             if is_urgent {

@@ -97,6 +97,7 @@ pub(crate) fn read_directory(store: &Store) -> Result<Directory, String> {
             "user" => serde_json::from_str(&body).map(|user| drop(directory.users.insert(name.clone(), user))),
             "group" => serde_json::from_str(&body).map(|group| drop(directory.groups.insert(name.clone(), group))),
             "role" => serde_json::from_str(&body).map(|role| drop(directory.roles.insert(name.clone(), role))),
+            "password_policy" => serde_json::from_str(&body).map(|policy| directory.password_policy = policy),
             "policy" => serde_json::from_str(&body).map(|policy| drop(directory.policies.insert(name.clone(), policy))),
             _ => continue,
         };
@@ -111,6 +112,7 @@ pub(crate) fn row(directory: &Directory, kind: &'static str, name: String) -> Id
         "user" => directory.users.get(&name).map(|user| json!(user)),
         "group" => directory.groups.get(&name).map(|group| json!(group)),
         "role" => directory.roles.get(&name).map(|role| json!(role)),
+        "password_policy" => Some(json!(directory.password_policy)),
         _ => directory.policies.get(&name).map(|policy| json!(policy)),
     };
     Identity { kind: kind.to_owned(), name, body: body.map(|body| body.to_string()) }

@@ -6,10 +6,12 @@
 mod call;
 mod change;
 mod clock;
+mod cookie;
 mod desired;
 mod difference;
 mod dispatch;
 mod events;
+mod guesses;
 mod keep;
 mod keyfile;
 mod names;
@@ -19,6 +21,7 @@ mod problem;
 mod query;
 mod rewrite;
 mod routes;
+mod sign_in;
 mod signed;
 
 pub use self::change::{Asked, Change, Outcome, Proposed};

@@ -208,10 +208,36 @@ fn components() -> Value {
             object(
                 json!({
                     "name": text, "hrn": text, "created": time, "groups": texts, "attached": texts,
-                    "boundary": { "type": ["string", "null"] }, "policies": texts,
+                    "boundary": { "type": ["string", "null"] }, "policies": texts, "console": { "type": "object" },
                     "access_keys": { "type": "array", "items": { "$ref": format!("{SCHEMAS}AccessKey") } },
                 }),
-                &["name", "hrn", "created", "groups", "attached", "policies", "access_keys"],
+                &["name", "hrn", "created", "groups", "attached", "policies", "console", "access_keys"],
+            ),
+        ),
+        (
+            "Session",
+            object(
+                json!({
+                    "auth": { "enum": ["none", "required"] }, "initialised": { "type": "boolean" },
+                    "user": { "type": ["string", "null"] }, "principal": { "type": ["string", "null"] },
+                    "mfa": { "type": "boolean" }, "expires": { "type": ["string", "null"], "format": "date-time" },
+                    "version": text,
+                }),
+                &["auth", "initialised", "user", "principal", "mfa", "expires", "version"],
+            ),
+        ),
+        ("NewMfaDevice", object(json!({ "secret": text, "uri": text }), &["secret", "uri"])),
+        (
+            "PasswordPolicy",
+            closed(
+                json!({
+                    "minimum_length": { "type": "integer", "minimum": 6, "maximum": 128, "default": 8 },
+                    "require_uppercase": { "type": "boolean" }, "require_lowercase": { "type": "boolean" },
+                    "require_numbers": { "type": "boolean" }, "require_symbols": { "type": "boolean" },
+                    "max_age_days": { "type": "integer", "minimum": 0, "maximum": 1095 },
+                    "reuse_prevention": { "type": "integer", "minimum": 0, "maximum": 24 },
+                }),
+                &[],
             ),
         ),
         (

@@ -7,18 +7,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use axum::http::HeaderMap;
 use futures_util::future::BoxFuture;
 use headworks_iam::Directory;
 use headworks_iam::key::{AccessKey, LastUsed};
 use headworks_iam::seal::Sealer;
+use headworks_iam::sign_in::SignedIn;
+use headworks_iam::sigv4;
 use headworks_model::Config;
 use headworks_store::{Entry, Identity, Store};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::change::{Asked, Change, Outcome, Proposed};
+use crate::clock::now;
+use crate::cookie;
 use crate::desired::{Clash, Desired};
 use crate::events::Event;
+use crate::guesses::Guesses;
 use crate::keep::{Kept, edits_of, open, passing_key, read_directory, row, sealed, tags_of};
 use crate::problem::Problem;
 
@@ -76,6 +82,7 @@ pub struct Plane {
     tags: Sealer,
     changes: mpsc::Sender<Asked>,
     pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) guesses: Guesses,
     used: Mutex<HashMap<String, LastUsed>>,
 }
 
@@ -114,6 +121,7 @@ impl Plane {
             tags,
             changes,
             events: broadcast::Sender::new(MOST_BEHIND),
+            guesses: Guesses::default(),
             used: Mutex::default(),
         };
         Ok((plane, asked))
@@ -127,6 +135,18 @@ impl Plane {
     /// Who there is.
     pub(crate) fn directory(&self) -> Arc<Directory> {
         self.directory.load_full()
+    }
+
+    /// Whose session the cookie of a request is of.
+    ///
+    /// # Errors
+    /// When there is none, or it has ended.
+    pub(crate) fn session(&self, fields: &HeaderMap) -> Result<(String, SignedIn), Problem> {
+        let missing = || Problem::unauthenticated(sigv4::SignatureError::Missing.to_string());
+        let token = cookie::token(fields).ok_or_else(missing)?;
+        let directory = self.directory();
+        let found = directory.session(&token, now()).map(|(name, session)| (name.to_owned(), session.clone()));
+        found.ok_or_else(|| Problem::unauthenticated("the session has ended: sign in again"))
     }
 
     /// Whether the installation has a root identity.

@@ -114,6 +114,35 @@ impl Problem {
         problem
     }
 
+    /// Not with this name, password and code; which of them is not told.
+    pub(crate) fn sign_in_failed() -> Self {
+        let detail = "the user name, the password or the one-time code is not right";
+        Self { code: "sign-in-failed", ..Self::unauthenticated(detail) }
+    }
+
+    /// The password is right, but not enough.
+    pub(crate) fn mfa_required() -> Self {
+        Self { code: "mfa-required", ..Self::unauthenticated("a one-time code is needed, as `code`") }
+    }
+
+    /// The password is right, but must be followed by another.
+    pub(crate) fn password_expired() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "password-expired", "another password is needed, as `new_password`")
+    }
+
+    /// Attempts that must wait for so many seconds.
+    pub(crate) fn too_many_attempts(seconds: u64) -> Self {
+        let detail = format!("too many attempts; the next may be made in {seconds} seconds");
+        let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", detail);
+        problem.fields.push((header::RETRY_AFTER, HeaderValue::from(seconds)));
+        problem
+    }
+
+    /// A browser was made to ask by a page that is not the console.
+    pub(crate) fn cross_site(detail: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "cross-site", detail)
+    }
+
     /// Who asks may not.
     pub(crate) fn denied(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "access-denied", detail)

@@ -9,7 +9,9 @@ use serde_json::json;
 use crate::decision::{Decision, Named, Policies, Reason};
 use crate::document::{Attached, Document, Mistake, trust};
 use crate::key::AccessKey;
+use crate::password;
 use crate::request::Request;
+use crate::sign_in::{Login, Mfa, SignedIn};
 use crate::trust::trusts;
 
 /// Who asks.
@@ -76,9 +78,15 @@ pub struct User {
     /// At most two.
     #[serde(default)]
     pub keys: Vec<AccessKey>,
-    /// See [`crate::password`]; none: it cannot sign in.
+    /// None: it cannot sign in.
     #[serde(default)]
-    pub password: Option<String>,
+    pub login: Option<Login>,
+    /// Its second factor.
+    #[serde(default)]
+    pub mfa: Mfa,
+    /// Those who have signed in as it.
+    #[serde(default)]
+    pub sessions: Vec<SignedIn>,
 }
 
 /// A group of users.
@@ -137,8 +145,12 @@ pub struct Directory {
     pub roles: BTreeMap<String, Role>,
     /// By name; those that are always there among them.
     pub policies: BTreeMap<String, Managed>,
+    /// What passwords must be.
+    pub password_policy: password::Policy,
     /// Whose each key is; none is root's.
     owners: HashMap<String, Option<String>>,
+    /// Whose each session is, by the hash of its token.
+    signed_in: HashMap<String, String>,
 }
 
 /// The managed policies that are always there, and cannot be changed: name and actions.
@@ -174,6 +186,11 @@ impl Directory {
             .iter()
             .flat_map(|(name, user)| user.keys.iter().map(move |key| (key.id.clone(), Some(name.clone()))));
         self.owners = of_root.chain(of_users).collect();
+        let sessions = self
+            .users
+            .iter()
+            .flat_map(|(name, user)| user.sessions.iter().map(move |session| (session.token.clone(), name.clone())));
+        self.signed_in = sessions.collect();
         self
     }
 
@@ -191,6 +208,13 @@ impl Directory {
                 Some((Principal::User(name.clone()), key))
             }
         }
+    }
+
+    /// Whose a session is, by the hash of its token, if it has not ended.
+    pub fn session(&self, token: &str, now: u64) -> Option<(&str, &SignedIn)> {
+        let (name, user) = self.users.get_key_value(self.signed_in.get(token)?)?;
+        let session = user.sessions.iter().find(|session| session.token == token && session.expires > now)?;
+        Some((name, session))
     }
 
     /// Whether a principal may do what is asked, and why.

@@ -8,6 +8,7 @@ mod iam;
 mod listeners;
 mod resources;
 mod revisions;
+mod session;
 mod system;
 mod targets;
 
@@ -26,10 +27,19 @@ pub(crate) type Handler = fn(Call) -> BoxFuture<'static, Result<Reply, Problem>>
 pub(crate) enum Door {
     /// Anyone: what supervisors and probes ask.
     Public,
+    /// Anyone, to become known; the route writes down what came of it.
+    SignIn,
     /// Whoever may do the route's action on its resource.
     Guarded,
     /// Whoever is known; what more there is to ask, the route asks itself.
     Known,
+}
+
+impl Door {
+    /// Whether one comes in without being known.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Self::Public | Self::SignIn)
+    }
 }
 
 /// A parameter behind `?`.
@@ -155,6 +165,7 @@ pub(crate) fn table() -> Vec<Route> {
         revisions::routes(),
         audit::routes(),
         events::routes(),
+        session::routes(),
         iam::routes(),
     ]
     .concat()

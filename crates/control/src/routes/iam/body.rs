@@ -9,14 +9,14 @@ use serde_json::{Map, Value};
 use crate::problem::Problem;
 
 /// A mapping while it is read.
-pub(super) struct Body {
+pub(in crate::routes) struct Body {
     entries: Map<String, Value>,
     mistakes: Vec<Mistake>,
 }
 
 impl Body {
     /// Takes a mapping of these keys.
-    pub(super) fn of(value: Value, known: &[&str]) -> Result<Self, Problem> {
+    pub(in crate::routes) fn of(value: Value, known: &[&str]) -> Result<Self, Problem> {
         let Value::Object(entries) = value else {
             let what = format!("the body is no mapping, expected one of {}", known.join(", "));
             return Err(Problem::bad_request(what));
@@ -30,17 +30,17 @@ impl Body {
         Ok(Self { entries, mistakes })
     }
 
-    pub(super) fn mistake(&mut self, path: impl Into<String>, what: impl Into<String>) {
+    pub(in crate::routes) fn mistake(&mut self, path: impl Into<String>, what: impl Into<String>) {
         self.mistakes.push(Mistake { path: path.into(), what: what.into() });
     }
 
     /// A value that is there and not null.
-    pub(super) fn get(&self, key: &str) -> Option<&Value> {
+    pub(in crate::routes) fn get(&self, key: &str) -> Option<&Value> {
         self.entries.get(key).filter(|value| !value.is_null())
     }
 
     /// A text.
-    pub(super) fn text(&mut self, key: &str) -> Option<String> {
+    pub(in crate::routes) fn text(&mut self, key: &str) -> Option<String> {
         let value = self.get(key)?.clone();
         let text = value.as_str().map(str::to_owned);
         if text.is_none() {
@@ -50,7 +50,7 @@ impl Body {
     }
 
     /// A text that must be there.
-    pub(super) fn required_text(&mut self, key: &str) -> String {
+    pub(in crate::routes) fn required_text(&mut self, key: &str) -> String {
         if self.get(key).is_none() {
             self.mistake(key, "is missing, expected a text");
         }
@@ -58,7 +58,7 @@ impl Body {
     }
 
     /// A list of texts, or one; each once.
-    pub(super) fn texts(&mut self, key: &str) -> Vec<String> {
+    pub(in crate::routes) fn texts(&mut self, key: &str) -> Vec<String> {
         let list = match self.get(key).cloned() {
             None => return Vec::new(),
             Some(Value::Array(list)) => list,
@@ -72,7 +72,7 @@ impl Body {
     }
 
     /// Names of which each must be known.
-    pub(super) fn names(
+    pub(in crate::routes) fn names(
         &mut self,
         key: &str,
         what: &str,
@@ -90,7 +90,7 @@ impl Body {
     }
 
     /// A number from `low` to `high`.
-    pub(super) fn number(&mut self, key: &str, low: u64, high: u64) -> Option<u64> {
+    pub(in crate::routes) fn number(&mut self, key: &str, low: u64, high: u64) -> Option<u64> {
         let value = self.get(key)?.clone();
         let number = value.as_u64().filter(|number| (low..=high).contains(number));
         if number.is_none() {
@@ -99,8 +99,18 @@ impl Body {
         number
     }
 
+    /// True or false.
+    pub(in crate::routes) fn flag(&mut self, key: &str) -> Option<bool> {
+        let value = self.get(key)?.clone();
+        let flag = value.as_bool();
+        if flag.is_none() {
+            self.mistake(key, "is neither true nor false");
+        }
+        flag
+    }
+
     /// A policy document, as a mapping or as the text of one.
-    pub(super) fn document(&mut self, key: &str, attached: Attached) -> Option<Document> {
+    pub(in crate::routes) fn document(&mut self, key: &str, attached: Attached) -> Option<Document> {
         let value = self.get(key)?.clone();
         match document(&value, attached) {
             Ok(document) => Some(document),
@@ -115,7 +125,7 @@ impl Body {
     }
 
     /// That nothing was wrong.
-    pub(super) fn check(&self) -> Result<(), Problem> {
+    pub(in crate::routes) fn check(&self) -> Result<(), Problem> {
         if self.mistakes.is_empty() { Ok(()) } else { Err(Problem::of_mistakes(&self.mistakes)) }
     }
 }

@@ -3,18 +3,23 @@
 mod body;
 mod groups;
 mod keys;
+mod login;
 mod managed;
 mod owner;
+mod password_policy;
 mod roles;
 mod simulate;
 mod users;
 
+pub(super) use self::body::Body;
 use super::Route;
 
 pub(super) fn routes() -> Vec<Route> {
     [
         users::routes(),
         keys::routes(),
+        login::routes(),
+        password_policy::routes(),
         groups::routes(),
         roles::routes(),
         managed::routes(),

@@ -49,6 +49,12 @@ fn user_json(plane: &Plane, name: &str, user: &User) -> Value {
         "attached": user.attached,
         "boundary": user.boundary,
         "policies": user.inline.keys().collect::<Vec<_>>(),
+        "console": {
+            "password": user.login.is_some(),
+            "must_change": user.login.as_ref().is_some_and(|login| login.is_expired(&plane.directory().password_policy, now())),
+            "mfa": user.mfa.active.is_some(),
+            "locked": plane.guesses.is_locked(name, now()),
+        },
         "access_keys": user.keys.iter().map(|key| key_json(plane, key)).collect::<Vec<_>>(),
     })
 }

@@ -1,0 +1,193 @@
+//! How a user gets into the console: a password, a second factor.
+
+use axum::http::{Method, StatusCode};
+use headworks_iam::{Principal, sign_in, totp};
+use serde_json::json;
+
+use super::super::{Door, Route, route, schema};
+use super::body::Body;
+use super::users::absent;
+use crate::call::{Call, Reply};
+use crate::clock::now;
+use crate::names::hrn;
+use crate::problem::Problem;
+use crate::sign_in::{make_mfa, new_hash, open_mfa, set_password};
+
+/// What authenticator apps show above the codes.
+const ISSUER: &str = "Headworks";
+
+pub(super) fn routes() -> Vec<Route> {
+    let user = "user/{name}";
+    let (password, mfa) = ("/v1/iam/users/{name}/password", "/v1/iam/users/{name}/mfa");
+    vec![
+        route(Method::PUT, password, "PutPassword", user, |call| Box::pin(put_password(call)))
+            .about("Gives a user a password for the console, or another. Its sessions end; who was locked may try again.")
+            .takes(json!({
+                "type": "object",
+                "properties": { "password": { "type": "string" }, "must_change": { "type": "boolean", "default": true } },
+                "required": ["password"],
+                "additionalProperties": false,
+            }))
+            .answers_nothing(204),
+        route(Method::DELETE, password, "DeletePassword", user, |call| Box::pin(delete_password(call)))
+            .about("Takes a user's access to the console away. Its sessions end.")
+            .answers_nothing(204),
+        route(Method::POST, mfa, "CreateMfaDevice", user, |call| Box::pin(create_mfa(call)))
+            .behind(Door::Known)
+            .about("Makes the secret of a second factor, told once. It counts when two codes have proved it. Users may for themselves.")
+            .may_take(json!({ "type": "object", "additionalProperties": false }))
+            .answers(201, schema("NewMfaDevice")),
+        route(Method::PUT, mfa, "EnableMfaDevice", user, |call| Box::pin(enable_mfa(call)))
+            .behind(Door::Known)
+            .about(
+                "Has the second factor count from now on, as two codes in a row prove it. Users may for themselves; who has one \
+                 already proves it with a code of that, as `current`.",
+            )
+            .takes(json!({
+                "type": "object",
+                "properties": {
+                    "codes": { "type": "array", "items": { "type": "string" }, "minItems": 2, "maxItems": 2 },
+                    "current": { "type": "string" },
+                },
+                "required": ["codes"],
+                "additionalProperties": false,
+            }))
+            .answers_nothing(204),
+        route(Method::DELETE, mfa, "DeleteMfaDevice", user, |call| Box::pin(delete_mfa(call)))
+            .about("Takes the second factor away, for who has lost it.")
+            .answers_nothing(204),
+    ]
+}
+
+async fn put_password(call: Call) -> Result<Reply, Problem> {
+    let name = call.param("name").to_owned();
+    let mut body = Body::of(call.json()?, &["password", "must_change"])?;
+    let password = body.required_text("password");
+    let must_change = body.flag("must_change").unwrap_or(true);
+    body.check()?;
+    let login = call.plane.directory().users.get(&name).ok_or_else(|| absent(&name))?.login.clone();
+    let hash = new_hash(&call.plane, &name, login.as_ref(), password, "password").await?;
+    let of = name.clone();
+    change(&call, move |directory, _| {
+        let user = directory.users.get_mut(&of).ok_or_else(|| absent(&of))?;
+        set_password(user, hash, must_change, None);
+        Ok(((), vec![("user", of)]))
+    })
+    .await?;
+    call.plane.guesses.forgive(&name);
+    Ok(Reply::nothing().noted())
+}
+
+async fn delete_password(call: Call) -> Result<Reply, Problem> {
+    let name = call.param("name").to_owned();
+    change(&call, move |directory, _| {
+        let user = directory.users.get_mut(&name).ok_or_else(|| absent(&name))?;
+        user.login.take().ok_or_else(|| Problem::not_found(format_args!("password of user {name:?}")))?;
+        user.sessions.clear();
+        Ok(((), vec![("user", name)]))
+    })
+    .await?;
+    Ok(Reply::nothing().noted())
+}
+
+/// Changes identities, with nothing to tell.
+async fn change(
+    call: &Call,
+    change: impl FnOnce(
+        &mut headworks_iam::Directory,
+        &headworks_iam::seal::Sealer,
+    ) -> Result<((), Vec<(&'static str, String)>), Problem>,
+) -> Result<(), Problem> {
+    let mut entry = call.entry.clone();
+    entry.status = StatusCode::NO_CONTENT.as_u16();
+    call.plane.identities(entry, change).await
+}
+
+/// Whether the caller asks for itself; else it must be allowed to.
+fn is_own(call: &Call, name: &str, action: &str) -> Result<bool, Problem> {
+    let is_own = call.principal == Principal::User(name.to_owned());
+    if !is_own {
+        call.may(action, &hrn(&format!("user/{name}")))?;
+    }
+    Ok(is_own)
+}
+
+async fn create_mfa(call: Call) -> Result<Reply, Problem> {
+    let name = call.param("name").to_owned();
+    is_own(&call, &name, "CreateMfaDevice")?;
+    Body::of(call.json_or_empty()?, &[])?.check()?;
+    let mut entry = call.entry.clone();
+    entry.status = StatusCode::CREATED.as_u16();
+    let of = name.clone();
+    let made = call.plane.identities(entry, move |directory, sealer| {
+        let user = directory.users.get_mut(&of).ok_or_else(|| absent(&of))?;
+        let (kept, secret) = make_mfa(sealer, &of)?;
+        user.mfa.pending = Some(kept);
+        Ok((secret, vec![("user", of)]))
+    });
+    let secret = made.await?;
+    let uri = format!("otpauth://totp/{ISSUER}:{}?secret={secret}&issuer={ISSUER}", encoded(&name));
+    Ok(Reply::json(StatusCode::CREATED, &json!({ "secret": secret, "uri": uri })).noted())
+}
+
+/// A name in a URL. What it may be made of is known.
+fn encoded(name: &str) -> String {
+    let letters = name.bytes().map(|byte| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    });
+    letters.collect()
+}
+
+async fn enable_mfa(call: Call) -> Result<Reply, Problem> {
+    let name = call.param("name").to_owned();
+    let is_own = is_own(&call, &name, "EnableMfaDevice")?;
+    let mut body = Body::of(call.json()?, &["codes", "current"])?;
+    let codes = body.texts("codes");
+    if codes.len() != 2 {
+        body.mistake("codes", "expected two codes, one after the other");
+    }
+    let current = body.text("current");
+    body.check()?;
+    let source = call.entry.source.clone();
+    call.plane.guesses.admit(&name, &source, now())?;
+    let of = name.clone();
+    let enabled = change(&call, move |directory, sealer| {
+        let user = directory.users.get_mut(&of).ok_or_else(|| absent(&of))?;
+        let pending = user.mfa.pending.as_ref().ok_or_else(|| {
+            Problem::conflict(format!("user {of:?} has no second factor that waits to be proved: POST makes one"))
+        })?;
+        if let Some(active) = user.mfa.active.as_ref().filter(|_| is_own) {
+            let secret = open_mfa(sealer, &of, active)?;
+            let step = totp::step_of(&secret, current.as_deref().unwrap_or_default(), now(), user.mfa.used);
+            step.ok_or_else(|| Problem::invalid("current", "is no code of the second factor that counts now"))?;
+        }
+        let secret = open_mfa(sealer, &of, pending)?;
+        let pair = [codes.first().map_or("", String::as_str), codes.last().map_or("", String::as_str)];
+        let used = sign_in::proved(&secret, pair, now())
+            .ok_or_else(|| Problem::invalid("codes", "are not two codes, one after the other, of the last minute"))?;
+        user.mfa.active = user.mfa.pending.take();
+        (user.mfa.used, user.mfa.since) = (used, Some(now()));
+        Ok(((), vec![("user", of)]))
+    });
+    let enabled = enabled.await;
+    match &enabled {
+        Err(problem) if problem.status() == StatusCode::BAD_REQUEST => call.plane.guesses.wrong(&name, &source, now()),
+        _ => {}
+    }
+    enabled.map(|()| Reply::nothing().noted())
+}
+
+async fn delete_mfa(call: Call) -> Result<Reply, Problem> {
+    let name = call.param("name").to_owned();
+    change(&call, move |directory, _| {
+        let user = directory.users.get_mut(&name).ok_or_else(|| absent(&name))?;
+        if user.mfa.active.is_none() && user.mfa.pending.is_none() {
+            return Err(Problem::not_found(format_args!("second factor of user {name:?}")));
+        }
+        user.mfa = sign_in::Mfa::default();
+        Ok(((), vec![("user", name)]))
+    })
+    .await?;
+    Ok(Reply::nothing().noted())
+}
