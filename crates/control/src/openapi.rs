@@ -191,6 +191,15 @@ fn components() -> Value {
                 "additionalProperties": false,
             }),
         ),
+        (
+            "PolicyVersion",
+            object(
+                json!({
+                    "version": text, "default": { "type": "boolean" }, "created": time, "document": { "$ref": document },
+                }),
+                &["version", "default", "created", "document"],
+            ),
+        ),
         ("UserSettings", closed(json!({ "groups": texts, "attached": texts, "boundary": text }), &[])),
         ("GroupSettings", closed(json!({ "attached": texts }), &[])),
         (

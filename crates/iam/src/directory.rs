@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::decision::{Decision, Named, Policies, Reason};
 use crate::document::{Attached, Document, Mistake, trust};
 use crate::key::AccessKey;
+use crate::managed::Managed;
 use crate::password;
 use crate::request::Request;
 use crate::sign_in::{Login, Mfa, SignedIn};
@@ -123,15 +124,6 @@ pub struct Role {
     pub longest_session: u64,
 }
 
-/// A policy that may be attached to many.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Managed {
-    /// Seconds since 1970.
-    pub created: u64,
-    /// What it says.
-    pub document: Document,
-}
-
 /// All of them.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
@@ -177,7 +169,7 @@ impl Directory {
             let statement = json!({ "Effect": "Allow", "Action": actions, "Resource": "*" });
             let document = json!({ "Version": "2012-10-17", "Statement": statement });
             if let Ok(document) = Document::read(&document, Attached::Identity) {
-                self.policies.insert(name.to_owned(), Managed { created: 0, document });
+                self.policies.insert(name.to_owned(), Managed::new(document, 0));
             }
         }
         let of_root = self.root.iter().flat_map(|root| &root.keys).map(|key| (key.id.clone(), None));

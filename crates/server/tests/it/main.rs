@@ -32,6 +32,7 @@ mod http2_floods;
 mod http2_frames;
 mod http2_targets;
 mod http3;
+mod iam;
 mod identities;
 mod life;
 mod limits;

@@ -2,6 +2,7 @@
 
 mod body;
 mod groups;
+mod identity;
 mod keys;
 mod login;
 mod managed;
@@ -10,6 +11,7 @@ mod password_policy;
 mod roles;
 mod simulate;
 mod users;
+mod versions;
 
 pub(super) use self::body::Body;
 use super::Route;
@@ -23,6 +25,7 @@ pub(super) fn routes() -> Vec<Route> {
         groups::routes(),
         roles::routes(),
         managed::routes(),
+        versions::routes(),
         owner::routes(),
         simulate::routes(),
     ]
