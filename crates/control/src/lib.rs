@@ -31,5 +31,5 @@ pub use self::events::Event;
 pub use self::keep::{initialise, local_key};
 pub use self::keyfile::KeyError;
 pub use self::openapi::document as openapi;
-pub use self::plane::{Access, Ask, AskOf, Plane, Reloaded, Surroundings};
+pub use self::plane::{Access, Ask, AskOf, Plane, Reloaded, Surroundings, Watched};
 pub use self::problem::Problem;

@@ -97,7 +97,7 @@ fn operation(route: &Route) -> Value {
 
 fn content_type(route: &Route, schema: &Value) -> &'static str {
     match (route.path.as_str(), schema.get("type").and_then(Value::as_str)) {
-        ("/v1/events", _) => "text/event-stream",
+        ("/v1/events" | "/v1/live", _) => "text/event-stream",
         ("/v1/backup", _) => "application/vnd.sqlite3",
         ("/v1/audit/export", _) => "application/jsonl",
         ("/metrics", _) => "application/openmetrics-text",

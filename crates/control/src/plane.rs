@@ -16,7 +16,7 @@ use headworks_iam::sign_in::SignedIn;
 use headworks_iam::sigv4;
 use headworks_model::Config;
 use headworks_store::{Entry, Identity, Store};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::change::{Asked, Change, Outcome, Proposed};
@@ -67,6 +67,18 @@ pub struct Surroundings {
     pub reload: Ask<BoxFuture<'static, Reloaded>>,
     /// Why a request would go where it would go, or what is wrong with what is asked.
     pub explain: AskOf<Value, Result<Value, String>>,
+    /// What goes on, with the targets of a group.
+    pub live: AskOf<Option<String>, Watched>,
+}
+
+/// What goes on, for one who watches.
+pub struct Watched {
+    /// What went on until now.
+    pub history: Value,
+    /// What goes on, each second.
+    pub samples: broadcast::Receiver<Arc<Value>>,
+    /// What goes on at each target of the group that was asked for.
+    pub targets: Option<Box<dyn FnMut() -> Map<String, Value> + Send>>,
 }
 
 /// The control plane.

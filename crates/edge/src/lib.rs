@@ -45,7 +45,7 @@ pub use self::guard::members::members;
 use self::legacy::{Activated, Inheritance, Inherited, Legacy};
 use self::listen::bound::{BoundListener, FreshListener};
 pub use self::observe::access_log::LogWriter;
-pub use self::observe::{metrics, status};
+pub use self::observe::{meter, metrics, status};
 use self::quic::Secrets;
 use self::runtime::pressure::{self, Pressure};
 use self::runtime::worker::{Command, DatagramsIn, Handover, WorkerHandle};

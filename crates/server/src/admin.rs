@@ -21,6 +21,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::acme::Standing;
+use crate::live::Live;
 
 /// What came of the last attempt to apply a configuration.
 #[derive(Clone, Debug, Serialize)]
@@ -57,11 +58,17 @@ pub(crate) struct Admin {
     pub(crate) shown: Mutex<Shown>,
     pub(crate) ready: AtomicBool,
     pub(crate) reloads: mpsc::Sender<ReloadAnswer>,
+    pub(crate) live: Live,
 }
 
 impl Admin {
     fn shown(&self) -> Shown {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What runs.
+    pub(crate) fn view(&self) -> View {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).view.clone()
     }
 
     /// Changes what is shown.
@@ -95,11 +102,11 @@ pub(crate) async fn serve(
 /// What the control plane asks of the program.
 pub(crate) fn surroundings(admin: &Arc<Admin>) -> Surroundings {
     let with = || admin.clone();
-    let (status_of, health_of, config_of, metrics_of, ready_of, reload_of, explain_of) =
-        (with(), with(), with(), with(), with(), with(), with());
+    let (status_of, health_of, config_of, metrics_of, ready_of, reload_of, explain_of, live_of) =
+        (with(), with(), with(), with(), with(), with(), with(), with());
     Surroundings {
         status: Box::new(move || status(&status_of)),
-        health: Box::new(move |group| health_of.shown().view.target_group(&group)),
+        health: Box::new(move |group| health_of.view().target_group(&group)),
         config: Box::new(move || (*config_of.shown().config).clone()),
         metrics: Box::new(move || {
             let shown = metrics_of.shown();
@@ -109,6 +116,7 @@ pub(crate) fn surroundings(admin: &Arc<Admin>) -> Surroundings {
         ready: Box::new(move || ready_of.ready.load(Ordering::Acquire)),
         reload: Box::new(move || Box::pin(reload(reload_of.clone()))),
         explain: Box::new(move |asked| explain(&explain_of, asked)),
+        live: Box::new(move |group| live_of.live.watch(&live_of, group)),
     }
 }
 
@@ -181,7 +189,7 @@ pub(crate) async fn tell_states(admin: Arc<Admin>, plane: Arc<Plane>) {
             continue;
         }
         let is_first = known.is_empty();
-        let view = admin.shown().view;
+        let view = admin.view();
         let states = view.target_states().flat_map(|(group, targets)| {
             targets.into_iter().map(move |(address, state)| ((group.to_string(), address), state))
         });

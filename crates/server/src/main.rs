@@ -14,6 +14,7 @@ mod file;
 mod firewall;
 mod init;
 mod keys;
+mod live;
 mod operate;
 mod private;
 mod proxy;

@@ -32,6 +32,7 @@ use crate::cli::Run;
 use crate::descriptors;
 use crate::file::{self, Loaded, Refused};
 use crate::keys;
+use crate::live::{self, Live};
 use crate::systemd;
 use crate::takeover::predecessor::{NoEstate, Predecessor};
 use crate::takeover::succession::Succession;
@@ -231,7 +232,8 @@ impl Control {
         let (reloads, reload_requests) = mpsc::channel(16);
         let process = Process { reloads_applied: 1, started: unix_now(), workers, ..Process::default() };
         let shown = Shown { process, file: source.label(), ..Shown::default() };
-        let admin = Arc::new(Admin { shown: shown.into(), ready: AtomicBool::new(false), reloads });
+        let admin =
+            Arc::new(Admin { shown: shown.into(), ready: AtomicBool::new(false), reloads, live: Live::default() });
         let Opened { plane, access, desired, changes } = changes::open(&loaded, &admin)?;
         let running = Arc::new(loaded.whole(desired.config()));
         let config = &running;
@@ -276,6 +278,7 @@ impl Control {
             let _ = left.await;
         }));
         tokio::spawn(control.plane.clone().tend());
+        tokio::spawn(live::observe(control.admin.clone()));
         tokio::spawn(admin::tell_states(control.admin.clone(), control.plane.clone()));
         control.admin.ready.store(true, Ordering::Release);
         control.announce();

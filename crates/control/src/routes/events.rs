@@ -42,7 +42,12 @@ async fn events(call: Call) -> Result<Reply, Problem> {
 }
 
 async fn next(listener: &mut Receiver<crate::events::Event>) -> Option<Event> {
-    match listener.recv().await {
+    event_of(listener.recv().await)
+}
+
+/// What is told of an event; none when there are no more.
+pub(super) fn event_of(event: Result<crate::events::Event, RecvError>) -> Option<Event> {
+    match event {
         Ok(event) => Some(Event::default().event(event.kind).data(event.data.to_string())),
         Err(RecvError::Lagged(missed)) => {
             Some(Event::default().event("missed").data(json!({ "events": missed }).to_string()))

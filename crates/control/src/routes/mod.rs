@@ -6,6 +6,7 @@ mod batch;
 mod events;
 mod iam;
 mod listeners;
+mod live;
 mod resources;
 mod revisions;
 mod session;
@@ -165,6 +166,7 @@ pub(crate) fn table() -> Vec<Route> {
         revisions::routes(),
         audit::routes(),
         events::routes(),
+        live::routes(),
         session::routes(),
         iam::routes(),
     ]

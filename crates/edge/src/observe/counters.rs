@@ -47,6 +47,11 @@ impl Statuses {
         }
     }
 
+    /// Those from 500 on.
+    pub(crate) fn server_errors(&self) -> u64 {
+        self.0.get().and_then(|counts| counts.get(400..)).into_iter().flatten().map(Count::read).sum()
+    }
+
     /// (status, count) of those seen.
     pub(crate) fn seen(&self) -> impl Iterator<Item = (u16, u64)> {
         self.0.get().into_iter().flatten().enumerate().map(|(i, c)| (i as u16 + 100, c.read())).filter(|(_, n)| *n > 0)

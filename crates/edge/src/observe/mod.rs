@@ -5,6 +5,7 @@ pub(crate) mod counters;
 pub(crate) mod flow;
 pub(crate) mod histogram;
 pub(crate) mod log_line;
+pub mod meter;
 pub mod metrics;
 pub(crate) mod record;
 pub mod status;

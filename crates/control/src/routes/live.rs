@@ -1,0 +1,89 @@
+//! What goes on, second by second, and what happens, in one stream of server-sent events.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, Method, header};
+use axum::response::IntoResponse;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_util::stream;
+use serde_json::{Value, json};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::events::event_of;
+use super::{Route, route};
+use crate::call::{Call, Reply};
+use crate::events;
+use crate::plane::{Access, Plane, Watched};
+use crate::problem::Problem;
+
+pub(super) fn routes() -> Vec<Route> {
+    let text = json!({ "type": "string" });
+    vec![
+        route(Method::GET, "/v1/live", "ListEvents", "live", |call| Box::pin(live(call)))
+            .about(
+                "Server-sent events: `history`, what went on in the last quarter of an hour at listeners and target groups, one \
+                 value a second; then each second `sample`, what goes on now; between them the events of `/v1/events`. \
+                 It ends with the session that asked.",
+            )
+            .asks("target_group", text.clone(), "A target group whose targets are told with each sample.")
+            .answers(200, text),
+    ]
+}
+
+/// One who watches.
+struct Watcher {
+    plane: Arc<Plane>,
+    /// Of who asked, to see whether it may still ask.
+    fields: HeaderMap,
+    watched: Watched,
+    events: Receiver<events::Event>,
+    is_first: bool,
+}
+
+async fn live(call: Call) -> Result<Reply, Problem> {
+    let watched = (call.plane.around.live)(call.query.get("target_group").map(str::to_owned));
+    let events = call.plane.events.subscribe();
+    let watcher = Watcher { plane: call.plane, fields: call.fields, watched, events, is_first: true };
+    let stream = stream::unfold(watcher, |mut watcher| async move {
+        let event = watcher.next().await?;
+        Some((Ok::<Event, Infallible>(event), watcher))
+    });
+    let alive = KeepAlive::new().interval(Duration::from_secs(15));
+    Ok(Reply { response: Sse::new(stream).keep_alive(alive).into_response(), is_noted: false })
+}
+
+impl Watcher {
+    async fn next(&mut self) -> Option<Event> {
+        if std::mem::take(&mut self.is_first) {
+            return Some(Event::default().event("history").data(self.watched.history.take().to_string()));
+        }
+        tokio::select! {
+            sample = self.watched.samples.recv() => match sample {
+                Ok(sample) if self.is_still_known() => Some(Event::default().event("sample").data(self.whole(&sample))),
+                Ok(_) | Err(RecvError::Closed) => None,
+                Err(RecvError::Lagged(missed)) => {
+                    Some(Event::default().event("missed").data(json!({ "samples": missed }).to_string()))
+                }
+            },
+            event = self.events.recv() => event_of(event),
+        }
+    }
+
+    /// A session that has ended sees no more.
+    fn is_still_known(&self) -> bool {
+        let is_signed = self.fields.contains_key(header::AUTHORIZATION);
+        self.plane.access == Access::Open || is_signed || self.plane.session(&self.fields).is_ok()
+    }
+
+    fn whole(&mut self, sample: &Value) -> String {
+        let Some(targets) = &mut self.watched.targets else { return sample.to_string() };
+        let mut sample = sample.clone();
+        if let Some(subjects) = sample.get_mut("subjects").and_then(Value::as_object_mut) {
+            subjects.extend(targets());
+        }
+        sample.to_string()
+    }
+}
