@@ -8,19 +8,31 @@ CARGO ?= cargo
 DEMO_ARGS ?=
 COMPLETIONS = $(CARGO_TARGET_DIR)/release/completions
 
-.PHONY: run test lint unit chaos-minute chaos soak fuzz bench bench-quick build release deb packages clean
+# What the console is made of, and what says that it has been made.
+CONSOLE := $(shell find console -path console/node_modules -prune -o -path console/dist -prune -o -type f -print)
+PACKED := console/dist/index.html.gz
+
+.PHONY: run test lint unit console chaos-minute chaos soak fuzz bench bench-quick build release deb packages clean
 
 # The demo: a real shop, three instances, one load balancer.
-run: toolchain
+run: toolchain console
 	$(CARGO) run --quiet --locked -p headworks-server -- demo $(DEMO_ARGS)
 
 # Everything that must hold before a change lands.
 test: packages lint unit chaos-minute fuzz
 
-build: toolchain
+build: toolchain console
 	$(CARGO) build --locked --workspace --all-targets
 
-release: toolchain
+# The console goes into the binary. Without Node.js and without the right to install it, the program is built all the same, and
+# says at /console/ how to get it.
+console: $(PACKED)
+
+$(PACKED): $(CONSOLE)
+	@command -v npm >/dev/null || ./.ci/packages nodejs npm || true
+	@if command -v npm >/dev/null; then ./.ci/console; else echo "no npm: the program will have no console" >&2; fi
+
+release: toolchain console
 	$(CARGO) build --locked --release -p headworks-server
 	@echo "$(CARGO_TARGET_DIR)/release/headworks"
 
@@ -34,17 +46,18 @@ deb: release
 	$(CARGO_TARGET_DIR)/release/headworks completions fish > $(COMPLETIONS)/headworks.fish
 	$(CARGO) deb --locked --no-build --strip -p headworks-server --output $(CARGO_TARGET_DIR)/debian/
 
-lint: toolchain
+lint: toolchain console
+	cd console && npm run --silent check
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) run --quiet --locked -p xtask -- tidy
 
-unit: packages
+unit: packages console
 	$(CARGO) nextest run --locked --workspace --no-fail-fast
 
 # Everything behind the program, and the program itself, killed, frozen and exchanged under load: nothing that may be asked twice
 # fails. CHAOS_ARGS for other seeds, rates and lengths. The picture is written where --out says.
-chaos-minute: toolchain
+chaos-minute: toolchain console
 	$(CARGO) build --quiet --locked -p headworks-server -p xtask
 	$(CARGO) run --quiet --locked -p xtask -- chaos --binary $(CARGO_TARGET_DIR)/debug/headworks --rate 600 $(CHAOS_ARGS)
 
@@ -85,6 +98,7 @@ packages: toolchain
 	@command -v slowhttptest >/dev/null || ./.ci/packages slowhttptest
 	@command -v openssl >/dev/null || ./.ci/packages openssl
 	@command -v chromium >/dev/null || ./.ci/packages chromium
+	@command -v npm >/dev/null || ./.ci/packages nodejs npm
 	@./.ci/packages iproute2 nftables util-linux
 
 clean:

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use headworks_iam::key::{self, AccessKey, KeyStatus, Secret};
+use headworks_iam::password::Policy;
 use headworks_iam::seal::Sealer;
-use headworks_iam::{Directory, directory};
+use headworks_iam::sign_in::Login;
+use headworks_iam::{Directory, directory, password};
 use headworks_model::primitive::Name;
 use headworks_model::{Edit, Kind};
 use headworks_store::{Entry, Identity, Store, StoreError};
@@ -147,11 +149,59 @@ pub fn initialise(folder: &Path, replace: bool) -> Result<Option<(String, String
     let root = directory::Root { created: now(), keys: vec![key] };
     let body = serde_json::to_string(&root).map_err(|error| error.to_string())?;
     let identity = Identity { kind: "root".to_owned(), name: "root".to_owned(), body: Some(body) };
-    let entry = Entry {
+    let entry = entry_of_init("Initialise", "hrn:headworks:root");
+    kept.store.put_identities(&[identity], Some(&entry)).map_err(text)?;
+    Ok(Some((secret.id, secret.secret)))
+}
+
+/// What passwords are made of: what is not mistaken for something else when it is read aloud.
+const LETTERS: &[u8; 54] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz234567";
+
+/// A password of 20 such letters, in groups.
+fn make_password() -> Result<String, String> {
+    loop {
+        let bytes: [u8; 64] = fresh()?;
+        // those past the last whole round would make some letters likelier
+        let letters = bytes.iter().filter(|byte| **byte < 216).filter_map(|byte| LETTERS.get(usize::from(byte % 54)));
+        let letters: Vec<u8> = letters.copied().take(20).collect();
+        let groups: Vec<String> = letters.chunks(5).map(|group| String::from_utf8_lossy(group).into_owned()).collect();
+        let password = groups.join("-");
+        if letters.len() == 20 && Policy::default().weakness(&password, "").is_none() {
+            return Ok(password);
+        }
+    }
+}
+
+/// Makes a user who may do everything and signs in to the console, and its password, which must be followed by another. None
+/// when there is such a user already.
+///
+/// # Errors
+/// When it is no name, or cannot be written.
+pub fn first_user(folder: &Path, name: &str) -> Result<Option<String>, String> {
+    directory::check_name(name).map_err(|mistake| format!("{name:?} {}", mistake.what))?;
+    let kept = open(folder)?;
+    if read_directory(&kept.store)?.users.contains_key(name) {
+        return Ok(None);
+    }
+    let password = make_password()?;
+    let hash = password::hash(&password, &fresh()?).ok_or("the password cannot be hashed")?;
+    let login = Login::new(hash, true, now());
+    let attached = ["AdministratorAccess".to_owned()].into();
+    let user = directory::User { created: now(), attached, login: Some(login), ..directory::User::default() };
+    let body = serde_json::to_string(&user).map_err(|error| error.to_string())?;
+    let identity = Identity { kind: "user".to_owned(), name: name.to_owned(), body: Some(body) };
+    let entry = entry_of_init("PutUser", &format!("hrn:headworks:user/{name}"));
+    kept.store.put_identities(&[identity], Some(&entry)).map_err(|error| error.to_string())?;
+    Ok(Some(password))
+}
+
+/// What `headworks init` does, as an attempt that succeeded.
+fn entry_of_init(action: &str, resource: &str) -> Entry {
+    Entry {
         at: now_ms(),
         principal: "hrn:headworks:local".to_owned(),
-        action: "headworks:Initialise".to_owned(),
-        resource: "hrn:headworks:root".to_owned(),
+        action: format!("headworks:{action}"),
+        resource: resource.to_owned(),
         source: "headworks init".to_owned(),
         request_id: String::new(),
         outcome: headworks_store::Outcome::Allowed,
@@ -159,9 +209,7 @@ pub fn initialise(folder: &Path, replace: bool) -> Result<Option<(String, String
         revision: None,
         changes: Vec::new(),
         why: None,
-    };
-    kept.store.put_identities(&[identity], Some(&entry)).map_err(text)?;
-    Ok(Some((secret.id, secret.secret)))
+    }
 }
 
 /// The access key of whoever can read the key file of a data folder.

@@ -21,6 +21,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::acme::Standing;
+use crate::console;
 use crate::live::Live;
 
 /// What came of the last attempt to apply a configuration.
@@ -89,7 +90,7 @@ pub(crate) async fn serve(
     access: Access,
     left: impl Future<Output = ()> + Send + 'static,
 ) {
-    let mut app = router(&plane);
+    let mut app = console::router().merge(router(&plane));
     if access == Access::Open {
         app = app.layer(middleware::from_fn(same_machine));
     }

@@ -94,6 +94,9 @@ pub(crate) struct Init {
     /// Make another key in place of those that there are
     #[arg(long)]
     pub(crate) replace: bool,
+    /// Also make a user of this name who may do everything and signs in to the console; its password is printed once
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ mod changes;
 mod check;
 mod cli;
 mod client;
+mod console;
 mod demo;
 mod descriptors;
 mod explain;
