@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::decision::{Decision, Named, Policies, Reason};
 use crate::document::{Attached, Document, Mistake, trust};
-use crate::key::AccessKey;
+use crate::key::{AccessKey, Accessed};
 use crate::managed::Managed;
 use crate::password;
 use crate::request::Request;
@@ -88,6 +88,9 @@ pub struct User {
     /// Those who have signed in as it.
     #[serde(default)]
     pub sessions: Vec<SignedIn>,
+    /// The last time of each action, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub accessed: BTreeMap<String, Accessed>,
 }
 
 /// A group of users.
@@ -122,6 +125,9 @@ pub struct Role {
     pub boundary: Option<String>,
     /// The longest session, in seconds.
     pub longest_session: u64,
+    /// The last time of each action, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub accessed: BTreeMap<String, Accessed>,
 }
 
 /// All of them.

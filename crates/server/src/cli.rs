@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Reload(File),
     /// Make the root identity of an installation with `auth: required`, and print its access key once
     Init(Init),
+    /// Seal all that is secret with another key, while the instance does not run
+    RotateKey(RotateKey),
     /// Say whether the running instance serves; exit 0 when it does
     Ready(File),
     /// Have this program take over from the running instance, without a request that fails; exit 0 once it serves, or 2
@@ -97,6 +99,15 @@ pub(crate) struct Init {
     /// Also make a user of this name who may do everything and signs in to the console; its password is printed once
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotateKey {
+    #[command(flatten)]
+    pub(crate) file: File,
+    /// The new key, where the file says `admin.key_file`: 32 bytes, or as many in base64
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -36,6 +36,11 @@ pub(crate) enum Operate {
     /// The installations in `~/.config/headworks/contexts.yaml`, and which is meant when none is named
     #[command(subcommand)]
     Context(Contexts),
+    /// Identities: which credentials there are, and what they were used for
+    #[command(subcommand)]
+    Iam(Iam),
+    /// What goes on, live: listeners, rules, target groups and targets, with rates, errors and latencies
+    Top(Top),
     /// The trail of attempts: searched, exported, verified
     #[command(subcommand)]
     Audit(Audit),
@@ -195,6 +200,30 @@ pub(crate) struct Weights {
     /// Why, for the revision
     #[arg(long, default_value = "")]
     pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) asking: Asking,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Iam {
+    /// Every user with its password, second factor and keys, and when they were used: CSV
+    CredentialReport(Asking),
+    /// When an identity was last permitted each action: `user/alice`, `role/deploy`
+    LastAccessed {
+        identity: String,
+        #[command(flatten)]
+        asking: Asking,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Top {
+    /// Begin with the targets of this group
+    #[arg(long, value_name = "NAME")]
+    pub(crate) target_group: Option<String>,
+    /// Print one second of it, and end
+    #[arg(long)]
+    pub(crate) once: bool,
     #[command(flatten)]
     pub(crate) asking: Asking,
 }

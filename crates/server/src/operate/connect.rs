@@ -67,6 +67,11 @@ impl Connection {
         Ok(Self { instance: instance? })
     }
 
+    /// The instance that is asked.
+    pub(super) fn instance(&self) -> &Instance {
+        &self.instance
+    }
+
     /// Asks, whatever is answered.
     pub(super) fn send(
         &self,

@@ -5,10 +5,12 @@ mod connect;
 mod contexts;
 mod create;
 mod edit;
+mod iam;
 mod keep;
 mod output;
 mod resources;
 mod revisions;
+mod top;
 mod traffic;
 
 use std::process::ExitCode;
@@ -33,6 +35,8 @@ pub(crate) fn main(command: &Operate) -> ExitCode {
         Operate::Targets(args) => traffic::targets(args),
         Operate::Weights(args) => traffic::weights(args),
         Operate::Context(command) => contexts::main(command),
+        Operate::Iam(command) => iam::main(command),
+        Operate::Top(args) => top::top(args),
         Operate::Audit(args) => keep::audit(args),
         Operate::Backup(args) => keep::backup(args),
         Operate::Restore(args) => keep::restore(args),

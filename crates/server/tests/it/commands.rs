@@ -1,9 +1,12 @@
 //! Commands of people at a terminal: create, edit in an editor, contexts of several installations, completions of a shell.
 
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
-use headworks_testkit::{Headworks, Origin};
+use headworks_testkit::{Client, Headworks, Origin, ask, wait};
 use serde_json::{Value, json};
 
 use crate::api::NOBODY;
@@ -184,4 +187,121 @@ fn shells_are_told_how_commands_are_completed() {
     let script = "source <(\"$0\" completions bash); COMP_WORDS=(headworks tar); COMP_CWORD=1; _headworks headworks tar headworks; echo \"${COMPREPLY[*]}\"";
     let output = Command::new("bash").args(["-c", script, HEADWORKS.0]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "targets", "{output:?}");
+}
+
+/// A command at a terminal of its own, which is what `script` gives it.
+struct AtTerminal {
+    child: std::process::Child,
+    shown: Arc<Mutex<Vec<u8>>>,
+}
+
+impl AtTerminal {
+    fn start(headworks: &Headworks, arguments: &str) -> Self {
+        let command = format!("stty rows 30 cols 120; exec {} {arguments}", HEADWORKS.0);
+        let mut child = Command::new("script")
+            .args(["-qec", &command, "/dev/null"])
+            .current_dir(headworks.path(""))
+            .env("TERM", "xterm-256color")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (shown, mut output) = (Arc::new(Mutex::new(Vec::new())), child.stdout.take().unwrap());
+        let taken = shown.clone();
+        std::thread::spawn(move || {
+            let mut block = [0; 4096];
+            while let Some(count) = output.read(&mut block).ok().filter(|count| *count > 0) {
+                taken.lock().unwrap().extend_from_slice(&block[..count]);
+            }
+        });
+        Self { child, shown }
+    }
+
+    fn wait_for(&self, part: &str) {
+        let has = || String::from_utf8_lossy(&self.shown.lock().unwrap()).contains(part).then_some(());
+        wait::until(part, has);
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.child.stdin.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// That it ends, and leaves the terminal as it was.
+    fn ends(mut self) {
+        let status = wait::until("the end", || self.child.try_wait().unwrap());
+        assert!(status.success(), "{status}");
+        self.wait_for("\u{1b}[?1049l");
+    }
+}
+
+impl Drop for AtTerminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A client that asks again and again, as long as this lives.
+struct Traffic(Arc<AtomicBool>);
+
+impl Traffic {
+    fn through(headworks: &Headworks) -> Self {
+        let (address, stop) = (headworks.listener("shop/http"), Arc::new(AtomicBool::new(false)));
+        let stopped = stop.clone();
+        std::thread::spawn(move || {
+            let mut client = Client::connect(address);
+            while !stopped.load(Ordering::Relaxed) {
+                client.exchange(&ask("GET", "/"));
+            }
+        });
+        Self(stop)
+    }
+}
+
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn what_goes_on_is_shown_live() {
+    let blue = Origin::echo("blue");
+    let headworks = start(RELEASE, &[("blue", &blue)]);
+    let traffic = Traffic::through(&headworks);
+    let rate = |out: &str, name: &str| {
+        let line = out.lines().find(|line| line.split_whitespace().next() == Some(name));
+        let line = line.unwrap_or_else(|| panic!("no {name}: {out}"));
+        line.split_whitespace().nth(1).and_then(|rate| rate.parse::<f64>().ok())
+    };
+    // the first second of all may have begun before the first request
+    wait::until("a second of requests", || {
+        rate(&fine(&headworks, &["top", "--once"]), "shop/http").filter(|rate| *rate > 0.0)
+    });
+    let out = fine(&headworks, &["top", "--once", "--target-group", "blue"]);
+    let target = blue.address().to_string();
+    for name in ["shop/http", "shop/http/default", "blue", &target] {
+        assert!(rate(&out, name).is_some_and(|rate| rate > 0.0), "{name}: {out}");
+    }
+    let told: Value = serde_json::from_str(&fine(&headworks, &["top", "--once", "-o", "json"])).unwrap();
+    assert!(told["subjects"]["listener/shop/http"]["requests"].as_f64().is_some_and(|rate| rate > 0.0), "{told:#}");
+
+    let admin = headworks.admin();
+    let top = || AtTerminal::start(&headworks, &format!("top --endpoint {admin}"));
+    let mut quits = top();
+    quits.wait_for("shop/http");
+    quits.press("3\r");
+    // what stands where something else stood is written in part: an address has nothing in common with a name
+    quits.wait_for(&target);
+    quits.press("q");
+    quits.ends();
+    let mut interrupted = top();
+    interrupted.wait_for("shop/http");
+    interrupted.press("\u{3}");
+    interrupted.ends();
+    drop(traffic);
+    let (_, error, code) = run(&headworks, &["top"]);
+    assert!(code == Some(2) && error.contains("--once"), "{error}");
+    let gone = headworks.beside(&["top", "--once", "--endpoint", "127.0.0.1:1"]);
+    assert_eq!(gone.status.code(), Some(1), "{gone:?}");
 }

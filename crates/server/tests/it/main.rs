@@ -57,6 +57,7 @@ mod retries;
 mod revisions;
 mod rules;
 mod scanner;
+mod sealing;
 mod signing_in;
 mod slow_clients;
 mod stickiness;

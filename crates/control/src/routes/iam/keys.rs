@@ -45,7 +45,8 @@ pub(super) fn routes() -> Vec<Route> {
 
 pub(super) fn key_json(plane: &Plane, key: &AccessKey) -> Value {
     let last_used = plane
-        .last_use(key)
+        .uses
+        .of_key(key)
         .map(|used| json!({ "at": time::iso(used.at), "action": used.action, "source": used.source }));
     json!({
         "access_key_id": key.id,

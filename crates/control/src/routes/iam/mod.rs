@@ -8,6 +8,7 @@ mod login;
 mod managed;
 mod owner;
 mod password_policy;
+mod report;
 mod roles;
 mod simulate;
 mod users;
@@ -28,6 +29,7 @@ pub(super) fn routes() -> Vec<Route> {
         versions::routes(),
         owner::routes(),
         simulate::routes(),
+        report::routes(),
     ]
     .concat()
 }

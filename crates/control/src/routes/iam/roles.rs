@@ -86,9 +86,9 @@ impl Identity for Role {
         let (attached, boundary) = (attached(&mut body, directory), boundary(&mut body, directory));
         body.check()?;
         let Some(trust) = trust else { return Err(Problem::invalid("trust", "is missing")) };
-        let before = before.map(|role| (role.created, role.inline));
-        let (created, inline) = before.unwrap_or_else(|| (now(), BTreeMap::new()));
-        Ok(Self { created, trust, inline, attached, boundary, longest_session })
+        let before = before.map(|role| (role.created, role.inline, role.accessed));
+        let (created, inline, accessed) = before.unwrap_or_else(|| (now(), BTreeMap::new(), BTreeMap::new()));
+        Ok(Self { created, trust, inline, attached, boundary, longest_session, accessed })
     }
 }
 
