@@ -1,6 +1,7 @@
 // Numbers, times and names, as people read them.
 
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
+const tenths = new Intl.NumberFormat('en', { maximumFractionDigits: 1 });
 const fine = new Intl.NumberFormat('en', { maximumSignificantDigits: 3 });
 
 export function count(value: number): string {
@@ -10,9 +11,10 @@ export function count(value: number): string {
   return whole.format(value);
 }
 
-/** A rate per second: small ones with their fraction. */
+/** A rate per second: small ones with a digit behind the point. */
 export function rate(value: number): string {
-  return value >= 100 ? count(value) : value === 0 ? '0' : fine.format(value);
+  if (value > 0 && value < 0.05) return '<0.1';
+  return value >= 10 ? count(value) : tenths.format(value);
 }
 
 /** Milliseconds. */

@@ -1,13 +1,12 @@
 // What happens, second by second: one stream for the whole page, however many charts it has. Listeners and groups keep fifteen
 // minutes; of rules and targets only the newest second is kept, for there may be very many.
 
-import { get } from './api';
-import { problemOf } from './api';
+import { get, problemOf } from './api';
 import { Series } from './series';
 import { session } from './session.svelte';
 import type { History, Problem, Sample, Session } from './types';
 
-type Told = 'revision' | 'target_state' | 'reload' | 'missed';
+export type Told = 'revision' | 'target_state' | 'reload' | 'missed';
 
 const TOLD: Told[] = ['revision', 'target_state', 'reload', 'missed'];
 const IDLE: Sample = {};

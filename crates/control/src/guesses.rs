@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use headworks_iam::directory::check_name;
 use headworks_iam::password;
 use headworks_iam::throttle::Throttle;
 use tokio::sync::Semaphore;
@@ -47,6 +48,8 @@ fn source_of(source: &str) -> String {
 
 fn keys(name: &str, source: &str) -> [Guess; 3] {
     let source = source_of(source);
+    // what cannot be a name is nobody's, and not kept, however long it is
+    let name = if check_name(name).is_ok() { name } else { "" };
     [Guess::Of(name.to_owned(), source.clone()), Guess::About(name.to_owned()), Guess::From(source)]
 }
 

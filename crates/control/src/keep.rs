@@ -6,8 +6,8 @@ use headworks_iam::seal::Sealer;
 use headworks_iam::sign_in::Login;
 use headworks_iam::{Directory, directory, password};
 use headworks_model::primitive::Name;
-use headworks_model::{Edit, Kind};
-use headworks_store::{Entry, Identity, Store, StoreError};
+use headworks_model::{Config, Edit, Kind};
+use headworks_store::{Commit, Entry, Identity, Store, StoreError};
 use serde_json::{Value, json};
 
 use crate::clock::{now, now_ms};
@@ -149,7 +149,7 @@ pub fn initialise(place: &Place, replace: bool) -> Result<Option<(String, String
     let root = directory::Root { created: now(), keys: vec![key] };
     let body = serde_json::to_string(&root).map_err(|error| error.to_string())?;
     let identity = Identity { kind: "root".to_owned(), name: "root".to_owned(), body: Some(body) };
-    let entry = entry_of("init", "Initialise", "hrn:headworks:root");
+    let entry = entry_by("headworks init", "Initialise", "hrn:headworks:root");
     kept.store.put_identities(&[identity], Some(&entry)).map_err(text)?;
     Ok(Some((secret.id, secret.secret)))
 }
@@ -190,19 +190,41 @@ pub fn first_user(place: &Place, name: &str) -> Result<Option<String>, String> {
     let user = directory::User { created: now(), attached, login: Some(login), ..directory::User::default() };
     let body = serde_json::to_string(&user).map_err(|error| error.to_string())?;
     let identity = Identity { kind: "user".to_owned(), name: name.to_owned(), body: Some(body) };
-    let entry = entry_of("init", "PutUser", &format!("hrn:headworks:user/{name}"));
+    let entry = entry_by("headworks init", "PutUser", &format!("hrn:headworks:user/{name}"));
     kept.store.put_identities(&[identity], Some(&entry)).map_err(|error| error.to_string())?;
     Ok(Some(password))
 }
 
-/// What a command does by itself, as an attempt that succeeded.
-pub(crate) fn entry_of(command: &str, action: &str, resource: &str) -> Entry {
+/// Has resources as if they had come by the API, from before the program begins.
+///
+/// # Errors
+/// When they cannot be written.
+pub fn seed(place: &Place, config: &Config, reason: &str) -> Result<(), String> {
+    let kept = open(place)?;
+    let mut edits = Vec::new();
+    for kind in Kind::ALL {
+        for name in config.names(kind) {
+            let Some(body) = config.resource(kind, name.as_str()) else { continue };
+            let body =
+                sealed(&kept.sealer, kind, name.as_str(), &body).map_err(|problem| problem.detail().to_owned())?;
+            let (kind, name) = (kind.collection(), name.as_str().to_owned());
+            edits.push(headworks_store::Edit { kind, name, body: Some(body) });
+        }
+    }
+    let principal = "hrn:headworks:local".to_owned();
+    let commit = Commit { at: now_ms(), principal, reason: reason.to_owned(), edits };
+    let entry = entry_by("headworks demo", "ChangeResources", "hrn:headworks:configuration");
+    kept.store.commit(&commit, entry).map(drop).map_err(|error| error.to_string())
+}
+
+/// What a command does beside the program, as an attempt that succeeded.
+pub(crate) fn entry_by(command: &str, action: &str, resource: &str) -> Entry {
     Entry {
         at: now_ms(),
         principal: "hrn:headworks:local".to_owned(),
         action: format!("headworks:{action}"),
         resource: resource.to_owned(),
-        source: format!("headworks {command}"),
+        source: command.to_owned(),
         request_id: String::new(),
         outcome: headworks_store::Outcome::Allowed,
         status: 200,

@@ -64,6 +64,11 @@ impl Place {
         Self { folder: admin.data.clone(), given: admin.key_file.clone() }
     }
 
+    /// A data folder with a key of its own.
+    pub fn in_folder(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), given: None }
+    }
+
     /// The path of the key.
     pub(crate) fn key(&self) -> PathBuf {
         self.given.clone().unwrap_or_else(|| self.folder.join(FILE))
@@ -110,7 +115,7 @@ impl Place {
     pub(crate) fn make_next(&self) -> Result<Sealer, KeyError> {
         let path = self.next();
         match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(KeyError::Io(path, error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(KeyError::Io(path, error)),
             _ => make(&self.folder, &path),
         }
     }

@@ -30,7 +30,7 @@ pub use self::change::{Asked, Change, Outcome, Proposed};
 pub use self::desired::{Clash, Desired, Origin};
 pub use self::dispatch::router;
 pub use self::events::Event;
-pub use self::keep::{first_user, initialise, local_key};
+pub use self::keep::{first_user, initialise, local_key, seed};
 pub use self::keyfile::{KeyError, Place};
 pub use self::openapi::document as openapi;
 pub use self::plane::{Access, Ask, AskOf, Plane, Reloaded, Surroundings, Watched};

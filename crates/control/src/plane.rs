@@ -22,7 +22,7 @@ use crate::cookie;
 use crate::desired::{Clash, Desired};
 use crate::events::Event;
 use crate::guesses::Guesses;
-use crate::keep::{Kept, edits_of, entry_of, open, passing_key, read_directory, row, sealed, tags_of};
+use crate::keep::{Kept, edits_of, entry_by, open, passing_key, read_directory, row, sealed, tags_of};
 use crate::keyfile::Place;
 use crate::problem::Problem;
 use crate::uses::Uses;
@@ -317,7 +317,9 @@ impl Plane {
         let Some(retention) = self.desired().config().admin.audit_retention else { return };
         let cutoff = now_ms().saturating_sub(u64::try_from(retention.as_millis()).unwrap_or(u64::MAX));
         let expired = self.blocking(move |kept| {
-            while kept.store.expire(cutoff, entry_of("run", "ExpireAuditEntries", "hrn:headworks:audit"))? > 0 {}
+            while kept.store.expire(cutoff, entry_by("headworks run", "ExpireAuditEntries", "hrn:headworks:audit"))? > 0
+            {
+            }
             Ok(())
         });
         if let Err(problem) = expired.await

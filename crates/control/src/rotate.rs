@@ -38,7 +38,7 @@ pub fn rotate(place: &Place, to: Option<&Path>) -> Result<(), String> {
     let Kept { store, sealer } = kept;
     let again =
         |body: Body<'_>| body_again(&sealer, &next, body).map_err(|what| StoreError::Io(std::io::Error::other(what)));
-    let entry = keep::entry_of("rotate-key", "RotateKey", "hrn:headworks:key");
+    let entry = keep::entry_by("headworks rotate-key", "RotateKey", "hrn:headworks:key");
     store.seal_anew(&next.name(), &entry, &again).map_err(|error| error.to_string())?;
     if place.is_given() { Ok(()) } else { place.follow().map_err(|error| error.to_string()) }
 }

@@ -154,12 +154,13 @@ pub struct Directory {
 /// The managed policies that are always there, and cannot be changed: name and actions.
 const BUILT_IN: [(&str, &[&str]); 3] = [
     ("AdministratorAccess", &["*"]),
-    ("ReadOnlyAccess", &["headworks:Get*", "headworks:List*"]),
+    ("ReadOnlyAccess", &["headworks:Get*", "headworks:List*", "headworks:ExplainRequest"]),
     (
         "OperatorAccess",
         &[
             "headworks:Get*",
             "headworks:List*",
+            "headworks:ExplainRequest",
             "headworks:RegisterTargets",
             "headworks:DeregisterTargets",
             "headworks:PutRule",

@@ -9,6 +9,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 
 use crate::check::{complain, say};
 use crate::cli::{Demo, DemoShop};
+use crate::file;
 use crate::run::{self, Beginning, End, Order, Source};
 use crate::shop::{self, Instance, Layout, Parent};
 
@@ -73,15 +74,18 @@ fn start(args: &Demo) -> io::Result<ExitCode> {
     let layout =
         Layout { listener: free(args.port)?, admin: free(args.admin_port)?, v1: [a.address, b.address], v2: c.address };
     let file = folder.join("headworks.yaml");
-    std::fs::write(&file, shop::configuration(&layout))?;
+    std::fs::write(&file, shop::settings(&layout))?;
+    let resources = folder.join("shop.yaml");
+    std::fs::write(&resources, shop::configuration(&layout))?;
+    declare(&resources, &folder)?;
     let mut shops = [a, b, c];
     let held = shops.iter_mut().filter_map(|shop| shop.process.stdin.take()).map(OwnedFd::from).collect();
-    let order = Order { source: Source::File(file.clone()), watch: true, beginning: Beginning::Anew, held };
+    let order = Order { source: Source::File(file), watch: true, beginning: Beginning::Anew, held };
     let end = run::run(order, |_| {
         say(shop::what_to_try(&layout));
         say(format_args!(
-            "The configuration is {}; save it, and it is applied. Ctrl-C stops everything.",
-            file.display()
+            "What serves the shop is in the console, and in {}, which `headworks apply` takes. Ctrl-C stops everything.",
+            resources.display()
         ));
     });
     if end == End::Replaced {
@@ -94,6 +98,13 @@ fn start(args: &Demo) -> io::Result<ExitCode> {
         let _ = std::fs::remove_dir_all(temporary);
     }
     Ok(end.into())
+}
+
+/// Has what serves the shop come by the API, so that it can be changed there: each time anew, for instances listen elsewhere.
+fn declare(resources: &Path, folder: &Path) -> io::Result<()> {
+    let loaded = file::load(resources).map_err(|refused| io::Error::other(refused.to_string()))?;
+    let place = headworks_control::Place::in_folder(&folder.join("state"));
+    headworks_control::seed(&place, &loaded.config, "the demo begins").map_err(io::Error::other)
 }
 
 /// The port on loopback, or a free one when it is taken or 0.

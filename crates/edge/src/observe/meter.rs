@@ -1,6 +1,7 @@
 //! How much is going on: what counters have gained since the last look, by listener, rule, target group and target.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -8,7 +9,7 @@ use serde::Serialize;
 use super::counters::{Count, ListenerCounters, TargetCounters};
 use super::histogram::Merged;
 use super::status::{View, total};
-use crate::compile::plan::ListenerPlan;
+use crate::compile::plan::{ListenerPlan, Plan};
 use crate::upstream::group::{GroupShared, TargetState};
 
 /// What goes on at one subject. Rates are per second, latencies in milliseconds and none where nothing was answered.
@@ -106,6 +107,8 @@ impl Before {
 #[derive(Default)]
 pub struct Meter {
     at: Option<Instant>,
+    /// What ran at the last look: when rules are others, or elsewhere, their counts are not to be held against one another.
+    plan: Weak<Plan>,
     /// By load balancer, listener.
     listeners: HashMap<(String, String), (Before, Vec<u64>)>,
     groups: HashMap<String, Before>,
@@ -124,6 +127,9 @@ impl Meter {
     pub fn look(&mut self, view: &View) -> Look {
         let mut look = Look::default();
         let seconds = self.elapsed();
+        let plan = view.plan.as_ref().map(Arc::downgrade).unwrap_or_default();
+        let is_same = plan.ptr_eq(&self.plan);
+        self.plan = plan;
         let mut listeners = HashMap::new();
         for plan in view.plan.iter().flat_map(|plan| &plan.listeners) {
             let key = (plan.key.load_balancer.to_string(), plan.key.listener.to_string());
@@ -132,7 +138,7 @@ impl Meter {
                 look.listeners.insert(key.clone(), before.until(&now.0, seconds));
                 let rules = plan.rules.len();
                 let gained = now.1.iter().zip(hits).map(|(now, before)| now.saturating_sub(*before));
-                let busy = gained.enumerate().filter(|(_, gained)| *gained > 0);
+                let busy = gained.enumerate().filter(|(_, gained)| is_same && *gained > 0);
                 look.rules.extend(busy.map(|(i, gained)| {
                     let number = (i < rules).then_some(i + 1);
                     (key.0.clone(), key.1.clone(), number, (gained as f64 / seconds) as f32)

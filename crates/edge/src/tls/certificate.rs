@@ -142,8 +142,11 @@ fn acme_name(names: &NameSet) -> String {
 
 /// Reads every item of one kind from a PEM file; there is at least one.
 pub(super) fn read_all<T: PemObject>(path: &Path, what: &'static str) -> Result<Vec<T>, Problem> {
-    let bytes = fs::read(path).map_err(Problem::Unreadable)?;
-    let items: Result<Vec<T>, _> = T::pem_slice_iter(&bytes).collect();
+    all_of(&fs::read(path).map_err(Problem::Unreadable)?, what)
+}
+
+fn all_of<T: PemObject>(bytes: &[u8], what: &'static str) -> Result<Vec<T>, Problem> {
+    let items: Result<Vec<T>, _> = T::pem_slice_iter(bytes).collect();
     let items = items.map_err(|error| Problem::of_pem(error, what))?;
     if items.is_empty() { Err(Problem::Empty(what)) } else { Ok(items) }
 }
@@ -159,9 +162,12 @@ impl Certificate {
     /// # Errors
     /// With the key of the resource whose file is at fault.
     pub(crate) fn read(name: &str, declared: &declared::Certificate) -> Result<Certificate, Fault> {
+        let of_chain = fs::read(&declared.certificate).map_err(|error| Problem::Unreadable(error).at("certificate"))?;
         let chain: Vec<CertificateDer<'static>> =
-            read_all(&declared.certificate, "certificate").map_err(|problem| problem.at("certificate"))?;
-        let key = fs::read(&declared.key)
+            all_of(&of_chain, "certificate").map_err(|problem| problem.at("certificate"))?;
+        // both in one file are read at once, so that whoever exchanges it exchanges both
+        let of_key = if declared.key == declared.certificate { Ok(of_chain) } else { fs::read(&declared.key) };
+        let key = of_key
             .map_err(Problem::Unreadable)
             .and_then(|pem| PrivateKeyDer::from_pem_slice(&pem).map_err(|error| Problem::of_pem(error, "private key")))
             .map_err(|problem| problem.at("key"))?;

@@ -1,6 +1,7 @@
-//! The demo's `headworks.yaml`: three instances, two releases, and one rule of each kind that is worth seeing.
+//! The demo's configuration: three instances, two releases, and one rule of each kind that is worth seeing. `headworks.yaml` says only
+//! where the console is; `shop.yaml` is what the API is given, so that everything can be changed there, and in the console.
 //!
-//! It is text, not model types: users are meant to open the file, read it and change it while the demo runs.
+//! They are text, not model types: users are meant to open the files, read and change them while the demo runs.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -19,16 +20,26 @@ pub(crate) struct Layout {
 }
 
 /// The text of `headworks.yaml` for a demo.
-pub(crate) fn configuration(layout: &Layout) -> String {
-    let Layout { listener, admin, v1: [a, b], v2: c } = layout;
-    let mut text = format!(
-        r##"# The demo of Headworks: a small shop in two versions behind one load balancer.
-# Change this file while it runs; what is wrong with it is said with line and column, and nothing is half-applied.
-
+pub(crate) fn settings(layout: &Layout) -> String {
+    let Layout { admin, .. } = layout;
+    format!(
+        r#"# The demo of Headworks. What serves the shop has come by the API: see and change it in the console at http://{admin}/,
+# or change shop.yaml and say: headworks apply -c headworks.yaml -f shop.yaml
 admin:
   address: "{admin}"
   auth: none
   data: state/
+"#
+    )
+}
+
+/// The text of `shop.yaml` for a demo.
+pub(crate) fn configuration(layout: &Layout) -> String {
+    let Layout { listener, v1: [a, b], v2: c, .. } = layout;
+    let mut text = format!(
+        r##"# The demo of Headworks: a small shop in two versions behind one load balancer.
+# Change this file and apply it: headworks apply -c headworks.yaml -f shop.yaml
+# What is wrong with it is said with line and column, and nothing is half-applied.
 
 load_balancers:
   shop:

@@ -30,7 +30,7 @@ mod store;
 mod version;
 mod what_to_try;
 
-pub(crate) use configuration::{Layout, configuration};
+pub(crate) use configuration::{Layout, configuration, settings};
 pub(crate) use instance::{Instance, Parent, run};
 pub(crate) use what_to_try::what_to_try;
 

@@ -8,6 +8,7 @@ pub(crate) fn what_to_try(layout: &Layout) -> String {
     let port = listener.port();
     format!(
         r#"  The shop       http://{listener}/
+  The console    http://{admin}/
   Its state      http://{admin}/v1/status   and /metrics
 
 What to try:
@@ -28,7 +29,8 @@ What to try:
   curl -si 'http://{listener}/blog/first-harvest?page=2'
   curl -si -H 'Host: journal.shop.localhost' http://{listener}/from/blog/first-harvest
 
-  # one checkout in ten goes to the new version (look at X-Shop-Version)
+  # one checkout in ten goes to the new version (look at X-Shop-Version); then give it more, in the console:
+  # http://{admin}/console/#/load-balancers/shop/listeners/http
   for i in $(seq 20); do curl -s -o /dev/null -D - http://{listener}/checkout | grep -i x-shop-version; done
 
   # order something, then read it back from any instance

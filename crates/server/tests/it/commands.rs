@@ -299,6 +299,16 @@ fn what_goes_on_is_shown_live() {
     interrupted.wait_for("shop/http");
     interrupted.press("\u{3}");
     interrupted.ends();
+    // a terminal that goes takes it along: it is not to wait for keys that nobody can press
+    let mut abandoned = top();
+    abandoned.wait_for("shop/http");
+    let _ = abandoned.child.kill();
+    let of_program = |line: &String| line.contains("headworks") && line.contains(&format!("top --endpoint {admin}"));
+    wait::until("the end of one whose terminal has gone", || {
+        let processes = Command::new("ps").args(["-eo", "args"]).output().unwrap().stdout;
+        let processes = String::from_utf8_lossy(&processes).into_owned();
+        (!processes.lines().map(str::to_owned).any(|line| of_program(&line))).then_some(())
+    });
     drop(traffic);
     let (_, error, code) = run(&headworks, &["top"]);
     assert!(code == Some(2) && error.contains("--once"), "{error}");

@@ -24,7 +24,7 @@ pub(crate) fn locked(web: &Origin) -> (Headworks, Api) {
     (headworks, root)
 }
 
-fn initialise(headworks: &Headworks) -> Api {
+pub(crate) fn initialise(headworks: &Headworks) -> Api {
     let output = headworks.beside(&["init", "-c", "headworks.yaml", "--json"]);
     assert!(output.status.success(), "{output:?}");
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));

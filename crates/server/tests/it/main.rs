@@ -12,6 +12,7 @@ mod check_command;
 mod choosing;
 mod commands;
 mod compression;
+mod console;
 mod control;
 mod databases;
 mod datagrams;

@@ -21,6 +21,8 @@ use crate::bench::trouble::{Trouble, io};
 pub(super) const HOST: &str = "chaos.example.com";
 /// How many targets there are.
 pub(super) const TARGETS: usize = 3;
+/// The certificate and its key.
+const CERTIFICATE: &str = "certificate.pem";
 /// How long anything may take to be there, or to be gone.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -203,23 +205,21 @@ fn wait(what: &str, ready: impl FnMut() -> bool) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Writes a new certificate and its key: first to other files, which then take the places of the old ones.
+/// Writes a new certificate with its key: first to another file, which then takes the place of the old one. Both are in one, for
+/// between two that are exchanged one after the other a reload may come, and is refused then.
 fn certificate(folder: &Folder) -> Result<(), Trouble> {
     let made = generate_simple_self_signed(vec![HOST.to_owned()]);
     let CertifiedKey { cert, signing_key } =
         made.map_err(|error| Trouble::Invalid(format!("no certificate: {error}")))?;
-    for (name, text) in [("key.pem", signing_key.serialize_pem()), ("certificate.pem", cert.pem())] {
-        let new = folder.write("new.pem", text)?;
-        fs::rename(new, folder.at(name)).map_err(io(name))?;
-    }
-    Ok(())
+    let new = folder.write("new.pem", signing_key.serialize_pem() + &cert.pem())?;
+    fs::rename(new, folder.at(CERTIFICATE)).map_err(io(CERTIFICATE))
 }
 
 fn file(targets: &[SocketAddr], plain: SocketAddr, secure: SocketAddr, admin: SocketAddr, generation: u32) -> String {
     let targets: Vec<String> = targets.iter().map(|target| format!("\"{target}\"")).collect();
     format!(
         "admin: {{ address: \"{admin}\" }}
-certificates: {{ chaos: {{ certificate: certificate.pem, key: key.pem }} }}
+certificates: {{ chaos: {{ certificate: {CERTIFICATE}, key: {CERTIFICATE} }} }}
 load_balancers:
   chaos:
     access_log: access.log

@@ -66,7 +66,10 @@ async fn put_password(call: Call) -> Result<Reply, Problem> {
     let password = body.required_text("password");
     let must_change = body.flag("must_change").unwrap_or(true);
     body.check()?;
-    let login = find::<User>(&call.plane.directory(), &name)?.login.clone();
+    let directory = call.plane.directory();
+    let login = find::<User>(&directory, &name)?.login.clone();
+    // the same again lets in who was locked out, unless the policy is against it
+    let login = login.filter(|_| directory.password_policy.reuse_prevention > 0);
     let hash = new_hash(&call.plane, &name, login.as_ref(), password, "password").await?;
     let of = name.clone();
     change(&call, move |directory, _| {

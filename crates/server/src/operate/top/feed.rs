@@ -80,9 +80,14 @@ impl Listener {
         };
         let tell = self.tell.clone();
         tokio::select! {
-            () = asked => drop(tell.send(News::Stop)),
-            () = self.follow() => {}
+            () = asked => {}
+            () = self.follow() => return,
         }
+        let _ = tell.send(News::Stop);
+        tokio::time::sleep(PAUSE).await;
+        // a terminal that has gone holds whoever waits for its keys
+        ratatui::restore();
+        std::process::exit(1);
     }
 
     /// Until nobody hears it, or it is not to be had.

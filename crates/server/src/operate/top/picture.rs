@@ -212,7 +212,7 @@ impl Picture {
                 self.news = format!("{} of {} is {state}", text("target"), text("target_group"));
             }
             "revision" => {
-                self.news = format!("revision {} by {}: {}", text("revision"), text("principal"), text("reason"))
+                self.news = format!("revision {} by {}: {}", text("revision"), text("principal"), text("reason"));
             }
             "reload" => self.news = format!("the file was {}", text("result")),
             _ => {}

@@ -75,20 +75,17 @@ fn body(frame: &mut Frame<'_>, area: Rect, picture: &Picture, keys: &mut Keys) {
     // an arrow beside the title needs its place, too
     let width =
         |index: usize| rows.iter().filter_map(|row| row.cells.get(index)).map(|cell| cell.chars().count()).max();
-    // where there is too little room, it is what stands last that has none
-    let mut left = area.width;
-    let widths: Vec<Constraint> = picture
-        .view
-        .columns()
-        .iter()
-        .enumerate()
-        .map(|(index, column)| {
-            let wanted = width(index).unwrap_or(0).max(column.title.len() + 2);
-            let width = u16::try_from(wanted).unwrap_or(u16::MAX).min(left);
-            left = left.saturating_sub(width.saturating_add(SPACING));
-            Constraint::Length(width)
-        })
-        .collect();
+    // where there is too little room, what stands last is left out: what is there would be cut for it
+    let (mut left, mut widths) = (area.width, Vec::new());
+    for (index, column) in picture.view.columns().iter().enumerate() {
+        if left == 0 {
+            break;
+        }
+        let wanted = width(index).unwrap_or(0).max(column.title.len() + 2);
+        let width = u16::try_from(wanted).unwrap_or(u16::MAX).min(left);
+        left = left.saturating_sub(width.saturating_add(SPACING));
+        widths.push(Constraint::Length(width));
+    }
     let lines = rows.iter().map(|row| {
         let style = if row.is_bad { Style::new().fg(Color::Red) } else { Style::new() };
         Row::new(row.cells.iter().map(|cell| Cell::from(cell.as_str()))).style(style)

@@ -1,0 +1,60 @@
+// Every page, dark and light, wide and as narrow as a phone: nothing is cut off, everything has a name, nothing breaks the policy
+// of the page. CONSOLE says where; the program is to be one without sign-in.
+import { createRequire } from 'node:module';
+import { readFileSync } from 'node:fs';
+import { check, open } from './browser.mjs';
+
+const { CONSOLE } = process.env;
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+const PAGES = [
+  '#/map',
+  '#/load-balancers',
+  '#/load-balancers/shop',
+  '#/load-balancers/shop/listeners/http',
+  '#/load-balancers/shop/listeners/http/explain',
+  '#/target-groups',
+  '#/target-groups/pool',
+  '#/target-groups/pool/settings',
+  '#/new/target_groups',
+  '#/certificates',
+  '#/guards',
+  '#/revisions',
+  '#/revisions/1',
+  '#/identities/users',
+  '#/identities/groups',
+  '#/identities/roles',
+  '#/identities/policies',
+  '#/identities/policies/ReadOnlyAccess',
+  '#/identities/simulator',
+  '#/identities/passwords',
+  '#/audit',
+  '#/account',
+];
+
+async function look(options, name) {
+  const { page, done } = await open(CONSOLE, options);
+  await page.getByRole('heading', { level: 1 }).waitFor();
+  for (const place of PAGES) {
+    await page.evaluate((place) => {
+      location.hash = place;
+    }, place);
+    await page.getByRole('heading', { level: 1 }).waitFor();
+    await page.waitForFunction(() => !document.querySelector('[aria-busy="true"]'));
+    const width = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
+    check(width[0] <= width[1], `${name} ${place} is ${width[0]} wide where ${width[1]} are to be had`);
+    // by the debugger's way in: the page's own policy lets nothing in that is not its own
+    await page.evaluate(axe);
+    const found = await page.evaluate(async () => {
+      const { violations } = await globalThis.axe.run(document, { resultTypes: ['violations'] });
+      return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.target.join(' ')).slice(0, 3).join('; ')}`);
+    });
+    check(found.length === 0, `${name} ${place}\n${found.join('\n')}`);
+  }
+  console.log(`${name}: ${PAGES.length} pages`);
+  await done();
+}
+
+await look({ colorScheme: 'dark' }, 'dark');
+await look({ colorScheme: 'light' }, 'light');
+await look({ colorScheme: 'light', viewport: { width: 360, height: 740 } }, 'phone');
