@@ -68,9 +68,11 @@ chaos: release
 soak: release
 	$(CARGO) run --quiet --locked -p xtask -- chaos --binary $(CARGO_TARGET_DIR)/release/headworks --seconds 3600 --soak $(CHAOS_ARGS)
 
-# Short, seeded, on stable Rust; FUZZ_SECONDS for longer runs.
+# Short, seeded, on stable Rust; FUZZ_SECONDS for longer runs. Whole connections are fuzzed where the code is that serves them, and
+# for a short while by each run of the unit tests.
 fuzz: toolchain
 	CARGO_TARGET_DIR=$(CARGO_TARGET_DIR) $(CARGO) run --locked --quiet --release --manifest-path fuzz/Cargo.toml
+	$(if $(FUZZ_SECONDS),$(CARGO) nextest run --locked -p headworks-edge --success-output final fuzz::)
 
 bench: packages release
 	$(CARGO) run --quiet --locked -p xtask -- bench --binary $(CARGO_TARGET_DIR)/release/headworks $(BENCH_ARGS)

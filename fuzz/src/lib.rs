@@ -7,34 +7,25 @@ use headworks_message::{Parsed, RequestHead, ResponseHead, request, response};
 
 #[path = "../../crates/message/tests/codec/invariants.rs"]
 mod invariants;
+pub mod hunt;
 pub mod mutate;
 
-/// A target.
-#[derive(Clone, Copy)]
-pub struct Target {
-    /// What it is called on the command line.
-    pub name: &'static str,
-    /// Panics when the bytes show a fault.
-    pub run: fn(&[u8]),
-    /// What the bytes made the codec do, coarsely: an input with a new answer is worth keeping.
-    pub shape: fn(&[u8]) -> String,
-    /// Inputs to begin with.
-    pub seeds: &'static [&'static [u8]],
-}
+use self::hunt::Target;
+use self::mutate::mutate;
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
-    Target { name: "request", run: invariants::request, shape: request_shape, seeds: REQUESTS },
-    Target { name: "response", run: invariants::response, shape: response_shape, seeds: RESPONSES },
-    Target { name: "chunked", run: invariants::chunked, shape: chunked_shape, seeds: BODIES },
-    Target { name: "resend", run: invariants::resend, shape: request_shape, seeds: REQUESTS },
-    Target { name: "encoded", run: invariants::encoded, shape: response_shape, seeds: RESPONSES },
-    Target { name: "accept_encoding", run: invariants::accept_encoding, shape: coding_shape, seeds: CODINGS },
-    Target { name: "proxy_protocol", run: invariants::proxy_protocol, shape: proxy_shape, seeds: PROXY_HEADERS },
-    Target { name: "client_hello", run: invariants::client_hello, shape: hello_shape, seeds: HELLOS },
-    Target { name: "field_section", run: invariants::field_section, shape: section_shape, seeds: SECTIONS },
-    Target { name: "field_blocks", run: invariants::field_blocks, shape: blocks_shape, seeds: BLOCKS },
-    Target { name: "differential", run: invariants::differential, shape: request_shape, seeds: REQUESTS },
+    Target { name: "request", run: invariants::request, shape: request_shape, mutate, seeds: REQUESTS },
+    Target { name: "response", run: invariants::response, shape: response_shape, mutate, seeds: RESPONSES },
+    Target { name: "chunked", run: invariants::chunked, shape: chunked_shape, mutate, seeds: BODIES },
+    Target { name: "resend", run: invariants::resend, shape: request_shape, mutate, seeds: REQUESTS },
+    Target { name: "encoded", run: invariants::encoded, shape: response_shape, mutate, seeds: RESPONSES },
+    Target { name: "accept_encoding", run: invariants::accept_encoding, shape: coding_shape, mutate, seeds: CODINGS },
+    Target { name: "proxy_protocol", run: invariants::proxy_protocol, shape: proxy_shape, mutate, seeds: PROXY_HEADERS },
+    Target { name: "client_hello", run: invariants::client_hello, shape: hello_shape, mutate, seeds: HELLOS },
+    Target { name: "field_section", run: invariants::field_section, shape: section_shape, mutate, seeds: SECTIONS },
+    Target { name: "field_blocks", run: invariants::field_blocks, shape: blocks_shape, mutate, seeds: BLOCKS },
+    Target { name: "differential", run: invariants::differential, shape: request_shape, mutate, seeds: REQUESTS },
 ];
 
 fn request_shape(bytes: &[u8]) -> String {

@@ -51,18 +51,25 @@ impl RetryBudget {
     /// Takes one retry out of the budget; false if there is none left.
     #[must_use]
     pub fn try_retry(&mut self, now: Moment) -> bool {
-        let Some(slot) = self.slot(now).copied() else { return false };
+        if self.left(now) == 0 {
+            return false;
+        }
+        if let Some(slot) = self.slot(now) {
+            slot.retries = slot.retries.saturating_add(1);
+        }
+        true
+    }
+
+    /// How many retries are left.
+    #[must_use]
+    pub fn left(&mut self, now: Moment) -> u64 {
+        // what is too old is forgotten first
+        let _ = self.slot(now);
         let (requests, retries) = self.slots.iter().fold((0u64, 0u64), |(requests, retries), slot| {
             (requests + u64::from(slot.requests), retries + u64::from(slot.retries))
         });
         let allowed = u64::from(FLOOR) + (requests as f64 * self.ratio) as u64;
-        if retries >= allowed {
-            return false;
-        }
-        if let Some(current) = self.slot(now) {
-            current.retries = slot.retries.saturating_add(1);
-        }
-        true
+        allowed.saturating_sub(retries)
     }
 
     /// The slot of the current second, after the slots of the seconds since the last call have been emptied. A clock that

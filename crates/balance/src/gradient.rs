@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Bounds of the limit, and how much slower answers may get.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adaptive {
@@ -18,8 +20,8 @@ pub struct Adaptive {
     pub tolerance: f64,
 }
 
-/// A limit that adapts.
-#[derive(Clone, Copy, Debug)]
+/// A limit that adapts. It goes on in the process that takes over: to begin anew is to refuse what could be served.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub struct Gradient {
     limit: f64,
     /// The usual latency in seconds; nothing before the first sample.

@@ -59,6 +59,11 @@ impl Group {
         }
     }
 
+    /// Says how many targets there will be: room for them and for few others is taken at once.
+    pub fn expect(&mut self, targets: usize) {
+        self.members.reserve_exact(targets.saturating_sub(self.members.len()));
+    }
+
     /// Registers a target. One that drains is taken back and judged anew; one that is registered keeps all but its weight.
     pub fn register(&mut self, key: TargetKey, weight: u32, now: Moment) -> Changes {
         let known = self.places.get(&key).copied();

@@ -2,7 +2,7 @@
 //! is served in time.
 //!
 //! Pressure is the share used up of whatever is scarcest; 1 is all of it. It rises at once, and falls slowly: what was just
-//! refused comes again.
+//! refused comes again. But it is over within two seconds, however far beyond all of it that was.
 //!
 //! Source: "Handling Overload" in Site Reliability Engineering (criticality); Envoy's overload manager (scaled triggers).
 
@@ -16,6 +16,8 @@ const SHEDDABLE: (f64, f64) = (0.80, 0.90);
 /// nothing has no way to find out that it could.
 const NORMAL: (f64, f64) = (0.90, 1.00);
 const MOST_NORMAL: f64 = 0.95;
+/// More than all of it, several times over, is no longer remembered.
+const MOST: f64 = 1.5;
 /// How much of the pressure is left after a second without any.
 const DECAY: f64 = 0.7;
 
@@ -44,7 +46,7 @@ impl Overload {
         let highest = used.iter().copied().filter(|used| used.is_finite()).fold(0.0, f64::max);
         let passed: Duration = now.saturating_sub(self.at);
         let left = self.pressure * DECAY.powf(passed.as_secs_f64());
-        self.pressure = left.max(highest);
+        self.pressure = left.max(highest.min(MOST));
         self.at = now;
     }
 
@@ -112,6 +114,10 @@ mod tests {
         overload.update(&[0.0], Duration::from_millis(10_250));
         assert!(overload.share(Criticality::Sheddable) > 0.9, "{}", overload.pressure());
         overload.update(&[0.0], Duration::from_secs(12));
+        assert_eq!(overload.share(Criticality::Sheddable), 0.0);
+        // however much was missing, two seconds after it is enough of it
+        overload.update(&[1000.0], Duration::from_secs(20));
+        overload.update(&[0.0], Duration::from_secs(22));
         assert_eq!(overload.share(Criticality::Sheddable), 0.0);
     }
 }

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use headworks_balance::{Kept, TargetKey};
+use headworks_balance::{Gradient, Kept, TargetKey};
 use headworks_model::listener::Listener;
 use headworks_model::primitive::Bind;
 use serde::{Deserialize, Serialize};
@@ -85,9 +85,17 @@ pub(crate) struct KnownGroup {
     pub(crate) clock: Duration,
     /// Of each target. What another version wrote and this one cannot read is not known.
     pub(crate) targets: Vec<Value>,
+    /// The limit that has been found out, where one is looked for.
+    #[serde(default)]
+    pub(crate) gradient: Option<Value>,
 }
 
 impl KnownGroup {
+    /// The limit that has been found out.
+    pub(crate) fn gradient(&self) -> Option<Gradient> {
+        self.gradient.as_ref().and_then(|gradient| Gradient::deserialize(gradient).ok())
+    }
+
     /// By target.
     pub(crate) fn targets(&self) -> HashMap<TargetKey, Kept> {
         let kept = self.targets.iter().filter_map(|target| Kept::deserialize(target).ok());

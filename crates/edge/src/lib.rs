@@ -8,6 +8,8 @@ mod challenge;
 mod compile;
 mod error;
 mod explain;
+#[cfg(test)]
+mod fuzz;
 mod guard;
 mod l4;
 mod l7;
@@ -38,7 +40,7 @@ pub use self::compile::permission::unpermitted;
 use self::compile::plan::{ListenerKey, Plan};
 use self::compile::{answers, build};
 pub use self::explain::{
-    Asked, CannotExplain, Considered, Decided, Decision, GroupShare, ListenerFound, RuleVerdict, explain,
+    Asked, CannotExplain, Considered, Decided, Decision, GroupShare, ListenerFound, RuleVerdict, explain, handling,
 };
 use self::guard::members::Membership;
 pub use self::guard::members::members;
@@ -47,6 +49,7 @@ use self::listen::bound::{BoundListener, FreshListener};
 pub use self::observe::access_log::LogWriter;
 pub use self::observe::{meter, metrics, status};
 use self::quic::Secrets;
+pub use self::runtime::aside::{aside, discard};
 use self::runtime::pressure::{self, Pressure};
 use self::runtime::worker::{Command, DatagramsIn, Handover, WorkerHandle};
 use self::tls::certificate::Certificate;
@@ -75,6 +78,8 @@ pub struct Edge {
     pressure: Arc<Pressure>,
     membership: Membership,
     plan: Option<Arc<Plan>>,
+    /// Plans that ran before, as long as anybody may still have them.
+    retired: Vec<Arc<Plan>>,
 }
 
 impl Edge {
@@ -122,6 +127,7 @@ impl Edge {
             pressure,
             membership: Membership::default(),
             plan: None,
+            retired: Vec::new(),
         })
     }
 
@@ -150,7 +156,7 @@ impl Edge {
             return Err(errors);
         }
         let mut started = self.supervise_new(config);
-        let plan = Arc::new(self.build(config, &fresh, &started, &vault, keyring)?);
+        let plan = Arc::new(self.build(config, &fresh, &started, &vault, keyring).await?);
         let in_use: HashSet<Name> = build::groups_in_use(config).into_iter().collect();
         let hedged = build::groups_hedged_by_latency(config);
         for (name, supervisor) in &mut started {
@@ -195,7 +201,18 @@ impl Edge {
             }
             self.bound.insert(key, listener.bound);
         }
-        self.plan = Some(plan);
+        self.retired.extend(self.plan.replace(plan));
+    }
+
+    /// Takes apart the plans that nobody uses any more: requests that were in flight when they were exchanged had them until
+    /// they ended, and a worker is not to spend its time on that.
+    pub fn clear_away(&mut self) {
+        let (gone, used) = std::mem::take(&mut self.retired).into_iter().partition(|plan| Arc::strong_count(plan) == 1);
+        self.retired = used;
+        let gone: Vec<Arc<Plan>> = gone;
+        if !gone.is_empty() {
+            discard(gone);
+        }
     }
 
     /// Binds listeners that are new, or moved, or have QUIC now.
@@ -237,13 +254,14 @@ impl Edge {
             let (count, known) = (self.workers.len(), self.inheritance.group(name.as_str()));
             let resolver = self.resolver.clone();
             let supervisor =
-                Supervisor::start(name.as_str().into(), settings.clone(), count, resolver, known.as_ref(), cut);
+                Supervisor::start(name.as_str().into(), settings, count, resolver, known.as_ref(), cut);
             (name.clone(), supervisor)
         })
         .collect()
     }
 
-    fn build(
+    /// Builds the plan, aside: of many rules that takes long.
+    async fn build(
         &self,
         config: &Arc<Config>,
         fresh: &Fresh,
@@ -255,17 +273,25 @@ impl Edge {
         let mut ports: HashMap<ListenerKey, u16> =
             self.bound.iter().map(|(key, b)| (key.clone(), b.address.port())).collect();
         ports.extend(fresh.iter().map(|(key, fresh)| (key.clone(), fresh.bound.address.port())));
-        let context = build::Context {
-            groups: &groups,
-            ports: &ports,
-            before: self.plan.as_deref(),
-            keyring,
-            vault,
-            tickets: &self.tickets,
-            challenges: &self.challenges,
-            workers: self.workers.len(),
-        };
-        build::plan(config, &context)
+        let (config, before, vault) = (config.clone(), self.plan.clone(), vault.clone());
+        let (tickets, challenges, workers) = (self.tickets.clone(), self.challenges.clone(), self.workers.len());
+        let built = aside(move || {
+            let context = build::Context {
+                groups: &groups,
+                ports: &ports,
+                before: before.as_deref(),
+                keyring,
+                vault: &vault,
+                tickets: &tickets,
+                challenges: &challenges,
+                workers,
+            };
+            build::plan(&config, &context)
+        });
+        built.await.unwrap_or_else(|error| {
+            let what = format!("cannot be prepared: no thread ({error})");
+            Err(vec![CannotRun { path: "load_balancers".to_owned(), what }])
+        })
     }
 
     /// Hands the plan and its new sockets to every worker, and waits until each has taken it.

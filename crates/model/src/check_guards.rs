@@ -161,8 +161,7 @@ impl Config {
     /// The target groups that a load balancer may forward to, fallbacks and mirrors included.
     pub fn forwarded_to<'a>(&'a self, balancer: &'a LoadBalancer) -> Vec<&'a Name> {
         let listeners = balancer.listeners.values();
-        let actions =
-            listeners.flat_map(|listener| listener.rules.iter().map(|rule| &rule.action).chain([&listener.default]));
+        let actions = listeners.flat_map(|listener| listener.actions());
         let forwards = actions.filter_map(|action| match action {
             Action::Forward(forward) => Some(forward),
             _ => None,

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 pub(crate) use self::choice::choice;
 pub(crate) use self::codec::{
-    Factor, Lasts, NonEmpty, OneOrMore, Optional, Plain, Ratio, Section, Within, capped, named,
+    Factor, Lasts, LeftOut, NonEmpty, OneOrMore, Optional, Plain, Ratio, Section, Within, capped, named,
 };
 pub(crate) use self::context::{Cx, Group, Referable, Step, To};
 pub(crate) use self::fields::{Fields, unknown};

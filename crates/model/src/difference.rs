@@ -33,19 +33,22 @@ pub fn difference_of_json(old: &Value, new: &Value) -> Vec<Change> {
 
 fn compare(old: &Value, new: &Value, path: &mut String, changes: &mut Vec<Change>) {
     match (old, new) {
-        (old, new) if old == new => {}
+        // not looked at as a whole first: that would be done again on each level below
         (Value::Object(olds), Value::Object(news)) => {
+            let mut in_order = news.iter();
             for (key, old) in olds {
-                at_key(path, key, |path| step(Some(old), news.get(key), path, changes));
+                // nearly always both have the same keys in the same order
+                let beside = in_order.next().filter(|(other, _)| *other == key).map(|(_, new)| new);
+                at_key(path, key, |path| step(Some(old), beside.or_else(|| news.get(key)), path, changes));
             }
             for (key, new) in news.iter().filter(|(key, _)| !olds.contains_key(*key)) {
                 at_key(path, key, |path| step(None, Some(new), path, changes));
             }
         }
         (Value::Array(olds), Value::Array(news)) => {
-            let same = olds.iter().zip(news).take_while(|(old, new)| old == new).count();
+            let same = olds.iter().zip(news).take_while(|(old, new)| is_same(old, new)).count();
             let (olds, news) = (olds.get(same..).unwrap_or_default(), news.get(same..).unwrap_or_default());
-            let tail = olds.iter().rev().zip(news.iter().rev()).take_while(|(old, new)| old == new).count();
+            let tail = olds.iter().rev().zip(news.iter().rev()).take_while(|(old, new)| is_same(old, new)).count();
             let (olds, news) =
                 (olds.get(..olds.len() - tail).unwrap_or_default(), news.get(..news.len() - tail).unwrap_or_default());
             for index in 0..olds.len().max(news.len()) {
@@ -55,9 +58,24 @@ fn compare(old: &Value, new: &Value, path: &mut String, changes: &mut Vec<Change
                 path.truncate(length);
             }
         }
+        (old, new) if old == new => {}
         (old, new) => {
             changes.push(Change { path: path.clone(), old: Some(old.clone()), new: Some(new.clone()) });
         }
+    }
+}
+
+/// Equality, without looking keys up while they come in the same order.
+fn is_same(old: &Value, new: &Value) -> bool {
+    match (old, new) {
+        (Value::Object(olds), Value::Object(news)) if olds.len() == news.len() => {
+            let in_order = olds.iter().zip(news).all(|((a, old), (b, new))| a == b && is_same(old, new));
+            in_order || old == new
+        }
+        (Value::Array(olds), Value::Array(news)) => {
+            olds.len() == news.len() && olds.iter().zip(news).all(|(old, new)| is_same(old, new))
+        }
+        _ => old == new,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::listener::ListenerProtocol;
 use crate::mirror::Mirror;
 use crate::primitive::Name;
 use crate::stickiness::{Stickiness, StickyFor};
-use crate::target_group::{Fallback, Hedge, TargetGroup, TargetProtocol};
+use crate::target_group::{Fallback, Hedge, HttpVersion, TargetGroup, TargetProtocol};
 use crate::yaml::{Mark, Node};
 
 declared! {
@@ -162,12 +162,11 @@ fn check_stand_ins<'a>(forward: &Forward, fields: &Fields<'a>, cx: &mut Cx<'a>) 
         fields.wrong("mirror", format!("to {name} itself, which answers these requests"), "another target group", cx);
     } else if is_other_kind(name, cx) {
         fields.wrong("mirror", format!("{name} speaks no HTTP"), "a target group that does", cx);
-    } else if let Some(version) = of(name, cx).map(|group| group.version)
-        && let Some(other) =
-            forward.groups.iter().find(|group| of(&group.name, cx).is_some_and(|of| of.version != version))
+    } else if of(name, cx).is_some_and(|group| group.version == HttpVersion::Http1)
+        && let Some(calls) = forward.groups.iter().find(|group| is_of_calls(of(&group.name, cx)))
     {
-        let what = format!("{name} and {} speak different versions of HTTP", other.name);
-        fields.wrong("mirror", what, "a target group of the same version", cx);
+        let what = format!("{name} speaks HTTP/1.1, and what {} is asked are calls of gRPC", calls.name);
+        fields.wrong("mirror", what, "a target group with version: http2", cx);
     }
 }
 

@@ -16,6 +16,7 @@ pub mod config;
 mod credentials;
 mod deadline;
 mod declared;
+mod default_action;
 pub mod difference;
 mod edit;
 mod fallback;

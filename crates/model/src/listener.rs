@@ -13,6 +13,7 @@ use crate::declared::{
     Cidr, Codec, Cx, Declared, Defs, Fields, Lasts, NonEmpty, OneOrMore, Optional, Referable as _, Section, Shape,
     Step, To, Within, choice, declared, doc, unknown,
 };
+pub use crate::default_action::DefaultAction;
 use crate::guard::{Carrier, NetworkAcl};
 use crate::load_balancer::LoadBalancerKind;
 use crate::primitive::{Bind, Name};
@@ -66,7 +67,7 @@ declared! {
         /// In order of priority; first match wins.
         pub rules: Vec<Rule> = Vec::new(),
         /// What happens when no rule matches.
-        pub default: Action,
+        pub default: DefaultAction,
     }
 }
 
@@ -123,6 +124,11 @@ pub enum CertificateRef {
 }
 
 impl Listener {
+    /// What is done with requests: by each rule in order, then by default.
+    pub fn actions(&self) -> impl Iterator<Item = &Action> {
+        self.rules.iter().map(|rule| &rule.action).chain([&self.default.action])
+    }
+
     /// How its clients come.
     pub fn carriers(&self) -> &'static [Carrier] {
         match self.protocol {

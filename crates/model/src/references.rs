@@ -88,7 +88,7 @@ fn of_load_balancer<'a>(name: &Name, balancer: &'a LoadBalancer, tell: &mut impl
         for (index, rule) in listener.rules.iter().enumerate() {
             forwarded(&rule.action).for_each(|to| tell((format!("{at}.rules[{index}]"), Kind::TargetGroup, to)));
         }
-        forwarded(&listener.default).for_each(|to| tell((format!("{at}.default"), Kind::TargetGroup, to)));
+        forwarded(&listener.default.action).for_each(|to| tell((format!("{at}.default"), Kind::TargetGroup, to)));
     }
 }
 

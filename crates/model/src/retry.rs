@@ -1,5 +1,6 @@
 //! When a request is sent again, or sent twice at once.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -163,6 +164,18 @@ impl Declared for HedgeAfter {
     }
 }
 
+impl fmt::Display for RetryWhen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ConnectFailure => f.write_str("connect_failure"),
+            Self::ResetBeforeResponse => f.write_str("reset_before_response"),
+            Self::Timeout => f.write_str("timeout"),
+            Self::ServerError => f.write_str("status_5xx"),
+            Self::Status(status) => write!(f, "status_{status}"),
+        }
+    }
+}
+
 impl Declared for RetryWhen {
     fn expected() -> String {
         "one of connect_failure, reset_before_response, timeout, status_5xx, status_500 to status_599".to_owned()
@@ -181,13 +194,7 @@ impl Declared for RetryWhen {
     }
 
     fn write(&self) -> Value {
-        match self {
-            Self::ConnectFailure => "connect_failure".into(),
-            Self::ResetBeforeResponse => "reset_before_response".into(),
-            Self::Timeout => "timeout".into(),
-            Self::ServerError => "status_5xx".into(),
-            Self::Status(status) => format!("status_{status}").into(),
-        }
+        self.to_string().into()
     }
 
     fn schema(_defs: &mut Defs) -> Value {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::action::Action;
 use crate::condition::Conditions;
-use crate::declared::{Codec, Cx, Declared, Defs, Fields, Step, declared, parsed};
+use crate::declared::{Codec, Cx, Defs, Fields, LeftOut, Step, declared, parsed};
 use crate::injection::Injection;
 use crate::overload::Criticality;
 use crate::primitive::{Name, Regex};
@@ -81,27 +81,6 @@ fn check_rule<'a>(rule: &Rule, fields: &Fields<'a>, cx: &mut Cx<'a>) {
     let what = format!("only GET and HEAD are sent twice at once, and the rule is for {}", methods.join(", "));
     let fault = |cx: &mut Cx<'a>| cx.fault(mark, what, Some("no hedge, or GET among the methods".to_owned()));
     cx.within(Step::Key("then"), |cx| cx.within(Step::Key("forward"), |cx| cx.within(Step::Key("hedge"), fault)));
-}
-
-/// What is not written when it is as it is by default.
-struct LeftOut;
-
-impl<T: Declared + Default + PartialEq> Codec<T> for LeftOut {
-    fn expected() -> String {
-        T::expected()
-    }
-
-    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<T> {
-        T::read(node, cx)
-    }
-
-    fn write(value: &T) -> Value {
-        if *value == T::default() { Value::Null } else { value.write() }
-    }
-
-    fn schema(defs: &mut Defs) -> Value {
-        T::schema(defs)
-    }
 }
 
 /// What goes in place of a match.

@@ -1,5 +1,7 @@
 //! `headworks explain`: why a request goes where it goes, asked of the running instance, or told from the file alone.
 
+mod handling;
+
 use std::net::IpAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -155,6 +157,7 @@ fn lines(decision: &Decision) -> Vec<String> {
         put(if decision.rules.is_empty() { "rules" } else { "" }, format!("{:<width$}  meets it", "default"));
     }
     put("action", decision.action.clone());
+    handling::of_rule(decision).into_iter().for_each(|(what, text)| put(what, text));
     if decision.groups.len() > 1 {
         let shares: Vec<String> = decision.groups.iter().map(|g| format!("{} {}", g.group, percent(g.share))).collect();
         put("weights", shares.join(", "));
@@ -165,10 +168,13 @@ fn lines(decision: &Decision) -> Vec<String> {
     for (n, line) in targets(&decision.targets).into_iter().enumerate() {
         put(if n == 0 { "targets" } else { "" }, line);
     }
+    for handling in &decision.handling {
+        handling::of_group(handling).into_iter().for_each(|(what, text)| put(what, text));
+    }
     match (&decision.target, &decision.answer) {
         (_, Some(answer)) => put("answer", answer.clone()),
         (Some(Decided { name, why }), _) => put("target", format!("{name}: {why}")),
-        (None, None) if !decision.targets.is_empty() => {
+        (None, None) if decision.targets.iter().any(|target| target.chance > 0.0) => {
             put("target", "any of those with a chance; whose turn it is, each worker knows for itself".to_owned());
         }
         (None, None) => {}

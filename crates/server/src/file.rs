@@ -39,12 +39,34 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
+/// A configuration in its canonical form, without secrets. As text it is a tenth of what it is as a tree, which of a hundred
+/// thousand targets is much, and seldom looked at.
+#[derive(Clone, Debug)]
+pub(crate) struct Canonical(Arc<str>);
+
+impl Default for Canonical {
+    fn default() -> Self {
+        Self::of(&Value::Object(serde_json::Map::new()))
+    }
+}
+
+impl Canonical {
+    fn of(value: &Value) -> Self {
+        Self(value.to_string().into())
+    }
+
+    /// The tree.
+    pub(crate) fn value(&self) -> Value {
+        serde_json::from_str(&self.0).unwrap_or_default()
+    }
+}
+
 /// A configuration and where it came from.
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
     pub(crate) config: Arc<Config>,
     /// The canonical form, without secrets: what is shown, and what differences are made of.
-    pub(crate) shown: Arc<Value>,
+    pub(crate) shown: Canonical,
     pub(crate) warnings: Vec<String>,
     text: String,
     label: String,
@@ -94,7 +116,7 @@ pub(crate) fn parse(label: &str, text: String, folder: &Path) -> Result<Loaded, 
     let mut shown = config.to_json();
     redact(&mut shown, &secrets);
     let (config, label, folder) = (Arc::new(config), label.to_owned(), folder.to_owned());
-    Ok(Loaded { config, shown: Arc::new(shown), warnings, text, label, folder })
+    Ok(Loaded { config, shown: Canonical::of(&shown), warnings, text, label, folder })
 }
 
 /// Makes the paths of logs, certificates, answers and the like whole.
@@ -121,7 +143,7 @@ fn absolute_files(config: &mut Config, folder: &Path) {
 fn absolute_answers(config: &mut Config, folder: &Path) {
     let listeners = config.load_balancers.values_mut().flat_map(|balancer| balancer.listeners.values_mut());
     let actions = listeners.flat_map(|listener| {
-        listener.rules.iter_mut().map(|rule| &mut rule.action).chain(std::iter::once(&mut listener.default))
+        listener.rules.iter_mut().map(|rule| &mut rule.action).chain(std::iter::once(&mut listener.default.action))
     });
     let of_rules = actions.filter_map(|action| match action {
         Action::Forward(forward) => forward.fallback.as_mut(),

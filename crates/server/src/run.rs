@@ -5,18 +5,18 @@ mod give_way;
 mod output;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use std::{io, mem};
 
 use headworks_balance::Keyring;
-use headworks_control::{Asked, Plane};
+use headworks_control::{Asked, Desired, Plane};
 use headworks_edge::metrics::Process;
-use headworks_edge::{CannotRun, Edge, Given};
+use headworks_edge::{CannotRun, Edge, Given, aside, discard};
 use headworks_model::{Change, Config, difference_of_json};
 use notify::Watcher;
 use serde_json::json;
@@ -40,6 +40,7 @@ use crate::takeover::succession::Succession;
 use self::output::Output;
 
 /// Where the configuration comes from, each time it is applied.
+#[derive(Clone)]
 pub(crate) enum Source {
     /// A file.
     File(PathBuf),
@@ -189,6 +190,15 @@ pub(crate) async fn apply_to(
     if errors.is_empty() { edge.apply(config, keyring).await } else { Err(errors) }
 }
 
+/// What running a source would be, before anything has changed.
+struct Draft {
+    loaded: Loaded,
+    desired: Desired,
+    /// The file, and what came by the API.
+    running: Arc<Config>,
+    changes: Vec<Change>,
+}
+
 pub(crate) struct Control {
     source: Source,
     pub(crate) loaded: Loaded,
@@ -333,7 +343,7 @@ impl Control {
                     // an editor writes in several steps; the last one within this time is what was meant
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     while saves.try_recv().is_ok() {}
-                    if !self.is_current() {
+                    if !self.is_current().await {
                         drop(self.reload().await);
                     }
                 }
@@ -364,6 +374,7 @@ impl Control {
                         self.show();
                     }
                     self.edge.refresh_members();
+                    self.edge.clear_away();
                 }
                 _ = signals.terminate.recv() => break,
                 _ = signals.interrupt.recv() => break,
@@ -374,15 +385,29 @@ impl Control {
     }
 
     /// Whether the file says what runs already.
-    fn is_current(&self) -> bool {
-        self.source.load().is_ok_and(|loaded| loaded.config == self.loaded.config)
+    async fn is_current(&self) -> bool {
+        let (source, runs) = (self.source.clone(), self.loaded.config.clone());
+        aside(move || source.load().is_ok_and(|loaded| loaded.config == runs)).await.unwrap_or(false)
+    }
+
+    /// What running the source would be. Made aside: reading a large file takes long.
+    async fn draft(&self) -> Result<Draft, Refused> {
+        let (source, plane, before) = (self.source.clone(), self.plane.clone(), self.loaded.shown.clone());
+        let draft = aside(move || {
+            let loaded = source.load()?;
+            let desired = changes::with_file(&plane, &loaded)?;
+            let running = Arc::new(loaded.whole(desired.config()));
+            let changes = difference_of_json(&before.value(), &loaded.shown.value());
+            Ok(Draft { loaded, desired, running, changes })
+        });
+        draft.await.unwrap_or_else(|error| Err(Refused::CannotRun(vec![format!("no thread to read it: {error}")])))
     }
 
     /// Applies the source again. Whatever is wrong with it, what runs goes on.
     async fn reload(&mut self) -> Applied {
         systemd::reloading();
-        let result = match self.source.load() {
-            Ok(loaded) => self.apply(loaded).await,
+        let result = match self.draft().await {
+            Ok(draft) => self.apply(draft).await,
             Err(refused) => Err(refused),
         };
         let at = unix_now();
@@ -413,9 +438,8 @@ impl Control {
         applied
     }
 
-    async fn apply(&mut self, loaded: Loaded) -> Result<Vec<Change>, Refused> {
-        let desired = changes::with_file(&self.plane, &loaded)?;
-        let running = Arc::new(loaded.whole(desired.config()));
+    async fn apply(&mut self, draft: Draft) -> Result<Vec<Change>, Refused> {
+        let Draft { loaded, desired, running, changes } = draft;
         let (old, new) = (&self.running, &running);
         for (what, changed) in [
             ("admin.auth", old.admin.auth != new.admin.auth),
@@ -432,12 +456,11 @@ impl Control {
         descriptors::shortage(new, descriptors::most()).into_iter().for_each(|shortage| tracing::warn!("{shortage}"));
         self.acme.restore(new, &mut self.edge);
         apply_to(&mut self.edge, new, self.keyring.clone()).await.map_err(|e| loaded.placed(&e))?;
-        let changes = difference_of_json(&self.loaded.shown, &loaded.shown);
-        self.loaded = loaded;
-        self.running = running;
+        let before = (mem::replace(&mut self.loaded, loaded), mem::replace(&mut self.running, running));
         self.plane.publish(desired);
         self.acme.want(&self.running, &self.edge);
         self.show();
+        discard(before);
         self.announce();
         Ok(changes)
     }

@@ -33,7 +33,7 @@ pub(crate) fn unreadable(config: &Config) -> Vec<CannotRun> {
         let at = format!("load_balancers.{balancer}.listeners.{name}");
         let rules = listener.rules.iter().enumerate();
         let rules = rules.map(|(i, rule)| (format!("{at}.rules[{i}].then"), &rule.action));
-        for (at, action) in rules.chain([(format!("{at}.default"), &listener.default)]) {
+        for (at, action) in rules.chain([(format!("{at}.default"), &listener.default.action)]) {
             if let Action::Forward(forward) = action
                 && let Some(fallback) = &forward.fallback
             {

@@ -9,6 +9,7 @@ use headworks_balance::{Algorithm, Criticality, Hedge, HedgeAfter, Keyring, hash
 use headworks_model::acme::ChallengeChoice;
 use headworks_model::action::{Action, Forward, Scheme};
 use headworks_model::config::Config;
+use headworks_model::injection::Injection;
 use headworks_model::listener::{CertificateRef, Listener, ListenerProtocol};
 use headworks_model::load_balancer::{LoadBalancer, LoadBalancerKind};
 use headworks_model::overload;
@@ -131,9 +132,7 @@ pub(crate) fn groups_hedged_by_latency(config: &Config) -> HashSet<&Name> {
 /// Names of groups that some rule, or they themselves, hedge like that.
 fn groups_hedged(config: &Config, fits: impl Fn(&target_group::Hedge) -> bool) -> HashSet<&Name> {
     let fits = |hedge: &Option<target_group::Hedge>| hedge.as_ref().is_some_and(&fits);
-    let actions = config
-        .listeners()
-        .flat_map(|(.., listener)| listener.rules.iter().map(|rule| &rule.action).chain([&listener.default]));
+    let actions = config.listeners().flat_map(|(.., listener)| listener.actions());
     let by_rules = actions.filter_map(|action| match action {
         Action::Forward(forward) if fits(&forward.hedge) => Some(&forward.groups),
         _ => None,
@@ -192,8 +191,7 @@ pub(crate) fn plan(config: &Arc<Config>, context: &Context<'_>) -> Result<Plan, 
                 other => fallback_plan(other, &places),
             };
             let hedge = settings.hedge.as_ref().map(hedge_plan);
-            let usual = || hedged.contains(&name).then(|| Retry::default().budget);
-            let budget = settings.retry.as_ref().map(|retry| retry.budget).or_else(usual);
+            let budget = budget(&settings, hedged.contains(&name));
             Some(Arc::new(GroupPlan { algorithm: algorithm(&settings), fallback, hedge, budget, shared, settings }))
         })
         .collect();
@@ -220,6 +218,12 @@ pub(crate) fn plan(config: &Arc<Config>, context: &Context<'_>) -> Result<Plan, 
     let announces = config.target_groups.values().any(|group| group.proxy_protocol.is_sent());
     let (config, keyring, challenges) = (config.clone(), context.keyring.clone(), context.challenges.clone());
     Ok(Plan { listeners, groups, config, announces, keyring, challenges })
+}
+
+/// What share of live requests retries and hedges may be; none where there are none.
+pub(crate) fn budget(settings: &TargetGroup, is_hedged: bool) -> Option<f64> {
+    let usual = || is_hedged.then(|| Retry::default().budget);
+    settings.retry.as_ref().map(|retry| retry.budget).or_else(usual)
 }
 
 pub(crate) fn key(balancer: &Name, listener: &Name) -> ListenerKey {
@@ -268,9 +272,9 @@ impl ListenerPart<'_> {
         }
         let default = RulePlan {
             label: "default".to_owned(),
-            action: action_plan(&listener.default, places),
-            criticality: Criticality::Normal,
-            injection: None,
+            action: action_plan(&listener.default.action, places),
+            criticality: criticality(listener.default.criticality),
+            injection: listener.default.fault.as_ref().map(injection_plan),
             transforms: None,
         };
         let scheme = if listener.protocol == ListenerProtocol::Https { Scheme::Https } else { Scheme::Http };
@@ -360,17 +364,25 @@ fn rule_plan(rule: &Rule, index: usize, places: &HashMap<&Name, usize>) -> Resul
     Ok(RulePlan {
         label: rule.name.as_ref().map_or_else(|| (index + 1).to_string(), |name| name.as_str().to_owned()),
         action: action_plan(&rule.action, places),
-        criticality: match rule.criticality {
-            overload::Criticality::Sheddable => Criticality::Sheddable,
-            overload::Criticality::Normal => Criticality::Normal,
-            overload::Criticality::Critical => Criticality::Critical,
-        },
-        injection: rule.fault.as_ref().map(|fault| InjectionPlan {
-            delay: fault.delay.as_ref().map(|delay| (delay.length, Share::new(delay.share))),
-            abort: fault.abort.as_ref().map(|abort| (abort.status, Share::new(abort.share))),
-        }),
+        criticality: criticality(rule.criticality),
+        injection: rule.fault.as_ref().map(injection_plan),
         transforms: (!transforms.is_empty()).then_some(transforms),
     })
+}
+
+pub(crate) fn criticality(declared: overload::Criticality) -> Criticality {
+    match declared {
+        overload::Criticality::Sheddable => Criticality::Sheddable,
+        overload::Criticality::Normal => Criticality::Normal,
+        overload::Criticality::Critical => Criticality::Critical,
+    }
+}
+
+fn injection_plan(fault: &Injection) -> InjectionPlan {
+    InjectionPlan {
+        delay: fault.delay.as_ref().map(|delay| (delay.length, Share::new(delay.share))),
+        abort: fault.abort.as_ref().map(|abort| (abort.status, Share::new(abort.share))),
+    }
 }
 
 fn action_plan(action: &Action, places: &HashMap<&Name, usize>) -> ActionPlan {
@@ -410,7 +422,7 @@ fn fallback_plan(fallback: &Fallback, places: &HashMap<&Name, usize>) -> Fallbac
     }
 }
 
-fn hedge_plan(hedge: &target_group::Hedge) -> Hedge {
+pub(crate) fn hedge_plan(hedge: &target_group::Hedge) -> Hedge {
     let after = match hedge.after {
         target_group::HedgeAfter::Fixed(wait) => HedgeAfter::Fixed(wait),
         target_group::HedgeAfter::P95 => HedgeAfter::P95,

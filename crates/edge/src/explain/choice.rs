@@ -16,6 +16,9 @@ use crate::l7::forward::{hash_of, named_target};
 use crate::observe::status::View;
 use crate::upstream::group::{GroupShared, Published, TargetState};
 
+/// Why a target is out that will not be for long.
+const FULL: &str = "has as many requests as it may";
+
 /// What a choice is made of.
 pub(super) struct Context<'a> {
     pub(super) config: &'a Config,
@@ -101,7 +104,19 @@ fn of_targets(decision: &mut Decision, context: &Context<'_>, forward: &Forward,
     if decision.answer.is_some() {
         targets.iter_mut().for_each(|target| target.chance = 0.0);
     } else if live.is_some() && targets.iter().all(|target| target.out.is_some()) {
-        let why = if targets.is_empty() { "has no targets" } else { "has none that may be chosen" };
+        let is_full = targets.iter().any(|target| target.out.as_deref() == Some(FULL));
+        let waiting = shared(context, name).map_or(0, |group| u64::from(group.gate.waiting()));
+        let why = match targets.is_empty() {
+            true => "has no targets",
+            false if is_full && waiting < most_waiting(settings, shared(context, name)) => {
+                if let Some(group) = &mut decision.group {
+                    group.why += "; all of it has as many requests as it may, and this one waits";
+                }
+                decision.targets = targets;
+                return;
+            }
+            false => "has none that may be chosen",
+        };
         decision.answer = Some(format!("503: {name} {why}"));
     } else if let Some((published, places)) = &live {
         let certain = certain(context, forward, name, settings, published, &targets, places);
@@ -120,6 +135,12 @@ fn of_targets(decision: &mut Decision, context: &Context<'_>, forward: &Forward,
 
 fn shared<'v>(context: &Context<'v>, name: &Name) -> Option<&'v Arc<GroupShared>> {
     context.view.groups.get(name)
+}
+
+/// How many requests may wait for a group's targets.
+pub(super) fn most_waiting(settings: &TargetGroup, shared: Option<&Arc<GroupShared>>) -> u64 {
+    let eligible = shared.map_or(settings.targets.len(), |shared| shared.published().roster.eligible());
+    u64::from(settings.limits.max_pending) * eligible.max(1) as u64
 }
 
 fn is_short(context: &Context<'_>, name: &Name) -> bool {
@@ -174,7 +195,7 @@ fn out(roster: &Roster, place: Option<usize>, state: &TargetState, is_full: bool
         Some(entry) if entry.draining => Some("is being deregistered"),
         Some(_) if state.ejected => Some("is ejected by the circuit breaker"),
         Some(entry) if !entry.eligible => Some("is not healthy"),
-        Some(_) if is_full => Some("has as many requests as it may"),
+        Some(_) if is_full => Some(FULL),
         Some(entry) if entry.weight == 0 && roster.entries.iter().any(|other| other.eligible && other.weight > 0) => {
             Some("has no weight")
         }

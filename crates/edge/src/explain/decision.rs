@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::handling::{Faults, Handling, Mirrored, Shedding};
 use super::listener::Found;
 use crate::observe::status::View;
 
@@ -29,6 +30,12 @@ pub struct Decision {
     pub rule: String,
     /// What that rule does: `forward`, or `redirect` and `fixed_response` with their status.
     pub action: String,
+    /// Whether there is time for it, where it is forwarded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shedding: Option<Shedding>,
+    /// The faults that the rule injects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Faults>,
     /// The groups that the rule forwards to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupShare>,
@@ -38,6 +45,12 @@ pub struct Decision {
     /// What is answered because no target can be chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
+    /// The copy that is made of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<Mirrored>,
+    /// What the groups that are possible do beside choosing a target.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handling: Vec<Handling>,
     /// All targets of the groups that are possible.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<Considered>,

@@ -5,6 +5,7 @@
 
 mod choice;
 mod decision;
+pub mod handling;
 mod listener;
 
 use std::net::IpAddr;
@@ -141,14 +142,22 @@ fn decide(
         })
         .collect();
     decision.rule = label(found.listener, matched);
-    let action = matched.and_then(|rule| rules.get(rule)).map_or(&found.listener.default, |rule| &rule.action);
+    let default = &found.listener.default;
+    let (action, criticality, fault) = match matched.and_then(|rule| rules.get(rule)) {
+        Some(rule) => (&rule.action, rule.criticality, &rule.fault),
+        None => (&default.action, default.criticality, &default.fault),
+    };
+    decision.fault = fault.as_ref().map(handling::faults);
     match action {
         Action::Redirect(redirect) => decision.action = format!("redirect {}", redirect.status),
         Action::FixedResponse(fixed) => decision.action = format!("fixed_response {}", fixed.status),
         Action::Forward(forward) => {
             decision.action = "forward".to_owned();
+            decision.shedding = Some(handling::shedding(criticality, view));
             let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-            choice::choose(decision, &choice::Context { config, view, request, from, now }, forward);
+            let context = choice::Context { config, view, request, from, now };
+            choice::choose(decision, &context, forward);
+            handling::of_forward(decision, &context, forward);
         }
     }
 }

@@ -28,7 +28,8 @@ pub(super) fn note<C: Client>(connection: &Connection<C>, table: &ListenerTable,
         Some((name.clone(), group.shared.clone()))
     });
     let addresses = [(connection.slot.key.clone(), connection.slot.address)].into();
-    let running = View { plan: Some(plan.clone()), groups: groups.collect(), addresses, ..View::default() };
+    let pressure = connection.worker.pressure();
+    let running = View { plan: Some(plan.clone()), groups: groups.collect(), addresses, pressure, ..View::default() };
     scratch.record.why = of_request(&connection.slot.key, &running, view, connection.peer.address.ip()).map(Box::new);
 }
 

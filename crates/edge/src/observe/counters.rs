@@ -27,6 +27,10 @@ impl Count {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(n), Ordering::Relaxed);
     }
 
+    pub(crate) fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
     pub(crate) fn read(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -266,6 +270,8 @@ pub(crate) struct GroupCounters {
     /// In the order of [`RetryReason::ALL`].
     retries_by_reason: [Count; RetryReason::ALL.len()],
     pub(crate) retries_over_budget: Count,
+    /// Retries and hedges that the budget has left, as of the last sweep.
+    pub(crate) budget_left: Count,
     /// Requests that were sent beside another, and those of them that were answered first.
     pub(crate) hedges: Count,
     pub(crate) hedges_won: Count,

@@ -2,9 +2,10 @@
 //! histogram needs microseconds.
 
 use std::cell::{Cell, RefCell};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use headworks_message::number::hex;
+use tokio::time::Instant;
 
 /// Length of a tick. Deadlines of whole seconds are precise enough with it; shorter ones use the runtime's timer.
 pub(crate) const TICK: Duration = Duration::from_millis(250);

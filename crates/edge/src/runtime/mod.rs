@@ -1,5 +1,6 @@
 //! Workers: one thread, one runtime, one set of listeners each; nothing shared on the hot path.
 
+pub(crate) mod aside;
 pub(crate) mod clock;
 pub(crate) mod datagrams;
 pub(crate) mod deadline;

@@ -55,6 +55,15 @@ impl Socket {
         connecting.done().await
     }
 
+    /// Takes in a socket that is connected and does not block.
+    ///
+    /// # Errors
+    /// When the runtime cannot watch it.
+    #[cfg(test)]
+    pub(crate) fn connected(fd: OwnedFd) -> io::Result<Socket> {
+        Ok(Socket(watch(fd, BOTH)?))
+    }
+
     /// Connects to a socket in the file system.
     ///
     /// # Errors

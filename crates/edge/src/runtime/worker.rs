@@ -1,5 +1,8 @@
 //! A worker: one thread with everything it owns, and the commands it takes.
 
+#[cfg(test)]
+mod alone;
+
 use std::cell::{Cell, RefCell};
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::{Rc, Weak};
@@ -173,6 +176,40 @@ impl WorkerHandle {
 }
 
 impl Worker {
+    /// One that listens nowhere yet.
+    fn new(
+        index: usize,
+        log: LogWriter,
+        most_connections: usize,
+        secrets: Secrets,
+        pressure: Arc<Pressure>,
+        pulse: Arc<AtomicU32>,
+    ) -> Worker {
+        Worker {
+            index,
+            clock: Clock::new(),
+            pool: Pool::default(),
+            deadlines: Deadlines::default(),
+            random: Random::new(),
+            batch: RefCell::default(),
+            log: RefCell::new(Lines::new(log)),
+            connections: Cell::new(0),
+            most_connections,
+            was_full: Cell::new(false),
+            handshakes: UnderWay::default(),
+            pressure,
+            waits: Cell::default(),
+            overload: Cell::default(),
+            secrets,
+            phase: Cell::new(Phase::Serving),
+            tables: RefCell::new(None),
+            slots: RefCell::default(),
+            let_go: Arc::default(),
+            pulse,
+            flows: RefCell::default(),
+        }
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.phase.get() >= Phase::Replaced
     }
@@ -202,6 +239,11 @@ impl Worker {
             );
         }
         is_full
+    }
+
+    /// What is used up of what the program has.
+    pub(crate) fn pressure(&self) -> Arc<Pressure> {
+        self.pressure.clone()
     }
 
     /// Whether a request of this criticality is given up, because there is too much to do.
@@ -380,7 +422,7 @@ impl Worker {
         if now.is_multiple_of(POOL_SWEEP)
             && let Some(tables) = self.tables.borrow().as_ref()
         {
-            tables.groups.iter().for_each(|group| group.sweep(now));
+            tables.groups.iter().for_each(|group| group.sweep(now, self.clock.now()));
         }
     }
 
@@ -400,29 +442,7 @@ async fn run(
     pulse: Arc<AtomicU32>,
     mut inbox: mpsc::UnboundedReceiver<Command>,
 ) {
-    let worker = Rc::new(Worker {
-        index,
-        clock: Clock::new(),
-        pool: Pool::default(),
-        deadlines: Deadlines::default(),
-        random: Random::new(),
-        batch: RefCell::default(),
-        log: RefCell::new(Lines::new(log)),
-        connections: Cell::new(0),
-        most_connections,
-        was_full: Cell::new(false),
-        handshakes: UnderWay::default(),
-        pressure,
-        waits: Cell::default(),
-        overload: Cell::default(),
-        secrets,
-        phase: Cell::new(Phase::Serving),
-        tables: RefCell::new(None),
-        slots: RefCell::default(),
-        let_go: Arc::default(),
-        pulse,
-        flows: RefCell::default(),
-    });
+    let worker = Rc::new(Worker::new(index, log, most_connections, secrets, pressure, pulse));
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

@@ -80,6 +80,11 @@ impl Gate {
         self.waiting.load(Ordering::SeqCst) > 0
     }
 
+    /// Requests that have a place.
+    pub(crate) fn taken(&self) -> u32 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn waiting(&self) -> u32 {
         self.waiting.load(Ordering::Relaxed)
     }

@@ -257,6 +257,8 @@ impl GroupLocal {
             (Some(budget), Some(ratio)) => budget.set_ratio(ratio),
             (_, ratio) => *budget = ratio.map(RetryBudget::new),
         }
+        // of now, as far as it has come to be known
+        self.counters().budget_left.set(budget.as_mut().map_or(0, |budget| budget.left(Moment::ZERO)));
         let mut picker = self.picker.borrow_mut();
         if picker.algorithm() != algorithm {
             *picker = Picker::new(algorithm);
@@ -401,10 +403,13 @@ impl GroupLocal {
         self.budget.borrow_mut().as_mut().is_some_and(|budget| budget.try_retry(now))
     }
 
-    /// Closes idle connections whose time is over.
-    pub(crate) fn sweep(&self, now: u32) {
+    /// Closes idle connections whose time, by the tick, is over, and tells what is left of the budget.
+    pub(crate) fn sweep(&self, tick: u32, now: Moment) {
         self.refresh();
-        self.view.borrow().targets.iter().for_each(|t| t.sweep(now));
+        self.view.borrow().targets.iter().for_each(|t| t.sweep(tick));
+        if let Some(budget) = self.budget.borrow_mut().as_mut() {
+            self.counters().budget_left.set(budget.left(now));
+        }
     }
 
     /// The group is no longer declared: idle connections are closed.

@@ -1,6 +1,7 @@
 //! The supervisor of a target group: one task in the control thread that owns the group's state, has its targets probed
 //! and resolved, and publishes what workers choose from.
 
+mod prober;
 mod state;
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::legacy::KnownGroup;
 pub(crate) enum Notice {
     /// Settings and targets as now declared, and whether a rule forwards to the group.
     Configure {
-        settings: Box<TargetGroup>,
+        settings: Arc<TargetGroup>,
         in_use: bool,
         /// Requests are hedged by what its answers take.
         hedged: bool,
@@ -47,11 +48,15 @@ impl Drop for Supervisor {
 }
 
 /// What a supervisor has been told.
-#[derive(PartialEq)]
 struct Configured {
-    settings: Box<TargetGroup>,
+    settings: Arc<TargetGroup>,
     in_use: bool,
     hedged: bool,
+}
+
+/// The settings of a group before it is configured.
+fn without_targets(settings: &TargetGroup) -> TargetGroup {
+    TargetGroup { targets: Vec::new(), ..settings.clone() }
 }
 
 impl Supervisor {
@@ -59,7 +64,7 @@ impl Supervisor {
     /// of it. `cut` is called when requests in flight must look whether their target was cut off.
     pub(crate) fn start(
         name: Arc<str>,
-        settings: TargetGroup,
+        settings: &TargetGroup,
         workers: usize,
         resolver: Resolver,
         known: Option<&KnownGroup>,
@@ -69,7 +74,7 @@ impl Supervisor {
         let shared = Arc::new(GroupShared::new(name, empty, workers));
         let (notices, inbox) = mpsc::unbounded_channel();
         let own = notices.clone();
-        let state = State::new(shared.clone(), settings, workers, resolver, known, own, Box::new(cut));
+        let state = State::new(shared.clone(), without_targets(settings), workers, resolver, known, own, Box::new(cut));
         let task = tokio::spawn(state.run(inbox)).abort_handle();
         Supervisor { shared, notices, task, configured: None }
     }
@@ -84,13 +89,14 @@ impl Supervisor {
     /// Makes settings and targets those declared; returns when that is published. At once when they are so already: a change
     /// of one group is not to cost what a thousand do.
     pub(crate) async fn configure(&mut self, settings: &TargetGroup, in_use: bool, hedged: bool) {
-        let now = Configured { settings: Box::new(settings.clone()), in_use, hedged };
-        if self.configured.as_ref().is_some_and(|told| *told == now) {
+        let told = self.configured.as_ref();
+        if told.is_some_and(|told| *told.settings == *settings && (told.in_use, told.hedged) == (in_use, hedged)) {
             return;
         }
-        self.configured = Some(now);
+        let settings = Arc::new(settings.clone());
+        self.configured = Some(Configured { settings: settings.clone(), in_use, hedged });
         let (done, published) = oneshot::channel();
-        let notice = Notice::Configure { settings: Box::new(settings.clone()), in_use, hedged, done };
+        let notice = Notice::Configure { settings, in_use, hedged, done };
         if self.notices.send(notice).is_ok() {
             let _ = published.await;
         }

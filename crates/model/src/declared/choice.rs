@@ -19,6 +19,21 @@ macro_rules! choice {
         }
 
         impl $name {
+            /// All of their words and keys.
+            #[allow(dead_code, reason = "only some are a part of something")]
+            pub(crate) const WORDS: &'static [&'static str] = &[$($word),*];
+
+            /// Reads it from one key of a mapping.
+            #[allow(dead_code, unused_variables, reason = "not all have variants with a key")]
+            pub(crate) fn read_entry<'a>(
+                entry: &'a $crate::yaml::Entry,
+                cx: &mut $crate::declared::Cx<'a>,
+            ) -> Option<Self> {
+                $($crate::declared::choice!(@entry entry cx $variant $word $(($($via)?; $type))?);)*
+                $crate::declared::unknown(entry, Self::WORDS, cx);
+                None
+            }
+
             /// Its word, or its key, in the file.
             $vis fn word(&self) -> &'static str {
                 match self {
@@ -40,17 +55,14 @@ macro_rules! choice {
             ) -> Option<Self> {
                 if let Some(text) = node.as_text() {
                     $($crate::declared::choice!(@word text $variant $word $($type)?);)*
-                    let near = $crate::declared::nearest(text, [$($word),*]);
+                    let near = $crate::declared::nearest(text, Self::WORDS.iter().copied());
                     let hint = near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
                     let expected = format!("{}{hint}", <Self as $crate::declared::Declared>::expected());
                     cx.wrong_kind(node, expected);
                     return None;
                 }
                 match node.as_map() {
-                    Some([entry]) => {
-                        $($crate::declared::choice!(@entry entry cx $variant $word $(($($via)?; $type))?);)*
-                        $crate::declared::unknown(entry, &[$($word),*], cx);
-                    }
+                    Some([entry]) => return Self::read_entry(entry, cx),
                     Some(entries) => {
                         let what = format!("has {} keys", entries.len());
                         let expected = <Self as $crate::declared::Declared>::expected();

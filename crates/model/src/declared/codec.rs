@@ -37,6 +37,27 @@ impl<T: Declared> Codec<T> for Plain {
     }
 }
 
+/// What is not written when it is as it is by default.
+pub(crate) struct LeftOut;
+
+impl<T: Declared + Default + PartialEq> Codec<T> for LeftOut {
+    fn expected() -> String {
+        T::expected()
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<T> {
+        T::read(node, cx)
+    }
+
+    fn write(value: &T) -> Value {
+        if *value == T::default() { Value::Null } else { value.write() }
+    }
+
+    fn schema(defs: &mut Defs) -> Value {
+        T::schema(defs)
+    }
+}
+
 /// A mapping of which every key has a default: when it is absent, it is read as an empty one.
 pub(crate) struct Section;
 

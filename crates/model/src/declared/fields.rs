@@ -14,7 +14,7 @@ impl<'a> Fields<'a> {
     /// Takes `node` as a mapping and faults its unknown keys. A value that is no mapping is taken for the key `short`.
     pub(crate) fn of(
         node: &'a Node,
-        keys: &[&'static str],
+        keys: &[&str],
         short: Option<&'static str>,
         expected: impl FnOnce() -> String,
         cx: &mut Cx<'a>,
@@ -94,7 +94,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Faults an unknown key, with what it may have been meant to be.
-pub(crate) fn unknown<'a>(entry: &'a Entry, keys: &[&'static str], cx: &mut Cx<'a>) {
+pub(crate) fn unknown<'a>(entry: &'a Entry, keys: &[&str], cx: &mut Cx<'a>) {
     let hint = nearest(&entry.key, keys.iter().copied()).map(|near| format!(" (did you mean {near}?)"));
     let expected = format!("one of {}{}", keys.join(", "), hint.unwrap_or_default());
     cx.within(Step::Key(&entry.key), |cx| cx.fault(entry.mark, "unknown key", Some(expected)));

@@ -5,7 +5,7 @@ use std::process::Output;
 
 use headworks_testkit::origin::Health;
 use headworks_testkit::program::filled;
-use headworks_testkit::{Client, Headworks, Origin, ask, check, wait};
+use headworks_testkit::{Client, Gate, Headworks, Origin, Step, ask, check, wait};
 use serde_json::Value;
 
 use crate::{HEADWORKS, start};
@@ -203,6 +203,106 @@ fn words() {
     );
     let (status, text) = said(&["http://a/", "--listener", "http"]);
     assert_eq!(status, Some(0), "{text}");
+}
+
+/// What becomes of a request besides its way: what is refused, injected and copied, who waits, how often it is tried.
+#[test]
+fn handling() {
+    const YAML: &str = r#"
+workers: 1
+load_balancers:
+  shop:
+    listeners:
+      http:
+        address: 127.0.0.1:0
+        rules:
+          - { if: { path: [/held] }, then: { forward: small } }
+          - { if: { path: [/small/*] }, then: { forward: small } }
+          - if: { path: [/tried/*] }
+            criticality: sheddable
+            fault: { delay: { for: 2s, share: 0 }, abort: { status: 418, share: 0 } }
+            then: { forward: { groups: tried, mirror: { group: small, share: 0.25, buffer: 1KiB } } }
+          - { if: { path: [/late/*] }, then: { forward: { groups: { tried: 1, plain: 1 }, hedge: p95 } } }
+        default: { forward: plain, criticality: critical, fault: { abort: { status: 500, share: 0 } } }
+target_groups:
+  small: { targets: [<a>], health_check: { protocol: none }, limits: { max_connections: 1, max_requests: 3, max_pending: 5, pending_timeout: 9s } }
+  tried: { targets: [<a>], health_check: { protocol: none }, hedge: { after: 50ms, attempts: 2 },
+           retry: { attempts: 3, when: [timeout, status_503], buffer: 4KiB }, limits: { adaptive: { minimum: 7, maximum: 7 } } }
+  plain: { targets: [<a>], health_check: { protocol: none } }
+"#;
+    let gate = Gate::new();
+    let a = Origin::new("a").on("/held", [Step::Wait(gate.clone()), Step::answer(200, "")]).start();
+    let headworks = start(YAML, &[("a", &a)]);
+    let here = format!("admin: {{ address: \"{}\" }}\n", headworks.admin());
+    let written = std::fs::write(headworks.path("aside.yaml"), filled(&(here + YAML), &[("a", &a)]));
+    assert!(written.is_ok());
+    let mut held: Vec<Client> = (0..2).map(|_| headworks.client()).collect();
+    for client in &mut held {
+        client.ask(&ask("GET", "/held"));
+    }
+    a.wait_heads(1);
+    let _ = headworks.wait_metrics("headworks_target_group_pending_requests", &[("target_group", "small")], 1.0);
+    wait::until("a limit", || headworks.metrics().has("headworks_target_group_adaptive_limit").then_some(()));
+    let said = |arguments: &[&str]| {
+        let output = headworks.beside(&[&["explain", "-c", "aside.yaml", "--listener", "http"], arguments].concat());
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let words = ["overload", "fault", "mirror", "limits", "retry", "hedge", "budget"];
+        let lines = text.lines().filter(|line| words.iter().any(|word| line.starts_with(word)));
+        lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+    };
+    let rows: [(&[&str], &[&str]); 5] = [
+        (
+            &["http://a/small/1"],
+            &["limits small: 1 in flight, at most 3, at most 1 for each target; 1 of 5 wait, 9s at most"],
+        ),
+        (
+            &["http://a/tried/1"],
+            &[
+                "overload sheddable: none is refused now",
+                "fault 2s of delay for 0 %, 418 for 0 %",
+                "mirror small: a copy of 25 %",
+                "limits tried: 0 in flight, 7 were found to be possible; none waits",
+                "retry tried: 3 attempts in all, after timeout, status_503",
+                "hedge tried: to another target as well after 50ms, up to 2 times",
+                "budget tried: 20 % of live requests, 3 left",
+            ],
+        ),
+        (
+            &["POST http://a/tried/1", "-H", "Content-Length: 2000"],
+            &[
+                "overload sheddable: none is refused now",
+                "fault 2s of delay for 0 %, 418 for 0 %",
+                "mirror small: no copy of this one, its body is longer than what is kept",
+                "limits tried: 0 in flight, 7 were found to be possible; none waits",
+                "retry tried: none of this one, POST is not idempotent",
+                "hedge tried: none of this one, only GET and HEAD without a body are sent twice",
+                "budget tried: 20 % of live requests, 3 left",
+            ],
+        ),
+        (
+            &["http://a/late/1"],
+            &[
+                "limits tried: 0 in flight, 7 were found to be possible; none waits",
+                "retry tried: 3 attempts in all, after timeout, status_503",
+                "hedge tried: none yet, too few answers tell how long they take",
+                "budget tried: 20 % of live requests, 3 left",
+                "hedge plain: none yet, too few answers tell how long they take",
+                "budget plain: 20 % of live requests, 3 left",
+            ],
+        ),
+        (&["http://a/"], &["overload critical: never refused", "fault 500 for 0 %"]),
+    ];
+    check(rows, |row| format!("{:?}", row.0), |(arguments, expected)| assert_eq!(said(arguments), *expected));
+    let waits = headworks.beside(&["explain", "-c", "aside.yaml", "--listener", "http", "http://a/small/1"]);
+    let waits = String::from_utf8_lossy(&waits.stdout).into_owned();
+    assert!(
+        waits.contains("all of it has as many requests as it may, and this one waits") && !waits.contains("503"),
+        "{waits}"
+    );
+    gate.open();
+    for client in &mut held {
+        assert_eq!(client.response().status, 200);
+    }
 }
 
 /// Without an instance the file alone is told of.

@@ -1,5 +1,7 @@
-//! What may be in flight, what waits, and what is given up when there is too much (`limits`, `overload`, `criticality`).
+//! What may be in flight, and what waits (`limits`).
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use headworks_testkit::{Client, Gate, Headworks, Origin, Response, Step, ask, wait};
@@ -30,7 +32,7 @@ fn wait_pending(headworks: &Headworks, count: f64) {
     let _ = headworks.wait_metrics("headworks_target_group_pending_requests", &[("target_group", "web")], count);
 }
 
-fn expect_refused(response: &Response) {
+pub(crate) fn expect_refused(response: &Response) {
     assert_eq!((response.status, response.field("Retry-After")), (503, Some("1")), "{response}");
     assert_eq!(response.field("Server"), Some("headworks"), "{response}");
 }
@@ -115,15 +117,20 @@ fn places_come_free() {
     let limits = "max_connections: 1, max_requests: 1";
     let yaml = group(2, "[<web>]", limits).replace("limits:", "response_timeout: 100ms, limits:");
     let headworks = start(&yaml, &[("web", &web)]);
+    // a place comes free when all of a request is over, which is a little after its client has read the answer
+    let status = |target: &str| {
+        let answered = || Some(headworks.ask(&ask("GET", target)).status).filter(|status| *status != 503);
+        wait::until("a place", answered)
+    };
     for _ in 0..5 {
-        assert_eq!(headworks.ask(&ask("GET", "/reset")).status, 502);
-        assert_eq!(headworks.ask(&ask("GET", "/stall")).status, 504);
+        assert_eq!(status("/reset"), 502);
+        assert_eq!(status("/stall"), 504);
         let mut client = headworks.client();
         let heads = web.received().len();
         client.ask(&ask("GET", "/stall"));
         web.wait_heads(heads + 1);
         client.reset();
-        wait::until("a free place", || (headworks.ask(&ask("GET", "/")).status == 200).then_some(()));
+        assert_eq!(status("/"), 200);
     }
 }
 
@@ -149,40 +156,30 @@ fn a_limit_that_is_found_out() {
     assert!(answers.contains(&503) && web.received().len() <= 20, "{answers:?}");
 }
 
-/// A program that has no memory left refuses what is sheddable, most of what is normal, and nothing that is critical; it goes on
-/// answering about itself.
+/// A limit that was found out holds from the first moment on: beginning anew would refuse what can be served.
 #[test]
-fn the_least_critical_is_given_up_first() {
-    let web = Origin::echo("web");
-    let yaml = "
-workers: 1
-overload: { memory: 1MiB }
-load_balancers:
-  shop:
-    listeners:
-      http:
-        address: 127.0.0.1:0
-        rules:
-          - { if: { path: [/reports/*] }, criticality: sheddable, then: { forward: web } }
-          - { if: { path: [/pay/*] }, criticality: critical, then: { forward: web } }
-          - { if: { path: [/fixed] }, criticality: sheddable, then: { fixed_response: { status: 200 } } }
-        default: { forward: web }
-target_groups:
-  web: { targets: [<web>], health_check: { protocol: none } }
-";
-    let headworks = start(yaml, &[("web", &web)]);
-    wait::until("the pressure", || (headworks.ask(&ask("GET", "/reports/a")).status == 503).then_some(()));
-    let statuses = |target: &str| -> Vec<u16> {
-        let mut client = headworks.client();
-        (0..40).map(|_| client.exchange(&ask("GET", target)).status).collect()
-    };
-    assert_eq!(statuses("/reports/a"), [503; 40]);
-    assert_eq!(statuses("/pay/a"), [200; 40]);
-    assert_eq!(statuses("/fixed"), [200; 40], "what costs nothing is not refused");
-    assert!(statuses("/").iter().filter(|status| **status == 503).count() > 20);
-    expect_refused(&headworks.ask(&ask("GET", "/reports/a")));
-    let metrics = headworks.metrics();
-    assert!(metrics.sum("headworks_shed_requests_total", &[("criticality", "sheddable")]) >= 41.0);
-    assert!(metrics.sum("headworks_overload_pressure", &[("resource", "memory")]) > 1.0);
-    assert_eq!(headworks.status()["overload"]["descriptors"].as_f64().map(|used| used < 0.8), Some(true));
+fn a_limit_that_was_found_out_is_known() {
+    let web = Origin::new("web").on("/", [Step::Pause(Duration::from_millis(5)), Step::answer(200, "")]).start();
+    let limits = "adaptive: { minimum: 5, maximum: 100, tolerance: 50 }";
+    let mut headworks = start(&group(1, "[<web>]", limits), &[("web", &web)]);
+    let limit = |headworks: &Headworks| headworks.metrics().sum("headworks_target_group_adaptive_limit", &[]);
+    // it begins with 20, and grows where it holds something back
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..40 {
+            let (mut client, over) = (headworks.client(), &over);
+            scope.spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    client.exchange(&ask("GET", "/"));
+                }
+            });
+        }
+        let grown = wait::within(wait::PATIENCE, || (limit(&headworks) >= 28.0).then_some(()));
+        over.store(true, Ordering::Relaxed);
+        assert!(grown.is_some(), "a limit of {}", limit(&headworks));
+    });
+    let before = limit(&headworks);
+    headworks.upgrade();
+    let after = wait::until("a limit", || Some(limit(&headworks)).filter(|limit| *limit > 0.0));
+    assert!(after >= 28.0, "{before} before, {after} after");
 }

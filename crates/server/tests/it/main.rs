@@ -46,6 +46,7 @@ mod network;
 mod network_tls;
 mod observability;
 mod operate;
+mod overload;
 mod postgres;
 mod preserve;
 mod proxy_protocol;

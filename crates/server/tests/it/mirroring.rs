@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use headworks_testkit::{Gate, Headworks, Origin, Step, ask, wait};
+use headworks_testkit::origin::Received;
+use headworks_testkit::{Client, Gate, Headworks, Origin, Step, ask, wait};
+use http::Method;
 use serde_json::Value;
 
+use crate::http2_targets::{self, free_port};
 use crate::start;
 
 fn yaml(mirror: &str) -> String {
@@ -43,7 +46,12 @@ fn copies_are_what_was_sent() {
         copies.iter().all(|copy| copy.body.is_some()).then_some(copies)
     });
     assert_eq!(copies.len(), 5);
-    for (sent, copy) in web.received().iter().zip(&whole) {
+    // one copy may overtake another
+    let by_trace = |mut received: Vec<Received>| {
+        received.sort_by_key(|received| received.request.fields.one("X-Amzn-Trace-Id").map(str::to_owned));
+        received
+    };
+    for (sent, copy) in by_trace(web.received()).iter().zip(&by_trace(whole)) {
         assert_eq!((&sent.request.method, &sent.request.target), (&copy.request.method, &copy.request.target));
         assert_eq!(format!("{:?}", sent.request.fields), format!("{:?}", copy.request.fields));
         let content = |body: &Option<headworks_testkit::wire::Body>| body.as_ref().map(|body| body.content.clone());
@@ -80,6 +88,86 @@ fn copies_slow_nothing() {
     assert_eq!(headworks.metrics().sum("headworks_target_in_flight_requests", &[("target_group", "shadow")]), 0.0);
 }
 
+/// What has no body does not wait for the answer to the request itself.
+#[test]
+fn copies_begin_beside() {
+    let gate = Gate::new();
+    let web = Origin::new("web").on("/held", [Step::Wait(gate.clone()), Step::answer(200, "web")]).start();
+    let shadow = Origin::echo("shadow");
+    let headworks = start(&yaml("shadow"), &[("web", &web), ("shadow", &shadow)]);
+    let mut client = headworks.client();
+    client.ask(&ask("GET", "/held"));
+    web.wait_heads(1);
+    assert_eq!(shadow.wait_heads(1)[0].request.target, "/held");
+    assert!(!client.arrived(), "answered by the wrong group, or too early");
+    gate.open();
+    assert_eq!(client.response().text(), "web");
+    assert_eq!(client.exchange(&ask("GET", "/last")).status, 200);
+    let _ =
+        headworks.wait_metrics("headworks_target_group_mirrored_requests_total", &[("target_group", "shadow")], 2.0);
+    assert_eq!(shadow.received().len(), 2, "one copy of each");
+}
+
+/// The other group may speak the other version of HTTP: it gets what the request says, in its words. The target that speaks HTTP/2 is
+/// a second listener, with an origin behind it.
+#[test]
+fn copies_in_the_other_version() {
+    let (one, two) = (Origin::new("one").start(), Origin::new("two").start());
+    let port = free_port();
+    let yaml = "
+workers: 1
+load_balancers:
+  front:
+    listeners:
+      http:
+        address: 127.0.0.1:0
+        rules: [ { if: { path: [/two/*] }, then: { forward: { groups: two, mirror: { group: one, buffer: 16KiB } } } } ]
+        default: { forward: { groups: one, mirror: { group: two, buffer: 16KiB } } }
+  back:
+    listeners: { http: { address: 127.0.0.1:<port>, default: { forward: behind } } }
+target_groups:
+  one: { targets: [<one>], health_check: { protocol: none } }
+  two: { targets: [127.0.0.1:<port>], version: http2, health_check: { protocol: none } }
+  behind: { targets: [<two>], health_check: { protocol: none } }
+";
+    let headworks = start(yaml, &[("one", &one), ("two", &two), ("port", &port)]);
+    let address = headworks.listener("front/http");
+    let content = |origin: &Origin, count: usize| {
+        let mut all: Vec<_> = wait::until("whole copies", || {
+            let received = origin.received();
+            (received.len() >= count && received.iter().all(|one| one.body.is_some())).then_some(received)
+        })
+        .into_iter()
+        .map(|received| {
+            let body = received.body.map(|body| body.content).unwrap_or_default();
+            (received.request.method, received.request.target, String::from_utf8_lossy(&body).into_owned())
+        })
+        .collect();
+        all.sort();
+        all
+    };
+    let mut client = Client::connect(address);
+    let chunked = "POST /chunked HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    assert_eq!(client.send(chunked).response().status, 200);
+    assert_eq!(client.exchange(&ask("GET", "/none")).status, 200);
+    assert_eq!(client.exchange(&ask("PUT", "/sized").body("sized")).status, 200);
+    let expected = content(&one, 3);
+    assert_eq!(content(&two, 3), expected);
+    one.forget();
+    two.forget();
+    http2_targets::run(async {
+        let mut send = http2_targets::connect(address).await;
+        for body in [None, Some(&b"until the end"[..]), Some(b"")] {
+            let method = if body.is_some() { Method::POST } else { Method::GET };
+            let request = http2_targets::request(method, "/two/x");
+            assert_eq!(http2_targets::ask(&mut send, request, body).await.status, 200);
+        }
+    });
+    let expected = content(&two, 3);
+    assert_eq!(expected[2].2, "until the end");
+    assert_eq!(content(&one, 3), expected);
+}
+
 #[test]
 fn a_share_of_requests() {
     let (web, shadow) = (Origin::echo("web"), Origin::echo("shadow"));
@@ -112,11 +200,11 @@ load_balancers:
           - { if: { path: [/fail] }, fault: { abort: 418 }, then: { forward: web } }
           - { if: { path: [/some] }, fault: { abort: { status: 503, share: 0.5 } }, then: { forward: web } }
           - { if: { path: [/both] }, fault: { delay: { for: 10ms }, abort: { status: 500 } }, then: { fixed_response: { status: 200 } } }
-        default: { forward: web }
+        default: { forward: web, fault: { abort: { status: 599, share: 0 } } }
 target_groups:
   web: { targets: [<web>], health_check: { protocol: none } }
 ";
-    let headworks = start(yaml, &[("web", &web)]);
+    let mut headworks = start(yaml, &[("web", &web)]);
     let mut client = headworks.client();
     let begin = Instant::now();
     assert_eq!(client.exchange(&ask("POST", "/slow").body("body")).echo().body_length, 4);
@@ -135,4 +223,8 @@ target_groups:
     assert_eq!(metrics.sum("headworks_injected_faults_total", &[("kind", "delay")]), 2.0);
     assert_eq!(metrics.sum("headworks_injected_faults_total", &[("kind", "abort")]), (failed + 2) as f64);
     assert_eq!(web.received().len(), 202 - failed);
+    // requests that no rule takes
+    headworks.reload(&yaml.replace("share: 0 }", "share: 1 }"), &[("web", &web)]);
+    assert_eq!(client.exchange(&ask("GET", "/")).status, 599);
+    assert_eq!(client.exchange(&ask("GET", "/fail")).status, 418);
 }

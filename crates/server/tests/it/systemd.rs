@@ -1,15 +1,18 @@
 //! What systemd does, done by the test: sockets from descriptor 3 on, and a socket on which the program says how it is.
 
+use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use headworks_testkit::{Client, Headworks, Origin, ask, wait};
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use rustix::process::Signal;
 
+use crate::python::program;
 use crate::{HEADWORKS, proxy, start};
 
 /// Has the program started with these sockets from descriptor 3 on, under these names.
@@ -117,6 +120,18 @@ impl Manager {
         (manager.unwrap_or_else(|| panic!("not started")), headworks)
     }
 
+    /// How often `what` is said within some time.
+    fn count(&self, what: &str, within: Duration) -> usize {
+        let (begin, mut room, mut count) = (Instant::now(), [0; 1024], 0);
+        while let Some(left) = within.checked_sub(begin.elapsed()).filter(|left| !left.is_zero()) {
+            self.0.set_read_timeout(Some(left)).unwrap_or_else(|error| panic!("{error}"));
+            let message = self.0.recv(&mut room).map(|length| String::from_utf8_lossy(&room[..length]).into_owned());
+            count += usize::from(message.is_ok_and(|message| message.lines().any(|line| line.starts_with(what))));
+        }
+        self.0.set_read_timeout(Some(wait::PATIENCE)).unwrap_or_else(|error| panic!("{error}"));
+        count
+    }
+
     /// The next message that says something of `what`.
     fn hear(&self, what: &str) -> String {
         let mut room = [0; 1024];
@@ -172,6 +187,54 @@ fn watchdog() {
         manager.hear("WATCHDOG=1");
     }
     headworks.expect_alive();
+}
+
+/// A thread of the program that does not move, as one does that waits for ever; it goes on when this is dropped.
+struct Hung(Child);
+
+impl Hung {
+    fn thread(headworks: &Headworks, name: &str) -> Hung {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", headworks.pid()));
+        let tasks = tasks.unwrap_or_else(|error| panic!("no threads: {error}")).flatten();
+        let mut is_it = tasks
+            .filter(|task| std::fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.trim_end() == name));
+        let task = is_it.next().unwrap_or_else(|| panic!("no thread {name}"));
+        let mut python = program("python");
+        python.args(["-c", include_str!("systemd/hang.py")]).arg(task.file_name());
+        let child = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut hung = Hung(child.unwrap_or_else(|error| panic!("no python: {error}")));
+        let mut said = String::new();
+        let _ = hung.0.stdout.take().map(|output| BufReader::new(output).read_line(&mut said));
+        assert_eq!(said, "stopped\n", "{name} is not to be stopped");
+        hung
+    }
+}
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+/// One worker of several that hangs, while the control loop and the others go on, is not covered up; nor is it held against
+/// the program when it moves again.
+#[test]
+fn watchdog_of_a_worker_that_hangs() {
+    let web = Origin::echo("web");
+    let yaml = format!("workers: 2\n{}", proxy("", ""));
+    let (manager, headworks) = Manager::start(&yaml, &web, &[("WATCHDOG_USEC", "1000000")]);
+    manager.hear("WATCHDOG=1");
+    let hung = Hung::thread(&headworks, "worker-1");
+    // the worker may have moved since it was last looked at, and what was said already may not have been heard yet
+    manager.count("WATCHDOG=1", Duration::from_secs(1));
+    headworks.expect_alive();
+    assert_eq!(manager.count("WATCHDOG=1", Duration::from_secs(3)), 0, "a second without it, and systemd acts");
+    headworks.expect_alive();
+    drop(hung);
+    for _ in 0..2 {
+        manager.hear("WATCHDOG=1");
+    }
 }
 
 /// Without a service manager, nothing is said, and nobody is missed.

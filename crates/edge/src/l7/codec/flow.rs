@@ -282,7 +282,8 @@ impl Flow {
                 self.start_piece(head);
                 let encoder = self.encoder.as_mut().ok_or(Broken::Source)?;
                 let taken = encoder.take(&mut self.body, data, head)?;
-                self.encoded = true;
+                // where nothing could be taken, only more bytes change anything
+                self.encoded |= taken > 0;
                 self.taken += taken as u64;
                 from.buffer.consume(taken, pool);
             }

@@ -25,6 +25,8 @@ pub(super) struct Course {
     /// Attempts that targets have turned away unseen.
     pub(super) turned_away: u8,
     pub(super) deadlines: Deadlines,
+    /// A copy for another group is on its way.
+    pub(super) mirrored: bool,
     /// When the attempt under way began, if it is not the first.
     pub(super) began: Option<Instant>,
 }
@@ -44,6 +46,7 @@ impl Course {
             tried: Vec::new(),
             turned_away: 0,
             deadlines: Deadlines::of(prepared.deadline),
+            mirrored: false,
             began: None,
         }
     }

@@ -1,6 +1,9 @@
-//! A copy of a request for another group: sent when the request itself is through, by a task of its own, and never waited for.
-//! What cannot be sent right away is dropped and counted; what is answered is thrown away.
+//! A copy of a request for another group: sent by a task of its own, and never waited for: of a request without a body beside it, of
+//! another when that is through. What cannot be sent right away is dropped and counted; what is answered is thrown away.
 
+mod other_version;
+
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -44,21 +47,32 @@ struct Copy {
     is_head_request: bool,
 }
 
-/// Sends a copy of the request, if there is to be one and all of the request is there.
+/// Sends a copy of the request, if there is to be one and all of the request is there. Until [`Course::mirrored`], it may be tried
+/// again when there is more of it.
 pub(super) fn send<C: Client>(
     connection: &Connection<C>,
     table: &ListenerTable,
     prepared: &Prepared<'_>,
-    course: &Course,
+    course: &mut Course,
     scratch: &Scratch,
 ) {
-    let Some(mirror) = prepared.mirror else { return };
-    let Some((_, group)) = table.tables.group(mirror.group) else { return };
+    let Some(mirror) = prepared.mirror.filter(|_| !course.mirrored) else { return };
+    let Some((plan, group)) = table.tables.group(mirror.group) else { return };
     let is_small = course.request.taken == 0 || scratch.to_target.len() <= mirror.buffer;
     if !is_small || !course.request.stands_whole() {
         return;
     }
-    if !group.begin_copy(scratch.to_target.len(), UNDER_WAY, BYTES) {
+    course.mirrored = true;
+    let version = plan.settings.version;
+    let bytes = if version == prepared.plan.settings.version {
+        Cow::Borrowed(scratch.to_target.as_slice())
+    } else {
+        match other_version::reword(&scratch.to_target, version) {
+            Some(reworded) => reworded,
+            None => return,
+        }
+    };
+    if !group.begin_copy(bytes.len(), UNDER_WAY, BYTES) {
         group.counters().mirror_dropped.add(1);
         return;
     }
@@ -68,7 +82,7 @@ pub(super) fn send<C: Client>(
         peer: connection.peer.clone(),
         tables: table.tables.clone(),
         group: mirror.group,
-        bytes: scratch.to_target.clone(),
+        bytes: bytes.into_owned(),
         hash: prepared.wish.hash,
         is_head_request: scratch.record.is_head_request,
     };

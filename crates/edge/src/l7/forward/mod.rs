@@ -16,7 +16,7 @@ use self::attempt::{Attempt, Failed};
 use self::connect::Which;
 use self::course::Course;
 use self::prepare::Prepared;
-pub(crate) use self::prepare::hash_of;
+pub(crate) use self::prepare::{hash_of, is_idempotent, may_hedge};
 pub(crate) use self::sticky::named_target;
 use super::codec::link::Client;
 use super::connection::{After, Connection};
@@ -44,8 +44,10 @@ pub(crate) async fn run<C: Client>(
         return respond::fixed(connection, answer, scratch).await;
     }
     let mut course = Course::new(&prepared, scratch);
+    // its task runs when this one waits: the request itself has gone by then
+    mirror::send(connection, table, &prepared, &mut course, scratch);
     let answered = attempts(connection, &prepared, &mut course, scratch).await;
-    mirror::send(connection, table, &prepared, &course, scratch);
+    mirror::send(connection, table, &prepared, &mut course, scratch);
     match &answered {
         Ok(_) => course.end(Outcome::Status(scratch.record.target_status.unwrap_or(0)), &mut scratch.record),
         Err(error) => {

@@ -102,7 +102,7 @@ pub(super) fn request<'t, C: Client>(
         group,
         wish,
         cookies,
-        idempotent: matches!(view.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE"),
+        idempotent: is_idempotent(view),
         answer,
         response_timeout: settings.response_timeout,
         late: Kind::TargetTimeout,
@@ -188,8 +188,13 @@ fn is_grpc_call(view: RequestView<'_>) -> bool {
             .is_some_and(|(name, rest)| name.eq_ignore_ascii_case(TYPE) && matches!(rest, [] | [b'+' | b';', ..]))
 }
 
+/// Whether a request may be asked twice by its method (RFC 9110 section 9.2.2).
+pub(crate) fn is_idempotent(view: RequestView<'_>) -> bool {
+    matches!(view.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE")
+}
+
 /// Whether a request may be sent to several targets at once: one that changes nothing and has no body.
-fn may_hedge(view: RequestView<'_>) -> bool {
+pub(crate) fn may_hedge(view: RequestView<'_>) -> bool {
     matches!(view.method(), b"GET" | b"HEAD")
         && view.head.framing == Framing::None
         && !view.head.connection.upgrade

@@ -9,6 +9,7 @@ use prometheus_client::metrics::MetricType;
 
 use super::{Exposed, begin, listener_labels, with};
 use crate::observe::counters::{Count, RetryReason};
+use crate::observe::status::total;
 
 /// Words of what is refused, by place of its count.
 const SHED: [&str; 2] = ["sheddable", "normal"];
@@ -23,6 +24,13 @@ impl Exposed {
                 let labels = vec![("target_group", group.to_string()), ("reason", reason.as_str().to_owned())];
                 family.counter(&labels, sum)?;
             }
+        }
+        let help = "Further attempts that the budget has left";
+        let mut family = begin(encoder, "target_group_retry_budget", help, MetricType::Gauge)?;
+        let groups = self.view.plan.iter().flat_map(|plan| plan.groups.iter().filter(|group| group.budget.is_some()));
+        for shared in groups.map(|group| &group.shared) {
+            let left = total(&shared.counters, |counters| &counters.budget_left);
+            family.gauge(&vec![("target_group", shared.name.to_string())], left as f64)?;
         }
         let help = "Targets ejected by their circuit breaker, by what it saw";
         let mut family = begin(encoder, "target_group_ejections", help, MetricType::Counter)?;

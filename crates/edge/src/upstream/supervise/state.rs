@@ -10,17 +10,17 @@ use headworks_balance::{
     self as balance, Adaptive, Changes, Gradient, Group, Kept, Sample, Tally, TargetKey, Thresholds,
 };
 use headworks_model::primitive::Address;
-use headworks_model::target_group::{Fallback, HealthProtocol, TargetGroup};
+use headworks_model::target_group::{Fallback, HealthCheck, HealthProtocol, TargetGroup};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use super::Notice;
+use super::prober::Prober;
 use crate::compile::build::algorithm;
 use crate::legacy::KnownGroup;
 use crate::upstream::connect::Endpoint;
 use crate::upstream::group::{GroupShared, Published, TargetState};
 use crate::upstream::latency::Recent;
-use crate::upstream::probe;
 use crate::upstream::resolve::{Resolved, Resolver};
 use crate::upstream::target::TargetShared;
 
@@ -59,7 +59,9 @@ struct HostName {
 pub(super) struct State {
     shared: Arc<GroupShared>,
     group: Group,
-    settings: TargetGroup,
+    settings: Arc<TargetGroup>,
+    /// How targets are probed; by itself, for probes outlive settings that leave it as it is.
+    check: Arc<HealthCheck>,
     started: Instant,
     /// What another process knew of targets that have not been registered yet.
     known: HashMap<TargetKey, Kept>,
@@ -98,12 +100,14 @@ impl State {
         cut: Box<dyn Fn() + Send>,
     ) -> State {
         // its clock goes on: what is known is known by it
+        let gradient = known.and_then(KnownGroup::gradient);
         let began = known.and_then(|known| Some((Instant::now().checked_sub(known.clock)?, known.targets())));
         let (started, known) = began.unwrap_or_else(|| (Instant::now(), HashMap::new()));
         State {
             shared,
             group: Group::new(balance::Settings::default()),
-            settings,
+            check: Arc::new(settings.health_check.clone()),
+            settings: Arc::new(settings),
             started,
             known,
             targets: HashMap::new(),
@@ -112,7 +116,7 @@ impl State {
             told: HashMap::new(),
             recent: Recent::default(),
             loaded: Recent::default(),
-            gradient: None,
+            gradient,
             hedged: false,
             probe_round: 0,
             workers,
@@ -137,7 +141,7 @@ impl State {
                     None => return,
                     Some(Notice::Configure { settings, in_use, hedged, done }) => {
                         self.hedged = hedged;
-                        self.configure(*settings, in_use);
+                        self.configure(settings, in_use);
                         waiting = Some((done, Instant::now() + FIRST_RESOLUTION));
                     }
                     Some(Notice::Probed(key, round, outcome)) => {
@@ -168,17 +172,21 @@ impl State {
 
     fn keep(&self) -> KnownGroup {
         let targets = self.group.keep().filter_map(|kept| serde_json::to_value(kept).ok());
-        KnownGroup { clock: self.now(), targets: targets.collect() }
+        let gradient = self.gradient.and_then(|gradient| serde_json::to_value(gradient).ok());
+        KnownGroup { clock: self.now(), targets: targets.collect(), gradient }
     }
 
     fn now(&self) -> balance::Moment {
         self.started.elapsed()
     }
 
-    fn configure(&mut self, settings: TargetGroup, in_use: bool) {
+    fn configure(&mut self, settings: Arc<TargetGroup>, in_use: bool) {
         let same_check =
             self.settings.health_check == settings.health_check && self.settings.version == settings.version;
         self.settings = settings;
+        if *self.check != self.settings.health_check {
+            self.check = Arc::new(self.settings.health_check.clone());
+        }
         let mut changes = self.group.configure(group_settings(&self.settings));
         merge(&mut changes, self.group.set_in_use(in_use));
         self.follow(&changes);
@@ -283,6 +291,7 @@ impl State {
         for key in gone {
             merge(&mut changes, self.group.deregister(key, now));
         }
+        self.group.expect(wanted.len());
         for Wanted { key, display, endpoint, host, weight } in wanted {
             let workers = self.workers;
             self.targets.entry(key).or_insert_with(|| Target {
@@ -310,24 +319,16 @@ impl State {
         });
         for key in probed {
             let Some(target) = self.targets.get(&key).filter(|_| !self.probes.contains_key(&key)) else { continue };
-            let (check, version) = (self.settings.health_check.clone(), self.settings.version);
-            let endpoint = probe::endpoint(&target.shared.endpoint, &check);
-            let (shared, host) = (self.shared.clone(), target.shared.host.clone());
-            let (notices, round) = (self.notices.clone(), self.probe_round);
-            let task = tokio::spawn(async move {
-                let mut next = tokio::time::Instant::now();
-                let mut gap = probe::offset(key.0, check.interval).max(check.interval / 2);
-                loop {
-                    let outcome = probe::probe(&endpoint, host.as_deref(), &check, version, &shared.dial()).await;
-                    if notices.send(Notice::Probed(key, round, outcome)).is_err() {
-                        return;
-                    }
-                    // the interval does not depend on how long answers take (T3)
-                    next = (next + gap).max(tokio::time::Instant::now());
-                    gap = check.interval;
-                    tokio::time::sleep_until(next).await;
-                }
-            });
+            let prober = Prober {
+                key,
+                target: target.shared.clone(),
+                group: self.shared.clone(),
+                check: self.check.clone(),
+                version: self.settings.version,
+                notices: self.notices.clone(),
+                round: self.probe_round,
+            };
+            let task = tokio::spawn(prober.run());
             self.probes.insert(key, task.abort_handle());
         }
     }

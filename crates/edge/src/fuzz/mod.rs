@@ -1,0 +1,154 @@
+//! Whole connections, fuzzed: a client's, and a target's, with bytes that are nearly right in pieces of any size, against the code
+//! that serves them. It is here because that code has no door for others; hunt and mutations are those of the `fuzz` crate.
+//!
+//! Whatever comes: nothing panics; the connection ends in bounded time, which passes only while nobody has anything to do; what
+//! the client is sent can be read in one way only, and answers what it asked; a target is sent nothing but requests; neither
+//! tasks nor descriptors are left over.
+
+mod frames;
+#[expect(unreachable_pub, reason = "also a part of another crate")]
+#[path = "../../../../fuzz/src/hunt.rs"]
+mod hunt;
+mod judge;
+#[expect(unreachable_pub, reason = "also a part of another crate")]
+#[path = "../../../../fuzz/src/mutate.rs"]
+mod mutate;
+mod seeds;
+mod world;
+
+use std::cell::RefCell;
+
+use headworks_balance::hash64;
+use headworks_testkit::frames::PREFACE;
+
+use self::hunt::Target;
+use self::mutate::mutate;
+use self::world::{Says, World};
+
+/// How long each is hunted in a run of all tests.
+const SECONDS: u64 = 3;
+
+thread_local! {
+    static WORLD: World = World::new();
+    /// What the last input came to, in short.
+    static SHAPE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// The same bytes are always played in the same way.
+fn seed_of(bytes: &[u8]) -> u64 {
+    hash64(1, bytes)
+}
+
+fn keep_shape(shape: String) {
+    SHAPE.with_borrow_mut(|kept| *kept = shape);
+}
+
+fn last_shape(_: &[u8]) -> String {
+    SHAPE.with_borrow(Clone::clone)
+}
+
+/// A client says this. Its target answers as it should.
+fn client(bytes: &[u8]) {
+    let seed = seed_of(bytes);
+    let says = Says { bytes: bytes.to_vec(), ends: seed.is_multiple_of(2) };
+    let seen = WORLD.with(|world| world.play(&says, world::Target::Answers, seed));
+    let asked: usize = seen.target.iter().map(|bytes| judge::requests(bytes)).sum();
+    if bytes.starts_with(PREFACE) {
+        keep_shape(format!("{asked} {}", judge::frames(&seen.client)));
+        return;
+    }
+    // what was asked is for the program to say: it may be anything
+    let methods: &[&str] = if bytes.windows(4).any(|word| word == b"HEAD") { &["GET", "HEAD"] } else { &["GET"] };
+    let answers = judge::answers(&seen.client, &|_| methods, 1);
+    let answers = answers.unwrap_or_else(|why| panic!("{why}: {}", seen.client.escape_ascii()));
+    let numbers: Vec<u32> = answers.iter().filter_map(|a| a.field("X-Number")?.parse().ok()).collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b) && numbers.len() <= asked, "answers {numbers:?} to {asked} requests");
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).take(6).collect();
+    keep_shape(format!("{asked} {statuses:?} {:?}", answers.last().map(|answer| answer.framing)));
+}
+
+/// What a client asks of a target that says anything, and the methods of that.
+const ASKS: &[u8] = b"GET /a HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n\
+                      POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello\
+                      HEAD /c HTTP/1.1\r\nHost: a\r\n\r\nGET /d HTTP/1.1\r\nHost: a\r\n\r\n";
+const METHODS: [&[&str]; 4] = [&["GET"], &["POST"], &["HEAD"], &["GET"]];
+
+/// A target says this to whatever it is asked.
+fn target(bytes: &[u8]) {
+    let seed = seed_of(bytes);
+    let says = Says { bytes: bytes.to_vec(), ends: seed.is_multiple_of(2) };
+    let asks = Says { bytes: ASKS.to_vec(), ends: seed.is_multiple_of(3) };
+    let seen = WORLD.with(|world| world.play(&asks, world::Target::Says(says), seed));
+    let asked: usize = seen.target.iter().map(|bytes| judge::requests(bytes)).sum();
+    let answers = judge::answers(&seen.client, &|number| METHODS.get(number - 1).copied().unwrap_or_default(), 1);
+    let answers = answers.unwrap_or_else(|why| panic!("{why}: {}", seen.client.escape_ascii()));
+    let told: Vec<_> = answers.iter().map(|answer| (answer.status, answer.framing)).take(6).collect();
+    keep_shape(format!("{asked} {told:?}"));
+}
+
+/// A target of HTTP/2 says this.
+fn target_http2(bytes: &[u8]) {
+    let seed = seed_of(bytes);
+    let says = Says { bytes: bytes.to_vec(), ends: seed.is_multiple_of(2) };
+    let asks = Says { bytes: seeds::http2_asks(), ends: seed.is_multiple_of(3) };
+    let seen = WORLD.with(|world| world.play(&asks, world::Target::Says(says), seed));
+    keep_shape(judge::frames(&seen.client));
+}
+
+const CLIENT: Target = Target { name: "client", run: client, shape: last_shape, mutate, seeds: seeds::CLIENT };
+const TARGET: Target = Target { name: "target", run: target, shape: last_shape, mutate, seeds: seeds::TARGET };
+const CLIENT_HTTP2: Target = Target {
+    name: "client_http2",
+    run: client,
+    shape: last_shape,
+    mutate: frames::mutate_behind_preface,
+    seeds: seeds::CLIENT_HTTP2,
+};
+const TARGET_HTTP2: Target = Target {
+    name: "target_http2",
+    run: target_http2,
+    shape: last_shape,
+    mutate: frames::mutate_frames,
+    seeds: seeds::TARGET_HTTP2,
+};
+
+fn hunt_for(target: &Target) {
+    match hunt::hunt(target, SECONDS) {
+        Ok(said) => println!("{said}"),
+        Err(fault) => panic!("{fault} cargo nextest run -p headworks-edge fuzz::{}", target.name),
+    }
+}
+
+/// An answer that is encoded and stops inside a trailer: there is nothing to do until it goes on.
+#[test]
+fn nothing_to_encode_is_nothing_to_do() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    let asks = Says { bytes: ASKS.to_vec(), ends: false };
+    for rest in ["0\r\nX-Trail", "0\r\nX: y\r", "5", "5\r\nhel", ""] {
+        // some of them on either listener
+        for seed in 0..16 {
+            let says = Says { bytes: format!("{head}{rest}").into_bytes(), ends: false };
+            WORLD.with(|world| world.play(&asks, world::Target::Says(says), seed));
+        }
+    }
+}
+
+#[test]
+fn a_client() {
+    hunt_for(&CLIENT);
+}
+
+#[test]
+fn a_target() {
+    hunt_for(&TARGET);
+}
+
+#[test]
+fn a_client_http2() {
+    hunt_for(&CLIENT_HTTP2);
+}
+
+#[test]
+fn a_target_http2() {
+    hunt_for(&TARGET_HTTP2);
+}
