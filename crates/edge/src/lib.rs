@@ -253,8 +253,7 @@ impl Edge {
             let cut = move || workers.iter().for_each(|worker| worker.send(Command::Look));
             let (count, known) = (self.workers.len(), self.inheritance.group(name.as_str()));
             let resolver = self.resolver.clone();
-            let supervisor =
-                Supervisor::start(name.as_str().into(), settings, count, resolver, known.as_ref(), cut);
+            let supervisor = Supervisor::start(name.as_str().into(), settings, count, resolver, known.as_ref(), cut);
             (name.clone(), supervisor)
         })
         .collect()

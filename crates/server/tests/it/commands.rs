@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use headworks_testkit::{Client, Headworks, Origin, ask, wait};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ fn with(headworks: &Headworks, arguments: &[&str], variables: &[(&str, &str)]) -
     let unset = [("HEADWORKS_CONTEXT", ""), ("VISUAL", "")];
     command.envs(unset);
     command.envs(variables.iter().copied());
-    let Output { status, stdout, stderr } = command.output().unwrap();
+    let Output { status, stdout, stderr } = command.output().unwrap_or_else(|error| panic!("{error}"));
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     (text(stdout), text(stderr), status.code())
 }
@@ -62,8 +62,9 @@ fn what_is_not_there_is_created_once() {
 /// An editor that does with its file what a script says; `$1` is the file.
 fn editor(headworks: &Headworks, script: &str) -> String {
     let path = headworks.path("editor");
-    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let written = std::fs::write(&path, format!("#!/bin/sh\n{script}\n"))
+        .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)));
+    written.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     path.display().to_string()
 }
 
@@ -198,37 +199,40 @@ struct AtTerminal {
 impl AtTerminal {
     fn start(headworks: &Headworks, arguments: &str) -> Self {
         let command = format!("stty rows 30 cols 120; exec {} {arguments}", HEADWORKS.0);
-        let mut child = Command::new("script")
+        let child = Command::new("script")
             .args(["-qec", &command, "/dev/null"])
             .current_dir(headworks.path(""))
             .env("TERM", "xterm-256color")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (shown, mut output) = (Arc::new(Mutex::new(Vec::new())), child.stdout.take().unwrap());
+            .spawn();
+        let mut child = child.unwrap_or_else(|error| panic!("script: {error}"));
+        let (shown, output) = (Arc::new(Mutex::new(Vec::new())), child.stdout.take());
         let taken = shown.clone();
         std::thread::spawn(move || {
-            let mut block = [0; 4096];
+            let (mut block, mut output) = ([0; 4096], output?);
             while let Some(count) = output.read(&mut block).ok().filter(|count| *count > 0) {
-                taken.lock().unwrap().extend_from_slice(&block[..count]);
+                let more = block.get(..count).unwrap_or_default();
+                taken.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(more);
             }
+            Some(())
         });
         Self { child, shown }
     }
 
     fn wait_for(&self, part: &str) {
-        let has = || String::from_utf8_lossy(&self.shown.lock().unwrap()).contains(part).then_some(());
-        wait::until(part, has);
+        let shown = || self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        wait::until(part, || String::from_utf8_lossy(&shown()).contains(part).then_some(()));
     }
 
     fn press(&mut self, keys: &str) {
-        self.child.stdin.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
+        let pressed = self.child.stdin.as_mut().map(|stdin| stdin.write_all(keys.as_bytes()));
+        assert!(matches!(pressed, Some(Ok(()))), "{pressed:?}");
     }
 
     /// That it ends, and leaves the terminal as it was.
     fn ends(mut self) {
-        let status = wait::until("the end", || self.child.try_wait().unwrap());
+        let status = wait::until("the end", || self.child.try_wait().ok().flatten());
         assert!(status.success(), "{status}");
         self.wait_for("\u{1b}[?1049l");
     }

@@ -102,8 +102,9 @@ fn a_key_is_exchanged_for_another_or_stays() {
 
 /// A file of its owner's only.
 fn private(path: &Path, bytes: &[u8]) {
-    std::fs::write(path, bytes).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let written = std::fs::write(path, bytes)
+        .and_then(|()| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)));
+    written.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
 #[test]
