@@ -6,6 +6,7 @@ export DEBIAN_FRONTEND = noninteractive
 
 CARGO ?= cargo
 DEMO_ARGS ?=
+COMPLETIONS = $(CARGO_TARGET_DIR)/release/completions
 
 # What the console is made of, and what says that it has been made.
 CONSOLE := $(shell find console -path console/node_modules -prune -o -path console/dist -prune -o -type f -print)
@@ -36,10 +37,14 @@ release: toolchain console
 	@echo "$(CARGO_TARGET_DIR)/release/headworks"
 
 # A Debian package: the binary, a unit with a sandbox, a file that is safe to start with.
-deb: toolchain
+deb: release
 	@command -v dpkg-deb >/dev/null || ./.ci/packages dpkg
 	@$(CARGO) deb --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deb
-	$(CARGO) deb --locked --strip -p headworks-server --output $(CARGO_TARGET_DIR)/debian/
+	@mkdir -p $(COMPLETIONS)
+	$(CARGO_TARGET_DIR)/release/headworks completions bash > $(COMPLETIONS)/headworks
+	$(CARGO_TARGET_DIR)/release/headworks completions zsh > $(COMPLETIONS)/_headworks
+	$(CARGO_TARGET_DIR)/release/headworks completions fish > $(COMPLETIONS)/headworks.fish
+	$(CARGO) deb --locked --no-build --strip -p headworks-server --output $(CARGO_TARGET_DIR)/debian/
 
 lint: toolchain console
 	cd console && npm run --silent check

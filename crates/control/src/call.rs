@@ -150,9 +150,15 @@ impl Call {
     }
 
     /// Whether `If-None-Match` says that the caller has it.
-    pub(crate) fn has(&self, tag: &str) -> bool {
+    fn has(&self, tag: &str) -> bool {
         let known = self.tags("if-none-match").unwrap_or_default();
         known.iter().any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
+    }
+
+    /// What there is, with its tag; nothing for a caller that has it.
+    pub(crate) fn represented(&self, tag: &str, reply: impl FnOnce() -> Reply) -> Reply {
+        let known = || Reply { response: StatusCode::NOT_MODIFIED.into_response(), is_noted: false };
+        if self.has(tag) { known() } else { reply() }.with("etag", tag)
     }
 
     /// Asks whether the caller may do something more than what it came for.

@@ -78,6 +78,7 @@ async fn met(
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
     let route = routes.iter().find(|route| route.method == method);
     let mut attempt = Attempt::new(route, &params, &parts, peer);
+    let mut who = Principal::Anonymous;
     let done = async {
         // who does not even say who it is gets no memory for its body
         let door = route.map_or(Door::Known, |route| route.door);
@@ -87,6 +88,7 @@ async fn met(
         let body = read(body, door).await?;
         let principal = known(plane, route, &mut attempt, &parts, &body).await?;
         let Some(route) = route else { return Err(nowhere(routes)) };
+        who = principal.clone();
         let call = admitted(plane, route, principal, &mut attempt, params, parts, body)?;
         (route.handler)(call).await
     };
@@ -98,6 +100,9 @@ async fn met(
             (problem.answer(&attempt.request_id), false)
         }
     };
+    if attempt.entry.outcome == Outcome::Allowed {
+        plane.uses.action(&who, &attempt.entry.action, now(), &attempt.entry.source);
+    }
     if !is_noted {
         attempt.note(plane, response.status()).await;
     }

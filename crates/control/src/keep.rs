@@ -1,7 +1,5 @@
 //! What is on disk, read and written: resources and identities as texts, secrets sealed; the keys that an installation begins with.
 
-use std::path::Path;
-
 use headworks_iam::key::{self, AccessKey, KeyStatus, Secret};
 use headworks_iam::password::Policy;
 use headworks_iam::seal::Sealer;
@@ -13,7 +11,7 @@ use headworks_store::{Commit, Entry, Identity, Store, StoreError};
 use serde_json::{Value, json};
 
 use crate::clock::{now, now_ms};
-use crate::keyfile::{self, KeyError, random};
+use crate::keyfile::{self, KeyError, Place, random};
 use crate::problem::Problem;
 
 /// What is on disk.
@@ -32,9 +30,11 @@ pub(crate) fn passing_key() -> Result<Sealer, String> {
     Sealer::new(fresh()?).map_err(|error| error.to_string())
 }
 
-pub(crate) fn open(folder: &Path) -> Result<Kept, String> {
-    let store = Store::open(folder).map_err(|error| format!("{}: {error}", folder.join(Store::FILE).display()))?;
-    let sealer = keyfile::open(folder).map_err(|error: KeyError| error.to_string())?;
+pub(crate) fn open(place: &Place) -> Result<Kept, String> {
+    let told = |error: StoreError| format!("{}: {error}", place.folder.join(Store::FILE).display());
+    let store = Store::open(&place.folder).map_err(told)?;
+    let sealer = place.open(store.sealed_with().map_err(told)?.as_deref()).map_err(|error| error.to_string())?;
+    store.seal_with(&sealer.name()).map_err(told)?;
     Ok(Kept { store, sealer })
 }
 
@@ -59,7 +59,7 @@ fn purpose(kind: &str, name: &str, path: &str) -> String {
 }
 
 /// The key under which a sealed text stands in place of a secret.
-const SEALED: &str = "$sealed";
+pub(crate) const SEALED: &str = "$sealed";
 
 /// What is kept of a resource.
 pub(crate) fn sealed(sealer: &Sealer, kind: Kind, name: &str, body: &Value) -> Result<String, Problem> {
@@ -138,8 +138,8 @@ pub(crate) fn make_key(sealer: &Sealer) -> Result<(AccessKey, Secret), String> {
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn initialise(folder: &Path, replace: bool) -> Result<Option<(String, String)>, String> {
-    let kept = open(folder)?;
+pub fn initialise(place: &Place, replace: bool) -> Result<Option<(String, String)>, String> {
+    let kept = open(place)?;
     let text = |error: StoreError| error.to_string();
     let directory = read_directory(&kept.store)?;
     if directory.root.is_some() && !replace {
@@ -177,9 +177,9 @@ fn make_password() -> Result<String, String> {
 ///
 /// # Errors
 /// When it is no name, or cannot be written.
-pub fn first_user(folder: &Path, name: &str) -> Result<Option<String>, String> {
+pub fn first_user(place: &Place, name: &str) -> Result<Option<String>, String> {
     directory::check_name(name).map_err(|mistake| format!("{name:?} {}", mistake.what))?;
-    let kept = open(folder)?;
+    let kept = open(place)?;
     if read_directory(&kept.store)?.users.contains_key(name) {
         return Ok(None);
     }
@@ -199,8 +199,8 @@ pub fn first_user(folder: &Path, name: &str) -> Result<Option<String>, String> {
 ///
 /// # Errors
 /// When they cannot be written.
-pub fn seed(folder: &Path, config: &Config, reason: &str) -> Result<(), String> {
-    let kept = open(folder)?;
+pub fn seed(place: &Place, config: &Config, reason: &str) -> Result<(), String> {
+    let kept = open(place)?;
     let mut edits = Vec::new();
     for kind in Kind::ALL {
         for name in config.names(kind) {
@@ -218,7 +218,7 @@ pub fn seed(folder: &Path, config: &Config, reason: &str) -> Result<(), String> 
 }
 
 /// What a command does beside the program, as an attempt that succeeded.
-fn entry_by(command: &str, action: &str, resource: &str) -> Entry {
+pub(crate) fn entry_by(command: &str, action: &str, resource: &str) -> Entry {
     Entry {
         at: now_ms(),
         principal: "hrn:headworks:local".to_owned(),
@@ -245,7 +245,7 @@ pub(crate) fn local_secret(sealer: &Sealer) -> String {
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn local_key(folder: &Path) -> Result<(String, String), KeyError> {
-    let sealer = keyfile::read(&keyfile::path(folder))?;
+pub fn local_key(place: &Place) -> Result<(String, String), KeyError> {
+    let sealer = keyfile::read(&place.key())?;
     Ok((LOCAL.to_owned(), local_secret(&sealer)))
 }

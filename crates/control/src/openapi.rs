@@ -100,6 +100,7 @@ fn content_type(route: &Route, schema: &Value) -> &'static str {
         ("/v1/events" | "/v1/live", _) => "text/event-stream",
         ("/v1/backup", _) => "application/vnd.sqlite3",
         ("/v1/audit/export", _) => "application/jsonl",
+        ("/v1/iam/credential-report", _) => "text/csv",
         ("/metrics", _) => "application/openmetrics-text",
         (_, Some("string")) => "text/plain",
         _ => "application/json",
@@ -190,6 +191,29 @@ fn components() -> Value {
                 "required": ["Statement"],
                 "additionalProperties": false,
             }),
+        ),
+        (
+            "LastAccessed",
+            object(
+                json!({
+                    "service": text,
+                    "actions": { "type": "array", "items": {
+                        "type": "object",
+                        "properties": { "action": text, "at": time, "source": text },
+                        "required": ["action", "at", "source"],
+                    } },
+                }),
+                &["service", "actions"],
+            ),
+        ),
+        (
+            "PolicyVersion",
+            object(
+                json!({
+                    "version": text, "default": { "type": "boolean" }, "created": time, "document": { "$ref": document },
+                }),
+                &["version", "default", "created", "document"],
+            ),
         ),
         ("UserSettings", closed(json!({ "groups": texts, "attached": texts, "boundary": text }), &[])),
         ("GroupSettings", closed(json!({ "attached": texts }), &[])),

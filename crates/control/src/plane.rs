@@ -1,16 +1,13 @@
 //! The state of the control plane, shared by all calls: what should be, who there is, what is kept, and the way to the control
 //! loop.
 
-use std::collections::HashMap;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::http::HeaderMap;
 use futures_util::future::BoxFuture;
 use headworks_iam::Directory;
-use headworks_iam::key::{AccessKey, LastUsed};
 use headworks_iam::seal::Sealer;
 use headworks_iam::sign_in::SignedIn;
 use headworks_iam::sigv4;
@@ -20,13 +17,15 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::change::{Asked, Change, Outcome, Proposed};
-use crate::clock::now;
+use crate::clock::{now, now_ms};
 use crate::cookie;
 use crate::desired::{Clash, Desired};
 use crate::events::Event;
 use crate::guesses::Guesses;
-use crate::keep::{Kept, edits_of, open, passing_key, read_directory, row, sealed, tags_of};
+use crate::keep::{Kept, edits_of, entry_by, open, passing_key, read_directory, row, sealed, tags_of};
+use crate::keyfile::Place;
 use crate::problem::Problem;
+use crate::uses::Uses;
 
 /// Changes that wait for the control loop.
 const MOST_WAITING: usize = 64;
@@ -34,6 +33,9 @@ const MOST_WAITING: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Events that a slow listener may be behind before it misses some.
 const MOST_BEHIND: usize = 1024;
+
+/// Seconds between looks at what is old.
+const EXPIRES: u64 = 600;
 
 /// Who may use the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,23 +97,23 @@ pub struct Plane {
     changes: mpsc::Sender<Asked>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) guesses: Guesses,
-    used: Mutex<HashMap<String, LastUsed>>,
+    pub(crate) uses: Uses,
 }
 
 impl Plane {
-    /// Opens what is kept in `folder`. A folder that cannot be written is only warned of where anyone may ask and nothing was
+    /// Opens what is kept in a place. A folder that cannot be written is only warned of where anyone may ask and nothing was
     /// kept: changes are then refused.
     ///
     /// # Errors
     /// When what is kept cannot be read, or nothing can be kept and must be.
     pub fn open(
-        folder: &Path,
+        place: &Place,
         access: Access,
         file: Config,
         around: Surroundings,
     ) -> Result<(Self, mpsc::Receiver<Asked>), String> {
-        let is_there = folder.join(Store::FILE).exists();
-        let kept = match open(folder) {
+        let is_there = place.folder.join(Store::FILE).exists();
+        let kept = match open(place) {
             Ok(kept) => Ok(Arc::new(kept)),
             Err(what) if is_there || access == Access::Required => return Err(what),
             Err(what) => {
@@ -134,7 +136,7 @@ impl Plane {
             changes,
             events: broadcast::Sender::new(MOST_BEHIND),
             guesses: Guesses::default(),
-            used: Mutex::default(),
+            uses: Uses::default(),
         };
         Ok((plane, asked))
     }
@@ -289,17 +291,6 @@ impl Plane {
         Ok(())
     }
 
-    /// Remembers that a key was used.
-    pub(crate) fn note_use(&self, key: &str, used: LastUsed) {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), used);
-    }
-
-    /// When a key was last used, as far as that is not written yet.
-    pub(crate) fn last_use(&self, key: &AccessKey) -> Option<LastUsed> {
-        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.get(&key.id).cloned().or_else(|| key.last_used.clone())
-    }
-
     /// Writes now and then what need not be written at once, until the program ends.
     pub async fn tend(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
@@ -309,12 +300,32 @@ impl Plane {
             ticks.tick().await;
             count += 1;
             let flushed = self.blocking(|kept| Ok(kept.store.flush()?)).await;
+            if count % EXPIRES == 1 {
+                self.expire().await;
+            }
             let used = if count.is_multiple_of(60) { self.write_uses().await } else { Ok(()) };
             if let (Ok(_), Err(problem)) | (Err(problem), _) = (flushed, used)
                 && self.kept.is_ok()
             {
                 tracing::error!(error = problem.detail(), "the audit trail cannot be written");
             }
+        }
+    }
+
+    /// Has what is older than the audit trail is to be leave it.
+    async fn expire(&self) {
+        let Some(retention) = self.desired().config().admin.audit_retention else { return };
+        let cutoff = now_ms().saturating_sub(u64::try_from(retention.as_millis()).unwrap_or(u64::MAX));
+        let expired = self.blocking(move |kept| {
+            while kept.store.expire(cutoff, entry_by("headworks run", "ExpireAuditEntries", "hrn:headworks:audit"))? > 0
+            {
+            }
+            Ok(())
+        });
+        if let Err(problem) = expired.await
+            && self.kept.is_ok()
+        {
+            tracing::error!(error = problem.detail(), "what is old stays in the audit trail");
         }
     }
 
@@ -325,27 +336,12 @@ impl Plane {
     }
 
     async fn write_uses(&self) -> Result<(), Problem> {
-        let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
-        if used.is_empty() {
-            return Ok(());
-        }
+        let Some(noted) = self.uses.take() else { return Ok(()) };
         let _one = self.changing.lock().await;
         // what another process has changed by now is not to be written over
         self.follow_others().await?;
         let mut directory = (*self.directory()).clone();
-        let mut rows = Vec::new();
-        let take = |keys: &mut Vec<AccessKey>| {
-            let of = keys.iter_mut().filter_map(|key| Some((used.get(&key.id)?.clone(), key)));
-            of.map(|(at, key)| key.last_used = Some(at)).count() > 0
-        };
-        if directory.root.as_mut().is_some_and(|root| take(&mut root.keys)) {
-            rows.push(("root", "root".to_owned()));
-        }
-        for (name, user) in &mut directory.users {
-            if take(&mut user.keys) {
-                rows.push(("user", name.clone()));
-            }
-        }
+        let rows = noted.put(&mut directory);
         let rows: Vec<Identity> = rows.into_iter().map(|(kind, name)| row(&directory, kind, name)).collect();
         self.blocking(move |kept| Ok(kept.store.put_identities(&rows, None)?)).await?;
         self.directory.store(Arc::new(directory.indexed()));

@@ -24,7 +24,7 @@ pub(crate) struct Brought {
 }
 
 /// What the secret of a second factor is bound to.
-fn mfa_purpose(name: &str) -> String {
+pub(crate) fn mfa_purpose(name: &str) -> String {
     format!("mfa/{name}")
 }
 

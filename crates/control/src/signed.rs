@@ -37,7 +37,7 @@ pub(crate) async fn principal(
     claim.verify(presented, &secret, now()).map_err(|error| refused(&error))?;
     if claim.token.is_none() && claim.key != LOCAL {
         let used = LastUsed { at: now(), action: action.to_owned(), source: source.to_owned() };
-        plane.note_use(&claim.key, used);
+        plane.uses.key(&claim.key, used);
     }
     Ok(principal)
 }

@@ -8,7 +8,8 @@ use serde_json::json;
 
 use crate::decision::{Decision, Named, Policies, Reason};
 use crate::document::{Attached, Document, Mistake, trust};
-use crate::key::AccessKey;
+use crate::key::{AccessKey, Accessed};
+use crate::managed::Managed;
 use crate::password;
 use crate::request::Request;
 use crate::sign_in::{Login, Mfa, SignedIn};
@@ -87,6 +88,9 @@ pub struct User {
     /// Those who have signed in as it.
     #[serde(default)]
     pub sessions: Vec<SignedIn>,
+    /// The last time of each action, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub accessed: BTreeMap<String, Accessed>,
 }
 
 /// A group of users.
@@ -121,15 +125,9 @@ pub struct Role {
     pub boundary: Option<String>,
     /// The longest session, in seconds.
     pub longest_session: u64,
-}
-
-/// A policy that may be attached to many.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Managed {
-    /// Seconds since 1970.
-    pub created: u64,
-    /// What it says.
-    pub document: Document,
+    /// The last time of each action, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub accessed: BTreeMap<String, Accessed>,
 }
 
 /// All of them.
@@ -178,7 +176,7 @@ impl Directory {
             let statement = json!({ "Effect": "Allow", "Action": actions, "Resource": "*" });
             let document = json!({ "Version": "2012-10-17", "Statement": statement });
             if let Ok(document) = Document::read(&document, Attached::Identity) {
-                self.policies.insert(name.to_owned(), Managed { created: 0, document });
+                self.policies.insert(name.to_owned(), Managed::new(document, 0));
             }
         }
         let of_root = self.root.iter().flat_map(|root| &root.keys).map(|key| (key.id.clone(), None));

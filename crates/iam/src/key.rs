@@ -34,6 +34,15 @@ pub struct LastUsed {
     pub source: String,
 }
 
+/// The last time that an identity was permitted an action.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accessed {
+    /// Seconds since 1970.
+    pub at: u64,
+    /// From where.
+    pub source: String,
+}
+
 /// Whether a key may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -8,6 +8,7 @@ pub mod directory;
 pub mod document;
 mod hex;
 pub mod key;
+pub mod managed;
 pub mod password;
 mod pattern;
 pub mod request;

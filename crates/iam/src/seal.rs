@@ -80,6 +80,11 @@ impl Sealer {
         String::from_utf8(opened.to_vec()).map_err(|_| CannotOpen)
     }
 
+    /// What the key is called: tells keys apart, and nothing of them.
+    pub fn name(&self) -> String {
+        self.derive("name-of-key").chars().take(16).collect()
+    }
+
     /// A secret that whoever has the key can make again, for one purpose.
     pub fn derive(&self, purpose: &str) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &self.bytes);

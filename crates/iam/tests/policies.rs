@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use headworks_iam::directory::{Managed, User};
+use headworks_iam::directory::User;
 use headworks_iam::document::Attached;
+use headworks_iam::managed::Managed;
 use headworks_iam::{Directory, Document, Principal, Reason, Request};
 use serde_json::{Value, json};
 
@@ -153,7 +154,7 @@ fn boundaries_only_take_away() {
         (&everything, &reading, "headworks:PutRule", Reason::NoBoundaryAllows),
         (&reading, &everything, "headworks:PutRule", Reason::NoIdentityPolicyAllows),
     ] {
-        let policies = BTreeMap::from([("bound".to_owned(), Managed { created: 0, document: bound.clone() })]);
+        let policies = BTreeMap::from([("bound".to_owned(), Managed::new(bound.clone(), 0))]);
         let user = User {
             inline: BTreeMap::from([("own".to_owned(), own.clone())]),
             boundary: Some("bound".to_owned()),

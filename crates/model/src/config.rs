@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::acme::{Acme, NameSet};
 use crate::certificate::Certificate;
 use crate::check::check_config;
-use crate::declared::{Codec, Cx, Defs, Fields, Lasts, Section, Within, choice, declared};
+use crate::declared::{Codec, Cx, Defs, Fields, Lasts, Optional, Section, Within, choice, declared};
 use crate::guard::{NetworkAcl, SecurityGroup};
 use crate::listener::{CertificateRef, Listener};
 use crate::load_balancer::LoadBalancer;
@@ -86,6 +86,12 @@ declared! {
         pub auth: AdminAuth = AdminAuth::None,
         /// Where state lives; default `state/`. Relative paths start at the file's folder.
         pub data: PathBuf = PathBuf::from("state/"),
+        /// The key that secrets are sealed with, where it is not to lie beside them: 32 bytes, or as many in base64, in a file
+        /// that others cannot read, such as a mounted secret. Default: `control.key` in the data folder, made when there is none.
+        pub key_file: Option<PathBuf> = None,
+        /// How long the audit trail is kept; default for ever. That something left it is an entry of the trail.
+        #[via = Optional<Lasts<86_400_000, 315_360_000_000>>]
+        pub audit_retention: Option<Duration> = None,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use headworks_control::{Access, Asked, Change, Clash, Desired, Outcome, Plane, Problem};
+use headworks_control::{Access, Asked, Change, Clash, Desired, Outcome, Place, Plane, Problem};
 use headworks_edge::CannotRun;
 use headworks_model::config::AdminAuth;
 use tokio::sync::mpsc;
@@ -31,7 +31,7 @@ pub(crate) fn open(loaded: &Loaded, admin: &Arc<Admin>) -> Result<Opened, StartE
     let kept = |what: String| StartError::Io("admin.data".to_owned(), std::io::Error::other(what));
     let around = admin::surroundings(admin);
     let (plane, changes) =
-        Plane::open(&loaded.config.admin.data, access, (*loaded.config).clone(), around).map_err(kept)?;
+        Plane::open(&Place::of(&loaded.config.admin), access, (*loaded.config).clone(), around).map_err(kept)?;
     let desired = plane.merged(&loaded.config).map_err(kept)?;
     let desired = desired.map_err(|clash| StartError::Refused(refused(&clash)))?;
     if access == Access::Required && !plane.is_initialised() {

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 /// Headworks: everything between a browser and a web application's own processes.
 #[derive(Debug, Parser)]
@@ -23,6 +24,8 @@ pub(crate) enum Command {
     Reload(File),
     /// Make the root identity of an installation with `auth: required`, and print its access key once
     Init(Init),
+    /// Seal all that is secret with another key, while the instance does not run
+    RotateKey(RotateKey),
     /// Say whether the running instance serves; exit 0 when it does
     Ready(File),
     /// Have this program take over from the running instance, without a request that fails; exit 0 once it serves, or 2
@@ -45,6 +48,20 @@ pub(crate) enum Command {
     Operate(crate::operate::Operate),
     /// Print the JSON Schema of the configuration file, for editors
     Schema,
+    /// Print what completes these commands in a shell: `source <(headworks completions bash)`
+    Completions { shell: Shell },
+}
+
+/// What completes the commands in a shell.
+pub(crate) fn completions(shell: Shell) -> String {
+    let all = Cli::command();
+    // what is hidden from people is not to be offered to them
+    let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let version = env!("CARGO_PKG_VERSION");
+    let mut command = clap::Command::new("headworks").version(version).propagate_version(true).subcommands(shown);
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "headworks", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }
 
 #[derive(Debug, Args)]
@@ -82,6 +99,15 @@ pub(crate) struct Init {
     /// Also make a user of this name who may do everything and signs in to the console; its password is printed once
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotateKey {
+    #[command(flatten)]
+    pub(crate) file: File,
+    /// The new key, where the file says `admin.key_file`: 32 bytes, or as many in base64
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -169,7 +195,7 @@ pub(crate) struct DemoShop {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::CommandFactory as _;
 
     /// Names that clash are found by clap only when a command is used.
     #[test]

@@ -9,11 +9,12 @@ use headworks_iam::sigv4::{Presented, sign};
 use headworks_model::Config;
 use headworks_model::config::AdminAuth;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 use crate::admin::unix_now;
 use crate::check::{accepted, complain};
@@ -77,7 +78,9 @@ impl Instance {
     pub(crate) fn of_file(config: &Config) -> Self {
         let local = || {
             let required = config.admin.auth == AdminAuth::Required;
-            let (key, secret) = required.then(|| headworks_control::local_key(&config.admin.data).ok()).flatten()?;
+            let (key, secret) = required
+                .then(|| headworks_control::local_key(&headworks_control::Place::of(&config.admin)).ok())
+                .flatten()?;
             Some(Credentials { key, secret, token: None })
         };
         let credentials = Credentials::of_environment().or_else(local);
@@ -141,20 +144,114 @@ pub(crate) fn wait_for<T>(question: impl Future<Output = Result<T, NoAnswer>>) -
 /// # Errors
 /// When there is none within `patience`.
 pub(crate) async fn ask(instance: &Instance, question: &Question<'_>, patience: Duration) -> Result<Answer, NoAnswer> {
+    let asked = async { open(instance, question).await?.whole().await };
+    within(patience, asked).await
+}
+
+/// One request whose answer is a stream of events: the stream, or what is answered in its place. Within `patience` it begins.
+///
+/// # Errors
+/// When there is no answer.
+pub(crate) async fn follow(
+    instance: &Instance,
+    question: &Question<'_>,
+    patience: Duration,
+) -> Result<Followed, NoAnswer> {
     let asked = async {
-        let stream = TcpStream::connect(&instance.address).await.map_err(|_| NoAnswer::NotRunning)?;
-        let strange = |e: &dyn fmt::Display| NoAnswer::Strange(e.to_string());
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| strange(&e))?;
-        let driver = tokio::spawn(connection);
-        let request = signed(instance, question).map_err(|e| strange(&e))?;
-        let answer = sender.send_request(request).await.map_err(|e| strange(&e))?;
-        let (status, fields) = (answer.status(), answer.headers().clone());
-        let body = Limited::new(answer.into_body(), LONGEST).collect().await.map_err(|e| strange(&e))?.to_bytes();
-        driver.abort();
-        Ok(Answer { status, fields, body })
+        let opened = open(instance, question).await?;
+        Ok(if opened.answer.status().is_success() {
+            Followed::Events(Events { opened, text: Vec::new() })
+        } else {
+            Followed::Refused(opened.whole().await?)
+        })
     };
+    within(patience, asked).await
+}
+
+async fn within<T>(patience: Duration, asked: impl Future<Output = Result<T, NoAnswer>>) -> Result<T, NoAnswer> {
     tokio::time::timeout(patience, asked).await.unwrap_or(Err(NoAnswer::Strange("no answer in time".to_owned())))
+}
+
+fn strange(error: impl fmt::Display) -> NoAnswer {
+    NoAnswer::Strange(error.to_string())
+}
+
+/// An answer whose body is still to come, and what drives its connection.
+struct Opened {
+    answer: hyper::Response<Incoming>,
+    driver: JoinHandle<hyper::Result<()>>,
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+async fn open(instance: &Instance, question: &Question<'_>) -> Result<Opened, NoAnswer> {
+    let stream = TcpStream::connect(&instance.address).await.map_err(|_| NoAnswer::NotRunning)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(strange)?;
+    let driver = tokio::spawn(connection);
+    let request = signed(instance, question).map_err(strange)?;
+    let answer = sender.send_request(request).await.map_err(strange)?;
+    Ok(Opened { answer, driver })
+}
+
+impl Opened {
+    async fn whole(mut self) -> Result<Answer, NoAnswer> {
+        let (status, fields) = (self.answer.status(), self.answer.headers().clone());
+        let body = Limited::new(self.answer.body_mut(), LONGEST).collect().await.map_err(strange)?.to_bytes();
+        Ok(Answer { status, fields, body })
+    }
+}
+
+/// What comes of asking for a stream.
+pub(crate) enum Followed {
+    Events(Events),
+    Refused(Answer),
+}
+
+/// A stream of server-sent events.
+pub(crate) struct Events {
+    opened: Opened,
+    /// What has come of the next.
+    text: Vec<u8>,
+}
+
+impl Events {
+    /// The next: its kind and its data. None at the end.
+    ///
+    /// # Errors
+    /// When nothing comes for as long as `silence`, or what comes is no event.
+    pub(crate) async fn next(&mut self, silence: Duration) -> Result<Option<(String, Value)>, NoAnswer> {
+        loop {
+            while let Some(end) = self.text.windows(2).position(|pair| pair == b"\n\n") {
+                let block: Vec<u8> = self.text.drain(..end + 2).collect();
+                if let Some(event) = event(&String::from_utf8_lossy(&block))? {
+                    return Ok(Some(event));
+                }
+            }
+            let came = async { Ok(self.opened.answer.body_mut().frame().await) };
+            match within(silence, came).await? {
+                None => return Ok(None),
+                Some(frame) => {
+                    let data = frame.map_err(strange)?.into_data().unwrap_or_default();
+                    self.text.extend_from_slice(&data);
+                }
+            }
+            if self.text.len() > LONGEST {
+                return Err(strange("an event that does not end"));
+            }
+        }
+    }
+}
+
+/// One event; none for a comment, which only says that the other end lives.
+fn event(block: &str) -> Result<Option<(String, Value)>, NoAnswer> {
+    let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    let (Some(kind), Some(data)) = (field("event"), field("data")) else { return Ok(None) };
+    Ok(Some((kind.to_owned(), serde_json::from_str(data).map_err(strange)?)))
 }
 
 fn signed(instance: &Instance, question: &Question<'_>) -> Result<Request<Full<Bytes>>, http::Error> {

@@ -103,7 +103,8 @@ fn start(args: &Demo) -> io::Result<ExitCode> {
 /// Has what serves the shop come by the API, so that it can be changed there: each time anew, for instances listen elsewhere.
 fn declare(resources: &Path, folder: &Path) -> io::Result<()> {
     let loaded = file::load(resources).map_err(|refused| io::Error::other(refused.to_string()))?;
-    headworks_control::seed(&folder.join("state"), &loaded.config, "the demo begins").map_err(io::Error::other)
+    let place = headworks_control::Place::in_folder(&folder.join("state"));
+    headworks_control::seed(&place, &loaded.config, "the demo begins").map_err(io::Error::other)
 }
 
 /// The port on loopback, or a free one when it is taken or 0.

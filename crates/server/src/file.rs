@@ -110,6 +110,7 @@ pub(crate) fn parse(label: &str, text: String, folder: &Path) -> Result<Loaded, 
     let Parsed { mut config, warnings, secrets } =
         Config::parse(label, &text, &Surroundings(folder)).map_err(Refused::Faults)?;
     config.admin.data = folder.join(&config.admin.data);
+    config.admin.key_file = config.admin.key_file.map(|path| folder.join(path));
     absolute_files(&mut config, folder);
     let warnings = warnings.iter().map(ToString::to_string).collect();
     let mut shown = config.to_json();

@@ -1,9 +1,9 @@
 //! `headworks init`: the identity that an installation begins with, and a first user of the console. What is secret is printed
 //! once, and kept sealed or hashed.
 
-use std::path::Path;
 use std::process::ExitCode;
 
+use headworks_control::Place;
 use headworks_model::config::{Admin, AdminAuth};
 use serde_json::{Map, Value};
 
@@ -21,7 +21,7 @@ pub(crate) fn main(args: &Init) -> ExitCode {
     };
     let admin = &loaded.config.admin;
     let mut made = Vec::new();
-    let done = make(&admin.data, args, &mut made);
+    let done = make(&Place::of(admin), args, &mut made);
     show(&made, args, admin);
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -60,8 +60,8 @@ fn show(made: &[(&'static str, String)], args: &Init, admin: &Admin) {
 }
 
 /// What was made, in the words of the API.
-fn make(data: &Path, args: &Init, made: &mut Vec<(&'static str, String)>) -> Result<(), String> {
-    if let Some((id, secret)) = headworks_control::initialise(data, args.replace)? {
+fn make(place: &Place, args: &Init, made: &mut Vec<(&'static str, String)>) -> Result<(), String> {
+    if let Some((id, secret)) = headworks_control::initialise(place, args.replace)? {
         made.extend([("access_key_id", id), ("secret_access_key", secret)]);
     } else if args.user.is_none() {
         return Err(
@@ -69,7 +69,7 @@ fn make(data: &Path, args: &Init, made: &mut Vec<(&'static str, String)>) -> Res
         );
     }
     if let Some(name) = &args.user {
-        let password = headworks_control::first_user(data, name)?;
+        let password = headworks_control::first_user(place, name)?;
         let password = password.ok_or_else(|| {
             format!("there is a user {name:?} already; `PUT /v1/iam/users/{name}/password` gives it another password")
         })?;

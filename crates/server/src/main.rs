@@ -21,6 +21,7 @@ mod private;
 mod proxy;
 mod ready;
 mod reload;
+mod rotate_key;
 mod run;
 mod shop;
 mod systemd;
@@ -53,7 +54,12 @@ fn main() -> ExitCode {
         cli::Command::DemoShop(args) => demo::shop_main(args),
         cli::Command::Operate(command) => operate::main(&command),
         cli::Command::Init(args) => init::main(&args),
+        cli::Command::RotateKey(args) => rotate_key::main(&args),
         cli::Command::Schema => check::schema(),
+        cli::Command::Completions { shell } => {
+            check::say(cli::completions(shell).trim_end());
+            ExitCode::SUCCESS
+        }
     }
 }
 

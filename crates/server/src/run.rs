@@ -444,6 +444,7 @@ impl Control {
         for (what, changed) in [
             ("admin.auth", old.admin.auth != new.admin.auth),
             ("admin.address", old.admin.address != new.admin.address),
+            ("admin.key_file", old.admin.key_file != new.admin.key_file),
             ("admin.data", old.admin.data != new.admin.data),
             ("workers", old.workers != new.workers),
         ] {

@@ -8,12 +8,13 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::retention::Start;
 use crate::{Store, StoreError};
 
 /// The most entries of what only looked that wait to be written.
 const MOST_WAITING: usize = 1024;
 /// What stands before the first entry's hash.
-const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+pub(crate) const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// What became of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +86,8 @@ pub struct Query {
 /// What a look at the whole chain found to be in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verified {
+    /// The number of the first that is kept.
+    pub from: u64,
     /// How many entries.
     pub entries: u64,
     /// The hash of the last: note it elsewhere, and nothing before it can be changed unseen.
@@ -203,7 +206,7 @@ impl Store {
         Ok(())
     }
 
-    /// Follows the chain from its beginning to its end.
+    /// Follows the chain from its beginning, or from where what is older has left, to its end.
     ///
     /// # Errors
     /// Those of the database. That the chain is broken is an answer.
@@ -212,7 +215,9 @@ impl Store {
         let reader = self.reader();
         let mut statement = reader.prepare("SELECT number, entry, hash FROM audit ORDER BY number")?;
         let mut rows = statement.query([])?;
-        let (mut last, mut before) = (0_u64, GENESIS.to_owned());
+        let start = Start::of(&reader)?;
+        let (mut last, mut before) = (start.number, start.hash.clone());
+        let mut is_told = start.number == 0;
         while let Some(row) = rows.next()? {
             let (number, entry, hash): (u64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
             if number != last + 1 {
@@ -221,13 +226,20 @@ impl Store {
             if link(&before, &entry) != hash {
                 return Ok(Err(Broken { number, what: "is not what it was" }));
             }
+            is_told = is_told || start.is_told_by(&entry);
             (last, before) = (number, hash);
         }
         let head = head(&reader)?;
         if head != (last, before.clone()) {
             return Ok(Err(Broken { number: last + 1, what: "is missing: the end was cut off" }));
         }
-        Ok(Ok(Verified { entries: last, head: before }))
+        if !is_told {
+            return Ok(Err(Broken {
+                number: start.number + 1,
+                what: "is said to be the first, and no entry says why",
+            }));
+        }
+        Ok(Ok(Verified { from: start.number + 1, entries: last - start.number, head: before }))
     }
 }
 

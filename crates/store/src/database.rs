@@ -3,7 +3,7 @@
 
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -23,6 +23,8 @@ pub struct Store {
     pub(crate) waiting: Mutex<Vec<Entry>>,
     /// What `PRAGMA data_version` of the reader said when identities were last read.
     seen: Mutex<i64>,
+    /// The name of the key that what is written is sealed with.
+    pub(crate) key: OnceLock<String>,
 }
 
 impl Store {
@@ -52,6 +54,7 @@ impl Store {
             reader: Mutex::new(reader),
             waiting: Mutex::default(),
             seen: Mutex::new(-1),
+            key: OnceLock::new(),
         }
     }
 

@@ -19,6 +19,8 @@ pub enum StoreError {
     },
     /// Anything else of the database: nothing was written.
     Database(rusqlite::Error),
+    /// The key that secrets are sealed with has been exchanged by another process.
+    OtherKey,
     /// Of the file system.
     Io(std::io::Error),
 }
@@ -26,6 +28,7 @@ pub enum StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::OtherKey => f.write_str("the key has been exchanged since this process started: start it anew"),
             Self::Full => f.write_str("there is no room left where the state is kept"),
             Self::Newer { path, found, known } => {
                 write!(

@@ -36,6 +36,7 @@ impl Store {
     pub fn put_identities(&self, identities: &[Identity], entry: Option<&Entry>) -> Result<(), StoreError> {
         let mut writer = self.writer();
         let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.check_key(&transaction)?;
         for Identity { kind, name, body } in identities {
             match body {
                 Some(body) => transaction.execute(

@@ -9,11 +9,15 @@ mod error;
 mod identity;
 mod migrations;
 mod resource;
+mod retention;
 mod revision;
+mod sealing;
 
 pub use self::audit::{Broken, Entry, Linked, Outcome, Query, Verified};
 pub use self::database::Store;
 pub use self::error::StoreError;
 pub use self::identity::Identity;
 pub use self::resource::Stored;
+pub use self::retention::EXPIRE;
 pub use self::revision::{Commit, Difference, Edit, Revision};
+pub use self::sealing::Body;

@@ -6,7 +6,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::StoreError;
 
 /// Each is applied once, in order, in a transaction with the number that says so.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE revision (
         number INTEGER PRIMARY KEY,
         at INTEGER NOT NULL,
@@ -48,7 +49,23 @@ const STEPS: &[&str] = &["
     ) STRICT;
     CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'append only'); END;
     CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'append only'); END;
-"];
+",
+    "
+    CREATE TABLE sealing (
+        only_one INTEGER PRIMARY KEY CHECK (only_one = 1),
+        key TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE audit_start (
+        only_one INTEGER PRIMARY KEY CHECK (only_one = 1),
+        number INTEGER NOT NULL,
+        hash TEXT NOT NULL
+    ) STRICT;
+    DROP TRIGGER audit_is_not_deleted;
+    CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit
+        WHEN OLD.number > coalesce((SELECT number FROM audit_start), 0)
+        BEGIN SELECT RAISE(ABORT, 'append only'); END;
+",
+];
 
 /// Brings the database up to the newest version.
 ///

@@ -69,6 +69,7 @@ impl Store {
         let mut writer = self.writer();
         let written = (|| {
             let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            self.check_key(&transaction)?;
             let number: u64 =
                 transaction.query_row("SELECT coalesce(max(number), 0) + 1 FROM revision", [], |row| row.get(0))?;
             transaction.execute(

@@ -113,3 +113,41 @@ fn a_backup_is_whole_and_what_is_none_is_told() {
     std::fs::write(&text, "").unwrap();
     assert!(Store::examine(&text).is_err());
 }
+
+#[test]
+fn what_is_old_leaves_the_trail_and_the_rest_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let at = |at: u64| Entry { at, ..entry("x") };
+    for time in [10, 20, 30, 25, 40, 50] {
+        store.note(&at(time)).unwrap();
+    }
+    assert_eq!(store.expire(5, at(100)).unwrap(), 0);
+    let whole = store.verify().unwrap().unwrap();
+    assert_eq!((whole.from, whole.entries), (1, 6), "nothing was to leave, and nothing was said");
+    // the first that is to stay keeps those behind it, in whatever order they came
+    assert_eq!(store.expire(30, at(100)).unwrap(), 2);
+    let rest = store.verify().unwrap().unwrap();
+    assert_eq!((rest.from, rest.entries), (3, 5));
+    let told = &store.audit(&Query::default(), 1).unwrap()[0];
+    assert_eq!(told.entry["action"], headworks_store::EXPIRE);
+    assert!(told.entry["changes"][0].as_str().is_some_and(|told| told.starts_with("entries up to 2 have left")));
+    assert_eq!(store.expire(45, at(101)).unwrap(), 3);
+    store.note(&at(200)).unwrap();
+    let rest = store.verify().unwrap().unwrap();
+    assert_eq!((rest.from, rest.entries), (6, 4));
+    // even the entry that said so leaves, for another that does
+    assert_eq!(store.expire(150, at(300)).unwrap(), 3);
+    assert_eq!(store.verify().unwrap().unwrap().from, 9);
+    drop(store);
+
+    let database = rusqlite::Connection::open(folder.path().join(Store::FILE)).unwrap();
+    assert!(database.execute("DELETE FROM audit WHERE number = 10", []).is_err(), "what is new can be deleted");
+    // somebody with access to the disk has more leave, and says so where no entry does
+    let hash: String = database.query_row("SELECT hash FROM audit WHERE number = 9", [], |row| row.get(0)).unwrap();
+    database.execute("UPDATE audit_start SET number = 9, hash = ?1", [hash]).unwrap();
+    database.execute("DELETE FROM audit WHERE number = 9", []).unwrap();
+    drop(database);
+    let broken = Store::open(folder.path()).unwrap().verify().unwrap().unwrap_err();
+    assert_eq!((broken.number, broken.what), (10, "is said to be the first, and no entry says why"));
+}

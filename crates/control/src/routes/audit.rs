@@ -73,7 +73,10 @@ async fn export(call: Call) -> Result<Reply, Problem> {
 async fn verify(call: Call) -> Result<Reply, Problem> {
     let verdict = call.plane.blocking(|kept| Ok(kept.store.verify()?)).await?;
     Ok(Reply::ok(&match verdict {
-        Ok(verified) => json!({ "intact": true, "entries": verified.entries, "head": verified.head }),
+        Ok(verified) => {
+            let headworks_store::Verified { from, entries, head } = verified;
+            json!({ "intact": true, "from": from, "entries": entries, "head": head })
+        }
         Err(broken) => json!({ "intact": false, "entry": broken.number, "what": broken.what }),
     }))
 }

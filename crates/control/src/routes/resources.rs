@@ -1,7 +1,6 @@
 //! Declared resources by kind and name: listed, read, put, patched, deleted. One way for all kinds.
 
 use axum::http::{Method, StatusCode};
-use axum::response::IntoResponse as _;
 use headworks_model::Kind;
 use headworks_model::primitive::Name;
 use serde_json::{Map, Value, json};
@@ -131,11 +130,10 @@ pub(super) fn read(call: &Call, kind: Kind, place: &Place) -> Result<Reply, Prob
     let whole = desired.config().resource(kind, name).ok_or_else(absent)?;
     let part = place.find(&whole).ok_or_else(|| Problem::not_found(place.called()))?;
     let tag = call.plane.tag(part);
-    if call.has(&tag) {
-        return Ok(Reply { response: StatusCode::NOT_MODIFIED.into_response(), is_noted: false }.with("etag", &tag));
-    }
-    let body = place.find(&shown(kind, whole.clone())).cloned().unwrap_or_default();
-    Ok(described(Reply::ok(&body), &desired, kind, name).with("etag", &tag))
+    Ok(call.represented(&tag, || {
+        let body = place.find(&shown(kind, whole.clone())).cloned().unwrap_or_default();
+        described(Reply::ok(&body), &desired, kind, name)
+    }))
 }
 
 fn described(reply: Reply, desired: &Desired, kind: Kind, name: &str) -> Reply {

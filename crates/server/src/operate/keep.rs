@@ -2,16 +2,19 @@
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use headworks_store::Store;
 use hyper::Method;
 use serde_json::Value;
 
+use super::command::{Audit, AuditList, Backup, Restore};
 use super::connect::encoded;
 use super::output::{Format, row, show};
-use super::{Audit, AuditList, Backup, Connection, Failed, Restore};
+use super::{Connection, Failed};
 use crate::check::{REFUSED, complain, say};
 use crate::file;
+use crate::takeover::door::Door;
 
 pub(super) fn audit(command: &Audit) -> Result<(), Failed> {
     match command {
@@ -26,7 +29,8 @@ pub(super) fn audit(command: &Audit) -> Result<(), Failed> {
             let text = |key: &str| verdict.get(key).map_or(String::new(), ToString::to_string);
             if verdict.get("intact").and_then(Value::as_bool) == Some(true) {
                 show(asking.output, &verdict, || {
-                    vec![vec![format!("{} entries, none changed; the last is {}", text("entries"), text("head"))]]
+                    let (entries, from, head) = (text("entries"), text("from"), text("head"));
+                    vec![vec![format!("{entries} entries from number {from} on, none changed; the last is {head}")]]
                 });
                 return Ok(());
             }
@@ -81,21 +85,39 @@ pub(super) fn backup(args: &Backup) -> Result<(), Failed> {
 }
 
 pub(super) fn restore(args: &Restore) -> Result<(), Failed> {
-    let loaded = file::load(&args.asking.config).map_err(|refused| Failed::wrong(refused.to_string()))?;
+    let loaded = file::load(&args.asking.file()).map_err(|refused| Failed::wrong(refused.to_string()))?;
     let admin = &loaded.config.admin;
-    if std::net::TcpStream::connect(admin.address).is_ok() {
-        let what = "an instance runs there: stop it first, or use rollback, which needs no stop";
-        return Err(Failed::with(format!("{}: {what}", admin.address)));
-    }
-    let from = args.from.display();
     let io = |error: std::io::Error| Failed::with(format!("{}: {error}", admin.data.display()));
     std::fs::create_dir_all(&admin.data).map_err(io)?;
-    let (aside, place) = (admin.data.join(".restoring.db"), admin.data.join(Store::FILE));
+    let door = match Door::open(&admin.data) {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => return Err(runs(&admin.data)),
+        opened => opened.map_err(io)?,
+    };
+    let restored = replace(&admin.data, &args.from);
+    door.close();
+    restored
+}
+
+/// Why nothing is restored below a process that runs, and what to do.
+fn runs(data: &Path) -> Failed {
+    let lines = [
+        format!("{}: an instance runs with it, and would write what it knows over what is restored", data.display()),
+        "to restore: stop it (systemctl stop headworks), restore, start it again".to_owned(),
+        "to undo changes without stopping it: headworks history, then headworks rollback REVISION".to_owned(),
+    ];
+    Failed { lines: lines.into(), status: 1 }
+}
+
+/// Puts the database `from` in the place of the one of a data folder.
+fn replace(data: &Path, from: &Path) -> Result<(), Failed> {
+    let io = |error: std::io::Error| Failed::with(format!("{}: {error}", data.display()));
+    let label = from.display();
+    let (aside, place) = (data.join(".restoring.db"), data.join(Store::FILE));
     let _ = std::fs::remove_file(&aside);
-    std::fs::copy(&args.from, &aside).map_err(|error| Failed::with(format!("{from}: {error}")))?;
+    std::fs::copy(from, &aside).map_err(|error| Failed::with(format!("{label}: {error}")))?;
     if let Err(error) = Store::examine(&aside) {
         let _ = std::fs::remove_file(&aside);
-        return Err(Failed::wrong(format!("{from}: {error}")));
+        return Err(Failed::wrong(format!("{label}: {error}")));
     }
     // what the database before had in files beside it is not this one's
     for left_over in ["-wal", "-shm"] {
@@ -104,7 +126,7 @@ pub(super) fn restore(args: &Restore) -> Result<(), Failed> {
         }
     }
     if place.exists() {
-        let kept = admin.data.join(format!("{}.before-restore", Store::FILE));
+        let kept = data.join(format!("{}.before-restore", Store::FILE));
         std::fs::rename(&place, &kept).map_err(io)?;
         complain(format_args!("what was there is {} now", kept.display()));
     }

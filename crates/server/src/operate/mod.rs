@@ -1,216 +1,31 @@
 //! Commands that ask a running instance: see, change, undo. Each is a call or two of the API, and nothing that the API cannot do.
 
+mod command;
 mod connect;
+mod contexts;
+mod create;
+mod edit;
+mod iam;
 mod keep;
 mod output;
 mod resources;
 mod revisions;
+mod top;
 mod traffic;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
-
+use self::command::Asking;
+pub(crate) use self::command::Operate;
 use self::connect::{Connection, Failed};
-use self::output::Format;
 use crate::check::complain;
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Operate {
-    /// Show resources: `get target-groups`, `get target-group web`
-    Get(Get),
-    /// Show all there is to know of one resource: what it says, how it is, what was done to it
-    Describe(Get),
-    /// Put what a file says in place by the API; shows what changes
-    Apply(Apply),
-    /// Show what `apply` would change, and change nothing
-    Diff(Apply),
-    /// Delete a resource that came by the API
-    Delete(Delete),
-    /// Print all that came by the API as YAML, for `apply`, or to be kept in a file
-    Export(Asking),
-    /// Who changed what, when, and why
-    History(History),
-    /// Make all that comes by the API what it was at a revision
-    Rollback(Rollback),
-    /// Register, deregister and drain targets
-    #[command(subcommand)]
-    Targets(Targets),
-    /// Shift the weights of a rule's target groups: `weights shop/http/1 blue=90 green=10`
-    Weights(Weights),
-    /// The trail of attempts: searched, exported, verified
-    #[command(subcommand)]
-    Audit(Audit),
-    /// Save the whole state of the running instance to a file
-    Backup(Backup),
-    /// Put a saved state in place of that of an instance that does not run
-    Restore(Restore),
-}
-
-/// Whom to ask, and how to show what is answered.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Asking {
-    /// The configuration file of the instance
-    #[arg(short, long = "config", default_value = "headworks.yaml", global = true)]
-    pub(crate) config: PathBuf,
-    /// Where the instance is, instead: `host:port`; signed with the environment's `HEADWORKS_ACCESS_KEY_ID` and
-    /// `HEADWORKS_SECRET_ACCESS_KEY`
-    #[arg(long, env = "HEADWORKS_ENDPOINT", global = true)]
-    pub(crate) endpoint: Option<String>,
-    /// One of the installations in `~/.config/headworks/contexts.yaml`, instead
-    #[arg(long, env = "HEADWORKS_CONTEXT", global = true)]
-    pub(crate) context: Option<String>,
-    /// How it is shown
-    #[arg(short, long, value_enum, default_value_t = Format::Table, global = true)]
-    pub(crate) output: Format,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Get {
-    /// `load-balancers`, `target-groups`, `certificates`, `security-groups` or `network-acls`
-    pub(crate) kind: String,
-    pub(crate) name: Option<String>,
-    #[command(flatten)]
-    pub(crate) asking: Asking,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Apply {
-    /// A file in the shape of the configuration file, with what comes by the API; `-`: standard input
-    #[arg(short, long)]
-    pub(crate) file: PathBuf,
-    /// Also delete what came by the API and is not in the file
-    #[arg(long)]
-    pub(crate) prune: bool,
-    /// Why, for the revision
-    #[arg(long, default_value = "")]
-    pub(crate) reason: String,
-    #[command(flatten)]
-    pub(crate) asking: Asking,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Delete {
-    pub(crate) kind: String,
-    pub(crate) name: String,
-    /// Why, for the revision
-    #[arg(long, default_value = "")]
-    pub(crate) reason: String,
-    #[command(flatten)]
-    pub(crate) asking: Asking,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct History {
-    /// Of one kind and name only
-    pub(crate) kind: Option<String>,
-    pub(crate) name: Option<String>,
-    /// Show what this revision changed
-    #[arg(long)]
-    pub(crate) revision: Option<u64>,
-    /// At most so many
-    #[arg(long, default_value_t = 20)]
-    pub(crate) limit: u64,
-    #[command(flatten)]
-    pub(crate) asking: Asking,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Rollback {
-    pub(crate) revision: u64,
-    /// Only show what would change
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Why, for the revision
-    #[arg(long, default_value = "")]
-    pub(crate) reason: String,
-    #[command(flatten)]
-    pub(crate) asking: Asking,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Targets {
-    /// Add targets to a group: `ip:port`, or `ip:port=weight`
-    Register(TargetList),
-    /// Take targets out of a group; they finish what they have
-    Deregister(TargetList),
-    /// Give targets no new clients (weight 0) without taking them out
-    Drain(TargetList),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct TargetList {
-    /// The target group
-    pub(crate) group: String,
-    #[arg(required = true)]
-    pub(crate) targets: Vec<String>,
-    #[command(flatten)]
-    pub(crate) asking: Asking,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Weights {
-    /// `load-balancer/listener/rule`, the rule by its name or number, or `default`
-    pub(crate) rule: String,
-    /// `group=weight`, all of them
-    #[arg(required = true)]
-    pub(crate) weights: Vec<String>,
-    /// Why, for the revision
-    #[arg(long, default_value = "")]
-    pub(crate) reason: String,
-    #[command(flatten)]
-    pub(crate) asking: Asking,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Audit {
-    /// The last attempts
-    List(AuditList),
-    /// All of it as lines of JSON
-    Export(Asking),
-    /// Whether the chain holds; exit 0 or 2
-    Verify(Asking),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AuditList {
-    /// Of this principal
-    #[arg(long)]
-    pub(crate) principal: Option<String>,
-    /// Of this action
-    #[arg(long)]
-    pub(crate) action: Option<String>,
-    /// `allowed` or `denied`
-    #[arg(long)]
-    pub(crate) outcome: Option<String>,
-    /// At most so many
-    #[arg(long, default_value_t = 20)]
-    pub(crate) limit: u64,
-    #[command(flatten)]
-    pub(crate) asking: Asking,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Backup {
-    /// Where it goes; not there yet
-    pub(crate) to: PathBuf,
-    #[command(flatten)]
-    pub(crate) asking: Asking,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Restore {
-    /// What `backup` has written
-    pub(crate) from: PathBuf,
-    #[command(flatten)]
-    pub(crate) asking: Asking,
-}
 
 pub(crate) fn main(command: &Operate) -> ExitCode {
     let done = match command {
         Operate::Get(args) => resources::get(args),
         Operate::Describe(args) => resources::describe(args),
+        Operate::Create(args) => create::create(args),
+        Operate::Edit(args) => edit::edit(args),
         Operate::Apply(args) => resources::apply(args, resources::Doing::Change),
         Operate::Diff(args) => resources::apply(args, resources::Doing::Look),
         Operate::Delete(args) => resources::delete(args),
@@ -219,6 +34,9 @@ pub(crate) fn main(command: &Operate) -> ExitCode {
         Operate::Rollback(args) => revisions::rollback(args),
         Operate::Targets(args) => traffic::targets(args),
         Operate::Weights(args) => traffic::weights(args),
+        Operate::Context(command) => contexts::main(command),
+        Operate::Iam(command) => iam::main(command),
+        Operate::Top(args) => top::top(args),
         Operate::Audit(args) => keep::audit(args),
         Operate::Backup(args) => keep::backup(args),
         Operate::Restore(args) => keep::restore(args),

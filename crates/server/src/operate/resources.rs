@@ -1,15 +1,16 @@
 //! Resources: shown, described, applied, deleted, exported.
 
-use std::io::Read as _;
+use std::path::Path;
 
 use headworks_model::{Kind, json_of_yaml};
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
+use super::command::{Apply, Delete, Get};
 use super::connect::encoded;
 use super::output::{Format, row, show, yaml};
 use super::revisions::revision_rows;
-use super::{Apply, Asking, Connection, Delete, Failed, Get};
+use super::{Asking, Connection, Failed};
 use crate::check::say;
 use crate::file::{self, Surroundings};
 
@@ -139,16 +140,16 @@ pub(super) fn describe(args: &Get) -> Result<(), Failed> {
     Ok(())
 }
 
+/// The text of a file; `-` is standard input.
+pub(super) fn text_of(path: &Path) -> Result<String, Failed> {
+    let read =
+        if path == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
+    read.map_err(|error| Failed::wrong(format!("{}: {error}", path.display())))
+}
+
 /// The file as a change: all of it is put, and with `prune` the rest of what came by the API is deleted.
 fn change_of(args: &Apply, connection: &Connection) -> Result<Value, Failed> {
-    let label = args.file.display().to_string();
-    let io = |error: std::io::Error| Failed::wrong(format!("{label}: {error}"));
-    let mut text = String::new();
-    if label == "-" {
-        std::io::stdin().read_to_string(&mut text).map_err(io)?;
-    } else {
-        text = std::fs::read_to_string(&args.file).map_err(io)?;
-    }
+    let (label, text) = (args.file.display().to_string(), text_of(&args.file)?);
     let folder = file::folder(&args.file);
     let put =
         json_of_yaml(&label, &text, &Surroundings(&folder)).map_err(|faults| Failed::wrong(faults.to_string()))?;

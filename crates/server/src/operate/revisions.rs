@@ -3,10 +3,11 @@
 use hyper::Method;
 use serde_json::Value;
 
+use super::command::{History, Rollback};
 use super::connect::encoded;
 use super::output::{Format, row, show};
 use super::resources::{Doing, changed, kind_of};
-use super::{Connection, Failed, History, Rollback};
+use super::{Connection, Failed};
 use crate::check::say;
 
 pub(super) fn history(args: &History) -> Result<(), Failed> {

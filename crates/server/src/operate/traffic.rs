@@ -4,10 +4,11 @@ use headworks_model::Kind;
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
-use super::connect::encoded;
+use super::command::{TargetList, Targets, Weights};
+use super::connect::{encoded, json_of};
 use super::output::{row, show};
 use super::resources::path_of;
-use super::{Connection, Failed, TargetList, Targets, Weights};
+use super::{Connection, Failed};
 
 pub(super) fn targets(command: &Targets) -> Result<(), Failed> {
     let (list, method, body) = match command {
@@ -85,8 +86,7 @@ pub(super) fn weights(args: &Weights) -> Result<(), Failed> {
         rule => (format!("{at}/rules/{}", encoded(rule)), "then"),
     };
     let answer = connection.ask(Method::GET, &path, &[], None)?;
-    let mut found: Value = serde_json::from_slice(&answer.body)
-        .map_err(|error| Failed::with(format!("the answer is no JSON: {error}")))?;
+    let mut found = json_of(&answer)?;
     let forward = found.get_mut(key).and_then(|action| action.get_mut("forward"));
     let Some(Value::Object(forward)) = forward else {
         return Err(Failed::wrong(format!("{} does not forward", args.rule)));

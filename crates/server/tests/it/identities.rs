@@ -32,13 +32,13 @@ pub(crate) fn initialise(headworks: &Headworks) -> Api {
 }
 
 /// A new user and its key.
-fn user(headworks: &Headworks, root: &Api, name: &str) -> Api {
+pub(crate) fn user(headworks: &Headworks, root: &Api, name: &str) -> Api {
     root.expect(headworks, &format!("PUT /v1/iam/users/{name}"), &Value::Null, 201);
     let key = root.expect(headworks, &format!("POST /v1/iam/users/{name}/access-keys"), &Value::Null, 201);
     Api::with(Key::of(&key))
 }
 
-fn allow(actions: &Value, resources: &Value) -> Value {
+pub(crate) fn allow(actions: &Value, resources: &Value) -> Value {
     json!({ "Version": "2012-10-17", "Statement": { "Effect": "Allow", "Action": actions, "Resource": resources } })
 }
 

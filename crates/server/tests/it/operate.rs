@@ -9,7 +9,7 @@ use crate::api::who;
 use crate::identities::locked;
 use crate::start;
 
-const RELEASE: &str = "
+pub(crate) const RELEASE: &str = "
 load_balancers:
   shop: { listeners: { http: { address: 127.0.0.1:0, default: { forward: blue } } } }
 target_groups:
@@ -17,14 +17,14 @@ target_groups:
 ";
 
 /// Runs a command against an instance; its output and exit status.
-fn run(headworks: &Headworks, arguments: &[&str]) -> (String, String, Option<i32>) {
+pub(crate) fn run(headworks: &Headworks, arguments: &[&str]) -> (String, String, Option<i32>) {
     let admin = headworks.admin().to_string();
     let Output { status, stdout, stderr } = headworks.beside(&[arguments, &["--endpoint", &admin]].concat());
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     (text(stdout), text(stderr), status.code())
 }
 
-fn fine(headworks: &Headworks, arguments: &[&str]) -> String {
+pub(crate) fn fine(headworks: &Headworks, arguments: &[&str]) -> String {
     let (out, error, status) = run(headworks, arguments);
     assert_eq!(status, Some(0), "{arguments:?}: {out}{error}");
     out

@@ -1,7 +1,7 @@
 //! Revisions and the audit trail: what was done can be seen and undone, and nothing that was acknowledged is ever lost.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use headworks_testkit::{Headworks, Origin, ask, wait};
@@ -93,6 +93,39 @@ fn the_trail_holds_and_tells_when_it_does_not() {
     assert_eq!(verified.status.code(), Some(2), "{verified:?}");
 }
 
+/// What is older than it is to be kept leaves the trail, which holds from there.
+#[test]
+fn the_trail_is_kept_as_long_as_the_file_says() {
+    let web = Origin::echo("web");
+    let mut headworks = start(&proxy("", ""), &[("web", &web)]);
+    put(&headworks, 1);
+    headworks.signal(Signal::TERM);
+    headworks.wait_exit();
+    let old = headworks_store::Store::open(&headworks.path("state")).unwrap();
+    let entry = old.audit(&headworks_store::Query::default(), 1).unwrap().remove(0).entry;
+    let mut entry: headworks_store::Entry = serde_json::from_value(entry).unwrap();
+    drop(old);
+    // a trail of a year ago
+    std::fs::remove_file(headworks.path("state/headworks.db")).unwrap();
+    let old = headworks_store::Store::open(&headworks.path("state")).unwrap();
+    entry.at -= 366 * 86_400_000;
+    (entry.revision, entry.resource) = (None, "hrn:headworks:old".to_owned());
+    old.note(&entry).unwrap();
+    drop(old);
+    headworks.save(
+        &format!("admin: {{ address: 127.0.0.1:0, audit_retention: 365d }}\n{}", proxy("", "")),
+        &[("web", &web)],
+    );
+    headworks.again();
+    let from = |verdict: &Value| verdict["from"].as_u64().filter(|from| *from > 1);
+    wait::until("an entry to leave", || from(&API.get(&headworks, "/v1/audit/verify")));
+    let trail = API.get(&headworks, "/v1/audit");
+    assert_eq!(trail["entries"][0]["action"], "headworks:ExpireAuditEntries", "{trail:#}");
+    assert!(!trail.to_string().contains("hrn:headworks:old"), "{trail:#}");
+    let said = headworks.beside(&["audit", "verify", "--endpoint", &headworks.admin().to_string()]);
+    assert!(String::from_utf8_lossy(&said.stdout).contains("from number 2 on"), "{said:?}");
+}
+
 /// Killed at any instant, it starts again, and has all that was acknowledged.
 #[test]
 fn nothing_acknowledged_is_lost_when_it_is_killed() {
@@ -143,15 +176,18 @@ fn newest(headworks: &Headworks) -> Option<u64> {
 
 /// False when nothing was acknowledged.
 fn try_put(headworks: &Headworks, weight: u64) -> bool {
+    try_put_at(headworks.admin(), weight)
+}
+
+fn try_put_at(admin: SocketAddr, weight: u64) -> bool {
     let body =
         json!({ "targets": [{ "address": "127.0.0.1:1", "weight": weight }], "health_check": { "protocol": "none" } });
     let body = body.to_string();
     let asked = || {
-        let mut stream = TcpStream::connect(headworks.admin())?;
-        let host = headworks.admin();
+        let mut stream = TcpStream::connect(admin)?;
         write!(
             stream,
-            "PUT /v1/target-groups/api HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            "PUT /v1/target-groups/api HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         )?;
         let mut line = String::new();
@@ -159,6 +195,51 @@ fn try_put(headworks: &Headworks, weight: u64) -> bool {
         Ok::<_, std::io::Error>(line)
     };
     asked().is_ok_and(|line| line.starts_with("HTTP/1.1 20"))
+}
+
+/// Whatever is changed while one process takes over from another: what was acknowledged is there, runs, and is not undone.
+#[test]
+fn nothing_acknowledged_is_lost_when_another_process_takes_over() {
+    let web = Origin::echo("web");
+    let mut headworks = start(&proxy("", ""), &[("web", &web)]);
+    put(&headworks, 1);
+    let (admin, stop) = (headworks.admin(), AtomicBool::new(false));
+    let acknowledged = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut acknowledged = Vec::new();
+            for weight in 2_u64.. {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                if try_put_at(admin, weight % 1000) {
+                    acknowledged.push(weight % 1000);
+                }
+            }
+            acknowledged
+        });
+        for _ in 0..5 {
+            let before = newest(&headworks);
+            headworks.upgrade();
+            wait::until("a change by the new process", || newest(&headworks).filter(|now| Some(*now) > before));
+        }
+        stop.store(true, Ordering::Relaxed);
+        writer.join().unwrap_or_else(|_| panic!("the writer cannot go on"))
+    });
+    let last = acknowledged.last().copied();
+    let group = API.get(&headworks, "/v1/target-groups/api");
+    assert_eq!(group["targets"][0]["weight"].as_u64(), last, "{group:#}");
+    let health = API.get(&headworks, "/v1/target-groups/api/health");
+    assert_eq!(health["targets"][0]["weight"].as_u64(), last, "{health:#}");
+    // each that was acknowledged is a revision of its own, in its order
+    let mut weights = Vec::new();
+    let newest = newest(&headworks).unwrap_or(0);
+    for revision in 2..=newest {
+        let resources = API.get(&headworks, &format!("/v1/revisions/{revision}/resources"));
+        weights.extend(resources["target_groups"]["api"]["targets"][0]["weight"].as_u64());
+    }
+    let mut kept = weights.iter();
+    assert!(acknowledged.iter().all(|weight| kept.any(|kept| kept == weight)), "{acknowledged:?} of {weights:?}");
+    assert_eq!(API.get(&headworks, "/v1/audit/verify")["intact"], true);
 }
 
 /// Where there is no room nothing changes, and what ran runs on.
@@ -190,6 +271,10 @@ fn a_backup_is_taken_while_it_runs_and_put_back_while_it_does_not() {
     let saved = headworks.beside(&["backup", "saved.db", "--endpoint", &admin]);
     assert!(saved.status.success(), "{saved:?}");
     put(&headworks, 2);
+    let running = headworks.beside(&["restore", "saved.db", "-c", "headworks.yaml"]);
+    let said = String::from_utf8_lossy(&running.stderr).into_owned();
+    assert_eq!(running.status.code(), Some(1), "{running:?}");
+    assert!(said.contains("an instance runs with it") && said.contains("headworks rollback"), "{said}");
     headworks.signal(Signal::TERM);
     headworks.wait_exit();
     headworks.save(&proxy("", ""), &[("web", &web)]);

@@ -1,13 +1,14 @@
 //! Access keys of a user: at most two, so that one can follow the other.
 
 use axum::http::{Method, StatusCode};
+use headworks_iam::directory::User;
 use headworks_iam::key::{AccessKey, KeyStatus};
 use headworks_iam::time;
 use serde_json::{Value, json};
 
 use super::super::{Route, route, schema};
 use super::body::Body;
-use super::users::absent;
+use super::identity::{find, find_mut};
 use crate::call::{Call, Reply};
 use crate::keep::make_key;
 use crate::plane::Plane;
@@ -44,7 +45,8 @@ pub(super) fn routes() -> Vec<Route> {
 
 pub(super) fn key_json(plane: &Plane, key: &AccessKey) -> Value {
     let last_used = plane
-        .last_use(key)
+        .uses
+        .of_key(key)
         .map(|used| json!({ "at": time::iso(used.at), "action": used.action, "source": used.source }));
     json!({
         "access_key_id": key.id,
@@ -57,7 +59,7 @@ pub(super) fn key_json(plane: &Plane, key: &AccessKey) -> Value {
 async fn list(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name");
     let directory = call.plane.directory();
-    let user = directory.users.get(name).ok_or_else(|| absent(name))?;
+    let user = find::<User>(&directory, name)?;
     let keys: Vec<Value> = user.keys.iter().map(|key| key_json(&call.plane, key)).collect();
     Ok(Reply::ok(&json!({ "access_keys": keys })))
 }
@@ -68,7 +70,7 @@ async fn create(call: Call) -> Result<Reply, Problem> {
     let mut entry = call.entry.clone();
     entry.status = 201;
     let made = call.plane.identities(entry, move |directory, sealer| {
-        let user = directory.users.get_mut(&name).ok_or_else(|| absent(&name))?;
+        let user = find_mut::<User>(directory, &name)?;
         if user.keys.len() >= MOST {
             return Err(Problem::limit(format!(
                 "user {name:?} has {MOST} access keys, which is as many as it may have"
@@ -105,7 +107,7 @@ async fn update(call: Call) -> Result<Reply, Problem> {
     body.check()?;
     let (name, id) = (call.param("name").to_owned(), call.param("key").to_owned());
     let key = call.plane.identities(call.entry.clone(), move |directory, _| {
-        let user = directory.users.get_mut(&name).ok_or_else(|| absent(&name))?;
+        let user = find_mut::<User>(directory, &name)?;
         let key = user.keys.iter_mut().find(|key| key.id == id).ok_or_else(|| no_key(&id))?;
         key.status = status;
         Ok((key.clone(), vec![("user", name)]))
@@ -120,7 +122,7 @@ async fn delete(call: Call) -> Result<Reply, Problem> {
     entry.status = 204;
     call.plane
         .identities(entry, move |directory, _| {
-            let user = directory.users.get_mut(&name).ok_or_else(|| absent(&name))?;
+            let user = find_mut::<User>(directory, &name)?;
             let place = user.keys.iter().position(|key| key.id == id).ok_or_else(|| no_key(&id))?;
             user.keys.remove(place);
             Ok(((), vec![("user", name)]))

@@ -1,12 +1,13 @@
 //! How a user gets into the console: a password, a second factor.
 
 use axum::http::{Method, StatusCode};
+use headworks_iam::directory::User;
 use headworks_iam::{Principal, sign_in, totp};
 use serde_json::json;
 
 use super::super::{Door, Route, route, schema};
 use super::body::Body;
-use super::users::absent;
+use super::identity::{find, find_mut};
 use crate::call::{Call, Reply};
 use crate::clock::now;
 use crate::names::hrn;
@@ -66,13 +67,13 @@ async fn put_password(call: Call) -> Result<Reply, Problem> {
     let must_change = body.flag("must_change").unwrap_or(true);
     body.check()?;
     let directory = call.plane.directory();
-    let login = directory.users.get(&name).ok_or_else(|| absent(&name))?.login.clone();
+    let login = find::<User>(&directory, &name)?.login.clone();
     // the same again lets in who was locked out, unless the policy is against it
     let login = login.filter(|_| directory.password_policy.reuse_prevention > 0);
     let hash = new_hash(&call.plane, &name, login.as_ref(), password, "password").await?;
     let of = name.clone();
     change(&call, move |directory, _| {
-        let user = directory.users.get_mut(&of).ok_or_else(|| absent(&of))?;
+        let user = find_mut::<User>(directory, &of)?;
         set_password(user, hash, must_change, None);
         Ok(((), vec![("user", of)]))
     })
@@ -84,7 +85,7 @@ async fn put_password(call: Call) -> Result<Reply, Problem> {
 async fn delete_password(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name").to_owned();
     change(&call, move |directory, _| {
-        let user = directory.users.get_mut(&name).ok_or_else(|| absent(&name))?;
+        let user = find_mut::<User>(directory, &name)?;
         user.login.take().ok_or_else(|| Problem::not_found(format_args!("password of user {name:?}")))?;
         user.sessions.clear();
         Ok(((), vec![("user", name)]))
@@ -123,7 +124,7 @@ async fn create_mfa(call: Call) -> Result<Reply, Problem> {
     entry.status = StatusCode::CREATED.as_u16();
     let of = name.clone();
     let made = call.plane.identities(entry, move |directory, sealer| {
-        let user = directory.users.get_mut(&of).ok_or_else(|| absent(&of))?;
+        let user = find_mut::<User>(directory, &of)?;
         let (kept, secret) = make_mfa(sealer, &of)?;
         user.mfa.pending = Some(kept);
         Ok((secret, vec![("user", of)]))
@@ -156,7 +157,7 @@ async fn enable_mfa(call: Call) -> Result<Reply, Problem> {
     call.plane.guesses.admit(&name, &source, now())?;
     let of = name.clone();
     let enabled = change(&call, move |directory, sealer| {
-        let user = directory.users.get_mut(&of).ok_or_else(|| absent(&of))?;
+        let user = find_mut::<User>(directory, &of)?;
         let pending = user.mfa.pending.as_ref().ok_or_else(|| {
             Problem::conflict(format!("user {of:?} has no second factor that waits to be proved: POST makes one"))
         })?;
@@ -184,7 +185,7 @@ async fn enable_mfa(call: Call) -> Result<Reply, Problem> {
 async fn delete_mfa(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name").to_owned();
     change(&call, move |directory, _| {
-        let user = directory.users.get_mut(&name).ok_or_else(|| absent(&name))?;
+        let user = find_mut::<User>(directory, &name)?;
         if user.mfa.active.is_none() && user.mfa.pending.is_none() {
             return Err(Problem::not_found(format_args!("second factor of user {name:?}")));
         }

@@ -1,14 +1,15 @@
 //! Managed policies: written once, attached to many.
 
 use axum::http::{Method, StatusCode};
-use headworks_iam::directory::Managed;
 use headworks_iam::document::Attached;
-use headworks_iam::{Directory, time};
+use headworks_iam::managed::Managed;
+use headworks_iam::{Directory, Document, time};
 use serde_json::{Map, Value, json};
 
 use super::super::{Route, route, schema};
 use super::body::{checked, document};
-use super::owner::{is_known, tagged};
+use super::owner::known;
+use super::versions::word;
 use crate::call::{Call, Reply};
 use crate::clock::now;
 use crate::names::hrn;
@@ -28,7 +29,10 @@ pub(super) fn routes() -> Vec<Route> {
             .about("The document of a managed policy.")
             .answers(200, schema("PolicyDocument")),
         route(Method::PUT, path, "PutPolicy", one, |call| Box::pin(put(call)))
-            .about("Creates or replaces a managed policy.")
+            .about(
+                "Creates a managed policy, or has it say something else from now on: that is a version of its own, and where there \
+                 would be six, the oldest leaves.",
+            )
             .takes(schema("PolicyDocument"))
             .answers(200, schema("PolicyDocument"))
             .answers(201, schema("PolicyDocument")),
@@ -38,7 +42,7 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-fn absent(name: &str) -> Problem {
+pub(super) fn absent(name: &str) -> Problem {
     Problem::not_found(format_args!("managed policy {name:?}"))
 }
 
@@ -69,6 +73,7 @@ async fn list(call: Call) -> Result<Reply, Problem> {
                 "name": name,
                 "hrn": hrn(&format!("policy/{name}")),
                 "created": time::iso(policy.created),
+                "version": word(policy.version),
                 "built_in": Directory::is_built_in(name),
                 "attached_to": holders(&directory, name),
             });
@@ -82,10 +87,11 @@ async fn get(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name");
     let directory = call.plane.directory();
     let policy = directory.policies.get(name).ok_or_else(|| absent(name))?;
-    Ok(tagged(&call, Reply::ok(policy.document.json()), &policy.document))
+    let document = policy.document.json();
+    Ok(call.represented(&call.plane.tag(document), || Reply::ok(document)))
 }
 
-fn not_built_in(name: &str) -> Result<(), Problem> {
+pub(super) fn not_built_in(name: &str) -> Result<(), Problem> {
     if Directory::is_built_in(name) {
         return Err(Problem::conflict(format!("managed policy {name:?} is always there, and cannot be changed")));
     }
@@ -95,25 +101,33 @@ fn not_built_in(name: &str) -> Result<(), Problem> {
 async fn put(call: Call) -> Result<Reply, Problem> {
     let name = checked(call.param("name"))?;
     not_built_in(&name)?;
-    let document = document(&call.json()?, Attached::Identity).map_err(|mistakes| Problem::of_mistakes(&mistakes))?;
-    if document.size() > LONGEST {
-        return Err(Problem::limit(format!("the document is longer than {LONGEST} characters")));
-    }
-    let directory = call.plane.directory();
-    let before = directory.policies.get(&name).map(|policy| &policy.document);
-    is_known(&call, before)?;
-    let is_new = before.is_none();
+    let document = read(&call.json()?)?;
+    let is_new = !call.plane.directory().policies.contains_key(&name);
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let mut entry = call.entry.clone();
-    entry.status = if is_new { 201 } else { 200 };
+    entry.status = status.as_u16();
     let answer = document.json().clone();
+    let known = known(&call);
     call.plane
         .identities(entry, move |directory, _| {
-            let created = directory.policies.get(&name).map_or_else(now, |policy| policy.created);
-            directory.policies.insert(name.clone(), Managed { created, document });
+            known(directory.policies.get(&name).map(|policy| &policy.document))?;
+            match directory.policies.get_mut(&name) {
+                Some(policy) => policy.say(document, now()),
+                None => drop(directory.policies.insert(name.clone(), Managed::new(document, now()))),
+            }
             Ok(((), vec![("policy", name)]))
         })
         .await?;
-    Ok(Reply::json(if is_new { StatusCode::CREATED } else { StatusCode::OK }, &answer).noted())
+    Ok(Reply::json(status, &answer).with("etag", &call.plane.tag(&answer)).noted())
+}
+
+/// A document that may be a managed policy.
+pub(super) fn read(value: &Value) -> Result<Document, Problem> {
+    let document = document(value, Attached::Identity).map_err(|mistakes| Problem::of_mistakes(&mistakes))?;
+    if document.size() > LONGEST {
+        return Err(Problem::limit(format!("the document is longer than {LONGEST} characters")));
+    }
+    Ok(document)
 }
 
 async fn delete(call: Call) -> Result<Reply, Problem> {
@@ -121,8 +135,10 @@ async fn delete(call: Call) -> Result<Reply, Problem> {
     not_built_in(&name)?;
     let mut entry = call.entry.clone();
     entry.status = 204;
+    let known = known(&call);
     call.plane
         .identities(entry, move |directory, _| {
+            known(directory.policies.get(&name).map(|policy| &policy.document))?;
             let holders = holders(directory, &name);
             if !holders.is_empty() {
                 return Err(Problem::in_use(format_args!("managed policy {name:?}"), &holders));

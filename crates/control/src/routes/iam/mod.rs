@@ -2,14 +2,17 @@
 
 mod body;
 mod groups;
+mod identity;
 mod keys;
 mod login;
 mod managed;
 mod owner;
 mod password_policy;
+mod report;
 mod roles;
 mod simulate;
 mod users;
+mod versions;
 
 pub(super) use self::body::Body;
 use super::Route;
@@ -23,8 +26,10 @@ pub(super) fn routes() -> Vec<Route> {
         groups::routes(),
         roles::routes(),
         managed::routes(),
+        versions::routes(),
         owner::routes(),
         simulate::routes(),
+        report::routes(),
     ]
     .concat()
 }

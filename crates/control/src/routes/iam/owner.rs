@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use axum::http::{Method, StatusCode};
+use headworks_iam::directory::{Group, Role, User};
 use headworks_iam::document::Attached;
 use headworks_iam::{Directory, Document};
 use serde_json::{Map, Value, json};
 
 use super::super::{Route, route, schema};
 use super::body::{checked, document};
+use super::identity::{Identity, find, find_mut};
 use crate::call::{Call, Reply};
 use crate::problem::Problem;
 
@@ -72,9 +74,9 @@ pub(super) fn routes() -> Vec<Route> {
 impl Owner {
     fn word(self) -> &'static str {
         match self {
-            Self::User => "user",
-            Self::Group => "group",
-            Self::Role => "role",
+            Self::User => User::WORD,
+            Self::Group => Group::WORD,
+            Self::Role => Role::WORD,
         }
     }
 
@@ -88,12 +90,11 @@ impl Owner {
     }
 
     fn policies<'a>(self, directory: &'a Directory, name: &str) -> Result<&'a BTreeMap<String, Document>, Problem> {
-        let found = match self {
-            Self::User => directory.users.get(name).map(|user| &user.inline),
-            Self::Group => directory.groups.get(name).map(|group| &group.inline),
-            Self::Role => directory.roles.get(name).map(|role| &role.inline),
-        };
-        found.ok_or_else(|| self.absent(name))
+        Ok(match self {
+            Self::User => &find::<User>(directory, name)?.inline,
+            Self::Group => &find::<Group>(directory, name)?.inline,
+            Self::Role => &find::<Role>(directory, name)?.inline,
+        })
     }
 
     fn policies_mut<'a>(
@@ -101,29 +102,18 @@ impl Owner {
         directory: &'a mut Directory,
         name: &str,
     ) -> Result<&'a mut BTreeMap<String, Document>, Problem> {
-        let found = match self {
-            Self::User => directory.users.get_mut(name).map(|user| &mut user.inline),
-            Self::Group => directory.groups.get_mut(name).map(|group| &mut group.inline),
-            Self::Role => directory.roles.get_mut(name).map(|role| &mut role.inline),
-        };
-        found.ok_or_else(|| self.absent(name))
-    }
-
-    fn absent(self, name: &str) -> Problem {
-        Problem::not_found(format_args!("{} {name:?}", self.word()))
+        Ok(match self {
+            Self::User => &mut find_mut::<User>(directory, name)?.inline,
+            Self::Group => &mut find_mut::<Group>(directory, name)?.inline,
+            Self::Role => &mut find_mut::<Role>(directory, name)?.inline,
+        })
     }
 }
 
-/// An answer with the tag of a document.
-pub(super) fn tagged(call: &Call, reply: Reply, document: &Document) -> Reply {
-    let tag = call.plane.tag(document.json());
-    reply.with("etag", &tag)
-}
-
-/// Whether a document is what the caller knew.
-pub(super) fn is_known(call: &Call, found: Option<&Document>) -> Result<(), Problem> {
-    let found = found.map(Document::json);
-    call.condition().check(found, "the policy", &|document| call.plane.tag(document))
+/// Whether a document is what the caller knew. To be asked while nobody else changes it.
+pub(super) fn known(call: &Call) -> impl Fn(Option<&Document>) -> Result<(), Problem> + Send + 'static {
+    let (plane, condition) = (call.plane.clone(), call.condition());
+    move |found| condition.check(found.map(Document::json), "the policy", &|document| plane.tag(document))
 }
 
 fn no_policy(policy: &str) -> Problem {
@@ -144,24 +134,24 @@ async fn get(call: Call, owner: Owner) -> Result<Reply, Problem> {
     let directory = call.plane.directory();
     let policy = call.param("policy");
     let document = owner.policies(&directory, call.param("name"))?.get(policy).ok_or_else(|| no_policy(policy))?;
-    Ok(tagged(&call, Reply::ok(document.json()), document))
+    Ok(call.represented(&call.plane.tag(document.json()), || Reply::ok(document.json())))
 }
 
 async fn put(call: Call, owner: Owner) -> Result<Reply, Problem> {
     let policy = checked(call.param("policy"))?;
     let name = call.param("name").to_owned();
     let directory = call.plane.directory();
-    let before = owner.policies(&directory, &name)?.get(&policy);
-    is_known(&call, before)?;
-    let is_new = before.is_none();
+    let is_new = !owner.policies(&directory, &name)?.contains_key(&policy);
     let document = document(&call.json()?, Attached::Identity).map_err(|mistakes| Problem::of_mistakes(&mistakes))?;
     let answer = document.json().clone();
     let mut entry = call.entry.clone();
     entry.status = if is_new { 201 } else { 200 };
     entry.changes = vec![format!("policy {policy}")];
+    let known = known(&call);
     call.plane
         .identities(entry, move |directory, _| {
             let policies = owner.policies_mut(directory, &name)?;
+            known(policies.get(&policy))?;
             policies.insert(policy, document);
             let size: usize = policies.values().map(Document::size).sum();
             if size > owner.quota() {
@@ -171,7 +161,8 @@ async fn put(call: Call, owner: Owner) -> Result<Reply, Problem> {
             Ok(((), vec![(owner.word(), name)]))
         })
         .await?;
-    Ok(Reply::json(if is_new { StatusCode::CREATED } else { StatusCode::OK }, &answer).noted())
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(Reply::json(status, &answer).with("etag", &call.plane.tag(&answer)).noted())
 }
 
 async fn delete(call: Call, owner: Owner) -> Result<Reply, Problem> {
@@ -179,10 +170,12 @@ async fn delete(call: Call, owner: Owner) -> Result<Reply, Problem> {
     let mut entry = call.entry.clone();
     entry.status = 204;
     entry.changes = vec![format!("policy {policy}")];
-    is_known(&call, owner.policies(&call.plane.directory(), &name)?.get(&policy))?;
+    let known = known(&call);
     call.plane
         .identities(entry, move |directory, _| {
-            owner.policies_mut(directory, &name)?.remove(&policy).ok_or_else(|| no_policy(&policy))?;
+            let policies = owner.policies_mut(directory, &name)?;
+            known(policies.get(&policy))?;
+            policies.remove(&policy).ok_or_else(|| no_policy(&policy))?;
             Ok(((), vec![(owner.word(), name)]))
         })
         .await?;

@@ -1,36 +1,38 @@
 //! Roles: permissions that somebody takes on for a while.
 
+use std::collections::BTreeMap;
+
 use axum::http::{Method, StatusCode};
 use headworks_iam::directory::Role;
 use headworks_iam::document::Attached;
 use headworks_iam::session::{LONGEST, SHORTEST, Session, USUAL};
-use headworks_iam::{key, time};
-use serde_json::{Map, Value, json};
+use headworks_iam::{Directory, key, time};
+use serde_json::{Value, json};
 
 use super::super::{Door, Route, route, schema};
-use super::body::{Body, checked};
-use super::users::permissions;
+use super::body::Body;
+use super::identity::{Identity, attached, boundary, delete, find, get, list, put};
 use crate::call::{Call, Reply, refusal};
 use crate::clock::now;
 use crate::keyfile::random;
 use crate::names::hrn;
-use crate::plane::Access;
+use crate::plane::{Access, Plane};
 use crate::problem::Problem;
 
 pub(super) fn routes() -> Vec<Route> {
     let one = "role/{name}";
     let path = "/v1/iam/roles/{name}";
     vec![
-        route(Method::GET, "/v1/iam/roles", "ListRoles", "role/*", |call| Box::pin(list(call)))
+        route(Method::GET, "/v1/iam/roles", "ListRoles", "role/*", |call| Box::pin(list::<Role>(call)))
             .about("All roles, by name.")
             .answers(200, json!({ "type": "object" })),
-        route(Method::GET, path, "GetRole", one, |call| Box::pin(get(call))).about("One role.").answers(200, schema("Role")),
-        route(Method::PUT, path, "PutRole", one, |call| Box::pin(put(call)))
+        route(Method::GET, path, "GetRole", one, |call| Box::pin(get::<Role>(call))).about("One role.").answers(200, schema("Role")),
+        route(Method::PUT, path, "PutRole", one, |call| Box::pin(put::<Role>(call)))
             .about("Creates a role, or says anew who may assume it, and what it has.")
             .takes(schema("RoleSettings"))
             .answers(200, schema("Role"))
             .answers(201, schema("Role")),
-        route(Method::DELETE, path, "DeleteRole", one, |call| Box::pin(delete(call)))
+        route(Method::DELETE, path, "DeleteRole", one, |call| Box::pin(delete::<Role>(call)))
             .about("Deletes a role; its sessions end at once.")
             .answers_nothing(204),
         route(Method::POST, "/v1/iam/roles/{name}/sessions", "AssumeRole", one, |call| Box::pin(assume(call)))
@@ -50,78 +52,44 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-fn absent(name: &str) -> Problem {
-    Problem::not_found(format_args!("role {name:?}"))
-}
+impl Identity for Role {
+    const WORD: &'static str = "role";
+    const KEYS: &'static [&'static str] = &["trust", "attached", "boundary", "longest_session"];
 
-fn role_json(name: &str, role: &Role) -> Value {
-    json!({
-        "name": name,
-        "hrn": hrn(&format!("role/{name}")),
-        "created": time::iso(role.created),
-        "trust": role.trust,
-        "attached": role.attached,
-        "boundary": role.boundary,
-        "policies": role.inline.keys().collect::<Vec<_>>(),
-        "longest_session": role.longest_session,
-    })
-}
-
-async fn list(call: Call) -> Result<Reply, Problem> {
-    let directory = call.plane.directory();
-    let roles: Map<String, Value> =
-        directory.roles.iter().map(|(name, role)| (name.clone(), role_json(name, role))).collect();
-    Ok(Reply::ok(&json!({ "roles": roles })))
-}
-
-async fn get(call: Call) -> Result<Reply, Problem> {
-    let name = call.param("name");
-    let directory = call.plane.directory();
-    Ok(Reply::ok(&role_json(name, directory.roles.get(name).ok_or_else(|| absent(name))?)))
-}
-
-async fn put(call: Call) -> Result<Reply, Problem> {
-    let name = checked(call.param("name"))?;
-    let mut body = Body::of(call.json()?, &["trust", "attached", "boundary", "longest_session"])?;
-    if body.get("trust").is_none() {
-        body.mistake("trust", "is missing, expected a policy document that says who may assume the role");
+    fn all(directory: &Directory) -> &BTreeMap<String, Self> {
+        &directory.roles
     }
-    let trust = body.document("trust", Attached::Trust);
-    let longest = body.number("longest_session", USUAL, LONGEST).unwrap_or(USUAL);
-    let is_new = !call.plane.directory().roles.contains_key(&name);
-    let mut entry = call.entry.clone();
-    entry.status = if is_new { 201 } else { 200 };
-    let of = name.clone();
-    call.plane
-        .identities(entry, move |directory, _| {
-            let (attached, boundary) = permissions(&mut body, directory);
-            body.check()?;
-            let Some(trust) = trust else { return Err(Problem::invalid("trust", "is missing")) };
-            let before = directory.roles.remove(&of);
-            let (created, inline) =
-                before.map_or_else(|| (now(), Default::default()), |role| (role.created, role.inline));
-            let role = Role { created, trust, inline, attached, boundary, longest_session: longest };
-            directory.roles.insert(of.clone(), role);
-            Ok(((), vec![("role", of)]))
-        })
-        .await?;
-    let directory = call.plane.directory();
-    let role = directory.roles.get(&name).ok_or_else(|| absent(&name))?;
-    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(Reply::json(status, &role_json(&name, role)).noted())
-}
 
-async fn delete(call: Call) -> Result<Reply, Problem> {
-    let name = call.param("name").to_owned();
-    let mut entry = call.entry.clone();
-    entry.status = 204;
-    call.plane
-        .identities(entry, move |directory, _| {
-            directory.roles.remove(&name).ok_or_else(|| absent(&name))?;
-            Ok(((), vec![("role", name)]))
+    fn all_mut(directory: &mut Directory) -> &mut BTreeMap<String, Self> {
+        &mut directory.roles
+    }
+
+    fn shown(&self, name: &str, _directory: &Directory, _plane: &Plane) -> Value {
+        json!({
+            "name": name,
+            "hrn": hrn(&format!("role/{name}")),
+            "created": time::iso(self.created),
+            "trust": self.trust,
+            "attached": self.attached,
+            "boundary": self.boundary,
+            "policies": self.inline.keys().collect::<Vec<_>>(),
+            "longest_session": self.longest_session,
         })
-        .await?;
-    Ok(Reply::nothing().noted())
+    }
+
+    fn read(mut body: Body, directory: &Directory, before: Option<Self>) -> Result<Self, Problem> {
+        if body.get("trust").is_none() {
+            body.mistake("trust", "is missing, expected a policy document that says who may assume the role");
+        }
+        let trust = body.document("trust", Attached::Trust);
+        let longest_session = body.number("longest_session", USUAL, LONGEST).unwrap_or(USUAL);
+        let (attached, boundary) = (attached(&mut body, directory), boundary(&mut body, directory));
+        body.check()?;
+        let Some(trust) = trust else { return Err(Problem::invalid("trust", "is missing")) };
+        let before = before.map(|role| (role.created, role.inline, role.accessed));
+        let (created, inline, accessed) = before.unwrap_or_else(|| (now(), BTreeMap::new(), BTreeMap::new()));
+        Ok(Self { created, trust, inline, attached, boundary, longest_session, accessed })
+    }
 }
 
 async fn assume(call: Call) -> Result<Reply, Problem> {
@@ -133,7 +101,7 @@ async fn assume(call: Call) -> Result<Reply, Problem> {
             return Err(refusal(&call.principal, &call.entry.action, &call.entry.resource, &decision));
         }
     }
-    let role = directory.roles.get(&name).ok_or_else(|| absent(&name))?;
+    let role = find::<Role>(&directory, &name)?;
     let mut body = Body::of(call.json()?, &["session_name", "duration_seconds", "policy"])?;
     let session = body.required_text("session_name");
     if let Err(mistake) = headworks_iam::directory::check_name(&session)

@@ -1,0 +1,132 @@
+//! What users, groups and roles have in common: by name they are listed, read, put and deleted, each with a tag of what it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::http::StatusCode;
+use headworks_iam::Directory;
+use serde_json::{Map, Value, json};
+
+use super::body::{Body, checked};
+use crate::call::{Call, Reply};
+use crate::plane::Plane;
+use crate::problem::Problem;
+
+/// Groups and managed policies of one identity.
+pub(super) const MOST: usize = 10;
+
+/// One kind of identity.
+pub(super) trait Identity: Clone + Send + 'static {
+    /// What one is called.
+    const WORD: &'static str;
+    /// The keys of a body that says what one is.
+    const KEYS: &'static [&'static str];
+
+    fn all(directory: &Directory) -> &BTreeMap<String, Self>;
+
+    fn all_mut(directory: &mut Directory) -> &mut BTreeMap<String, Self>;
+
+    /// As it is shown.
+    fn shown(&self, name: &str, directory: &Directory, plane: &Plane) -> Value;
+
+    /// What of that tells whether it has changed.
+    fn tagged(shown: Value) -> Value {
+        shown
+    }
+
+    /// What it is after a body was put in place of `before`.
+    fn read(body: Body, directory: &Directory, before: Option<Self>) -> Result<Self, Problem>;
+
+    /// Whether it may be deleted.
+    fn may_go(_name: &str, _directory: &Directory) -> Result<(), Problem> {
+        Ok(())
+    }
+}
+
+pub(super) fn absent<T: Identity>(name: &str) -> Problem {
+    Problem::not_found(format_args!("{} {name:?}", T::WORD))
+}
+
+/// A user, group or role of a name.
+pub(super) fn find<'a, T: Identity>(directory: &'a Directory, name: &str) -> Result<&'a T, Problem> {
+    T::all(directory).get(name).ok_or_else(|| absent::<T>(name))
+}
+
+/// The same, to be changed.
+pub(super) fn find_mut<'a, T: Identity>(directory: &'a mut Directory, name: &str) -> Result<&'a mut T, Problem> {
+    T::all_mut(directory).get_mut(name).ok_or_else(|| absent::<T>(name))
+}
+
+pub(super) async fn list<T: Identity>(call: Call) -> Result<Reply, Problem> {
+    let directory = call.plane.directory();
+    let shown = |(name, one): (&String, &T)| (name.clone(), one.shown(name, &directory, &call.plane));
+    let all: Map<String, Value> = T::all(&directory).iter().map(shown).collect();
+    Ok(Reply::ok(&json!({ format!("{}s", T::WORD): all })))
+}
+
+pub(super) async fn get<T: Identity>(call: Call) -> Result<Reply, Problem> {
+    let (name, directory) = (call.param("name"), call.plane.directory());
+    let shown = find::<T>(&directory, name)?.shown(name, &directory, &call.plane);
+    let tag = tag::<T>(&call.plane, shown.clone());
+    Ok(call.represented(&tag, || Reply::ok(&shown)))
+}
+
+fn tag<T: Identity>(plane: &Plane, shown: Value) -> String {
+    plane.tag(&T::tagged(shown))
+}
+
+/// Whether one is what the caller knew. To be asked while nobody else changes it.
+fn known<T: Identity>(call: &Call) -> impl Fn(&str, &Directory) -> Result<(), Problem> + Send + 'static {
+    let (plane, condition) = (call.plane.clone(), call.condition());
+    move |name, directory| {
+        let shown = T::all(directory).get(name).map(|one| one.shown(name, directory, &plane));
+        let called = format!("{} {name:?}", T::WORD);
+        condition.check(shown.as_ref(), &called, &|shown| tag::<T>(&plane, shown.clone()))
+    }
+}
+
+pub(super) async fn put<T: Identity>(call: Call) -> Result<Reply, Problem> {
+    let name = checked(call.param("name"))?;
+    let body = Body::of(call.json_or_empty()?, T::KEYS)?;
+    let mut entry = call.entry.clone();
+    let is_new = !T::all(&call.plane.directory()).contains_key(&name);
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    entry.status = status.as_u16();
+    let (known, plane) = (known::<T>(&call), call.plane.clone());
+    let put = call.plane.identities(entry, move |directory, _| {
+        known(&name, directory)?;
+        let one = T::read(body, directory, T::all(directory).get(&name).cloned())?;
+        T::all_mut(directory).insert(name.clone(), one.clone());
+        Ok((one.shown(&name, directory, &plane), vec![(T::WORD, name)]))
+    });
+    let shown = put.await?;
+    Ok(Reply::json(status, &shown).with("etag", &tag::<T>(&call.plane, shown.clone())).noted())
+}
+
+pub(super) async fn delete<T: Identity>(call: Call) -> Result<Reply, Problem> {
+    let name = call.param("name").to_owned();
+    let mut entry = call.entry.clone();
+    entry.status = StatusCode::NO_CONTENT.as_u16();
+    let known = known::<T>(&call);
+    let deleted = call.plane.identities(entry, move |directory, _| {
+        known(&name, directory)?;
+        T::may_go(&name, directory)?;
+        T::all_mut(directory).remove(&name).ok_or_else(|| absent::<T>(&name))?;
+        Ok(((), vec![(T::WORD, name)]))
+    });
+    deleted.await?;
+    Ok(Reply::nothing().noted())
+}
+
+/// The managed policies that a body names.
+pub(super) fn attached(body: &mut Body, directory: &Directory) -> BTreeSet<String> {
+    body.names("attached", "managed policy", MOST, |name| directory.policies.contains_key(name))
+}
+
+/// The managed policy that a body names as what is never gone beyond.
+pub(super) fn boundary(body: &mut Body, directory: &Directory) -> Option<String> {
+    let boundary = body.text("boundary");
+    if let Some(boundary) = boundary.as_ref().filter(|boundary| !directory.policies.contains_key(*boundary)) {
+        body.mistake("boundary", format!("there is no managed policy {boundary:?}"));
+    }
+    boundary
+}
