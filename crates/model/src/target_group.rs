@@ -35,9 +35,9 @@ declared! {
         pub tls: Option<TargetTls> = None,
         /// HTTP version to the targets; default `http1`, with `grpc` always `http2`.
         pub version: HttpVersion => default_version(protocol),
-        /// Its targets, no address twice.
+        /// Its targets, no address twice. Shared between copies of the group: there may be very many.
         #[via = Targets]
-        pub targets: Vec<Target> = Vec::new(),
+        pub targets: Arc<[Target]> = Arc::default(),
         /// How a target is chosen (T7); default `round_robin`, of groups that speak no HTTP `flow_hash` (N1).
         pub algorithm: Algorithm => default_algorithm(protocol),
         /// Take fewer requests to targets that fail more than others; only with `weighted_random`.
@@ -391,17 +391,17 @@ fn cannot_preserve(group: &TargetGroup) -> Option<String> {
 /// Targets, no address twice.
 struct Targets;
 
-impl Codec<Vec<Target>> for Targets {
+impl Codec<Arc<[Target]>> for Targets {
     fn expected() -> String {
         "a list of targets".to_owned()
     }
 
-    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Vec<Target>> {
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Arc<[Target]>> {
         if node.as_map().is_some() {
             cx.wrong_kind(node, Self::expected());
             return None;
         }
-        let targets = OneOrMore::<crate::declared::Plain>::read(node, cx)?;
+        let targets: Vec<Target> = OneOrMore::<crate::declared::Plain>::read(node, cx)?;
         let mut seen = HashSet::new();
         for (index, item) in node.items().iter().enumerate() {
             let place = item.get("address").unwrap_or(item);
@@ -411,11 +411,11 @@ impl Codec<Vec<Target>> for Targets {
                 cx.within(Step::Index(index), |cx| cx.wrong(place, "is there twice", "each address once"));
             }
         }
-        Some(targets)
+        Some(targets.into())
     }
 
-    fn write(value: &Vec<Target>) -> Value {
-        value.write()
+    fn write(value: &Arc<[Target]>) -> Value {
+        value.iter().map(Declared::write).collect()
     }
 
     fn schema(defs: &mut Defs) -> Value {

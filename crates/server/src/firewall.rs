@@ -108,7 +108,7 @@ fn set(name: &str, networks: &Networks, out: &mut String) -> fmt::Result {
 
 /// The addresses of a target group's targets, as names resolve now.
 fn addresses(config: &Config, group: &Name) -> Vec<IpAddr> {
-    let targets = config.target_groups.get(group).map(|group| group.targets.as_slice()).unwrap_or_default();
+    let targets = config.target_groups.get(group).map(|group| &*group.targets).unwrap_or_default();
     let resolved = |host: &str, port: u16| match (host, port).to_socket_addrs() {
         Ok(addresses) => addresses.map(|address| address.ip()).collect(),
         Err(error) => {

@@ -2,6 +2,7 @@
 //! in order.
 
 mod give_way;
+mod order;
 mod output;
 
 use std::collections::BTreeMap;
@@ -30,39 +31,15 @@ use crate::changes::{self, Opened};
 use crate::check::{REFUSED, complain};
 use crate::cli::Run;
 use crate::descriptors;
-use crate::file::{self, Loaded, Refused};
+use crate::file::{Loaded, Refused};
 use crate::keys;
 use crate::live::{self, Live};
 use crate::systemd;
 use crate::takeover::predecessor::{NoEstate, Predecessor};
 use crate::takeover::succession::Succession;
 
+pub(crate) use self::order::{Beginning, End, Order, Source};
 use self::output::Output;
-
-/// Where the configuration comes from, each time it is applied.
-#[derive(Clone)]
-pub(crate) enum Source {
-    /// A file.
-    File(PathBuf),
-    /// A text that does not change (`headworks proxy`).
-    Text { label: String, text: String, folder: PathBuf },
-}
-
-impl Source {
-    fn load(&self) -> Result<Loaded, Refused> {
-        match self {
-            Source::File(path) => file::load(path),
-            Source::Text { label, text, folder } => file::parse(label, text.clone(), folder),
-        }
-    }
-
-    fn label(&self) -> String {
-        match self {
-            Source::File(path) => path.display().to_string(),
-            Source::Text { label, .. } => label.clone(),
-        }
-    }
-}
 
 /// Why the program cannot start.
 #[derive(Debug)]
@@ -91,44 +68,6 @@ impl std::error::Error for StartError {}
 pub(crate) struct Listening {
     pub(crate) admin: std::net::SocketAddr,
     pub(crate) listeners: BTreeMap<String, std::net::SocketAddr>,
-}
-
-/// How it begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Beginning {
-    /// Alone.
-    Anew,
-    /// In the place of the instance with the same data folder, if there is one.
-    Replacing,
-    /// Started by that instance, to take over.
-    Succeeding,
-}
-
-/// How it ended.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum End {
-    Stopped(ExitCode),
-    /// Another process goes on.
-    Replaced,
-}
-
-impl From<End> for ExitCode {
-    fn from(end: End) -> ExitCode {
-        match end {
-            End::Stopped(code) => code,
-            End::Replaced => ExitCode::SUCCESS,
-        }
-    }
-}
-
-/// What is run, and how.
-pub(crate) struct Order {
-    pub(crate) source: Source,
-    /// Apply the file again whenever it is saved.
-    pub(crate) watch: bool,
-    pub(crate) beginning: Beginning,
-    /// Descriptors that are held while the instance lives, in whichever process.
-    pub(crate) held: Vec<OwnedFd>,
 }
 
 pub(crate) fn main(args: &Run) -> ExitCode {

@@ -56,7 +56,7 @@ struct Configured {
 
 /// The settings of a group before it is configured.
 fn without_targets(settings: &TargetGroup) -> TargetGroup {
-    TargetGroup { targets: Vec::new(), ..settings.clone() }
+    TargetGroup { targets: Arc::default(), ..settings.clone() }
 }
 
 impl Supervisor {

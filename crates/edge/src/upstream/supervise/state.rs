@@ -264,7 +264,7 @@ impl State {
                 wanted.push(Wanted { key, display, endpoint, host, weight });
             }
         };
-        for target in &self.settings.targets {
+        for target in &*self.settings.targets {
             match &target.address {
                 Address::Ip(address) => add(address.to_string(), Endpoint::Ip(*address), None, target.weight),
                 Address::Unix(path) => {
@@ -471,7 +471,7 @@ impl State {
                 Some(TargetState::of(&t, shared, effective))
             })
             .collect();
-        for target in &self.settings.targets {
+        for target in &*self.settings.targets {
             let Address::Host { host, .. } = &target.address else { continue };
             if let Some(error) = self.names.get(host).filter(|n| n.addresses.is_empty()).and_then(|n| n.error.clone()) {
                 report.push(TargetState::unresolved(target.address.to_string(), target.weight, error));
