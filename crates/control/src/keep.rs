@@ -1,5 +1,7 @@
 //! What is on disk, read and written: resources and identities as texts, secrets sealed; the keys that an installation begins with.
 
+use std::path::PathBuf;
+
 use headworks_iam::key::{self, AccessKey, KeyStatus, Secret};
 use headworks_iam::password::Policy;
 use headworks_iam::seal::Sealer;
@@ -7,7 +9,7 @@ use headworks_iam::sign_in::Login;
 use headworks_iam::{Directory, directory, password};
 use headworks_model::primitive::Name;
 use headworks_model::{Config, Edit, Kind};
-use headworks_store::{Commit, Entry, Identity, Store, StoreError};
+use headworks_store::{Commit, Entry, Identity, Keep, Store, StoreError};
 use serde_json::{Value, json};
 
 use crate::clock::{now, now_ms};
@@ -16,7 +18,9 @@ use crate::problem::Problem;
 
 /// What is on disk.
 pub(crate) struct Kept {
-    pub(crate) store: Store,
+    pub(crate) store: Box<dyn Keep>,
+    /// For what is made aside.
+    pub(crate) folder: PathBuf,
     pub(crate) sealer: Sealer,
 }
 
@@ -35,7 +39,7 @@ pub(crate) fn open(place: &Place) -> Result<Kept, String> {
     let store = Store::open(&place.folder).map_err(told)?;
     let sealer = place.open(store.sealed_with().map_err(told)?.as_deref()).map_err(|error| error.to_string())?;
     store.seal_with(&sealer.name()).map_err(told)?;
-    Ok(Kept { store, sealer })
+    Ok(Kept { store: Box::new(store), folder: place.folder.clone(), sealer })
 }
 
 pub(crate) fn tags_of(sealer: &Sealer) -> Option<Sealer> {
@@ -90,7 +94,7 @@ pub(crate) fn unsealed(sealer: &Sealer, kind: &str, name: &str, body: &str) -> R
     Ok(Edit { kind: known, name, body: Some(body) })
 }
 
-pub(crate) fn read_directory(store: &Store) -> Result<Directory, String> {
+pub(crate) fn read_directory(store: &dyn Keep) -> Result<Directory, String> {
     let mut directory = Directory::default();
     for Identity { kind, name, body } in store.identities().map_err(|error| error.to_string())? {
         let body = body.unwrap_or_default();
@@ -141,7 +145,7 @@ pub(crate) fn make_key(sealer: &Sealer) -> Result<(AccessKey, Secret), String> {
 pub fn initialise(place: &Place, replace: bool) -> Result<Option<(String, String)>, String> {
     let kept = open(place)?;
     let text = |error: StoreError| error.to_string();
-    let directory = read_directory(&kept.store)?;
+    let directory = read_directory(&*kept.store)?;
     if directory.root.is_some() && !replace {
         return Ok(None);
     }
@@ -180,7 +184,7 @@ fn make_password() -> Result<String, String> {
 pub fn first_user(place: &Place, name: &str) -> Result<Option<String>, String> {
     directory::check_name(name).map_err(|mistake| format!("{name:?} {}", mistake.what))?;
     let kept = open(place)?;
-    if read_directory(&kept.store)?.users.contains_key(name) {
+    if read_directory(&*kept.store)?.users.contains_key(name) {
         return Ok(None);
     }
     let password = make_password()?;

@@ -121,7 +121,7 @@ impl Plane {
                 Err(what)
             }
         };
-        let directory = kept.as_ref().map_or(Ok(Directory::default()), |kept| read_directory(&kept.store));
+        let directory = kept.as_ref().map_or(Ok(Directory::default()), |kept| read_directory(&*kept.store));
         let (changes, asked) = mpsc::channel(MOST_WAITING);
         let own = kept.as_ref().ok().and_then(|kept| tags_of(&kept.sealer));
         let tags = own.map_or_else(passing_key, Ok)?;
@@ -280,7 +280,7 @@ impl Plane {
     pub(crate) async fn follow_others(&self) -> Result<(), Problem> {
         let read = self.blocking(|kept| {
             if kept.store.changed_elsewhere()? {
-                read_directory(&kept.store).map(Some).map_err(Problem::unavailable)
+                read_directory(&*kept.store).map(Some).map_err(Problem::unavailable)
             } else {
                 Ok(None)
             }

@@ -35,7 +35,7 @@ pub fn rotate(place: &Place, to: Option<&Path>) -> Result<(), String> {
     if next.name() == kept.sealer.name() {
         return Err("it is the key that holds already".to_owned());
     }
-    let Kept { store, sealer } = kept;
+    let Kept { store, sealer, .. } = kept;
     let again =
         |body: Body<'_>| body_again(&sealer, &next, body).map_err(|what| StoreError::Io(std::io::Error::other(what)));
     let entry = keep::entry_by("headworks rotate-key", "RotateKey", "hrn:headworks:key");

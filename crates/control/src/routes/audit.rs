@@ -60,7 +60,7 @@ async fn list(call: Call) -> Result<Reply, Problem> {
 async fn export(call: Call) -> Result<Reply, Problem> {
     let lines = call.plane.blocking(|kept| {
         let mut lines = Vec::new();
-        kept.store.export(|linked| {
+        kept.store.export(&mut |linked| {
             serde_json::to_writer(&mut lines, linked)?;
             lines.push(b'\n');
             Ok(())

@@ -1,5 +1,6 @@
 //! What happens, as it happens, as server-sent events.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -7,12 +8,15 @@ use axum::http::Method;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream;
+use headworks_store::Revision;
 use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::revisions::revision_json;
 use super::{Route, route};
 use crate::call::{Call, Reply};
+use crate::events;
 use crate::problem::Problem;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -22,31 +26,83 @@ pub(super) fn routes() -> Vec<Route> {
                 "Server-sent events: `hello` with the newest revision, `revision` when something changed, `target_state` when a \
                  target's state did, `reload` when the file was applied, `missed` when a reader was too slow to be told all.",
             )
+            .asks(
+                "since",
+                json!({ "type": "integer", "minimum": 0 }),
+                "A revision: those after it are told first, at most a thousand, so that none is missed between two connections.",
+            )
             .answers(200, json!({ "type": "string" })),
     ]
 }
 
+/// Revisions that are told again at most.
+const MOST_AGAIN: usize = 1000;
+
+/// One who listens.
+struct Listener {
+    /// What is told before anything that happens from now on.
+    before: VecDeque<Event>,
+    events: Receiver<events::Event>,
+    /// The newest revision that was told again: it may come as an event, too.
+    told: u64,
+}
+
 async fn events(call: Call) -> Result<Reply, Problem> {
-    let listener = call.plane.events.subscribe();
+    let since = call.query.number("since", 0, u64::MAX >> 1)?;
+    // from here on nothing is missed; what was before is read after it
+    let events = call.plane.events.subscribe();
     let hello = json!({ "revision": call.plane.desired().revision() });
-    let first = Event::default().event("hello").data(hello.to_string());
-    let events = stream::unfold((Some(first), listener), |(first, mut listener)| async move {
-        let event = match first {
-            Some(first) => first,
-            None => next(&mut listener).await?,
-        };
-        Some((Ok::<Event, Infallible>(event), (None, listener)))
+    let mut before = VecDeque::from([Event::default().event("hello").data(hello.to_string())]);
+    let mut told = 0;
+    if let Some(since) = since {
+        let (missed, revisions) = revisions_after(&call, since).await?;
+        if missed > 0 {
+            before.push_back(Event::default().event("missed").data(json!({ "events": missed }).to_string()));
+        }
+        told = revisions.last().map_or(0, |last| last.number);
+        before.extend(
+            revisions.iter().map(|one| Event::default().event("revision").data(revision_json(one).to_string())),
+        );
+    }
+    let listener = Listener { before, events, told };
+    let events = stream::unfold(listener, |mut listener| async move {
+        let event = listener.next().await?;
+        Some((Ok::<Event, Infallible>(event), listener))
     });
     let alive = KeepAlive::new().interval(Duration::from_secs(15));
     Ok(Reply { response: Sse::new(events).keep_alive(alive).into_response(), is_noted: false })
 }
 
-async fn next(listener: &mut Receiver<crate::events::Event>) -> Option<Event> {
-    event_of(listener.recv().await)
+/// The newest revisions after one, the oldest first, and how many are missing between.
+async fn revisions_after(call: &Call, since: u64) -> Result<(u64, Vec<Revision>), Problem> {
+    let found = call.plane.blocking(move |kept| Ok(kept.store.revisions(None, None, MOST_AGAIN)?)).await?;
+    let mut newer: Vec<Revision> = found.into_iter().take_while(|one| one.number > since).collect();
+    newer.reverse();
+    let missed = newer.first().map_or(0, |first| first.number - since - 1);
+    Ok((missed, newer))
+}
+
+impl Listener {
+    async fn next(&mut self) -> Option<Event> {
+        if let Some(event) = self.before.pop_front() {
+            return Some(event);
+        }
+        loop {
+            let event = self.events.recv().await;
+            let number = event
+                .as_ref()
+                .ok()
+                .filter(|event| event.kind == "revision")
+                .and_then(|event| event.data["revision"].as_u64());
+            if number.is_none_or(|number| number > self.told) {
+                return event_of(event);
+            }
+        }
+    }
 }
 
 /// What is told of an event; none when there are no more.
-pub(super) fn event_of(event: Result<crate::events::Event, RecvError>) -> Option<Event> {
+pub(super) fn event_of(event: Result<events::Event, RecvError>) -> Option<Event> {
     match event {
         Ok(event) => Some(Event::default().event(event.kind).data(event.data.to_string())),
         Err(RecvError::Lagged(missed)) => {

@@ -83,7 +83,7 @@ async fn list(call: Call) -> Result<Reply, Problem> {
     Ok(Reply::ok(&answer.into()))
 }
 
-fn revision_json(revision: &headworks_store::Revision) -> Value {
+pub(super) fn revision_json(revision: &headworks_store::Revision) -> Value {
     let resources: Vec<String> = revision.resources.iter().map(|(kind, name)| format!("{kind}.{name}")).collect();
     json!({
         "revision": revision.number,
@@ -193,7 +193,7 @@ async fn restore(call: Call) -> Result<Reply, Problem> {
 async fn backup(call: Call) -> Result<Reply, Problem> {
     let bytes = call.plane.blocking(|kept| {
         let random = crate::keyfile::random::<8>().map_or(0, u64::from_be_bytes);
-        let path = kept.store.path().with_extension(format!("{random:016x}.backup"));
+        let path = kept.folder.join(format!(".{random:016x}.backup"));
         kept.store.backup(&path)?;
         let bytes = std::fs::read(&path).map_err(headworks_store::StoreError::from);
         let _ = std::fs::remove_file(&path);

@@ -287,23 +287,53 @@ fn a_backup_is_taken_while_it_runs_and_put_back_while_it_does_not() {
     assert_eq!(API.get(&headworks, "/v1/audit/verify")["intact"], true);
 }
 
+/// Lines of `/v1/events`, with what stands behind `?`.
+fn listen(headworks: &Headworks, query: &str) -> impl Iterator<Item = String> {
+    let mut stream = TcpStream::connect(headworks.admin()).unwrap_or_else(|error| panic!("{error}"));
+    let asked = write!(stream, "GET /v1/events{query} HTTP/1.1\r\nHost: {}\r\n\r\n", headworks.admin());
+    assert!(asked.is_ok() && stream.set_read_timeout(Some(wait::PATIENCE)).is_ok());
+    BufReader::new(stream).lines().map(|line| line.unwrap_or_else(|error| panic!("no event: {error}")))
+}
+
+/// The next event, which is of this kind.
+fn next(lines: &mut impl Iterator<Item = String>, kind: &str) -> Value {
+    let line = lines.find(|line| line.starts_with("event: "));
+    assert_eq!(line, Some(format!("event: {kind}")));
+    let data = lines.next().unwrap_or_default();
+    serde_json::from_str(data.strip_prefix("data: ").unwrap_or_default()).unwrap_or_default()
+}
+
 #[test]
 fn what_happens_is_told_as_it_happens() {
     let web = Origin::echo("web");
     let headworks = start(&proxy("", ""), &[("web", &web)]);
-    let mut stream = TcpStream::connect(headworks.admin()).unwrap();
-    stream.set_read_timeout(Some(wait::PATIENCE)).unwrap();
-    write!(stream, "GET /v1/events HTTP/1.1\r\nHost: {}\r\n\r\n", headworks.admin()).unwrap();
-    let mut lines = BufReader::new(stream).lines().map(|line| line.unwrap_or_else(|error| panic!("no event: {error}")));
-    let mut event = |kind: &str| {
-        assert!(lines.any(|line| line == format!("event: {kind}")), "no event {kind}");
-        let data = lines.next().unwrap_or_default();
-        serde_json::from_str::<Value>(data.strip_prefix("data: ").unwrap_or_default()).unwrap()
-    };
-    assert_eq!(event("hello"), json!({ "revision": 0 }));
+    let mut lines = listen(&headworks, "");
+    assert_eq!(next(&mut lines, "hello"), json!({ "revision": 0 }));
     put(&headworks, 1);
-    let revision = event("revision");
+    let revision = next(&mut lines, "revision");
     assert_eq!(revision["resources"], json!(["target_groups.api"]), "{revision:#}");
     API.expect(&headworks, "POST /v1/reload", &Value::Null, 200);
-    assert_eq!(event("reload")["result"], "applied");
+    assert!(lines.any(|line| line == "event: reload"));
+}
+
+#[test]
+fn what_happened_since_a_revision_is_told_first() {
+    let web = Origin::echo("web");
+    let headworks = start(&proxy("", ""), &[("web", &web)]);
+    (1..=3).for_each(|weight| put(&headworks, weight));
+    let mut lines = listen(&headworks, "?since=1");
+    assert_eq!(next(&mut lines, "hello"), json!({ "revision": 3 }));
+    for number in 2..=3 {
+        assert_eq!(next(&mut lines, "revision")["revision"], number);
+    }
+    put(&headworks, 4);
+    // of its target's state there may be events between
+    let after = loop {
+        let line = lines.next().unwrap_or_default();
+        if line == "event: revision" {
+            break lines.next().unwrap_or_default();
+        }
+    };
+    assert!(after.contains("\"revision\":4"), "{after}");
+    API.expect(&headworks, "GET /v1/events?since=x", &Value::Null, 400);
 }
