@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, Ref, RefCell};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -228,9 +229,10 @@ pub(crate) struct Wish {
 pub(crate) type Tried = [usize];
 
 impl GroupLocal {
+    /// Nothing is known of its targets until one is chosen: of a thousand groups, many serve no request of this worker.
     pub(crate) fn new(shared: Arc<GroupShared>, algorithm: Algorithm, worker: usize) -> Rc<GroupLocal> {
         let published = shared.published();
-        let group = GroupLocal {
+        Rc::new(GroupLocal {
             name: Rc::from(&*shared.name),
             shared,
             worker,
@@ -239,9 +241,7 @@ impl GroupLocal {
             budget: RefCell::new(None),
             copies: Cell::default(),
             view: RefCell::new(View { published, targets: Vec::new() }),
-        };
-        group.refresh();
-        Rc::new(group)
+        })
     }
 
     #[expect(clippy::indexing_slicing, reason = "made with one entry a worker")]
@@ -280,12 +280,14 @@ impl GroupLocal {
         self.seen.set(generation);
         let published = self.shared.published();
         let mut view = self.view.borrow_mut();
-        let mut old = std::mem::take(&mut view.targets);
+        let old = std::mem::take(&mut view.targets);
+        let mut old: HashMap<_, _> = old.into_iter().map(|target| (Arc::as_ptr(&target.shared), target)).collect();
+        view.targets.reserve_exact(published.targets.len());
         for shared in &published.targets {
-            let kept = old.iter().position(|t| Arc::ptr_eq(&t.shared, shared)).map(|i| old.swap_remove(i));
+            let kept = old.remove(&Arc::as_ptr(shared));
             view.targets.push(kept.unwrap_or_else(|| TargetLocal::new(shared.clone(), self.worker)));
         }
-        old.iter().for_each(|gone| gone.retire());
+        old.values().for_each(|gone| gone.retire());
         for (entry, target) in published.roster.entries.iter().zip(&view.targets) {
             if entry.draining {
                 target.retire();
@@ -405,8 +407,11 @@ impl GroupLocal {
 
     /// Closes idle connections whose time, by the tick, is over, and tells what is left of the budget.
     pub(crate) fn sweep(&self, tick: u32, now: Moment) {
-        self.refresh();
-        self.view.borrow().targets.iter().for_each(|t| t.sweep(tick));
+        // one that has served nothing yet has nothing that could be over
+        if !self.view.borrow().targets.is_empty() {
+            self.refresh();
+            self.view.borrow().targets.iter().for_each(|t| t.sweep(tick));
+        }
         if let Some(budget) = self.budget.borrow_mut().as_mut() {
             self.counters().budget_left.set(budget.left(now));
         }
