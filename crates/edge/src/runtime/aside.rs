@@ -18,7 +18,7 @@ use rustix::thread::gettid;
 use tokio::sync::oneshot;
 
 /// How long it makes do with what is left over.
-const PATIENCE: Duration = Duration::from_millis(180);
+const PATIENCE: Duration = Duration::from_millis(250);
 /// So much nicer than what serves it is then: it gets a quarter of what that gets, about.
 const NICE: i32 = 5;
 const NICEST: i32 = 19;
