@@ -67,6 +67,18 @@ struct Attempt {
     is_public: bool,
 }
 
+/// Who asks, and whether a second factor has said so.
+struct Caller {
+    principal: Principal,
+    has_mfa: bool,
+}
+
+impl Caller {
+    fn without_mfa(principal: Principal) -> Self {
+        Self { principal, has_mfa: false }
+    }
+}
+
 async fn met(
     plane: &Arc<Plane>,
     routes: &[Route],
@@ -86,10 +98,10 @@ async fn met(
             plane.session(&parts.headers)?;
         }
         let body = read(body, door).await?;
-        let principal = known(plane, route, &mut attempt, &parts, &body).await?;
+        let caller = known(plane, route, &mut attempt, &parts, &body).await?;
         let Some(route) = route else { return Err(nowhere(routes)) };
-        who = principal.clone();
-        let call = admitted(plane, route, principal, &mut attempt, params, parts, body)?;
+        who = caller.principal.clone();
+        let call = admitted(plane, route, caller, &mut attempt, params, parts, body)?;
         (route.handler)(call).await
     };
     let done = Box::pin(done).await;
@@ -142,17 +154,17 @@ async fn known(
     attempt: &mut Attempt,
     parts: &Parts,
     body: &[u8],
-) -> Result<Principal, Problem> {
+) -> Result<Caller, Problem> {
     let is_open = route.is_some_and(|route| route.door.is_open());
     if is_open || plane.access == Access::Open {
-        return Ok(Principal::Anonymous);
+        return Ok(Caller::without_mfa(Principal::Anonymous));
     }
     if !parts.headers.contains_key(header::AUTHORIZATION) {
-        let (name, _) = plane.session(&parts.headers)?;
+        let (name, session) = plane.session(&parts.headers)?;
         let principal = Principal::User(name);
         attempt.entry.principal = principal.to_string();
         check_origin(&parts.method, &parts.headers)?;
-        return Ok(principal);
+        return Ok(Caller { principal, has_mfa: session.with_mfa });
     }
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let fields: Vec<(String, String)> =
@@ -166,14 +178,14 @@ async fn known(
     };
     let principal = signed::principal(plane, &presented, &attempt.entry.action, &attempt.entry.source).await?;
     attempt.entry.principal = principal.to_string();
-    Ok(principal)
+    Ok(Caller::without_mfa(principal))
 }
 
 /// Whether it may.
 fn admitted(
     plane: &Arc<Plane>,
     route: &Route,
-    principal: Principal,
+    Caller { principal, has_mfa }: Caller,
     attempt: &mut Attempt,
     params: Vec<(String, String)>,
     parts: Parts,
@@ -186,10 +198,8 @@ fn admitted(
         .with("aws:EpochTime", now().to_string())
         .with("aws:SecureTransport", "false")
         .with("aws:UserAgent", text("user-agent"))
-        .with("aws:RequestedRegion", sigv4::REGION);
-    let has_mfa = !parts.headers.contains_key(header::AUTHORIZATION)
-        && plane.session(&parts.headers).is_ok_and(|(_, session)| session.with_mfa);
-    let circumstances = circumstances.with("aws:MultiFactorAuthPresent", if has_mfa { "true" } else { "false" });
+        .with("aws:RequestedRegion", sigv4::REGION)
+        .with("aws:MultiFactorAuthPresent", has_mfa.to_string());
     if plane.access == Access::Required && route.door == Door::Guarded {
         let decision = plane.directory().decide(&principal, circumstances.clone());
         if !decision.allowed {
