@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use headworks_testkit::{Headworks, check, wait};
+use headworks_testkit::{Headworks, check, free_port, wait};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -206,8 +206,8 @@ fn what_stands_at_a_port_may_change() {
         let yaml = yaml.replace("{ names: {", &format!("{{ {name}: {{"));
         if protocol == "tcp" { yaml.replace("protocol: udp, targets", "protocol: tcp, targets") } else { yaml }
     };
-    let mut headworks = start(&yaml("names", "udp", "127.0.0.1:0"), &[]);
-    let stands = headworks.address();
+    let stands = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+    let mut headworks = start(&yaml("names", "udp", &stands.to_string()), &[]);
     let rows = [
         ("names", "udp"),
         ("other", "udp"),
@@ -237,7 +237,8 @@ fn what_stands_at_a_port_may_change() {
 #[test]
 fn reloads() {
     let (one, other) = (Echo::start("1"), Echo::start("2"));
-    let yaml = |target: &Echo| network("udp", &[target.address], "", "", "");
+    let address = format!("127.0.0.1:{},", free_port());
+    let yaml = |target: &Echo| network("udp", &[target.address], "", "", "").replace("127.0.0.1:0,", &address);
     let mut headworks = start(&yaml(&one), &[]);
     let before = client(headworks.address());
     assert_eq!(ask(&before, b"x"), b"1x");

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use h2::client::{self, SendRequest};
 use h2::ext::Protocol;
-use headworks_testkit::{Authority, Origin, Step};
+use headworks_testkit::{Authority, Origin, Step, free_port};
 use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
@@ -36,12 +36,6 @@ pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
 
 pub(crate) fn ok<T, E: std::fmt::Display>(result: Result<T, E>, what: &str) -> T {
     result.unwrap_or_else(|error| panic!("{what}: {error}"))
-}
-
-/// A port that is free now.
-pub(crate) fn free_port() -> String {
-    let listener = ok(std::net::TcpListener::bind("127.0.0.1:0"), "no port");
-    ok(listener.local_addr(), "no address").port().to_string()
 }
 
 pub(crate) async fn connect(address: SocketAddr) -> SendRequest<Bytes> {

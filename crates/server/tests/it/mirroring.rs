@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use headworks_testkit::origin::Received;
-use headworks_testkit::{Client, Gate, Headworks, Origin, Step, ask, wait};
+use headworks_testkit::{Client, Gate, Headworks, Origin, Step, ask, free_port, wait};
 use http::Method;
 use serde_json::Value;
 
-use crate::http2_targets::{self, free_port};
+use crate::http2_targets;
 use crate::start;
 
 fn yaml(mirror: &str) -> String {

@@ -2,15 +2,15 @@
 //! front and as the target behind.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use headworks_testkit::{Authority, Caller, Client, Headworks, Origin, ask, check, wait};
+use headworks_testkit::{Authority, Caller, Client, Headworks, Origin, ask, check, free_port, wait};
 use http::Method;
 
-use crate::http2_targets::{self, connect, free_port, request, run};
+use crate::http2_targets::{self, connect, request, run};
 use crate::start;
 use crate::tls::{folder, secure};
 
@@ -49,7 +49,7 @@ impl Drop for HaProxy {
 }
 
 fn free_address() -> SocketAddr {
-    format!("127.0.0.1:{}", free_port()).parse().unwrap_or_else(|error| panic!("{error}"))
+    (Ipv4Addr::LOCALHOST, free_port()).into()
 }
 
 /// A listener that these proxies stand before, in front of `<web>`.
