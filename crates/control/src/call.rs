@@ -15,6 +15,7 @@ use crate::names::action;
 use crate::plane::{Access, Plane};
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::upload::Upload;
 
 /// A call.
 pub(crate) struct Call {
@@ -28,6 +29,8 @@ pub(crate) struct Call {
     pub(crate) query: Query,
     pub(crate) fields: HeaderMap,
     pub(crate) body: Bytes,
+    /// What comes in place of a body, of routes that take files.
+    pub(crate) upload: Option<Upload>,
 }
 
 /// An answer, and whether the attempt has been written down with what it did.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use headworks_model::primitive::Name;
 use headworks_model::{Config, Edit, Kind};
-use headworks_store::{Commit, Entry};
+use headworks_store::{Commit, Entry, Identity};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -42,13 +42,29 @@ pub(crate) struct Step {
     pub(crate) condition: Condition,
 }
 
+/// What a change is answered with, as the audit trail has to know before it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answered {
+    /// The first resource as it is then, which may be new.
+    Resource,
+    /// A part of it that is new.
+    NewPart,
+    /// Nothing: it is gone.
+    Nothing,
+    /// What has changed.
+    Summary,
+}
+
 /// A change of some resources, done as one or not at all.
 #[derive(Clone, Debug)]
 pub struct Change {
     pub(crate) steps: Vec<Step>,
+    /// Identities that are written with it, if anything is.
+    pub(crate) identities: Vec<Identity>,
     /// Why, in the caller's words.
     pub(crate) reason: String,
     pub(crate) run: Run,
+    pub(crate) answered: Answered,
     /// The attempt, for the audit trail.
     pub(crate) entry: Entry,
     /// Milliseconds since 1970.
@@ -159,16 +175,20 @@ impl Change {
             commits.push(headworks_store::Edit { kind: one.kind.collection(), name, body });
         }
         let mut entry = self.entry;
-        let is_gone = turned.first().is_some_and(|one| one.after.is_none());
-        entry.status = if outcome.created {
-            201
-        } else if is_gone {
-            204
-        } else {
-            200
+        entry.status = match self.answered {
+            Answered::NewPart => 201,
+            Answered::Resource if outcome.created => 201,
+            Answered::Nothing => 204,
+            Answered::Resource | Answered::Summary => 200,
         };
-        entry.changes = outcome.changes.iter().map(|line| shortened(line)).collect();
-        let commit = Commit { at: self.at, principal: entry.principal.clone(), reason: self.reason, edits: commits };
+        entry.changes.splice(..0, outcome.changes.iter().map(|line| shortened(line)));
+        let commit = Commit {
+            at: self.at,
+            principal: entry.principal.clone(),
+            reason: self.reason,
+            edits: commits,
+            identities: self.identities,
+        };
         Ok(Proposed { config: Arc::new(edited.config), commit, edits: kept, entry, outcome, run: self.run })
     }
 }

@@ -13,7 +13,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use axum::routing::any;
-use headworks_iam::{Principal, sigv4, time};
+use headworks_iam::sigv4::{self, Payload};
+use headworks_iam::{Principal, time};
 use headworks_store::{Entry, Outcome};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
@@ -27,11 +28,12 @@ use crate::problem::Problem;
 use crate::query::Query;
 use crate::routes::{Door, Route, table};
 use crate::signed;
+use crate::upload::Upload;
 
 /// The longest body: a target group of a hundred thousand targets.
-const LONGEST_BODY: usize = 16 << 20;
+const LONGEST_BODY: u64 = 16 << 20;
 /// The longest from those whom nobody knows yet.
-const LONGEST_OPEN: usize = 16 << 10;
+const LONGEST_OPEN: u64 = 16 << 10;
 /// How long a body may take.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -97,12 +99,18 @@ async fn met(
         if plane.access == Access::Required && !door.is_open() && !parts.headers.contains_key(header::AUTHORIZATION) {
             plane.session(&parts.headers)?;
         }
-        let body = read(body, door).await?;
-        let caller = known(plane, route, &mut attempt, &parts, &body).await?;
+        // a file is taken when it is known who sends it, by whoever makes something of it
+        let (body, file) = match route {
+            Some(route) if route.is_for_files() => (Bytes::new(), Some(body)),
+            _ => (read(body, door).await?, None),
+        };
+        let payload = if file.is_some() { Payload::Declared } else { Payload::Whole(&body) };
+        let caller = known(plane, route, &mut attempt, &parts, payload).await?;
         let Some(route) = route else { return Err(nowhere(routes)) };
         who = caller.principal.clone();
-        let call = admitted(plane, route, caller, &mut attempt, params, parts, body)?;
-        (route.handler)(call).await
+        let upload = file.map(|file| Upload::new(file, signed::declared(&parts.headers)));
+        let call = admitted(plane, route, caller, &mut attempt, params, parts)?;
+        (route.handler)(Call { body, upload, ..call }).await
     };
     let done = Box::pin(done).await;
     let (mut response, is_noted) = match done {
@@ -138,11 +146,11 @@ fn nowhere(routes: &[Route]) -> Problem {
 
 async fn read(body: axum::body::Body, door: Door) -> Result<Bytes, Problem> {
     let most = if door.is_open() { LONGEST_OPEN } else { LONGEST_BODY };
-    let whole = Limited::new(body, most).collect();
+    let whole = Limited::new(body, usize::try_from(most).unwrap_or(usize::MAX)).collect();
     match tokio::time::timeout(BODY_PATIENCE, whole).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::too_large(most)),
-        Ok(Err(_)) => Err(Problem::bad_request("the request's body did not come whole")),
+        Ok(Err(_)) => Err(Problem::incomplete()),
         Err(_) => Err(Problem::too_slow()),
     }
 }
@@ -153,7 +161,7 @@ async fn known(
     route: Option<&Route>,
     attempt: &mut Attempt,
     parts: &Parts,
-    body: &[u8],
+    body: Payload<'_>,
 ) -> Result<Caller, Problem> {
     let is_open = route.is_some_and(|route| route.door.is_open());
     if is_open || plane.access == Access::Open {
@@ -189,7 +197,6 @@ fn admitted(
     attempt: &mut Attempt,
     params: Vec<(String, String)>,
     parts: Parts,
-    body: Bytes,
 ) -> Result<Call, Problem> {
     let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let circumstances = headworks_iam::Request::new(&attempt.entry.action, &attempt.entry.resource)
@@ -216,7 +223,8 @@ fn admitted(
         params,
         query,
         fields: parts.headers,
-        body,
+        body: Bytes::new(),
+        upload: None,
     })
 }
 

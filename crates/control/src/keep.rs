@@ -216,7 +216,7 @@ pub fn seed(place: &Place, config: &Config, reason: &str) -> Result<(), String> 
         }
     }
     let principal = "hrn:headworks:local".to_owned();
-    let commit = Commit { at: now_ms(), principal, reason: reason.to_owned(), edits };
+    let commit = Commit { at: now_ms(), principal, reason: reason.to_owned(), edits, identities: Vec::new() };
     let entry = entry_by("headworks demo", "ChangeResources", "hrn:headworks:configuration");
     kept.store.commit(&commit, entry).map(drop).map_err(|error| error.to_string())
 }

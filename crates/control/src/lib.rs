@@ -19,11 +19,13 @@ mod openapi;
 mod plane;
 mod problem;
 mod query;
+mod restore;
 mod rewrite;
 mod rotate;
 mod routes;
 mod sign_in;
 mod signed;
+mod upload;
 mod uses;
 
 pub use self::change::{Asked, Change, Outcome, Proposed};

@@ -5,7 +5,7 @@ use headworks_model::schemas;
 use serde_json::{Map, Value, json};
 
 use crate::names::noun;
-use crate::routes::{Door, Route, table};
+use crate::routes::{Door, Route, backup, table};
 
 const SCHEMAS: &str = "#/components/schemas/";
 
@@ -85,7 +85,7 @@ fn operation(route: &Route) -> Value {
         if let Some(schema) = &route.takes {
             operation.insert(
                 "requestBody".to_owned(),
-                json!({ "required": !route.takes_nothing, "content": { "application/json": { "schema": schema } } }),
+                json!({ "required": !route.takes_nothing, "content": { route.media: { "schema": schema } } }),
             );
         }
         if route.door == Door::Public {
@@ -98,7 +98,7 @@ fn operation(route: &Route) -> Value {
 fn content_type(route: &Route, schema: &Value) -> &'static str {
     match (route.path.as_str(), schema.get("type").and_then(Value::as_str)) {
         ("/v1/events" | "/v1/live", _) => "text/event-stream",
-        ("/v1/backup", _) => "application/vnd.sqlite3",
+        ("/v1/backup", _) => backup::MEDIA,
         ("/v1/audit/export", _) => "application/jsonl",
         ("/v1/iam/credential-report", _) => "text/csv",
         ("/metrics", _) => "application/openmetrics-text",

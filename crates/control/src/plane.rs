@@ -90,7 +90,7 @@ pub struct Plane {
     desired: ArcSwap<Desired>,
     directory: ArcSwap<Directory>,
     /// One change of identities at a time.
-    changing: tokio::sync::Mutex<()>,
+    pub(crate) changing: tokio::sync::Mutex<()>,
     kept: Result<Arc<Kept>, String>,
     /// Makes entity tags, so that they tell nothing of what is secret.
     tags: Sealer,
@@ -149,6 +149,11 @@ impl Plane {
     /// Who there is.
     pub(crate) fn directory(&self) -> Arc<Directory> {
         self.directory.load_full()
+    }
+
+    /// Has these be who there is. They are [indexed](Directory::indexed), and have been written.
+    pub(crate) fn put_directory(&self, directory: Directory) {
+        self.directory.store(Arc::new(directory));
     }
 
     /// Whose session the cookie of a request is of.
@@ -272,7 +277,7 @@ impl Plane {
         let (value, touched) = change(&mut directory, &kept.sealer)?;
         let rows: Vec<Identity> = touched.into_iter().map(|(kind, name)| row(&directory, kind, name)).collect();
         self.blocking(move |kept| Ok(kept.store.put_identities(&rows, Some(&entry))?)).await?;
-        self.directory.store(Arc::new(directory.indexed()));
+        self.put_directory(directory.indexed());
         Ok(value)
     }
 
@@ -286,7 +291,7 @@ impl Plane {
             }
         });
         if let Some(directory) = read.await? {
-            self.directory.store(Arc::new(directory.indexed()));
+            self.put_directory(directory.indexed());
         }
         Ok(())
     }
@@ -344,7 +349,7 @@ impl Plane {
         let rows = noted.put(&mut directory);
         let rows: Vec<Identity> = rows.into_iter().map(|(kind, name)| row(&directory, kind, name)).collect();
         self.blocking(move |kept| Ok(kept.store.put_identities(&rows, None)?)).await?;
-        self.directory.store(Arc::new(directory.indexed()));
+        self.put_directory(directory.indexed());
         Ok(())
     }
 }

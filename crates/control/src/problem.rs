@@ -96,9 +96,14 @@ impl Problem {
     }
 
     /// More was sent than is taken.
-    pub(crate) fn too_large(most: usize) -> Self {
+    pub(crate) fn too_large(most: u64) -> Self {
         let detail = format!("the body is longer than {} MiB", most >> 20);
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+    }
+
+    /// The body broke off.
+    pub(crate) fn incomplete() -> Self {
+        Self::bad_request("the request's body did not come whole")
     }
 
     /// The body did not come in time.

@@ -1,5 +1,6 @@
 //! Who asks: the signature of a request, and the key that made it.
 
+use axum::http::{HeaderMap, header};
 use headworks_iam::directory::Principal;
 use headworks_iam::key::{KeyStatus, LastUsed};
 use headworks_iam::session::Session;
@@ -9,6 +10,13 @@ use crate::clock::now;
 use crate::keep::{LOCAL, key_purpose, local_secret};
 use crate::plane::Plane;
 use crate::problem::Problem;
+
+/// The hash that a signature is of, in place of a body.
+pub(crate) fn declared(fields: &HeaderMap) -> Option<String> {
+    let is_signed = fields.contains_key(header::AUTHORIZATION);
+    let hash = fields.get("x-amz-content-sha256").filter(|_| is_signed)?;
+    hash.to_str().ok().map(str::to_owned)
+}
 
 /// The principal that signed a request.
 ///

@@ -12,6 +12,7 @@ pub mod managed;
 pub mod password;
 mod pattern;
 pub mod request;
+mod restored;
 pub mod seal;
 pub mod session;
 pub mod sign_in;

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, SHA256, digest};
 use aws_lc_rs::hmac;
 
 use crate::hex::hex;
@@ -31,8 +31,18 @@ pub struct Presented<'a> {
     pub query: &'a str,
     /// Names in lower case, values as text.
     pub fields: &'a [(String, String)],
+    /// What it brings.
+    pub body: Payload<'a>,
+}
+
+/// The body of a request.
+#[derive(Clone, Copy, Debug)]
+pub enum Payload<'a> {
     /// All of it.
-    pub body: &'a [u8],
+    Whole(&'a [u8]),
+    /// Too long to be waited for before it is known who sends it. Its hash is what `x-amz-content-sha256` says, and whoever
+    /// takes it holds it against that.
+    Declared,
 }
 
 /// Why a signature is not accepted.
@@ -50,6 +60,8 @@ pub enum SignatureError {
     Unsigned,
     /// The body is not the one that was signed.
     Body,
+    /// The body is still to come, and its hash has not been said.
+    Undeclared,
     /// It is not that of the key, or of another request.
     Mismatch,
 }
@@ -74,6 +86,9 @@ impl fmt::Display for SignatureError {
             }
             Self::Unsigned => f.write_str("host, x-amz-date and every other x-amz- field must be signed"),
             Self::Body => f.write_str("x-amz-content-sha256 is not the hash of the body"),
+            Self::Undeclared => {
+                f.write_str("x-amz-content-sha256 is missing: it must say the hash of a body this long")
+            }
             Self::Mismatch => f.write_str("the signature is not that of this key and this request"),
         }
     }
@@ -144,8 +159,12 @@ impl Claim {
     /// # Errors
     /// When it does not hold.
     pub fn verify(&self, presented: &Presented<'_>, secret: &str, now: u64) -> Result<(), SignatureError> {
-        let body = hex(digest(&SHA256, presented.body).as_ref());
-        if presented.field("x-amz-content-sha256").is_some_and(|said| said != body) {
+        let said = presented.field("x-amz-content-sha256");
+        let body = match presented.body {
+            Payload::Whole(body) => content_hash(body),
+            Payload::Declared => said.ok_or(SignatureError::Undeclared)?.to_owned(),
+        };
+        if said.is_some_and(|said| said != body) {
             return Err(SignatureError::Body);
         }
         let expected = signature(presented, &self.signed, &self.date, &body, secret);
@@ -172,7 +191,10 @@ pub fn sign(
     let mut signed: Vec<String> = fields.iter().map(|(name, _)| name.clone()).collect();
     signed.sort_unstable();
     signed.dedup();
-    let body = hex(digest(&SHA256, presented.body).as_ref());
+    let body = match presented.body {
+        Payload::Whole(body) => content_hash(body),
+        Payload::Declared => presented.field("x-amz-content-sha256").unwrap_or_default().to_owned(),
+    };
     let with_fields = Presented { fields: &fields, ..*presented };
     let signature = signature(&with_fields, &signed, &date, &body, secret);
     let day = date.get(..8).unwrap_or_default();
@@ -182,6 +204,32 @@ pub fn sign(
     );
     added.push(("authorization", authorization));
     added
+}
+
+/// The hash of a body, as `x-amz-content-sha256` says it.
+pub fn content_hash(body: &[u8]) -> String {
+    hex(digest(&SHA256, body).as_ref())
+}
+
+/// The same of a body that comes in parts.
+pub struct ContentHash(Context);
+
+impl Default for ContentHash {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
+}
+
+impl ContentHash {
+    /// Takes the next part in.
+    pub fn update(&mut self, part: &[u8]) {
+        self.0.update(part);
+    }
+
+    /// The hash of all of them.
+    pub fn finish(self) -> String {
+        hex(self.0.finish().as_ref())
+    }
 }
 
 impl Presented<'_> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use headworks_iam::sigv4::{Presented, sign};
+use headworks_iam::sigv4::{Payload, Presented, content_hash, sign};
 use headworks_model::Config;
 use headworks_model::config::AdminAuth;
 use http_body_util::{BodyExt, Full, Limited};
@@ -96,7 +96,26 @@ pub(crate) struct Question<'a> {
     pub(crate) path: &'a str,
     /// Names in lower case.
     pub(crate) fields: &'a [(&'static str, String)],
-    pub(crate) body: Option<&'a Value>,
+    pub(crate) body: Option<Sent>,
+}
+
+/// What is sent with a question.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    media: &'static str,
+    bytes: Bytes,
+}
+
+impl Sent {
+    /// JSON.
+    pub(crate) fn json(body: &Value) -> Self {
+        Self { media: "application/json", bytes: body.to_string().into() }
+    }
+
+    /// What `backup` has written.
+    pub(crate) fn database(bytes: Vec<u8>) -> Self {
+        Self { media: "application/octet-stream", bytes: bytes.into() }
+    }
 }
 
 /// What is answered.
@@ -255,16 +274,18 @@ fn event(block: &str) -> Result<Option<(String, Value)>, NoAnswer> {
 }
 
 fn signed(instance: &Instance, question: &Question<'_>) -> Result<Request<Full<Bytes>>, http::Error> {
-    let body = question.body.map(Value::to_string).unwrap_or_default();
+    let body = question.body.as_ref().map(|sent| sent.bytes.clone()).unwrap_or_default();
     let mut fields: Vec<(String, String)> = vec![("host".to_owned(), instance.address.clone())];
     fields.extend(question.fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-    if question.body.is_some() {
-        fields.push(("content-type".to_owned(), "application/json".to_owned()));
+    if let Some(Sent { media, .. }) = question.body {
+        fields.push(("content-type".to_owned(), media.to_owned()));
     }
     if let Some(Credentials { key, secret, token }) = &instance.credentials {
         let (path, query) = question.path.split_once('?').unwrap_or((question.path, ""));
         let method = question.method.as_str();
-        let presented = Presented { method, path, query, fields: &fields, body: body.as_bytes() };
+        // what takes files wants to know what comes before it comes
+        fields.push(("x-amz-content-sha256".to_owned(), content_hash(&body)));
+        let presented = Presented { method, path, query, fields: &fields, body: Payload::Whole(&body) };
         let added = sign(&presented, key, secret, token.as_deref(), unix_now());
         fields.extend(added.into_iter().map(|(name, value)| (name.to_owned(), value)));
     }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::check::{REFUSED, accepted, complain, say};
 use crate::cli::Explain;
-use crate::client::{self, Instance, NoAnswer, Question};
+use crate::client::{self, Instance, NoAnswer, Question, Sent};
 use crate::keys;
 
 /// How long the running instance may think.
@@ -86,7 +86,7 @@ fn explain(args: &Explain, request: &str) -> ExitCode {
 fn of_instance(instance: &Instance, asked: &Asked) -> Result<Result<Value, String>, NoAnswer> {
     let strange = |error: &dyn std::fmt::Display| NoAnswer::Strange(error.to_string());
     let body = serde_json::to_value(asked).map_err(|e| strange(&e))?;
-    let question = Question { method: Method::POST, path: "/v1/explain", fields: &[], body: Some(&body) };
+    let question = Question { method: Method::POST, path: "/v1/explain", fields: &[], body: Some(Sent::json(&body)) };
     let answer = client::wait_for(client::ask(instance, &question, PATIENCE))?;
     let value: Value = serde_json::from_slice(&answer.body).map_err(|e| strange(&e))?;
     match answer.status {

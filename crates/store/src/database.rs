@@ -81,24 +81,26 @@ impl Store {
         Ok(())
     }
 
-    /// Looks whether a file is a whole database of a version that is known here, and brings it up to date.
+    /// Looks whether a file is a whole database of a version that is known here, and brings it up to date. Whoever wrote it
+    /// need not be trusted.
     ///
     /// # Errors
     /// When it is not.
     pub fn examine(path: &Path) -> Result<(), StoreError> {
-        let mut connection =
-            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-        if verdict != "ok" {
-            return Err(StoreError::Io(std::io::Error::other(verdict)));
-        }
-        let has_revisions: bool =
-            connection
-                .query_row("SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'revision'", [], |row| row.get(0))?;
-        if !has_revisions {
-            return Err(StoreError::Io(std::io::Error::other("it is no database of this program")));
-        }
-        migrations::migrate(&mut connection, path)
+        // what is no database at all says so in many ways
+        examined(path).map_err(|error| match error {
+            StoreError::Database(error) => StoreError::NotOurs(error.to_string()),
+            error => error,
+        })
+    }
+
+    /// Opens what [`Store::backup`] has written, to read it. The file is brought up to date.
+    ///
+    /// # Errors
+    /// When it is no such file.
+    pub fn saved(path: &Path) -> Result<Self, StoreError> {
+        Self::examine(path)?;
+        Ok(Self::of(path.to_owned(), connect(path)?, connect(path)?))
     }
 
     /// Whether another process has written since this was last asked.
@@ -121,6 +123,23 @@ impl Store {
     pub(crate) fn reader(&self) -> MutexGuard<'_, Connection> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn examined(path: &Path) -> Result<(), StoreError> {
+    let not_ours = |what: &str| StoreError::NotOurs(what.to_owned());
+    let mut connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.pragma_update(None, "trusted_schema", "OFF")?;
+    connection.pragma_update(None, "cell_size_check", "ON")?;
+    // a view, or a column that is computed, could run for ever
+    if !migrations::is_ours(&connection, path)? {
+        return Err(not_ours("it is a database of another program"));
+    }
+    let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if verdict != "ok" {
+        return Err(not_ours(&format!("it is damaged: {verdict}")));
+    }
+    migrations::migrate(&mut connection, path)
 }
 
 fn connect(path: &Path) -> Result<Connection, StoreError> {

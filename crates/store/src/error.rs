@@ -21,6 +21,8 @@ pub enum StoreError {
     Database(rusqlite::Error),
     /// The key that secrets are sealed with has been exchanged by another process.
     OtherKey,
+    /// What should have been saved by this program was not: why not.
+    NotOurs(String),
     /// Of the file system.
     Io(std::io::Error),
 }
@@ -29,6 +31,7 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OtherKey => f.write_str("the key has been exchanged since this process started: start it anew"),
+            Self::NotOurs(what) => write!(f, "it is nothing that was saved by this program: {what}"),
             Self::Full => f.write_str("there is no room left where the state is kept"),
             Self::Newer { path, found, known } => {
                 write!(

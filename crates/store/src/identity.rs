@@ -1,6 +1,6 @@
 //! Identities: users, groups, roles, policies. What is secret in them has been sealed before it comes here.
 
-use rusqlite::{TransactionBehavior, params};
+use rusqlite::{Transaction, TransactionBehavior, params};
 
 use crate::audit::{self, Entry};
 use crate::{Store, StoreError};
@@ -37,21 +37,24 @@ impl Store {
         let mut writer = self.writer();
         let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
         self.check_key(&transaction)?;
-        for Identity { kind, name, body } in identities {
-            match body {
-                Some(body) => transaction.execute(
-                    "INSERT OR REPLACE INTO identity (kind, name, body) VALUES (?1, ?2, ?3)",
-                    params![kind, name, body],
-                )?,
-                None => {
-                    transaction.execute("DELETE FROM identity WHERE kind = ?1 AND name = ?2", params![kind, name])?
-                }
-            };
-        }
+        write(&transaction, identities)?;
         if let Some(entry) = entry {
             audit::append(&transaction, std::slice::from_ref(entry))?;
         }
         transaction.commit()?;
         Ok(())
     }
+}
+
+pub(crate) fn write(transaction: &Transaction<'_>, identities: &[Identity]) -> Result<(), StoreError> {
+    for Identity { kind, name, body } in identities {
+        match body {
+            Some(body) => transaction.execute(
+                "INSERT OR REPLACE INTO identity (kind, name, body) VALUES (?1, ?2, ?3)",
+                params![kind, name, body],
+            )?,
+            None => transaction.execute("DELETE FROM identity WHERE kind = ?1 AND name = ?2", params![kind, name])?,
+        };
+    }
+    Ok(())
 }

@@ -67,6 +67,35 @@ const STEPS: &[&str] = &[
 ",
 ];
 
+/// Whether a database is laid out as one of its version is, and no different.
+///
+/// # Errors
+/// When it cannot be read, or is newer than what is known.
+pub(crate) fn is_ours(connection: &Connection, path: &std::path::Path) -> Result<bool, StoreError> {
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    if version > known {
+        return Err(StoreError::Newer { path: path.to_owned(), found: version, known });
+    }
+    let Some(steps) =
+        usize::try_from(version).ok().filter(|version| *version > 0).and_then(|version| STEPS.get(..version))
+    else {
+        return Ok(false);
+    };
+    let fresh = Connection::open_in_memory()?;
+    steps.iter().try_for_each(|step| fresh.execute_batch(step))?;
+    Ok(layout(connection)? == layout(&fresh)?)
+}
+
+/// What there is, and how it was made. What the engine adds by itself is left out.
+fn layout(connection: &Connection) -> Result<Vec<[String; 3]>, StoreError> {
+    let mut statement = connection.prepare(
+        "SELECT type, name, coalesce(sql, '') FROM sqlite_schema WHERE substr(name, 1, 7) <> 'sqlite_' ORDER BY type, name",
+    )?;
+    let rows = statement.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Brings the database up to the newest version.
 ///
 /// # Errors

@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 
 use crate::audit::{self, Entry};
+use crate::identity::{self, Identity};
 use crate::{Store, StoreError};
 
 /// A change that is to be recorded as one.
@@ -17,6 +18,8 @@ pub struct Commit {
     pub reason: String,
     /// What.
     pub edits: Vec<Edit>,
+    /// Identities that change with it; most often none do. A revision does not tell of them.
+    pub identities: Vec<Identity>,
 }
 
 /// One resource as it is from now on.
@@ -77,6 +80,7 @@ impl Store {
                 params![number, commit.at, commit.principal, commit.reason],
             )?;
             commit.edits.iter().try_for_each(|edit| apply(&transaction, number, edit))?;
+            identity::write(&transaction, &commit.identities)?;
             entry.revision = Some(number);
             audit::append(&transaction, &waiting)?;
             audit::append(&transaction, std::slice::from_ref(&entry))?;

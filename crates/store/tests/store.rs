@@ -1,6 +1,6 @@
 //! What is kept: revisions and what they changed, the state at each, the chain of attempts, databases of other versions.
 
-use headworks_store::{Commit, Edit, Entry, Outcome, Query, Store, StoreError};
+use headworks_store::{Commit, Edit, Entry, Identity, Outcome, Query, Store, StoreError};
 
 fn entry(resource: &str) -> Entry {
     Entry {
@@ -25,6 +25,7 @@ fn commit(store: &Store, edits: &[(&str, Option<&str>)]) -> u64 {
         body: body.map(str::to_owned),
     };
     let commit = Commit {
+        identities: Vec::new(),
         at: 1,
         principal: "somebody".to_owned(),
         reason: "because".to_owned(),
@@ -112,6 +113,63 @@ fn a_backup_is_whole_and_what_is_none_is_told() {
     assert!(Store::examine(&text).is_err());
     std::fs::write(&text, "").unwrap();
     assert!(Store::examine(&text).is_err());
+    let read = Store::saved(&saved).unwrap();
+    assert_eq!(state(&read, 1), Some(own(&[("a", "1")])));
+}
+
+/// Whoever wrote it: what could run for ever when it is read is not read.
+#[test]
+fn a_backup_that_somebody_has_made_up_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    commit(&store, &[("a", Some("1"))]);
+    let endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT 'a', 'a', 'a', i FROM n";
+    let rows = [
+        ("", true),
+        ("ANALYZE;", true),
+        (&*format!("DROP TABLE resource; CREATE VIEW resource (kind, name, body, revision) AS {endless};"), false),
+        ("CREATE TRIGGER t AFTER INSERT ON revision BEGIN DELETE FROM identity; END;", false),
+        ("ALTER TABLE identity ADD COLUMN more TEXT GENERATED ALWAYS AS (hex(zeroblob(1000000)));", false),
+        ("CREATE INDEX more ON identity (length(body));", false),
+        ("DROP TRIGGER audit_is_not_deleted;", false),
+        ("PRAGMA user_version = 0;", false),
+        ("PRAGMA user_version = -1;", false),
+        ("PRAGMA user_version = 1;", false),
+    ];
+    for (at, (made_up, expected)) in rows.into_iter().enumerate() {
+        let saved = folder.path().join(at.to_string());
+        store.backup(&saved).unwrap();
+        rusqlite::Connection::open(&saved).unwrap().execute_batch(made_up).unwrap();
+        let read = Store::saved(&saved);
+        assert_eq!(read.is_ok(), expected, "{made_up}");
+        assert!(expected || matches!(read, Err(StoreError::NotOurs(_))), "{made_up}: {read:?}");
+    }
+    let newer = folder.path().join("newer");
+    store.backup(&newer).unwrap();
+    rusqlite::Connection::open(&newer).unwrap().pragma_update(None, "user_version", 1000).unwrap();
+    assert!(matches!(Store::saved(&newer), Err(StoreError::Newer { found: 1000, .. })));
+}
+
+#[test]
+fn identities_are_written_with_the_revision_that_they_belong_to_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let identity = |name: &str, body: Option<&str>| Identity {
+        kind: "user".to_owned(),
+        name: name.to_owned(),
+        body: body.map(str::to_owned),
+    };
+    let commit = |identities: Vec<Identity>, times: usize| {
+        let edit = Edit { kind: "target_groups", name: "a".to_owned(), body: Some("1".to_owned()) };
+        let (principal, reason) = (String::new(), String::new());
+        store.commit(&Commit { at: 1, principal, reason, edits: vec![edit; times], identities }, entry("x"))
+    };
+    store.put_identities(&[identity("a", Some("1")), identity("b", Some("1"))], None).unwrap();
+    let before = store.identities().unwrap();
+    commit(vec![identity("a", None)], 2).unwrap_err();
+    assert_eq!(store.identities().unwrap(), before, "one resource twice in a revision is refused");
+    assert_eq!(commit(vec![identity("a", None), identity("c", Some("2"))], 1).unwrap(), 1);
+    assert_eq!(store.identities().unwrap(), [identity("b", Some("1")), identity("c", Some("2"))]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::resources::{carry_out, judged};
 use super::{Door, Route, route};
 use crate::call::{Call, Reply};
-use crate::change::{Condition, Run, Step};
+use crate::change::{Answered, Condition, Outcome, Run, Step};
 use crate::names::{hrn_of, noun};
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place};
@@ -83,14 +83,24 @@ fn step(kind: Kind, name: &str, at: &str, operation: Operation) -> Result<Step, 
 
 /// Asks for each, does all, and says what changed.
 pub(super) async fn done(call: Call, steps: Vec<Step>) -> Result<Reply, Problem> {
-    for step in &steps {
+    permitted(&call, &steps)?;
+    let (run, outcome) = carry_out(&call, steps, Answered::Summary).await?;
+    Ok(told(run, &outcome))
+}
+
+/// Asks for each as if it came alone.
+pub(super) fn permitted(call: &Call, steps: &[Step]) -> Result<(), Problem> {
+    steps.iter().try_for_each(|step| {
         let verb = if matches!(step.operation, Operation::Delete) { "Delete" } else { "Put" };
-        call.may(&format!("{verb}{}", noun(step.kind)), &hrn_of(step.kind, step.name.as_str()))?;
-    }
-    let (run, outcome) = carry_out(&call, steps).await?;
+        call.may(&format!("{verb}{}", noun(step.kind)), &hrn_of(step.kind, step.name.as_str()))
+    })
+}
+
+/// What changed, or would.
+pub(super) fn told(run: Run, outcome: &Outcome) -> Reply {
     if run == Run::Dry {
-        return Ok(judged(&outcome));
+        return judged(outcome);
     }
     let body = json!({ "revision": outcome.revision, "changes": outcome.changes, "warnings": outcome.warnings });
-    Ok(Reply::ok(&body).noted_if(outcome.revision.is_some()))
+    Reply::ok(&body).noted_if(outcome.revision.is_some())
 }

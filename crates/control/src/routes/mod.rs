@@ -2,6 +2,7 @@
 //! described. What is not in it cannot be reached.
 
 mod audit;
+pub(crate) mod backup;
 mod batch;
 mod events;
 mod iam;
@@ -19,6 +20,9 @@ use serde_json::{Value, json};
 
 use crate::call::{Call, Reply};
 use crate::problem::Problem;
+
+/// What most bodies are.
+const JSON: &str = "application/json";
 
 /// What does it.
 pub(crate) type Handler = fn(Call) -> BoxFuture<'static, Result<Reply, Problem>>;
@@ -66,6 +70,8 @@ pub(crate) struct Route {
     pub(crate) query: Vec<Parameter>,
     /// The schema of the body that it takes.
     pub(crate) takes: Option<Value>,
+    /// Of the body; a file's is taken as it comes, and may be long.
+    pub(crate) media: &'static str,
     /// Whether it may come without a body all the same.
     pub(crate) takes_nothing: bool,
     /// Statuses of success, and the schema of what comes with them.
@@ -90,6 +96,7 @@ pub(crate) fn route(
         about: String::new(),
         query: Vec::new(),
         takes: None,
+        media: JSON,
         takes_nothing: false,
         answers: Vec::new(),
     }
@@ -125,6 +132,17 @@ impl Route {
     pub(crate) fn takes(mut self, schema: Value) -> Self {
         self.takes = Some(schema);
         self
+    }
+
+    /// A file of this media type in place of JSON.
+    pub(crate) fn takes_file(mut self, media: &'static str) -> Self {
+        (self.takes, self.media) = (Some(json!({ "type": "string", "format": "binary" })), media);
+        self
+    }
+
+    /// Whether what it takes is a file.
+    pub(crate) fn is_for_files(&self) -> bool {
+        self.media != JSON
     }
 
     pub(crate) fn may_take(mut self, schema: Value) -> Self {
@@ -164,6 +182,7 @@ pub(crate) fn table() -> Vec<Route> {
         targets::routes(),
         batch::routes(),
         revisions::routes(),
+        backup::routes(),
         audit::routes(),
         events::routes(),
         live::routes(),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Route, route, schema};
 use crate::call::{Call, Reply};
-use crate::change::{Change, Outcome, Run, Step};
+use crate::change::{Answered, Change, Outcome, Run, Step};
 use crate::clock::now_ms;
 use crate::desired::{Desired, Origin};
 use crate::difference::shown;
@@ -172,7 +172,12 @@ pub(super) async fn change(call: Call, kind: Kind, place: Place, operation: Oper
     let is_new_part = before.is_some_and(|whole| place.find(&whole).is_none());
     let condition = call.condition();
     let step = Step { kind, name: name.clone(), place: place.clone(), operation, condition };
-    let (run, outcome) = carry_out(&call, vec![step]).await?;
+    let answered = match (is_delete, is_insert || (is_new_part && place != Place::Whole)) {
+        (true, _) => Answered::Nothing,
+        (_, true) => Answered::NewPart,
+        _ => Answered::Resource,
+    };
+    let (run, outcome) = carry_out(&call, vec![step], answered).await?;
     if run == Run::Dry {
         return Ok(judged(&outcome));
     }
@@ -183,7 +188,7 @@ pub(super) async fn change(call: Call, kind: Kind, place: Place, operation: Oper
     // of a list of rules to which one was added, the list is what is answered
     let part = place.find(&whole).cloned().unwrap_or(Value::Null);
     let tag = call.plane.tag(&part);
-    let is_created = outcome.created || is_insert || (is_new_part && place != Place::Whole);
+    let is_created = outcome.created || answered == Answered::NewPart;
     let status = if is_created { StatusCode::CREATED } else { StatusCode::OK };
     let body = place.find(&shown(kind, whole)).cloned().unwrap_or(Value::Null);
     let reply = described(Reply::json(status, &body), &call.plane.desired(), kind, name.as_str());
@@ -191,10 +196,15 @@ pub(super) async fn change(call: Call, kind: Kind, place: Place, operation: Oper
 }
 
 /// Has steps carried out as one change.
-pub(super) async fn carry_out(call: &Call, steps: Vec<Step>) -> Result<(Run, Outcome), Problem> {
-    let run = call.run()?;
-    let change = Change { steps, reason: call.reason()?, run, entry: call.entry.clone(), at: now_ms() };
-    Ok((run, call.plane.change(change).await?))
+pub(super) async fn carry_out(call: &Call, steps: Vec<Step>, answered: Answered) -> Result<(Run, Outcome), Problem> {
+    let change = change_of(call, steps, answered)?;
+    Ok((change.run, call.plane.change(change).await?))
+}
+
+/// Steps as one change.
+pub(super) fn change_of(call: &Call, steps: Vec<Step>, answered: Answered) -> Result<Change, Problem> {
+    let (run, reason, entry) = (call.run()?, call.reason()?, call.entry.clone());
+    Ok(Change { steps, identities: Vec::new(), reason, run, answered, entry, at: now_ms() })
 }
 
 /// What a change would do.

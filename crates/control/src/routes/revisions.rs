@@ -1,14 +1,17 @@
-//! Revisions: listed, shown, compared, restored. And the whole state, saved while the program runs.
+//! Revisions: listed, shown, compared, restored.
 
-use axum::http::{Method, StatusCode};
-use headworks_model::Kind;
+use std::collections::BTreeSet;
+
+use axum::http::Method;
 use headworks_model::primitive::Name;
+use headworks_model::{Edit, Kind};
 use serde_json::{Map, Value, json};
 
 use super::batch::done;
 use super::{Route, route, schema};
 use crate::call::{Call, Reply};
 use crate::change::{Condition, Step};
+use crate::desired::Desired;
 use crate::difference::{lines, shown};
 use crate::keep::unsealed;
 use crate::problem::Problem;
@@ -48,9 +51,6 @@ pub(super) fn routes() -> Vec<Route> {
         .about("Makes all that comes by the API what it was; that is a revision too. Each resource is permitted as if it came alone.")
         .changes()
         .answers(200, json!({ "type": "object" })),
-        route(Method::GET, "/v1/backup", "CreateBackup", "backup", |call| Box::pin(backup(call)))
-            .about("The whole state as a database of SQLite, as it is now. Secrets in it are sealed: keep the key file too.")
-            .answers(200, json!({ "type": "string", "format": "binary" })),
     ]
 }
 
@@ -118,7 +118,7 @@ async fn get(call: Call) -> Result<Reply, Problem> {
                 let old = kept.store.resources_at(other)?.ok_or_else(|| absent(other))?;
                 let new = kept.store.resources_at(number)?.unwrap_or_default();
                 let key = |stored: &headworks_store::Stored| (stored.kind.clone(), stored.name.clone());
-                let keys: std::collections::BTreeSet<(String, String)> = old.iter().chain(&new).map(key).collect();
+                let keys: BTreeSet<(String, String)> = old.iter().chain(&new).map(key).collect();
                 for (kind, name) in keys {
                     let of = |all: &[headworks_store::Stored]| {
                         let stored = all.iter().find(|stored| stored.kind == kind && stored.name == name);
@@ -144,7 +144,7 @@ fn line(kind: &str, name: &str, before: Option<&Value>, after: Option<&Value>) -
 }
 
 /// All that came by the API at a revision.
-async fn at(call: &Call) -> Result<Vec<headworks_model::Edit>, Problem> {
+async fn at(call: &Call) -> Result<Vec<Edit>, Problem> {
     let number = number(call)?;
     let edits = call.plane.blocking(move |kept| {
         let absent = || Problem::not_found(format_args!("revision {number}"));
@@ -167,7 +167,12 @@ async fn resources(call: Call) -> Result<Reply, Problem> {
 
 async fn restore(call: Call) -> Result<Reply, Problem> {
     let then = at(&call).await?;
-    let desired = call.plane.desired();
+    let steps = steps_to(&then, &call.plane.desired());
+    done(call, steps).await
+}
+
+/// What leads from what should be to what came by the API then.
+pub(super) fn steps_to(then: &[Edit], desired: &Desired) -> Vec<Step> {
     let mut steps = Vec::new();
     let step = |kind, name: &Name, operation| Step {
         kind,
@@ -176,28 +181,14 @@ async fn restore(call: Call) -> Result<Reply, Problem> {
         operation,
         condition: Condition::default(),
     };
-    for edit in &then {
+    for edit in then {
         let now = desired.config().resource(edit.kind, edit.name.as_str());
         if let Some(body) = edit.body.clone().filter(|body| now.as_ref() != Some(body)) {
             steps.push(step(edit.kind, &edit.name, Operation::Put(body)));
         }
     }
-    for (kind, name) in desired.ours() {
-        if !then.iter().any(|edit| edit.kind == kind && edit.name == *name) {
-            steps.push(step(kind, name, Operation::Delete));
-        }
-    }
-    done(call, steps).await
-}
-
-async fn backup(call: Call) -> Result<Reply, Problem> {
-    let bytes = call.plane.blocking(|kept| {
-        let random = crate::keyfile::random::<8>().map_or(0, u64::from_be_bytes);
-        let path = kept.folder.join(format!(".{random:016x}.backup"));
-        kept.store.backup(&path)?;
-        let bytes = std::fs::read(&path).map_err(headworks_store::StoreError::from);
-        let _ = std::fs::remove_file(&path);
-        Ok(bytes?)
-    });
-    Ok(Reply::text(StatusCode::OK, "application/vnd.sqlite3", bytes.await?))
+    let there: BTreeSet<(Kind, &Name)> = then.iter().map(|edit| (edit.kind, &edit.name)).collect();
+    let gone = desired.ours().filter(|one| !there.contains(one));
+    steps.extend(gone.map(|(kind, name)| step(kind, name, Operation::Delete)));
+    steps
 }

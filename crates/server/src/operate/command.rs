@@ -46,7 +46,7 @@ pub(crate) enum Operate {
     Audit(Audit),
     /// Save the whole state of the running instance to a file
     Backup(Backup),
-    /// Put a saved state in place of that of an instance that does not run
+    /// Make all that came by the API, and identities, what they were when they were saved
     Restore(Restore),
 }
 
@@ -307,6 +307,12 @@ pub(crate) struct Backup {
 pub(crate) struct Restore {
     /// What `backup` has written
     pub(crate) from: PathBuf,
+    /// Only say what would change; of an instance that runs
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Why, for the revision
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) asking: Asking,
 }

@@ -1,6 +1,6 @@
 //! Which instance is asked, with which key; and what it says when it does not do what it is asked.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::Method;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Asking, contexts};
 use crate::check::REFUSED;
-use crate::client::{self, Answer, Credentials, Instance, Question};
+use crate::client::{self, Answer, Credentials, Instance, Question, Sent};
 use crate::file;
 
 /// Longer than a change that waits for names to be resolved.
@@ -27,9 +27,45 @@ impl Failed {
         Self { lines: vec![what.into()], status: 1 }
     }
 
+    /// The same, of this file.
+    pub(super) fn of(mut self, label: &str) -> Self {
+        self.lines.iter_mut().for_each(|line| line.insert_str(0, &format!("{label}: ")));
+        self
+    }
+
     /// What was asked is wrong.
     pub(super) fn wrong(what: impl Into<String>) -> Self {
         Self { lines: vec![what.into()], status: REFUSED }
+    }
+}
+
+/// Which instance is meant.
+pub(super) enum Meant {
+    /// The one at an address.
+    Endpoint(String),
+    /// The one of a context, by name.
+    Context(String),
+    /// The one of this machine that runs a file.
+    File(PathBuf),
+}
+
+impl Meant {
+    /// What a command says, else the environment, else the current context, else the file that is here.
+    pub(super) fn by(asking: &Asking) -> Self {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        if let Some(endpoint) = &asking.endpoint {
+            Self::Endpoint(endpoint.clone())
+        } else if let Some(context) = &asking.context {
+            Self::Context(context.clone())
+        } else if let Some(path) = &asking.config {
+            Self::File(path.clone())
+        } else if let Some(endpoint) = variable("HEADWORKS_ENDPOINT") {
+            Self::Endpoint(endpoint)
+        } else if let Some(context) = variable("HEADWORKS_CONTEXT").or_else(contexts::current) {
+            Self::Context(context)
+        } else {
+            Self::File(asking.file())
+        }
     }
 }
 
@@ -39,32 +75,20 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// The instance that is meant: what the command says, else the environment, else the current context, else the file that
-    /// is here.
+    /// The instance that is meant.
     pub(super) fn of(asking: &Asking) -> Result<Self, Failed> {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let at = |endpoint: &str| {
-            let address = contexts::address_of(endpoint).to_owned();
-            Ok(Instance { address, credentials: Credentials::of_environment() })
+        let instance = match Meant::by(asking) {
+            Meant::Endpoint(endpoint) => {
+                let address = contexts::address_of(&endpoint).to_owned();
+                Instance { address, credentials: Credentials::of_environment() }
+            }
+            Meant::Context(context) => contexts::instance(&context)?,
+            Meant::File(path) => {
+                let loaded = file::load(&path).map_err(|refused| Failed::wrong(refused.to_string()))?;
+                Instance::of_file(&loaded.config)
+            }
         };
-        let of_file = |path: &Path| {
-            let loaded = file::load(path).map_err(|refused| Failed::wrong(refused.to_string()))?;
-            Ok(Instance::of_file(&loaded.config))
-        };
-        let instance = if let Some(endpoint) = &asking.endpoint {
-            at(endpoint)
-        } else if let Some(context) = &asking.context {
-            contexts::instance(context)
-        } else if let Some(path) = &asking.config {
-            of_file(path)
-        } else if let Some(endpoint) = variable("HEADWORKS_ENDPOINT") {
-            at(&endpoint)
-        } else if let Some(context) = variable("HEADWORKS_CONTEXT").or_else(contexts::current) {
-            contexts::instance(&context)
-        } else {
-            of_file(&asking.file())
-        };
-        Ok(Self { instance: instance? })
+        Ok(Self { instance })
     }
 
     /// The instance that is asked.
@@ -80,8 +104,11 @@ impl Connection {
         fields: &[(&'static str, String)],
         body: Option<&Value>,
     ) -> Result<Answer, Failed> {
-        let question = Question { method, path, fields, body };
-        let answer = client::wait_for(client::ask(&self.instance, &question, PATIENCE));
+        self.put(&Question { method, path, fields, body: body.map(Sent::json) })
+    }
+
+    fn put(&self, question: &Question<'_>) -> Result<Answer, Failed> {
+        let answer = client::wait_for(client::ask(&self.instance, question, PATIENCE));
         answer.map_err(|error| Failed::with(format!("{}: {error}", self.instance.address)))
     }
 
@@ -93,14 +120,22 @@ impl Connection {
         fields: &[(&'static str, String)],
         body: Option<&Value>,
     ) -> Result<Answer, Failed> {
-        let answer = self.send(method, path, fields, body)?;
-        if answer.status.is_success() { Ok(answer) } else { Err(refused(&answer)) }
+        succeeded(self.send(method, path, fields, body)?)
+    }
+
+    /// Gives what is no JSON, and takes a problem for what it is.
+    pub(super) fn give(&self, method: Method, path: &str, body: Sent) -> Result<Answer, Failed> {
+        succeeded(self.put(&Question { method, path, fields: &[], body: Some(body) })?)
     }
 
     /// Asks for JSON.
     pub(super) fn json(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failed> {
         json_of(&self.ask(method, path, &[], body)?)
     }
+}
+
+fn succeeded(answer: Answer) -> Result<Answer, Failed> {
+    if answer.status.is_success() { Ok(answer) } else { Err(refused(&answer)) }
 }
 
 /// What an answer says; null for one that says nothing.

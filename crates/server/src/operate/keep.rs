@@ -9,10 +9,12 @@ use hyper::Method;
 use serde_json::Value;
 
 use super::command::{Audit, AuditList, Backup, Restore};
-use super::connect::encoded;
+use super::connect::{Meant, encoded, json_of};
 use super::output::{Format, row, show};
+use super::resources::{Doing, changed};
 use super::{Connection, Failed};
 use crate::check::{REFUSED, complain, say};
+use crate::client::Sent;
 use crate::file;
 use crate::takeover::door::Door;
 
@@ -84,28 +86,36 @@ pub(super) fn backup(args: &Backup) -> Result<(), Failed> {
     Ok(())
 }
 
+/// An instance that runs is asked to do it, as one change; below one that does not, the database is put back whole, with its
+/// revisions and its audit trail.
 pub(super) fn restore(args: &Restore) -> Result<(), Failed> {
-    let loaded = file::load(&args.asking.file()).map_err(|refused| Failed::wrong(refused.to_string()))?;
+    let Meant::File(path) = Meant::by(&args.asking) else { return ask_to_restore(args) };
+    let loaded = file::load(&path).map_err(|refused| Failed::wrong(refused.to_string()))?;
     let admin = &loaded.config.admin;
     let io = |error: std::io::Error| Failed::with(format!("{}: {error}", admin.data.display()));
     std::fs::create_dir_all(&admin.data).map_err(io)?;
     let door = match Door::open(&admin.data) {
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => return Err(runs(&admin.data)),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => return ask_to_restore(args),
         opened => opened.map_err(io)?,
     };
-    let restored = replace(&admin.data, &args.from);
+    let restored = if args.dry_run {
+        Err(Failed::wrong("--dry-run: nothing runs there that could say what would change"))
+    } else {
+        replace(&admin.data, &args.from)
+    };
     door.close();
     restored
 }
 
-/// Why nothing is restored below a process that runs, and what to do.
-fn runs(data: &Path) -> Failed {
-    let lines = [
-        format!("{}: an instance runs with it, and would write what it knows over what is restored", data.display()),
-        "to restore: stop it (systemctl stop headworks), restore, start it again".to_owned(),
-        "to undo changes without stopping it: headworks history, then headworks rollback REVISION".to_owned(),
-    ];
-    Failed { lines: lines.into(), status: 1 }
+fn ask_to_restore(args: &Restore) -> Result<(), Failed> {
+    let label = args.from.display();
+    let saved = std::fs::read(&args.from).map_err(|error| Failed::with(format!("{label}: {error}")))?;
+    let (doing, dry) = if args.dry_run { (Doing::Look, "&dry_run=true") } else { (Doing::Change, "") };
+    let path = format!("/v1/restore?reason={}{dry}", encoded(&args.reason));
+    let answer = Connection::of(&args.asking)?.give(Method::POST, &path, Sent::database(saved));
+    let answer = answer.map_err(|failed| failed.of(&label.to_string()))?;
+    changed(args.asking.output, &json_of(&answer)?, doing);
+    Ok(())
 }
 
 /// Puts the database `from` in the place of the one of a data folder.

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use headworks_iam::sigv4::{Presented, sign};
+use headworks_iam::sigv4::{Payload, Presented, sign};
 use headworks_testkit::wire::Response;
 use headworks_testkit::{Client, Headworks, ask};
 use serde_json::Value;
@@ -48,13 +48,30 @@ impl Api {
 
     /// `PUT /v1/target-groups/web`, with field lines and a body.
     pub(crate) fn raw(&self, headworks: &Headworks, line: &str, fields: &[&str], body: &[u8]) -> Response {
+        self.declaring(headworks, line, fields, body, None)
+    }
+
+    /// The same, with what is said to be the hash of the body.
+    pub(crate) fn declaring(
+        &self,
+        headworks: &Headworks,
+        line: &str,
+        fields: &[&str],
+        body: &[u8],
+        hash: Option<&str>,
+    ) -> Response {
         let (method, target) = line.split_once(' ').unwrap_or_else(|| panic!("{line:?} is no method and target"));
         let host = headworks.admin().to_string();
         let mut asked = ask(method, target).with(&format!("Host: {host}")).with_all(fields);
         if let Some(Key { id, secret, token }) = &self.key {
             let (path, query) = target.split_once('?').unwrap_or((target, ""));
-            let presented = [("host".to_owned(), host)];
-            let presented = Presented { method, path, query, fields: &presented, body };
+            let mut presented = vec![("host".to_owned(), host)];
+            if let Some(hash) = hash {
+                presented.push(("x-amz-content-sha256".to_owned(), hash.to_owned()));
+                asked = asked.with(&format!("x-amz-content-sha256: {hash}"));
+            }
+            let payload = hash.map_or(Payload::Whole(body), |_| Payload::Declared);
+            let presented = Presented { method, path, query, fields: &presented, body: payload };
             let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
             for (name, value) in sign(&presented, id, secret, token.as_deref(), now) {
                 asked = asked.with(&format!("{name}: {value}"));

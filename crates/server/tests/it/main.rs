@@ -4,6 +4,7 @@
 mod acme;
 mod actions;
 mod api;
+mod backups;
 mod bad_input;
 mod body;
 mod breakers;

@@ -280,7 +280,7 @@ fn the_address_that_was_connected_to() {
     let yaml = telling("v1").replace("127.0.0.1:0", "\"[::]:0\"");
     let headworks = start(&yaml, &[("web", &told.address)]);
     let port = headworks.address().port();
-    let mut client = Client::connect((std::net::Ipv4Addr::LOCALHOST, port).into());
+    let mut client = Client::connect((Ipv4Addr::LOCALHOST, port).into());
     let said = client.exchange(&ask("GET", "/")).text();
     assert_eq!(said, format!("1 PROXY TCP4 127.0.0.1 127.0.0.1 {} {port}\\r\\n", client.local().port()));
 }

@@ -13,7 +13,7 @@ use crate::{HEADWORKS, proxy, start};
 
 const API: Api = NOBODY;
 
-fn put(headworks: &Headworks, weight: u64) {
+pub(crate) fn put(headworks: &Headworks, weight: u64) {
     let targets = json!([{ "address": "127.0.0.1:1", "weight": weight }]);
     let body = json!({ "targets": targets, "health_check": { "protocol": "none" } });
     let line = format!("PUT /v1/target-groups/api?reason=weight%20{weight}");
@@ -260,31 +260,6 @@ fn a_full_disk_refuses_changes_and_nothing_else() {
     let serving = health["targets"].as_array().cloned().unwrap_or_default();
     assert_eq!(serving.iter().filter(|target| target["state"] != "draining").count(), 1, "what is not kept runs");
     assert_eq!(who(&headworks.ask(&ask("GET", "/"))), "web");
-}
-
-#[test]
-fn a_backup_is_taken_while_it_runs_and_put_back_while_it_does_not() {
-    let web = Origin::echo("web");
-    let mut headworks = start(&proxy("", ""), &[("web", &web)]);
-    put(&headworks, 1);
-    let admin = headworks.admin().to_string();
-    let saved = headworks.beside(&["backup", "saved.db", "--endpoint", &admin]);
-    assert!(saved.status.success(), "{saved:?}");
-    put(&headworks, 2);
-    let running = headworks.beside(&["restore", "saved.db", "-c", "headworks.yaml"]);
-    let said = String::from_utf8_lossy(&running.stderr).into_owned();
-    assert_eq!(running.status.code(), Some(1), "{running:?}");
-    assert!(said.contains("an instance runs with it") && said.contains("headworks rollback"), "{said}");
-    headworks.signal(Signal::TERM);
-    headworks.wait_exit();
-    headworks.save(&proxy("", ""), &[("web", &web)]);
-    let wrong = headworks.beside(&["restore", "headworks.yaml", "-c", "headworks.yaml"]);
-    assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
-    let restored = headworks.beside(&["restore", "saved.db", "-c", "headworks.yaml"]);
-    assert!(restored.status.success(), "{restored:?}");
-    headworks.again();
-    assert_eq!(API.get(&headworks, "/v1/target-groups/api")["targets"][0]["weight"], 1);
-    assert_eq!(API.get(&headworks, "/v1/audit/verify")["intact"], true);
 }
 
 /// Lines of `/v1/events`, with what stands behind `?`.

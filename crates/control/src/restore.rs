@@ -1,0 +1,119 @@
+//! A saved state, brought back while the program runs: what comes by the API and all identities become what they were, as one
+//! change. Revisions and the audit trail go on: what was done since is not forgotten, and can itself be brought back.
+
+use std::path::Path;
+
+use headworks_iam::Directory;
+use headworks_model::Edit;
+use headworks_store::{Identity, Store, StoreError};
+
+use crate::change::{Change, Outcome, Run};
+use crate::keep::{Kept, read_directory, row, unsealed};
+use crate::plane::Plane;
+use crate::problem::Problem;
+
+/// What was saved.
+pub(crate) struct Saved {
+    /// What came by the API.
+    pub(crate) resources: Vec<Edit>,
+    pub(crate) directory: Directory,
+}
+
+impl Saved {
+    /// Reads it from a file, which is this process's own, and is changed by that.
+    ///
+    /// # Errors
+    /// When it was not saved by this program, or not with this key.
+    pub(crate) fn read(path: &Path, kept: &Kept) -> Result<Self, Problem> {
+        let store = Store::saved(path).map_err(|error| match error {
+            StoreError::NotOurs(_) => Problem::bad_request(error.to_string()),
+            StoreError::Newer { found, known, .. } => Problem::bad_request(format!(
+                "it was saved by a newer version of this program (its layout is {found}, and up to {known} is known here)"
+            )),
+            error => error.into(),
+        })?;
+        if store.sealed_with()?.is_some_and(|key| key != kept.sealer.name()) {
+            return Err(Problem::conflict(
+                "its secrets were sealed with another key than this installation's. To restore it: stop the program, put the \
+                 control.key that belongs to it in the data folder, run `headworks restore`, start the program",
+            ));
+        }
+        let resources = store.resources()?;
+        let resources = resources.iter().map(|one| unsealed(&kept.sealer, &one.kind, &one.name, &one.body));
+        Ok(Self {
+            resources: resources.collect::<Result<_, _>>()?,
+            directory: read_directory(&store).map_err(Problem::bad_request)?.indexed(),
+        })
+    }
+}
+
+/// An identity that is not what it was.
+struct Turned {
+    row: Identity,
+    line: String,
+}
+
+/// Those that differ.
+fn turned(now: &Directory, then: &Directory) -> Vec<Turned> {
+    let mut all = vec![("root", "root".to_owned()), ("password_policy", "password_policy".to_owned())];
+    for of in [now, then] {
+        all.extend(of.users.keys().map(|name| ("user", name.clone())));
+        all.extend(of.groups.keys().map(|name| ("group", name.clone())));
+        all.extend(of.roles.keys().map(|name| ("role", name.clone())));
+        let own = of.policies.keys().filter(|name| !Directory::is_built_in(name));
+        all.extend(own.map(|name| ("policy", name.clone())));
+    }
+    all.sort_unstable();
+    all.dedup();
+    let differs = |(kind, name): (&'static str, String)| {
+        let (before, row) = (row(now, kind, name.clone()), row(then, kind, name));
+        let sign = match (&before.body, &row.body) {
+            (before, after) if before == after => return None,
+            (None, _) => '+',
+            (_, None) => '-',
+            _ => '~',
+        };
+        let line = match kind {
+            "root" | "password_policy" => format!("{sign} iam.{kind}"),
+            _ => format!("{sign} iam.{}.{}", collection(kind), row.name),
+        };
+        Some(Turned { row, line })
+    };
+    all.into_iter().filter_map(differs).collect()
+}
+
+fn collection(kind: &str) -> &'static str {
+    match kind {
+        "user" => "users",
+        "group" => "groups",
+        "role" => "roles",
+        _ => "policies",
+    }
+}
+
+impl Plane {
+    /// Has a change carried out, and all identities be those of `then`, or neither.
+    pub(crate) async fn restore(&self, mut change: Change, then: Directory) -> Result<Outcome, Problem> {
+        let _one = self.changing.lock().await;
+        self.follow_others().await?;
+        let now = self.directory();
+        let directory = now.restored(then).indexed();
+        let turned = turned(&now, &directory);
+        let lines: Vec<String> = turned.iter().map(|one| one.line.clone()).collect();
+        let rows: Vec<Identity> = turned.into_iter().map(|one| one.row).collect();
+        change.entry.changes.clone_from(&lines);
+        change.identities.clone_from(&rows);
+        let (run, entry) = (change.run, change.entry.clone());
+        let mut outcome = self.change(change).await?;
+        outcome.changes.extend(lines);
+        if run == Run::Dry || rows.is_empty() {
+            return Ok(outcome);
+        }
+        if outcome.revision.is_none() {
+            // no resource had to change, so nothing was recorded
+            self.blocking(move |kept| Ok(kept.store.put_identities(&rows, Some(&entry))?)).await?;
+        }
+        self.put_directory(directory);
+        Ok(outcome)
+    }
+}

@@ -1,0 +1,59 @@
+//! The whole state: saved while the program runs, and brought back while it does.
+
+use axum::http::{Method, StatusCode};
+use headworks_store::StoreError;
+use serde_json::json;
+
+use super::batch::{permitted, told};
+use super::resources::change_of;
+use super::revisions::steps_to;
+use super::{Route, route};
+use crate::call::{Call, Reply};
+use crate::change::Answered;
+use crate::problem::Problem;
+use crate::restore::Saved;
+use crate::upload::Aside;
+
+/// The media type of what is saved. It is taken as any bytes, by which name tools know how to send a file.
+pub(crate) const MEDIA: &str = "application/vnd.sqlite3";
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        route(Method::GET, "/v1/backup", "CreateBackup", "backup", |call| Box::pin(backup(call)))
+            .about("The whole state as a database of SQLite, as it is now. Secrets in it are sealed: keep the key file too.")
+            .answers(200, json!({ "type": "string", "format": "binary" })),
+        route(Method::POST, "/v1/restore", "RestoreBackup", "backup", |call| Box::pin(restore(call)))
+            .about(
+                "Makes all that comes by the API, and all identities but root, what they were when a backup was made, as one \
+                 change. Revisions and the audit trail go on. Each resource is permitted as if it came alone; whoever may do \
+                 this decides who may do what. Where calls are signed, `x-amz-content-sha256` says the hash of the body.",
+            )
+            .changes()
+            .takes_file("application/octet-stream")
+            .answers(200, json!({ "type": "object" })),
+    ]
+}
+
+async fn backup(call: Call) -> Result<Reply, Problem> {
+    let bytes = call.plane.blocking(|kept| {
+        let aside = Aside::new(&kept.folder, "backup")?;
+        kept.store.backup(aside.path())?;
+        Ok(std::fs::read(aside.path()).map_err(StoreError::from)?)
+    });
+    Ok(Reply::text(StatusCode::OK, MEDIA, bytes.await?))
+}
+
+async fn restore(mut call: Call) -> Result<Reply, Problem> {
+    let upload =
+        call.upload.take().ok_or_else(|| Problem::bad_request("expected a file that was saved by /v1/backup"))?;
+    let file = upload.save(&call.plane.kept()?.folder, "restore").await?;
+    let Saved { resources, directory } = call.plane.blocking(move |kept| Saved::read(file.path(), kept)).await?;
+    let steps = steps_to(&resources, &call.plane.desired());
+    permitted(&call, &steps)?;
+    let change = change_of(&call, steps, Answered::Summary)?;
+    let run = change.run;
+    let outcome = call.plane.restore(change, directory).await?;
+    // identities alone are written down with what was done as well
+    let is_noted = !outcome.changes.is_empty();
+    Ok(told(run, &outcome).noted_if(is_noted))
+}
