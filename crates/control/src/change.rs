@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::desired::{Desired, Gone, Origin, path};
-use crate::difference::lines;
+use crate::difference::{lines, shortened};
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place, rewrite};
 
@@ -258,15 +258,6 @@ impl Condition {
         }
         Ok(())
     }
-}
-
-/// A line of the audit trail, which is read by the page; the revision has all of it.
-fn shortened(line: &str) -> String {
-    let mut short: String = line.chars().take(300).collect();
-    if short.len() < line.len() {
-        short.push('…');
-    }
-    short
 }
 
 /// Nothing that stays refers to what goes.

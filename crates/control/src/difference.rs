@@ -29,15 +29,29 @@ pub(crate) fn lines(kind: Kind, name: &Name, before: Option<&Value>, after: Opti
         Value::Object([(kind.collection().to_owned(), Value::Object(entries))].into_iter().collect())
     };
     let is_same = before == after;
-    let mut lines: Vec<String> =
-        difference_of_json(&whole(before), &whole(after)).iter().map(ToString::to_string).collect();
+    let mut lines = between(&whole(before), &whole(after));
     if lines.is_empty() && !is_same {
         lines.push(format!("~ {}.{name}: a secret", kind.collection()));
     }
+    lines
+}
+
+/// What is different between two that have no secrets in them.
+pub(crate) fn between(before: &Value, after: &Value) -> Vec<String> {
+    let mut lines: Vec<String> = difference_of_json(before, after).iter().map(ToString::to_string).collect();
     if lines.len() > MOST {
         let more = lines.len() - MOST;
         lines.truncate(MOST);
         lines.push(format!("and {more} more"));
     }
     lines
+}
+
+/// A line of the audit trail, which is read by the page; a revision has all of it.
+pub(crate) fn shortened(line: &str) -> String {
+    let mut short: String = line.chars().take(300).collect();
+    if short.len() < line.len() {
+        short.push('…');
+    }
+    short
 }

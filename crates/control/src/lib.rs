@@ -12,6 +12,7 @@ mod difference;
 mod dispatch;
 mod events;
 mod guesses;
+mod identities;
 mod keep;
 mod keyfile;
 mod names;

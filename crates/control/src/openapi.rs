@@ -5,7 +5,7 @@ use headworks_model::schemas;
 use serde_json::{Map, Value, json};
 
 use crate::names::noun;
-use crate::routes::{Door, Route, backup, table};
+use crate::routes::{Door, JSON, Route, backup, table};
 
 const SCHEMAS: &str = "#/components/schemas/";
 
@@ -60,12 +60,19 @@ fn operation(route: &Route) -> Value {
         })
     }));
     let mut answers = Map::new();
+    let judged = route.parameters().contains(&"dry_run").then(|| json!({ "$ref": format!("{SCHEMAS}Judged") }));
+    let is_own = |status: u16| route.answers.iter().any(|(own, _)| *own == status);
+    if let Some(judged) = judged.as_ref().filter(|_| !is_own(200)) {
+        answers.insert("200".to_owned(), answer("What it would do.", Some((JSON, judged.clone()))));
+    }
     for (status, schema) in &route.answers {
-        let mut answer = json!({ "description": if *status == 201 { "Created." } else { "Done." } });
-        if let (Some(schema), Some(answer)) = (schema, answer.as_object_mut()) {
-            answer.insert("content".to_owned(), json!({ content_type(route, schema): { "schema": schema } }));
-        }
-        answers.insert(status.to_string(), answer);
+        let schema = match (schema, &judged, status) {
+            (Some(schema), Some(judged), 200) => Some(json!({ "anyOf": [schema, judged] })),
+            (schema, ..) => schema.clone(),
+        };
+        let content = schema.map(|schema| (content_type(route, &schema), schema));
+        let what = if *status == 201 { "Created." } else { "Done." };
+        answers.insert(status.to_string(), answer(what, content));
     }
     answers.insert(
         "default".to_owned(),
@@ -93,6 +100,13 @@ fn operation(route: &Route) -> Value {
         }
     }
     operation
+}
+
+fn answer(what: &str, content: Option<(&str, Value)>) -> Value {
+    match content {
+        Some((media, schema)) => json!({ "description": what, "content": { media: { "schema": schema } } }),
+        None => json!({ "description": what }),
+    }
 }
 
 fn content_type(route: &Route, schema: &Value) -> &'static str {
@@ -143,6 +157,13 @@ fn components() -> Value {
                     } },
                 }),
                 &["type", "title", "status", "detail", "request_id"],
+            ),
+        ),
+        (
+            "Judged",
+            closed(
+                json!({ "dry_run": { "const": true }, "changes": texts, "warnings": texts }),
+                &["dry_run", "changes", "warnings"],
             ),
         ),
         (

@@ -12,7 +12,7 @@ use headworks_iam::seal::Sealer;
 use headworks_iam::sign_in::SignedIn;
 use headworks_iam::sigv4;
 use headworks_model::Config;
-use headworks_store::{Entry, Identity, Store};
+use headworks_store::{Identity, Store};
 use serde_json::{Map, Value, json};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -261,24 +261,6 @@ impl Plane {
         self.tell("revision", data);
         outcome.revision = Some(revision);
         Ok(outcome)
-    }
-
-    /// Changes identities. `change` says which it touched, by kind and name; nothing is changed when it fails, or when it
-    /// cannot be written.
-    pub(crate) async fn identities<T: Send + 'static>(
-        &self,
-        entry: Entry,
-        change: impl FnOnce(&mut Directory, &Sealer) -> Result<(T, Vec<(&'static str, String)>), Problem>,
-    ) -> Result<T, Problem> {
-        let _one = self.changing.lock().await;
-        let kept = self.kept()?.clone();
-        self.follow_others().await?;
-        let mut directory = (*self.directory()).clone();
-        let (value, touched) = change(&mut directory, &kept.sealer)?;
-        let rows: Vec<Identity> = touched.into_iter().map(|(kind, name)| row(&directory, kind, name)).collect();
-        self.blocking(move |kept| Ok(kept.store.put_identities(&rows, Some(&entry))?)).await?;
-        self.put_directory(directory.indexed());
-        Ok(value)
     }
 
     /// Takes in what another process has written, as `headworks init` does.

@@ -8,7 +8,9 @@ use headworks_model::Edit;
 use headworks_store::{Identity, Store, StoreError};
 
 use crate::change::{Change, Outcome, Run};
-use crate::keep::{Kept, read_directory, row, unsealed};
+use crate::difference::shortened;
+use crate::identities::{all, turned};
+use crate::keep::{Kept, read_directory, unsealed};
 use crate::plane::Plane;
 use crate::problem::Problem;
 
@@ -47,50 +49,6 @@ impl Saved {
     }
 }
 
-/// An identity that is not what it was.
-struct Turned {
-    row: Identity,
-    line: String,
-}
-
-/// Those that differ.
-fn turned(now: &Directory, then: &Directory) -> Vec<Turned> {
-    let mut all = vec![("root", "root".to_owned()), ("password_policy", "password_policy".to_owned())];
-    for of in [now, then] {
-        all.extend(of.users.keys().map(|name| ("user", name.clone())));
-        all.extend(of.groups.keys().map(|name| ("group", name.clone())));
-        all.extend(of.roles.keys().map(|name| ("role", name.clone())));
-        let own = of.policies.keys().filter(|name| !Directory::is_built_in(name));
-        all.extend(own.map(|name| ("policy", name.clone())));
-    }
-    all.sort_unstable();
-    all.dedup();
-    let differs = |(kind, name): (&'static str, String)| {
-        let (before, row) = (row(now, kind, name.clone()), row(then, kind, name));
-        let sign = match (&before.body, &row.body) {
-            (before, after) if before == after => return None,
-            (None, _) => '+',
-            (_, None) => '-',
-            _ => '~',
-        };
-        let line = match kind {
-            "root" | "password_policy" => format!("{sign} iam.{kind}"),
-            _ => format!("{sign} iam.{}.{}", collection(kind), row.name),
-        };
-        Some(Turned { row, line })
-    };
-    all.into_iter().filter_map(differs).collect()
-}
-
-fn collection(kind: &str) -> &'static str {
-    match kind {
-        "user" => "users",
-        "group" => "groups",
-        "role" => "roles",
-        _ => "policies",
-    }
-}
-
 impl Plane {
     /// Has a change carried out, and all identities be those of `then`, or neither.
     pub(crate) async fn restore(&self, mut change: Change, then: Directory) -> Result<Outcome, Problem> {
@@ -98,10 +56,10 @@ impl Plane {
         self.follow_others().await?;
         let now = self.directory();
         let directory = now.restored(then).indexed();
-        let turned = turned(&now, &directory);
-        let lines: Vec<String> = turned.iter().map(|one| one.line.clone()).collect();
-        let rows: Vec<Identity> = turned.into_iter().map(|one| one.row).collect();
-        change.entry.changes.clone_from(&lines);
+        let turned = turned(&now, &directory, all(&now, &directory));
+        let (rows, lines): (Vec<Identity>, Vec<_>) = turned.into_iter().map(|one| (one.row, one.lines)).unzip();
+        let lines = lines.concat();
+        change.entry.changes = lines.iter().map(|line| shortened(line)).collect();
         change.identities.clone_from(&rows);
         let (run, entry) = (change.run, change.entry.clone());
         let mut outcome = self.change(change).await?;

@@ -22,7 +22,7 @@ use crate::call::{Call, Reply};
 use crate::problem::Problem;
 
 /// What most bodies are.
-const JSON: &str = "application/json";
+pub(crate) const JSON: &str = "application/json";
 
 /// What does it.
 pub(crate) type Handler = fn(Call) -> BoxFuture<'static, Result<Reply, Problem>>;
@@ -118,10 +118,14 @@ impl Route {
         self
     }
 
-    /// What every change may be told.
-    pub(crate) fn changes(self) -> Self {
+    /// What every change of identities may be told.
+    pub(crate) fn judges(self) -> Self {
         self.asks("dry_run", json!({ "type": "boolean" }), "Judge the change, say what it would do, and do nothing.")
-            .asks("reason", json!({ "type": "string", "maxLength": 1000 }), "Why, for the revision.")
+    }
+
+    /// What every change of resources may be told.
+    pub(crate) fn changes(self) -> Self {
+        self.judges().asks("reason", json!({ "type": "string", "maxLength": 1000 }), "Why, for the revision.")
     }
 
     /// What every list may be told.

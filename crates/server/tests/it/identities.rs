@@ -351,3 +351,52 @@ fn every_route_asks_who_is_there() {
     assert!(count > 60, "only {count} routes");
     headworks.expect_alive();
 }
+
+/// Every change of identities can be judged first: it says what it would do, tells nothing that is secret, and does nothing.
+#[test]
+fn changes_are_judged_first() {
+    let web = Origin::echo("web");
+    let (headworks, root) = locked(&web);
+    let alice = user(&headworks, &root, "alice");
+    root.expect(&headworks, "PUT /v1/iam/groups/ops", &Value::Null, 201);
+    root.expect(&headworks, "PUT /v1/iam/policies/reads", &allow(&json!("headworks:Get*"), &json!("*")), 201);
+    let rows: [(&str, Value, &str); 12] = [
+        ("PUT /v1/iam/users/bob", Value::Null, "+ iam.users.bob: "),
+        ("PUT /v1/iam/users/alice", json!({ "groups": ["ops"] }), "+ iam.users.alice.groups[0]: ops"),
+        ("DELETE /v1/iam/users/alice", Value::Null, "- iam.users.alice: "),
+        ("POST /v1/iam/users/alice/access-keys", Value::Null, "+ iam.users.alice.keys[1]: "),
+        ("PUT /v1/iam/users/alice/password", json!({ "password": "Correct-Horse-7" }), "~ iam.users.alice.login: "),
+        ("POST /v1/iam/users/alice/mfa", Value::Null, "~ iam.users.alice.mfa.pending: null -> ***"),
+        ("PUT /v1/iam/groups/ops/members/alice", Value::Null, "+ iam.users.alice.groups[0]: ops"),
+        ("DELETE /v1/iam/groups/ops", Value::Null, "- iam.groups.ops: "),
+        ("PUT /v1/iam/users/alice/policies/own", allow(&json!("*"), &json!("*")), "+ iam.users.alice.inline.own: "),
+        (
+            "PUT /v1/iam/policies/reads",
+            allow(&json!("*"), &json!("*")),
+            "~ iam.policies.reads.document.Statement.Action: ",
+        ),
+        ("DELETE /v1/iam/policies/reads", Value::Null, "- iam.policies.reads: "),
+        (
+            "PUT /v1/iam/password-policy",
+            json!({ "minimum_length": 12 }),
+            "~ iam.password_policy.minimum_length: 8 -> 12",
+        ),
+    ];
+    let state = |what: &str| root.get(&headworks, &format!("/v1/iam/{what}"));
+    let all = || ["users", "groups", "policies", "password-policy"].map(state);
+    let before = all();
+    for (line, body, expected) in rows {
+        let judged = root.expect(&headworks, &format!("{line}?dry_run=true"), &body, 200);
+        let lines = judged["changes"].as_array().cloned().unwrap_or_default();
+        let is_told = lines.iter().any(|line| line.as_str().is_some_and(|line| line.starts_with(expected)));
+        assert!(judged["dry_run"] == true && is_told, "{line}: {judged:#}");
+        assert!(judged.get("secret").is_none() && judged.get("secret_access_key").is_none(), "{line}: {judged:#}");
+        assert_eq!(all(), before, "{line}");
+    }
+    alice.get(&headworks, "/v1/iam/whoami");
+    // and the trail has what was done
+    root.expect(&headworks, "PUT /v1/iam/users/alice", &json!({ "groups": ["ops"] }), 200);
+    let found = root.get(&headworks, "/v1/audit?action=headworks:PutUser&limit=1");
+    assert_eq!(found["entries"][0]["changes"], json!(["+ iam.users.alice.groups[0]: ops"]), "{found:#}");
+    root.expect(&headworks, "PUT /v1/iam/users/carol?dry_run=true&reason=x", &Value::Null, 400);
+}

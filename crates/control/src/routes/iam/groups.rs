@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::{Route, route, schema};
 use super::body::Body;
+use super::changed::done;
 use super::identity::{Identity, MOST, attached, delete, find, find_mut, get, list, put};
 use crate::call::{Call, Reply};
 use crate::clock::now;
@@ -108,15 +109,10 @@ type Membership = fn(&mut User, &str) -> Result<(), Problem>;
 
 async fn change(call: Call, membership: Membership) -> Result<Reply, Problem> {
     let (group, name) = (call.param("name").to_owned(), call.param("user").to_owned());
-    let mut entry = call.entry.clone();
-    entry.status = 204;
-    entry.changes = vec![format!("member {name}")];
-    call.plane
-        .identities(entry, move |directory, _| {
-            find::<Group>(directory, &group)?;
-            membership(find_mut(directory, &name)?, &group)?;
-            Ok(((), vec![("user", name)]))
-        })
-        .await?;
-    Ok(Reply::nothing().noted())
+    done(&call, move |directory, _| {
+        find::<Group>(directory, &group)?;
+        membership(find_mut(directory, &name)?, &group)?;
+        Ok(vec![("user", name)])
+    })
+    .await
 }

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::StatusCode;
 use headworks_iam::Directory;
+use headworks_iam::seal::Sealer;
 use serde_json::{Map, Value, json};
 
 use super::body::{Body, checked};
+use super::changed::{changed, done};
 use crate::call::{Call, Reply};
 use crate::plane::Plane;
 use crate::problem::Problem;
@@ -87,34 +89,29 @@ fn known<T: Identity>(call: &Call) -> impl Fn(&str, &Directory) -> Result<(), Pr
 pub(super) async fn put<T: Identity>(call: Call) -> Result<Reply, Problem> {
     let name = checked(call.param("name"))?;
     let body = Body::of(call.json_or_empty()?, T::KEYS)?;
-    let mut entry = call.entry.clone();
     let is_new = !T::all(&call.plane.directory()).contains_key(&name);
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    entry.status = status.as_u16();
     let (known, plane) = (known::<T>(&call), call.plane.clone());
-    let put = call.plane.identities(entry, move |directory, _| {
+    let put = move |directory: &mut Directory, _: &Sealer| {
         known(&name, directory)?;
         let one = T::read(body, directory, T::all(directory).get(&name).cloned())?;
         T::all_mut(directory).insert(name.clone(), one.clone());
         Ok((one.shown(&name, directory, &plane), vec![(T::WORD, name)]))
-    });
-    let shown = put.await?;
-    Ok(Reply::json(status, &shown).with("etag", &tag::<T>(&call.plane, shown.clone())).noted())
+    };
+    let reply = |shown: Value| Reply::json(status, &shown).with("etag", &tag::<T>(&call.plane, shown.clone()));
+    changed(&call, status, put, reply).await
 }
 
 pub(super) async fn delete<T: Identity>(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name").to_owned();
-    let mut entry = call.entry.clone();
-    entry.status = StatusCode::NO_CONTENT.as_u16();
     let known = known::<T>(&call);
-    let deleted = call.plane.identities(entry, move |directory, _| {
+    done(&call, move |directory, _| {
         known(&name, directory)?;
         T::may_go(&name, directory)?;
         T::all_mut(directory).remove(&name).ok_or_else(|| absent::<T>(&name))?;
-        Ok(((), vec![(T::WORD, name)]))
-    });
-    deleted.await?;
-    Ok(Reply::nothing().noted())
+        Ok(vec![(T::WORD, name)])
+    })
+    .await
 }
 
 /// The managed policies that a body names.

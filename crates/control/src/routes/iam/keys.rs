@@ -3,11 +3,13 @@
 use axum::http::{Method, StatusCode};
 use headworks_iam::directory::User;
 use headworks_iam::key::{AccessKey, KeyStatus};
-use headworks_iam::time;
+use headworks_iam::seal::Sealer;
+use headworks_iam::{Directory, time};
 use serde_json::{Value, json};
 
 use super::super::{Route, route, schema};
 use super::body::Body;
+use super::changed::{changed, done};
 use super::identity::{find, find_mut};
 use crate::call::{Call, Reply};
 use crate::keep::make_key;
@@ -67,9 +69,7 @@ async fn list(call: Call) -> Result<Reply, Problem> {
 async fn create(call: Call) -> Result<Reply, Problem> {
     Body::of(call.json_or_empty()?, &[])?.check()?;
     let name = call.param("name").to_owned();
-    let mut entry = call.entry.clone();
-    entry.status = 201;
-    let made = call.plane.identities(entry, move |directory, sealer| {
+    let make = move |directory: &mut Directory, sealer: &Sealer| {
         let user = find_mut::<User>(directory, &name)?;
         if user.keys.len() >= MOST {
             return Err(Problem::limit(format!(
@@ -86,8 +86,8 @@ async fn create(call: Call) -> Result<Reply, Problem> {
         });
         user.keys.push(key);
         Ok((answer, vec![("user", name)]))
-    });
-    Ok(Reply::json(StatusCode::CREATED, &made.await?).noted())
+    };
+    changed(&call, StatusCode::CREATED, make, |made| Reply::json(StatusCode::CREATED, &made)).await
 }
 
 fn no_key(key: &str) -> Problem {
@@ -106,27 +106,22 @@ async fn update(call: Call) -> Result<Reply, Problem> {
     };
     body.check()?;
     let (name, id) = (call.param("name").to_owned(), call.param("key").to_owned());
-    let key = call.plane.identities(call.entry.clone(), move |directory, _| {
+    let update = move |directory: &mut Directory, _: &Sealer| {
         let user = find_mut::<User>(directory, &name)?;
         let key = user.keys.iter_mut().find(|key| key.id == id).ok_or_else(|| no_key(&id))?;
         key.status = status;
         Ok((key.clone(), vec![("user", name)]))
-    });
-    let key = key.await?;
-    Ok(Reply::ok(&key_json(&call.plane, &key)).noted())
+    };
+    changed(&call, StatusCode::OK, update, |key| Reply::ok(&key_json(&call.plane, &key))).await
 }
 
 async fn delete(call: Call) -> Result<Reply, Problem> {
     let (name, id) = (call.param("name").to_owned(), call.param("key").to_owned());
-    let mut entry = call.entry.clone();
-    entry.status = 204;
-    call.plane
-        .identities(entry, move |directory, _| {
-            let user = find_mut::<User>(directory, &name)?;
-            let place = user.keys.iter().position(|key| key.id == id).ok_or_else(|| no_key(&id))?;
-            user.keys.remove(place);
-            Ok(((), vec![("user", name)]))
-        })
-        .await?;
-    Ok(Reply::nothing().noted())
+    done(&call, move |directory, _| {
+        let user = find_mut::<User>(directory, &name)?;
+        let place = user.keys.iter().position(|key| key.id == id).ok_or_else(|| no_key(&id))?;
+        user.keys.remove(place);
+        Ok(vec![("user", name)])
+    })
+    .await
 }

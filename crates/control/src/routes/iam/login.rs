@@ -2,11 +2,13 @@
 
 use axum::http::{Method, StatusCode};
 use headworks_iam::directory::User;
-use headworks_iam::{Principal, sign_in, totp};
+use headworks_iam::seal::Sealer;
+use headworks_iam::{Directory, Principal, sign_in, totp};
 use serde_json::json;
 
 use super::super::{Door, Route, route, schema};
 use super::body::Body;
+use super::changed::{changed, done};
 use super::identity::{find, find_mut};
 use crate::call::{Call, Reply};
 use crate::clock::now;
@@ -72,39 +74,27 @@ async fn put_password(call: Call) -> Result<Reply, Problem> {
     let login = login.filter(|_| directory.password_policy.reuse_prevention > 0);
     let hash = new_hash(&call.plane, &name, login.as_ref(), password, "password").await?;
     let of = name.clone();
-    change(&call, move |directory, _| {
+    let put = move |directory: &mut Directory, _: &Sealer| {
         let user = find_mut::<User>(directory, &of)?;
         set_password(user, hash, must_change, None);
         Ok(((), vec![("user", of)]))
-    })
-    .await?;
-    call.plane.guesses.forgive(&name);
-    Ok(Reply::nothing().noted())
+    };
+    let reply = |()| {
+        call.plane.guesses.forgive(&name);
+        Reply::nothing()
+    };
+    changed(&call, StatusCode::NO_CONTENT, put, reply).await
 }
 
 async fn delete_password(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name").to_owned();
-    change(&call, move |directory, _| {
+    done(&call, move |directory, _| {
         let user = find_mut::<User>(directory, &name)?;
         user.login.take().ok_or_else(|| Problem::not_found(format_args!("password of user {name:?}")))?;
         user.sessions.clear();
-        Ok(((), vec![("user", name)]))
+        Ok(vec![("user", name)])
     })
-    .await?;
-    Ok(Reply::nothing().noted())
-}
-
-/// Changes identities, with nothing to tell.
-async fn change(
-    call: &Call,
-    change: impl FnOnce(
-        &mut headworks_iam::Directory,
-        &headworks_iam::seal::Sealer,
-    ) -> Result<((), Vec<(&'static str, String)>), Problem>,
-) -> Result<(), Problem> {
-    let mut entry = call.entry.clone();
-    entry.status = StatusCode::NO_CONTENT.as_u16();
-    call.plane.identities(entry, change).await
+    .await
 }
 
 /// Whether the caller asks for itself; else it must be allowed to.
@@ -120,18 +110,18 @@ async fn create_mfa(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name").to_owned();
     is_own(&call, &name, "CreateMfaDevice")?;
     Body::of(call.json_or_empty()?, &[])?.check()?;
-    let mut entry = call.entry.clone();
-    entry.status = StatusCode::CREATED.as_u16();
     let of = name.clone();
-    let made = call.plane.identities(entry, move |directory, sealer| {
+    let make = move |directory: &mut Directory, sealer: &Sealer| {
         let user = find_mut::<User>(directory, &of)?;
         let (kept, secret) = make_mfa(sealer, &of)?;
         user.mfa.pending = Some(kept);
         Ok((secret, vec![("user", of)]))
-    });
-    let secret = made.await?;
-    let uri = format!("otpauth://totp/{ISSUER}:{}?secret={secret}&issuer={ISSUER}", encoded(&name));
-    Ok(Reply::json(StatusCode::CREATED, &json!({ "secret": secret, "uri": uri })).noted())
+    };
+    let reply = |secret: String| {
+        let uri = format!("otpauth://totp/{ISSUER}:{}?secret={secret}&issuer={ISSUER}", encoded(&name));
+        Reply::json(StatusCode::CREATED, &json!({ "secret": secret, "uri": uri }))
+    };
+    changed(&call, StatusCode::CREATED, make, reply).await
 }
 
 /// A name in a URL. What it may be made of is known.
@@ -156,7 +146,7 @@ async fn enable_mfa(call: Call) -> Result<Reply, Problem> {
     let source = call.entry.source.clone();
     call.plane.guesses.admit(&name, &source, now())?;
     let of = name.clone();
-    let enabled = change(&call, move |directory, sealer| {
+    let enabled = done(&call, move |directory, sealer| {
         let user = find_mut::<User>(directory, &of)?;
         let pending = user.mfa.pending.as_ref().ok_or_else(|| {
             Problem::conflict(format!("user {of:?} has no second factor that waits to be proved: POST makes one"))
@@ -172,26 +162,25 @@ async fn enable_mfa(call: Call) -> Result<Reply, Problem> {
             .ok_or_else(|| Problem::invalid("codes", "are not two codes, one after the other, of the last minute"))?;
         user.mfa.active = user.mfa.pending.take();
         (user.mfa.used, user.mfa.since) = (used, Some(now()));
-        Ok(((), vec![("user", of)]))
+        Ok(vec![("user", of)])
     });
     let enabled = enabled.await;
     match &enabled {
         Err(problem) if problem.status() == StatusCode::BAD_REQUEST => call.plane.guesses.wrong(&name, &source, now()),
         _ => {}
     }
-    enabled.map(|()| Reply::nothing().noted())
+    enabled
 }
 
 async fn delete_mfa(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name").to_owned();
-    change(&call, move |directory, _| {
+    done(&call, move |directory, _| {
         let user = find_mut::<User>(directory, &name)?;
         if user.mfa.active.is_none() && user.mfa.pending.is_none() {
             return Err(Problem::not_found(format_args!("second factor of user {name:?}")));
         }
         user.mfa = sign_in::Mfa::default();
-        Ok(((), vec![("user", name)]))
+        Ok(vec![("user", name)])
     })
-    .await?;
-    Ok(Reply::nothing().noted())
+    .await
 }

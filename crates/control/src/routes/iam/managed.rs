@@ -3,11 +3,13 @@
 use axum::http::{Method, StatusCode};
 use headworks_iam::document::Attached;
 use headworks_iam::managed::Managed;
+use headworks_iam::seal::Sealer;
 use headworks_iam::{Directory, Document, time};
 use serde_json::{Map, Value, json};
 
 use super::super::{Route, route, schema};
 use super::body::{checked, document};
+use super::changed::{changed, done};
 use super::owner::known;
 use super::versions::word;
 use crate::call::{Call, Reply};
@@ -104,21 +106,18 @@ async fn put(call: Call) -> Result<Reply, Problem> {
     let document = read(&call.json()?)?;
     let is_new = !call.plane.directory().policies.contains_key(&name);
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    let mut entry = call.entry.clone();
-    entry.status = status.as_u16();
-    let answer = document.json().clone();
     let known = known(&call);
-    call.plane
-        .identities(entry, move |directory, _| {
-            known(directory.policies.get(&name).map(|policy| &policy.document))?;
-            match directory.policies.get_mut(&name) {
-                Some(policy) => policy.say(document, now()),
-                None => drop(directory.policies.insert(name.clone(), Managed::new(document, now()))),
-            }
-            Ok(((), vec![("policy", name)]))
-        })
-        .await?;
-    Ok(Reply::json(status, &answer).with("etag", &call.plane.tag(&answer)).noted())
+    let put = move |directory: &mut Directory, _: &Sealer| {
+        known(directory.policies.get(&name).map(|policy| &policy.document))?;
+        let answer = document.json().clone();
+        match directory.policies.get_mut(&name) {
+            Some(policy) => policy.say(document, now()),
+            None => drop(directory.policies.insert(name.clone(), Managed::new(document, now()))),
+        }
+        Ok((answer, vec![("policy", name)]))
+    };
+    let reply = |answer: Value| Reply::json(status, &answer).with("etag", &call.plane.tag(&answer));
+    changed(&call, status, put, reply).await
 }
 
 /// A document that may be a managed policy.
@@ -133,19 +132,15 @@ pub(super) fn read(value: &Value) -> Result<Document, Problem> {
 async fn delete(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name").to_owned();
     not_built_in(&name)?;
-    let mut entry = call.entry.clone();
-    entry.status = 204;
     let known = known(&call);
-    call.plane
-        .identities(entry, move |directory, _| {
-            known(directory.policies.get(&name).map(|policy| &policy.document))?;
-            let holders = holders(directory, &name);
-            if !holders.is_empty() {
-                return Err(Problem::in_use(format_args!("managed policy {name:?}"), &holders));
-            }
-            directory.policies.remove(&name).ok_or_else(|| absent(&name))?;
-            Ok(((), vec![("policy", name)]))
-        })
-        .await?;
-    Ok(Reply::nothing().noted())
+    done(&call, move |directory, _| {
+        known(directory.policies.get(&name).map(|policy| &policy.document))?;
+        let holders = holders(directory, &name);
+        if !holders.is_empty() {
+            return Err(Problem::in_use(format_args!("managed policy {name:?}"), &holders));
+        }
+        directory.policies.remove(&name).ok_or_else(|| absent(&name))?;
+        Ok(vec![("policy", name)])
+    })
+    .await
 }

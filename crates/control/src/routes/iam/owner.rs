@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use axum::http::{Method, StatusCode};
 use headworks_iam::directory::{Group, Role, User};
 use headworks_iam::document::Attached;
+use headworks_iam::seal::Sealer;
 use headworks_iam::{Directory, Document};
 use serde_json::{Map, Value, json};
 
 use super::super::{Route, route, schema};
 use super::body::{checked, document};
+use super::changed::{changed, done};
 use super::identity::{Identity, find, find_mut};
 use crate::call::{Call, Reply};
 use crate::problem::Problem;
@@ -143,41 +145,32 @@ async fn put(call: Call, owner: Owner) -> Result<Reply, Problem> {
     let directory = call.plane.directory();
     let is_new = !owner.policies(&directory, &name)?.contains_key(&policy);
     let document = document(&call.json()?, Attached::Identity).map_err(|mistakes| Problem::of_mistakes(&mistakes))?;
-    let answer = document.json().clone();
-    let mut entry = call.entry.clone();
-    entry.status = if is_new { 201 } else { 200 };
-    entry.changes = vec![format!("policy {policy}")];
     let known = known(&call);
-    call.plane
-        .identities(entry, move |directory, _| {
-            let policies = owner.policies_mut(directory, &name)?;
-            known(policies.get(&policy))?;
-            policies.insert(policy, document);
-            let size: usize = policies.values().map(Document::size).sum();
-            if size > owner.quota() {
-                let what = format!("the policies of a {} may have {} characters in all", owner.word(), owner.quota());
-                return Err(Problem::limit(format!("{what}, and these would have {size}")));
-            }
-            Ok(((), vec![(owner.word(), name)]))
-        })
-        .await?;
+    let put = move |directory: &mut Directory, _: &Sealer| {
+        let policies = owner.policies_mut(directory, &name)?;
+        known(policies.get(&policy))?;
+        let answer = document.json().clone();
+        policies.insert(policy, document);
+        let size: usize = policies.values().map(Document::size).sum();
+        if size > owner.quota() {
+            let what = format!("the policies of a {} may have {} characters in all", owner.word(), owner.quota());
+            return Err(Problem::limit(format!("{what}, and these would have {size}")));
+        }
+        Ok((answer, vec![(owner.word(), name)]))
+    };
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(Reply::json(status, &answer).with("etag", &call.plane.tag(&answer)).noted())
+    let reply = |answer: Value| Reply::json(status, &answer).with("etag", &call.plane.tag(&answer));
+    changed(&call, status, put, reply).await
 }
 
 async fn delete(call: Call, owner: Owner) -> Result<Reply, Problem> {
     let (name, policy) = (call.param("name").to_owned(), call.param("policy").to_owned());
-    let mut entry = call.entry.clone();
-    entry.status = 204;
-    entry.changes = vec![format!("policy {policy}")];
     let known = known(&call);
-    call.plane
-        .identities(entry, move |directory, _| {
-            let policies = owner.policies_mut(directory, &name)?;
-            known(policies.get(&policy))?;
-            policies.remove(&policy).ok_or_else(|| no_policy(&policy))?;
-            Ok(((), vec![(owner.word(), name)]))
-        })
-        .await?;
-    Ok(Reply::nothing().noted())
+    done(&call, move |directory, _| {
+        let policies = owner.policies_mut(directory, &name)?;
+        known(policies.get(&policy))?;
+        policies.remove(&policy).ok_or_else(|| no_policy(&policy))?;
+        Ok(vec![(owner.word(), name)])
+    })
+    .await
 }

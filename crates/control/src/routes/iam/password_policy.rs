@@ -1,11 +1,14 @@
 //! What passwords must be.
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
+use headworks_iam::Directory;
 use headworks_iam::password::Policy;
+use headworks_iam::seal::Sealer;
 use serde_json::json;
 
 use super::super::{Route, route, schema};
 use super::body::Body;
+use super::changed::changed;
 use crate::call::{Call, Reply};
 use crate::problem::Problem;
 
@@ -48,10 +51,9 @@ async fn put(call: Call) -> Result<Reply, Problem> {
     };
     body.check()?;
     let answer = json!(policy);
-    let put = call.plane.identities(call.entry.clone(), move |directory, _| {
+    let put = move |directory: &mut Directory, _: &Sealer| {
         directory.password_policy = policy;
         Ok(((), vec![("password_policy", "password_policy".to_owned())]))
-    });
-    put.await?;
-    Ok(Reply::ok(&answer).noted())
+    };
+    changed(&call, StatusCode::OK, put, |()| Reply::ok(&answer)).await
 }

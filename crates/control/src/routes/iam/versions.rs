@@ -2,11 +2,13 @@
 
 use axum::http::{Method, StatusCode};
 use headworks_iam::managed::{Managed, Stays, Version};
-use headworks_iam::time;
+use headworks_iam::seal::Sealer;
+use headworks_iam::{Directory, time};
 use serde_json::{Value, json};
 
 use super::super::{Route, route, schema};
 use super::body::Body;
+use super::changed::changed;
 use super::managed::{absent, not_built_in, read};
 use super::owner::known;
 use crate::call::{Call, Reply};
@@ -107,24 +109,22 @@ async fn get(call: Call) -> Result<Reply, Problem> {
     Ok(Reply::ok(&shown(policy, named(&call)?)?))
 }
 
-/// Changes a policy that the caller knows: what the change answers.
+/// Changes a policy that the caller knows: `reply` makes the answer of what the change has brought.
 async fn change<T: Send + 'static>(
     call: &Call,
     status: StatusCode,
-    what: String,
-    change: impl FnOnce(&mut Managed) -> Result<T, Problem> + Send + 'static,
-) -> Result<T, Problem> {
+    change: impl FnOnce(&mut Managed) -> Result<T, Problem>,
+    reply: impl FnOnce(T) -> Reply,
+) -> Result<Reply, Problem> {
     let name = call.param("name").to_owned();
     not_built_in(&name)?;
-    let mut entry = call.entry.clone();
-    (entry.status, entry.changes) = (status.as_u16(), vec![what]);
     let known = known(call);
-    let changed = call.plane.identities(entry, move |directory, _| {
+    let change = move |directory: &mut Directory, _: &Sealer| {
         let policy = directory.policies.get_mut(&name).ok_or_else(|| absent(&name))?;
         known(Some(&policy.document))?;
         Ok((change(policy)?, vec![("policy", name)]))
-    });
-    changed.await
+    };
+    changed(call, status, change, reply).await
 }
 
 async fn create(call: Call) -> Result<Reply, Problem> {
@@ -136,12 +136,11 @@ async fn create(call: Call) -> Result<Reply, Problem> {
     }
     body.check()?;
     let document = read(&document.unwrap_or_default())?;
-    let what = if holds { "a new version, which is the default" } else { "a new version" };
-    let made = change(&call, StatusCode::CREATED, what.to_owned(), move |policy| {
+    let add = move |policy: &mut Managed| {
         let number = policy.add(document, now(), holds).map_err(|why| stays(why, "new"))?;
         shown(policy, number)
-    });
-    Ok(Reply::json(StatusCode::CREATED, &made.await?).noted())
+    };
+    change(&call, StatusCode::CREATED, add, |made| Reply::json(StatusCode::CREATED, &made)).await
 }
 
 async fn set_default(call: Call) -> Result<Reply, Problem> {
@@ -149,20 +148,15 @@ async fn set_default(call: Call) -> Result<Reply, Problem> {
     let version = body.required_text("version");
     body.check()?;
     let number = number(&version).ok_or_else(|| no_version(&version))?;
-    let what = format!("the default is {version}");
-    let held = change(&call, StatusCode::OK, what, move |policy| {
+    let hold = move |policy: &mut Managed| {
         policy.hold(number).map_err(|why| stays(why, &version))?;
         shown(policy, number)
-    });
-    Ok(Reply::ok(&held.await?).noted())
+    };
+    change(&call, StatusCode::OK, hold, |held| Reply::ok(&held)).await
 }
 
 async fn delete(call: Call) -> Result<Reply, Problem> {
     let (number, version) = (named(&call)?, call.param("version").to_owned());
-    let what = format!("version {version}");
-    change(&call, StatusCode::NO_CONTENT, what, move |policy| {
-        policy.forget(number).map_err(|why| stays(why, &version))
-    })
-    .await?;
-    Ok(Reply::nothing().noted())
+    let forget = move |policy: &mut Managed| policy.forget(number).map_err(|why| stays(why, &version));
+    change(&call, StatusCode::NO_CONTENT, forget, |()| Reply::nothing()).await
 }
