@@ -1,6 +1,7 @@
 //! What is on disk, read and written: resources and identities as texts, secrets sealed; the keys that an installation begins with.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use headworks_iam::key::{self, AccessKey, KeyStatus, Secret};
 use headworks_iam::password::Policy;
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use crate::clock::{now, now_ms};
 use crate::keyfile::{self, KeyError, Place, random};
 use crate::problem::Problem;
+use crate::upload;
 
 /// What is on disk.
 pub(crate) struct Kept {
@@ -23,6 +25,9 @@ pub(crate) struct Kept {
     pub(crate) folder: PathBuf,
     pub(crate) sealer: Sealer,
 }
+
+/// From this age on nobody is at work any more with what lies aside.
+const LEFT_OVER: Duration = Duration::from_secs(86_400);
 
 /// Random bytes, or why there are none.
 fn fresh<const N: usize>() -> Result<[u8; N], String> {
@@ -39,6 +44,7 @@ pub(crate) fn open(place: &Place) -> Result<Kept, String> {
     let store = Store::open(&place.folder).map_err(told)?;
     let sealer = place.open(store.sealed_with().map_err(told)?.as_deref()).map_err(|error| error.to_string())?;
     store.seal_with(&sealer.name()).map_err(told)?;
+    upload::clear_away(&place.folder, LEFT_OVER);
     Ok(Kept { store: Box::new(store), folder: place.folder.clone(), sealer })
 }
 

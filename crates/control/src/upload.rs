@@ -43,6 +43,22 @@ impl Aside {
     }
 }
 
+/// Takes away what a process has left in a folder that ended while it had something aside. What is young may be another's, which
+/// hands over to this one.
+pub(crate) fn clear_away(folder: &Path, age: Duration) {
+    let is_aside = |name: &str| {
+        let random = name.strip_prefix('.').and_then(|name| name.split_once('.')).map(|(random, _)| random);
+        random.is_some_and(|random| random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let modified = entry.metadata().and_then(|about| about.modified());
+        let is_old = modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|since| since >= age));
+        if is_old && entry.file_name().to_str().is_some_and(is_aside) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 impl Drop for Aside {
     fn drop(&mut self) {
         for end in ["", "-wal", "-shm", "-journal"] {
@@ -88,4 +104,25 @@ impl Upload {
 
 async fn create(path: &Path) -> std::io::Result<File> {
     tokio::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_aside_is_cleared_away_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let aside = Aside::new(folder.path(), "restore").unwrap();
+        let beside = format!("{}-wal", aside.path().display());
+        let others = ["headworks.db", "control.key", ".control.key.7", ".restoring.db", ".0123.backup"];
+        let others = others.map(|name| folder.path().join(name));
+        let all = || others.iter().map(PathBuf::as_path).chain([aside.path(), Path::new(&beside)]);
+        all().for_each(|path| std::fs::write(path, "x").unwrap());
+        clear_away(folder.path(), Duration::from_secs(60));
+        assert!(all().all(Path::exists));
+        clear_away(folder.path(), Duration::ZERO);
+        assert!(others.iter().all(|path| path.exists()));
+        assert!(!aside.path().exists() && !Path::new(&beside).exists());
+    }
 }

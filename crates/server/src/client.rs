@@ -19,8 +19,8 @@ use tokio::task::JoinHandle;
 use crate::admin::unix_now;
 use crate::check::{accepted, complain};
 
-/// An answer is never longer than the configuration of a hundred thousand rules.
-const LONGEST: usize = 256 * 1024 * 1024;
+/// An answer is never longer than the longest backup that is taken back.
+const LONGEST: usize = 1 << 30;
 
 /// Why there is no answer.
 #[derive(Debug)]

@@ -1,8 +1,11 @@
 //! The whole state: saved while the program runs, and brought back while it does.
 
+use axum::body::Body;
 use axum::http::{Method, StatusCode};
+use futures_util::stream;
 use headworks_store::StoreError;
 use serde_json::json;
+use tokio::io::AsyncReadExt;
 
 use super::batch::{permitted, told};
 use super::resources::change_of;
@@ -16,6 +19,9 @@ use crate::upload::Aside;
 
 /// The media type of what is saved. It is taken as any bytes, by which name tools know how to send a file.
 pub(crate) const MEDIA: &str = "application/vnd.sqlite3";
+
+/// Bytes of a backup that are read at once.
+const PART: usize = 256 << 10;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -35,12 +41,22 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn backup(call: Call) -> Result<Reply, Problem> {
-    let bytes = call.plane.blocking(|kept| {
+    let saved = call.plane.blocking(|kept| {
         let aside = Aside::new(&kept.folder, "backup")?;
         kept.store.backup(aside.path())?;
-        Ok(std::fs::read(aside.path()).map_err(StoreError::from)?)
+        let file = std::fs::File::open(aside.path()).map_err(StoreError::from)?;
+        let length = file.metadata().map_err(StoreError::from)?.len();
+        Ok((aside, tokio::fs::File::from_std(file), length))
     });
-    Ok(Reply::text(StatusCode::OK, MEDIA, bytes.await?))
+    let (aside, file, length) = saved.await?;
+    // it may be long: no more of it is in memory than what is on its way
+    let parts = stream::try_unfold((aside, file), |(aside, mut file)| async {
+        let mut part = Vec::with_capacity(PART);
+        let read = (&mut file).take(PART as u64).read_to_end(&mut part).await?;
+        Ok::<_, std::io::Error>((read > 0).then_some((part, (aside, file))))
+    });
+    let reply = Reply::text(StatusCode::OK, MEDIA, Body::from_stream(parts));
+    Ok(reply.with("content-length", &length.to_string()))
 }
 
 async fn restore(mut call: Call) -> Result<Reply, Problem> {
