@@ -50,7 +50,7 @@ mod yaml;
 
 pub use self::check_guards::Reach;
 pub use self::config::Config;
-pub use self::difference::{Change, difference, difference_of_json};
+pub use self::difference::{Change, difference, difference_of_json, difference_of_shown};
 pub use self::edit::{Edit, Edited};
 pub use self::fault::{Fault, Faults};
 pub use self::parse::{Parsed, json_of_yaml, place, schema, schemas};

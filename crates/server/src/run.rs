@@ -18,7 +18,7 @@ use headworks_balance::Keyring;
 use headworks_control::{Asked, Desired, Plane};
 use headworks_edge::metrics::Process;
 use headworks_edge::{CannotRun, Edge, Given, aside, discard};
-use headworks_model::{Change, Config, difference_of_json};
+use headworks_model::{Change, Config};
 use notify::Watcher;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -184,7 +184,7 @@ impl Control {
         let admin =
             Arc::new(Admin { shown: shown.into(), ready: AtomicBool::new(false), reloads, live: Live::default() });
         let Opened { plane, access, desired, changes } = changes::open(&loaded, &admin)?;
-        let running = Arc::new(loaded.whole(desired.config()));
+        let running = loaded.whole(desired.config());
         let config = &running;
         let descriptors = descriptors::raise();
         descriptors::shortage(config, descriptors).into_iter().for_each(|shortage| tracing::warn!("{shortage}"));
@@ -240,7 +240,7 @@ impl Control {
     }
 
     pub(crate) fn show(&self) {
-        let (view, config, running) = (self.edge.view(), self.loaded.shown.clone(), Some(self.running.clone()));
+        let (view, config, running) = (self.edge.view(), Some(self.loaded.shown.clone()), Some(self.running.clone()));
         self.admin.show(|shown| (shown.view, shown.config, shown.running) = (view, config, running));
     }
 
@@ -335,8 +335,8 @@ impl Control {
         let draft = aside(move || {
             let loaded = source.load()?;
             let desired = changes::with_file(&plane, &loaded)?;
-            let running = Arc::new(loaded.whole(desired.config()));
-            let changes = difference_of_json(&before.value(), &loaded.shown.value());
+            let running = loaded.whole(desired.config());
+            let changes = before.difference(&loaded.shown);
             Ok(Draft { loaded, desired, running, changes })
         });
         draft.await.unwrap_or_else(|error| Err(Refused::CannotRun(vec![format!("no thread to read it: {error}")])))
