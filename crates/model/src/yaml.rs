@@ -4,4 +4,4 @@ mod node;
 mod read;
 
 pub(crate) use self::node::{Entry, Mark, Node, NodeValue, Scalar, Style};
-pub(crate) use self::read::read;
+pub(crate) use self::read::{Document, read};

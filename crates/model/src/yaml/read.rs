@@ -26,8 +26,17 @@ pub(crate) struct Mistake {
     pub(crate) what: String,
 }
 
-/// Reads one document. The tree is there as long as the syntax is right, whatever else is wrong.
-pub(crate) fn read(text: &str, from: &dyn Resolve) -> (Option<Node>, Vec<Mistake>) {
+/// What was read.
+pub(crate) struct Document {
+    /// The tree, as long as the syntax is right, whatever else is wrong.
+    pub(crate) root: Option<Node>,
+    pub(crate) mistakes: Vec<Mistake>,
+    /// Something in it came from `${env:...}` or `${file:...}`.
+    pub(crate) has_secrets: bool,
+}
+
+/// Reads one document.
+pub(crate) fn read(text: &str, from: &dyn Resolve) -> Document {
     let mut builder = Builder {
         from,
         open: Vec::new(),
@@ -36,14 +45,18 @@ pub(crate) fn read(text: &str, from: &dyn Resolve) -> (Option<Node>, Vec<Mistake
         nodes: 0,
         aliased: 0,
         mistakes: Vec::new(),
+        has_secrets: false,
     };
     let outcome = builder.run(text);
-    if let Err(mistake) = outcome {
-        builder.mistakes.push(mistake);
-        return (None, builder.mistakes);
-    }
-    let root = builder.root.unwrap_or_else(Node::empty_map);
-    (Some(root), builder.mistakes)
+    let Builder { root, mut mistakes, has_secrets, .. } = builder;
+    let root = match outcome {
+        Ok(()) => Some(root.unwrap_or_else(Node::empty_map)),
+        Err(mistake) => {
+            mistakes.push(mistake);
+            None
+        }
+    };
+    Document { root, mistakes, has_secrets }
 }
 
 struct Builder<'a> {
@@ -55,6 +68,7 @@ struct Builder<'a> {
     nodes: usize,
     aliased: usize,
     mistakes: Vec<Mistake>,
+    has_secrets: bool,
 }
 
 /// A list or mapping whose end has not come yet.
@@ -68,7 +82,27 @@ struct Open {
 
 enum Inside {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, seen: HashSet<String>, key: Option<Key> },
+    Map { entries: Vec<Entry>, seen: Seen, key: Option<Key> },
+}
+
+/// Mappings of up to so many keys are searched faster than hashed.
+const FEW: usize = 16;
+
+/// The keys of a mapping that has many; empty as long as they are few.
+#[derive(Default)]
+struct Seen(HashSet<String>);
+
+impl Seen {
+    /// Whether `key` is not among those of `entries`, which it will be from now on.
+    fn is_new(&mut self, key: &str, entries: &[Entry]) -> bool {
+        if entries.len() < FEW {
+            return entries.iter().all(|entry| entry.key != key);
+        }
+        if self.0.is_empty() {
+            self.0.extend(entries.iter().map(|entry| entry.key.clone()));
+        }
+        self.0.insert(key.to_owned())
+    }
 }
 
 /// A key that waits for its value.
@@ -107,7 +141,7 @@ impl Builder<'_> {
             }
             Event::MappingStart(anchor, tag) => {
                 self.tagged(tag.as_deref(), "map", mark);
-                self.begin(mark, anchor, Inside::Map { entries: Vec::new(), seen: HashSet::new(), key: None })
+                self.begin(mark, anchor, Inside::Map { entries: Vec::new(), seen: Seen::default(), key: None })
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(open) = self.open.pop() else { return Ok(()) };
@@ -163,9 +197,9 @@ impl Builder<'_> {
     /// A node that came where a key comes.
     fn key(&mut self, node: Node) {
         let mark = node.mark;
-        let Some(Open { inside: Inside::Map { seen, key, .. }, .. }) = self.open.last_mut() else { return };
+        let Some(Open { inside: Inside::Map { entries, seen, key }, .. }) = self.open.last_mut() else { return };
         let (text, fault) = match node.value {
-            NodeValue::Scalar(scalar) if !seen.insert(scalar.text.clone()) => {
+            NodeValue::Scalar(scalar) if !seen.is_new(&scalar.text, entries) => {
                 (scalar.text, Some("the key is there twice"))
             }
             NodeValue::Scalar(scalar) => (scalar.text, None),
@@ -192,10 +226,12 @@ impl Builder<'_> {
         match resolve(&text, self.from) {
             None => Scalar { text: text.into_owned(), style, secret: false },
             Some(Ok(text)) => {
+                self.has_secrets = true;
                 let style = if style == Style::Plain { Style::Filled } else { style };
                 Scalar { text, style, secret: true }
             }
             Some(Err(what)) => {
+                self.has_secrets = true;
                 let path = self.path();
                 self.mistakes.push(Mistake { mark, path, what });
                 Scalar { text: String::new(), style: Style::Broken, secret: true }
