@@ -170,7 +170,7 @@ pub fn place(text: &str, path: &str) -> Option<(u32, u32)> {
             // names may have dots in them, so the longest key that fits is the one
             (None, Some(entries)) => entries
                 .iter()
-                .filter_map(|entry| Some((entry, rest.strip_prefix(entry.key.as_str())?)))
+                .filter_map(|entry| Some((entry, rest.strip_prefix(&*entry.key)?)))
                 .filter(|(_, rest)| rest.is_empty() || rest.starts_with(['.', '[']))
                 .max_by_key(|(entry, _)| entry.key.len())
                 .map(|(entry, rest)| (&entry.node, entry.mark, rest)),
