@@ -265,6 +265,9 @@ impl Edge {
                 groups: &groups,
                 ports: &ports,
                 before: before.as_deref(),
+                has_same_groups: before.as_ref().is_some_and(|before| {
+                    before.config.target_groups.keys().eq(config.target_groups.keys())
+                }),
                 keyring,
                 vault: &vault,
                 tickets: &tickets,

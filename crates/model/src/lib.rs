@@ -42,6 +42,7 @@ mod resource;
 pub mod response_headers;
 mod retry;
 pub mod rule;
+mod share;
 mod stickiness;
 pub mod target_group;
 pub mod template;

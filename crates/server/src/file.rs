@@ -56,6 +56,11 @@ impl Canonical {
         value
     }
 
+    /// With what is secret.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// What changes when `new` comes in the place of this.
     pub(crate) fn difference(&self, new: &Canonical) -> Vec<Change> {
         difference_of_shown((&self.config, &self.secrets), (&new.config, &new.secrets))
@@ -66,8 +71,8 @@ impl Canonical {
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
     pub(crate) config: Arc<Config>,
-    /// The canonical form, without secrets: what is shown, and what differences are made of.
-    pub(crate) shown: Canonical,
+    /// Paths of what is a secret.
+    secrets: Arc<[String]>,
     pub(crate) warnings: Vec<String>,
     text: String,
     label: String,
@@ -115,8 +120,7 @@ pub(crate) fn parse(label: &str, text: String, folder: &Path) -> Result<Loaded, 
     absolute_files(&mut config, folder);
     let warnings = warnings.iter().map(ToString::to_string).collect();
     let (config, label, folder) = (Arc::new(config), label.to_owned(), folder.to_owned());
-    let shown = Canonical { config: config.clone(), secrets: secrets.into() };
-    Ok(Loaded { config, shown, warnings, text, label, folder })
+    Ok(Loaded { config, secrets: secrets.into(), warnings, text, label, folder })
 }
 
 /// Makes the paths of logs, certificates, answers and the like whole.
@@ -171,6 +175,18 @@ fn absolute_fallback(fallback: &mut Fallback, folder: &Path) {
 }
 
 impl Loaded {
+    /// What is shown, and what differences are made of.
+    pub(crate) fn shown(&self) -> Canonical {
+        Canonical { config: self.config.clone(), secrets: self.secrets.clone() }
+    }
+
+    /// Has in common with what was loaded before what is the same, as long as nobody else has it.
+    pub(crate) fn share(&mut self, before: &Config) {
+        if let Some(config) = Arc::get_mut(&mut self.config) {
+            config.share(before);
+        }
+    }
+
     /// What stands in the way of running it, with its places in the file.
     pub(crate) fn placed(&self, errors: &[CannotRun]) -> Refused {
         Refused::CannotRun(self.places(errors))

@@ -250,7 +250,7 @@ impl Control {
     }
 
     pub(crate) fn show(&self) {
-        let (view, config, running) = (self.edge.view(), Some(self.loaded.shown.clone()), Some(self.running.clone()));
+        let (view, config, running) = (self.edge.view(), Some(self.loaded.shown()), Some(self.running.clone()));
         self.admin.show(|shown| (shown.view, shown.config, shown.running) = (view, config, running));
     }
 
@@ -341,12 +341,13 @@ impl Control {
 
     /// What running the source would be. Made aside: reading a large file takes long.
     async fn draft(&self) -> Result<Draft, Refused> {
-        let (source, plane, before) = (self.source.clone(), self.plane.clone(), self.loaded.shown.clone());
+        let (source, plane, before) = (self.source.clone(), self.plane.clone(), self.loaded.shown());
         let draft = aside(move || {
-            let loaded = source.load()?;
+            let mut loaded = source.load()?;
+            loaded.share(before.config());
             let desired = changes::with_file(&plane, &loaded)?;
             let running = examined(loaded.whole(desired.config()));
-            let changes = before.difference(&loaded.shown);
+            let changes = before.difference(&loaded.shown());
             Ok(Draft { loaded, desired, running, changes })
         });
         draft.await.unwrap_or_else(|error| Err(Refused::CannotRun(vec![format!("no thread to read it: {error}")])))
