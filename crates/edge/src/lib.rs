@@ -35,11 +35,11 @@ use headworks_model::primitive::{Bind, Name};
 use tokio::sync::oneshot;
 
 pub use self::challenge::{CannotProve, Challenges, Offered, Proof};
+use self::compile::build;
 pub use self::compile::build::{CannotRun, validate};
 pub use self::compile::examined::Examined;
 pub use self::compile::permission::unpermitted;
 use self::compile::plan::{ListenerKey, Plan};
-use self::compile::build;
 pub use self::explain::{
     Asked, CannotExplain, Considered, Decided, Decision, GroupShare, ListenerFound, RuleVerdict, explain, handling,
 };
@@ -265,9 +265,9 @@ impl Edge {
                 groups: &groups,
                 ports: &ports,
                 before: before.as_deref(),
-                has_same_groups: before.as_ref().is_some_and(|before| {
-                    before.config.target_groups.keys().eq(config.target_groups.keys())
-                }),
+                has_same_groups: before
+                    .as_ref()
+                    .is_some_and(|before| before.config.target_groups.keys().eq(config.target_groups.keys())),
                 keyring,
                 vault: &vault,
                 tickets: &tickets,

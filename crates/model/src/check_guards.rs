@@ -166,16 +166,21 @@ impl Config {
             Action::Forward(forward) => Some(forward),
             _ => None,
         });
-        let mut groups: Vec<&Name> = forwards
-            .flat_map(|forward| {
-                let stand_in = match &forward.fallback {
-                    Some(Fallback::Forward(other)) => Some(other),
-                    _ => None,
-                };
-                let mirror = forward.mirror.as_ref().map(|mirror| &mirror.group);
-                forward.groups.iter().map(|group| &group.name).chain(stand_in).chain(mirror)
-            })
-            .collect();
+        let names = forwards.flat_map(|forward| {
+            let stand_in = match &forward.fallback {
+                Some(Fallback::Forward(other)) => Some(other),
+                _ => None,
+            };
+            let mirror = forward.mirror.as_ref().map(|mirror| &mirror.group);
+            forward.groups.iter().map(|group| &group.name).chain(stand_in).chain(mirror)
+        });
+        let mut groups: Vec<&Name> = Vec::new();
+        for name in names {
+            // thousands of rules often forward to the same
+            if groups.last() != Some(&name) {
+                groups.push(name);
+            }
+        }
         let mut next = 0;
         groups.sort_unstable();
         groups.dedup();

@@ -117,7 +117,8 @@ fn each<T: Declared + PartialEq>(
     }
     // in their own order
     let is = new.iter().map(|(name, new)| {
-        let written = is.remove(name.as_str()).unwrap_or_else(|| if old.contains_key(name) { Value::Null } else { new.write() });
+        let written =
+            is.remove(name.as_str()).unwrap_or_else(|| if old.contains_key(name) { Value::Null } else { new.write() });
         (name.as_str().to_owned(), written)
     });
     (Value::Object(was), Value::Object(is.collect()))
@@ -133,7 +134,10 @@ fn items<T: Declared + PartialEq>(olds: &[T], news: &[T]) -> (Value, Value) {
     let (left, right) = (left.unwrap_or_default(), right.unwrap_or_default());
     let beside = |index: usize, other: &[T], own: &T| left.len() == right.len() && other.get(index) == Some(own);
     let list = |own: &[T], other: &[T]| {
-        let middle = own.iter().enumerate().map(|(index, one)| if beside(index, other, one) { Value::Null } else { one.write() });
+        let middle = own
+            .iter()
+            .enumerate()
+            .map(|(index, one)| if beside(index, other, one) { Value::Null } else { one.write() });
         let same = |count| std::iter::repeat_n(Value::Null, count);
         same(head).chain(middle).chain(same(tail)).collect()
     };

@@ -50,9 +50,12 @@ impl Config {
         let nodes: Vec<(Kind, &Name, Option<Node>, Purpose)> = edits
             .values()
             .map(|edit| (edit.kind, &edit.name, edit.body.as_ref().map(Node::from_json), Purpose::Take))
-            .chain(again.iter().zip(&bodies).map(|((kind, name), body)| {
-                (*kind, name, body.as_ref().map(Node::from_json), Purpose::Check)
-            }))
+            .chain(
+                again
+                    .iter()
+                    .zip(&bodies)
+                    .map(|((kind, name), body)| (*kind, name, body.as_ref().map(Node::from_json), Purpose::Check)),
+            )
             .collect();
         let root = self.skeleton(&edits);
         let mut cx = Cx::new("");

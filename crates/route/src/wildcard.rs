@@ -85,6 +85,31 @@ impl Case {
 impl Wildcard {
     /// Compiles a pattern.
     pub(crate) fn new(pattern: &Pattern, case: Case) -> Wildcard {
+        Self::usual(pattern.as_str(), case).unwrap_or_else(|| Self::of_tokens(pattern, case))
+    }
+
+    /// What most patterns are, as one text with or without stars at one end: of ten thousand, taking each apart first costs more
+    /// than all the rest.
+    fn usual(pattern: &str, case: Case) -> Option<Wildcard> {
+        if pattern.bytes().any(|byte| matches!(byte, b'?' | b'\\')) {
+            return None;
+        }
+        let behind = pattern.trim_start_matches('*');
+        let literal = behind.trim_end_matches('*');
+        if literal.contains('*') {
+            return None;
+        }
+        let folded = literal.bytes().map(|byte| case.fold(byte)).collect::<Box<[u8]>>();
+        match (behind.len() < pattern.len(), literal.len() < behind.len()) {
+            (false, false) => Some(Wildcard::Exact(folded)),
+            (false, true) => Some(Wildcard::Prefix(folded)),
+            (true, false) if folded.is_empty() => Some(Wildcard::Any),
+            (true, false) => Some(Wildcard::Suffix(folded)),
+            (true, true) => None,
+        }
+    }
+
+    fn of_tokens(pattern: &Pattern, case: Case) -> Wildcard {
         let tokens = pattern.tokens();
         let piece = |tokens: &[PatternToken]| {
             let mut piece = Vec::new();
@@ -251,6 +276,21 @@ mod tests {
         check(r"a\*b", Case::Sensitive, &["a*b"], &["axb", r"a\*b"]);
         check(r"a\?*", Case::Sensitive, &["a?", "a?b"], &["ab"]);
         check(r"a\\b", Case::Sensitive, &[r"a\b"], &["ab", r"a\\b"]);
+    }
+
+    #[test]
+    fn usual_patterns_are_what_taking_them_apart_makes_of_them() {
+        let pieces = ["", "*", "**", "a", "B.c", "?", r"\*", "/x/", "a*b"];
+        for (first, second, third) in
+            pieces.iter().flat_map(|a| pieces.iter().flat_map(move |b| pieces.map(|c| (a, b, c))))
+        {
+            let text = format!("{first}{second}{third}");
+            let pattern = Pattern::new(&text).unwrap();
+            for case in [Case::Sensitive, Case::Insensitive] {
+                let compiled = Wildcard::new(&pattern, case);
+                assert_eq!(format!("{compiled:?}"), format!("{:?}", Wildcard::of_tokens(&pattern, case)), "{text}");
+            }
+        }
     }
 
     #[test]

@@ -22,8 +22,8 @@ use headworks_route::{CompiledTransforms, FlowTable, Table};
 use super::answers;
 use super::attributes::Attributes;
 use super::plan::{
-    ActionPlan, Answer, CompressionPlan, FallbackPlan, FlowPlan, FlowProtocol, ForwardPlan, GroupPlan, Hits, InjectionPlan,
-    ListenerKey, ListenerPlan, MirrorPlan, Plan, RulePlan, Share, WeightedPlace,
+    ActionPlan, Answer, CompressionPlan, FallbackPlan, FlowPlan, FlowProtocol, ForwardPlan, GroupPlan, Hits,
+    InjectionPlan, ListenerKey, ListenerPlan, MirrorPlan, Plan, RulePlan, Share, WeightedPlace,
 };
 use crate::challenge::Challenges;
 use crate::guard::Guard;
@@ -474,3 +474,6 @@ pub(crate) fn hedge_plan(hedge: &target_group::Hedge) -> Hedge {
     };
     Hedge { after, attempts: u32::from(hedge.attempts) }
 }
+
+#[cfg(test)]
+mod tests;

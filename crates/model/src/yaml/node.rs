@@ -130,7 +130,11 @@ impl<'t> Node<'t> {
             Value::Object(values) => NodeValue::Map(
                 values
                     .iter()
-                    .map(|(key, value)| Entry { key: Cow::Borrowed(key), mark: Mark::default(), node: Self::from_json(value) })
+                    .map(|(key, value)| Entry {
+                        key: Cow::Borrowed(key),
+                        mark: Mark::default(),
+                        node: Self::from_json(value),
+                    })
                     .collect(),
             ),
         };

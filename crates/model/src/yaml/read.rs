@@ -39,8 +39,8 @@ pub(crate) struct Document<'t> {
 /// Reads one document.
 pub(crate) fn read<'t>(text: &'t str, from: &dyn Resolve) -> Document<'t> {
     let mut builder = Builder::new(from);
-    let simple = text.len() <= LONGEST
-        && simple::events(text, &mut |event, mark| builder.event(event, mark).ok()).is_some();
+    let simple =
+        text.len() <= LONGEST && simple::events(text, &mut |event, mark| builder.event(event, mark).ok()).is_some();
     let outcome = if simple {
         Ok(())
     } else {

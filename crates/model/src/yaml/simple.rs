@@ -146,8 +146,8 @@ impl<'t> Reader<'t, '_> {
             b'"' => self.quoted(b'"', ScalarStyle::DoubleQuoted),
             b'\'' => self.quoted(b'\'', ScalarStyle::SingleQuoted),
             b'-' if !self.byte(self.at + 1)?.is_ascii_alphanumeric() => None,
-            b'?' | b':' | b',' | b'[' | b']' | b'{' | b'}' | b'#' | b'&' | b'*' | b'!' | b'|' | b'>' | b'%' | b'@' | b'`'
-            | b' ' | b'\n' => None,
+            b'?' | b':' | b',' | b'[' | b']' | b'{' | b'}' | b'#' | b'&' | b'*' | b'!' | b'|' | b'>' | b'%' | b'@'
+            | b'`' | b' ' | b'\n' => None,
             _ => self.plain(context),
         }
     }
@@ -166,7 +166,9 @@ impl<'t> Reader<'t, '_> {
                 }
                 b',' | b'[' | b']' | b'{' | b'}' => context == Context::Flow,
                 // which the parser of the whole language takes for a mistake
-                b'-' if end < at && context == Context::Flow && !self.byte(at + 1)?.is_ascii_alphanumeric() => return None,
+                b'-' if end < at && context == Context::Flow && !self.byte(at + 1)?.is_ascii_alphanumeric() => {
+                    return None;
+                }
                 _ => false,
             };
             if ends {

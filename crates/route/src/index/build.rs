@@ -190,7 +190,9 @@ enum Told<'r> {
 impl<'r> Told<'r> {
     fn has_expression(self) -> bool {
         match self {
-            Told::Text(values) | Told::Header(HeaderTest { values, .. }) => values.as_slice().iter().any(Matcher::is_regex),
+            Told::Text(values) | Told::Header(HeaderTest { values, .. }) => {
+                values.as_slice().iter().any(Matcher::is_regex)
+            }
             Told::Query(_) => false,
         }
     }
