@@ -65,7 +65,8 @@ declared! {
         /// Bounds against abuse.
         #[via = Section]
         pub limits: ListenerLimits,
-        /// In order of priority; first match wins. Shared between copies of the listener: there may be very many.
+        // shared between copies of the listener: there may be very many
+        /// In order of priority; first match wins.
         pub rules: Arc<Vec<Rule>> = Arc::default(),
         /// What happens when no rule matches.
         pub default: DefaultAction,

@@ -95,7 +95,7 @@ fn what_the_file_refers_to_is_looked_at_again() {
     let write = |path: &std::path::Path, text: &str| {
         std::fs::write(path, text).unwrap_or_else(|error| panic!("cannot write: {error}"));
     };
-    write(&secret, "one");
+    write(&secret, "hush");
     write(&page, "sorry");
     let yaml = "
 load_balancers:
@@ -115,13 +115,13 @@ target_groups:
     let parts: [(&str, &dyn std::fmt::Display); 2] = [("secret", &secret_at), ("page", &page_at)];
     let mut headworks = start(yaml, &parts);
     let said = |headworks: &Headworks| ["/secret", "/rule", "/"].map(|path| headworks.ask(&ask("GET", path)).text());
-    assert_eq!(said(&headworks), ["one", "sorry", "sorry"]);
-    write(&secret, "two");
+    assert_eq!(said(&headworks), ["hush", "sorry", "sorry"]);
+    write(&secret, "hushed");
     write(&page, "very sorry");
     headworks.reload(yaml, &parts);
-    assert_eq!(said(&headworks), ["two", "very sorry", "very sorry"]);
+    assert_eq!(said(&headworks), ["hushed", "very sorry", "very sorry"]);
     // it is not said what a secret was, nor what it is
     assert_eq!(changes(&headworks), json!([]));
     let shown = headworks.admin_get("/v1/config").text();
-    assert!(shown.contains("***") && !shown.contains("two"), "{shown}");
+    assert!(shown.contains("***") && !shown.contains("hush"), "{shown}");
 }
