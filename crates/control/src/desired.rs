@@ -48,15 +48,15 @@ pub enum Clash {
 
 impl Desired {
     /// The file alone.
-    pub fn of_file(file: Config) -> Self {
-        Self { config: Arc::new(file), ours: BTreeMap::new(), revision: 0 }
+    pub fn of_file(file: Arc<Config>) -> Self {
+        Self { config: file, ours: BTreeMap::new(), revision: 0 }
     }
 
     /// A file and what came by the API, with the revision of each.
     ///
     /// # Errors
     /// When they do not go together.
-    pub fn merge(file: &Config, api: Vec<(Edit, u64)>, revision: u64) -> Result<Self, Clash> {
+    pub fn merge(file: &Arc<Config>, api: Vec<(Edit, u64)>, revision: u64) -> Result<Self, Clash> {
         let both = |(edit, _): &&(Edit, u64)| file.has(edit.kind, edit.name.as_str());
         let twice: Vec<String> = api.iter().filter(both).map(|(edit, _)| path(edit.kind, &edit.name)).collect();
         if !twice.is_empty() {
@@ -64,15 +64,18 @@ impl Desired {
         }
         let ours = api.iter().map(|(edit, revision)| ((edit.kind, edit.name.clone()), *revision)).collect();
         let edits: Vec<Edit> = api.into_iter().map(|(edit, _)| edit).collect();
-        let edited = if edits.is_empty() { Ok(file.clone()) } else { file.edited(&edits).map(|edited| edited.config) };
-        Ok(Self { config: Arc::new(edited.map_err(Clash::Faults)?), ours, revision })
+        let config = match edits.is_empty() {
+            true => file.clone(),
+            false => Arc::new(file.edited(&edits).map_err(Clash::Faults)?.config),
+        };
+        Ok(Self { config, ours, revision })
     }
 
     /// The same API resources with another file.
     ///
     /// # Errors
     /// When they do not go together.
-    pub fn with_file(&self, file: &Config) -> Result<Self, Clash> {
+    pub fn with_file(&self, file: &Arc<Config>) -> Result<Self, Clash> {
         let edit = |((kind, name), revision): (&(Kind, Name), &u64)| {
             let body = self.config.resource(*kind, name.as_str());
             (Edit { kind: *kind, name: name.clone(), body }, *revision)

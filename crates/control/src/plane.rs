@@ -109,7 +109,7 @@ impl Plane {
     pub fn open(
         place: &Place,
         access: Access,
-        file: Config,
+        file: Arc<Config>,
         around: Surroundings,
     ) -> Result<(Self, mpsc::Receiver<Asked>), String> {
         let is_there = place.folder.join(Store::FILE).exists();
@@ -177,7 +177,7 @@ impl Plane {
     ///
     /// # Errors
     /// When they do not go together, or what is kept cannot be read.
-    pub fn merged(&self, file: &Config) -> Result<Result<Desired, Clash>, String> {
+    pub fn merged(&self, file: &Arc<Config>) -> Result<Result<Desired, Clash>, String> {
         let Ok(kept) = &self.kept else { return Ok(Ok(Desired::of_file(file.clone()))) };
         let api = edits_of(kept).map_err(|problem| problem.detail().to_owned())?;
         let revision = kept.store.newest().map_err(|error| error.to_string())?;

@@ -22,7 +22,7 @@ mod succession;
 mod tls;
 mod upstream;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,10 +35,11 @@ use headworks_model::primitive::{Bind, Name};
 use tokio::sync::oneshot;
 
 pub use self::challenge::{CannotProve, Challenges, Offered, Proof};
+use self::compile::build;
 pub use self::compile::build::{CannotRun, validate};
+pub use self::compile::examined::Examined;
 pub use self::compile::permission::unpermitted;
 use self::compile::plan::{ListenerKey, Plan};
-use self::compile::{answers, build};
 pub use self::explain::{
     Asked, CannotExplain, Considered, Decided, Decision, GroupShare, ListenerFound, RuleVerdict, explain, handling,
 };
@@ -135,9 +136,9 @@ impl Edge {
     ///
     /// # Errors
     /// All that cannot be run; what ran before goes on.
-    pub async fn apply(&mut self, config: &Arc<Config>, keyring: Arc<Keyring>) -> Result<(), Vec<CannotRun>> {
-        let prepared = self.prepare(config, keyring).await?;
-        self.commit(config, prepared).await;
+    pub async fn apply(&mut self, examined: &Examined, keyring: Arc<Keyring>) -> Result<(), Vec<CannotRun>> {
+        let prepared = self.prepare(examined, keyring).await?;
+        self.commit(examined, prepared).await;
         Ok(())
     }
 
@@ -145,11 +146,9 @@ impl Edge {
     ///
     /// # Errors
     /// All that cannot be run.
-    pub async fn prepare(&mut self, config: &Arc<Config>, keyring: Arc<Keyring>) -> Result<Prepared, Vec<CannotRun>> {
-        let mut errors = build::unspeakable(config);
-        errors.extend(build::unissuable(config));
-        errors.extend(answers::unreadable(config));
-        errors.extend(unpermitted(config));
+    pub async fn prepare(&mut self, examined: &Examined, keyring: Arc<Keyring>) -> Result<Prepared, Vec<CannotRun>> {
+        let config = &examined.config;
+        let mut errors = examined.errors.clone();
         let vault = self.vault.load(config, &mut errors);
         let fresh = self.bind_new(config, &mut errors);
         if !errors.is_empty() {
@@ -157,30 +156,17 @@ impl Edge {
         }
         let mut started = self.supervise_new(config);
         let plan = Arc::new(self.build(config, &fresh, &started, &vault, keyring).await?);
-        let in_use: HashSet<Name> = build::groups_in_use(config).into_iter().collect();
-        let hedged = build::groups_hedged_by_latency(config);
-        for (name, supervisor) in &mut started {
-            if let Some(settings) = config.target_groups.get(name) {
-                exchange_dial(&vault, name, supervisor);
-                supervisor.configure(settings, in_use.contains(name), hedged.contains(name)).await;
-            }
-        }
+        configure(&mut started, examined, &vault).await;
         Ok(Prepared { vault, fresh, started, plan })
     }
 
     /// Runs what was prepared of this configuration. When it returns, every worker does.
-    pub async fn commit(&mut self, config: &Config, prepared: Prepared) {
+    pub async fn commit(&mut self, examined: &Examined, prepared: Prepared) {
         let Prepared { vault, mut fresh, started, plan } = prepared;
+        let config = &*examined.config;
         self.vault = vault;
-        let in_use: HashSet<Name> = build::groups_in_use(config).into_iter().collect();
-        let hedged = build::groups_hedged_by_latency(config);
         self.pressure.configure(&config.overload);
-        for (name, supervisor) in &mut self.supervisors {
-            if let Some(settings) = config.target_groups.get(name) {
-                exchange_dial(&self.vault, name, supervisor);
-                supervisor.configure(settings, in_use.contains(name), hedged.contains(name)).await;
-            }
-        }
+        configure(&mut self.supervisors, examined, &self.vault).await;
         self.supervisors.extend(started);
         self.membership = Membership::new(config);
         self.follow_members(&plan);
@@ -279,6 +265,9 @@ impl Edge {
                 groups: &groups,
                 ports: &ports,
                 before: before.as_deref(),
+                has_same_groups: before
+                    .as_ref()
+                    .is_some_and(|before| before.config.target_groups.keys().eq(config.target_groups.keys())),
                 keyring,
                 vault: &vault,
                 tickets: &tickets,
@@ -442,6 +431,17 @@ pub enum Given {
     Sockets(Vec<Activated>),
     /// All that the process before had.
     Legacy(Box<Legacy>),
+}
+
+/// Tells supervisors what is declared of their groups.
+async fn configure(supervisors: &mut BTreeMap<Name, Supervisor>, examined: &Examined, vault: &Vault) {
+    for (name, supervisor) in supervisors {
+        if let Some(settings) = examined.config.target_groups.get(name) {
+            exchange_dial(vault, name, supervisor);
+            let (in_use, hedged) = (examined.in_use.contains(name), examined.hedged.contains(name));
+            supervisor.configure(settings, in_use, hedged).await;
+        }
+    }
 }
 
 /// Has a group's targets spoken to as the vault has it, if that is new.

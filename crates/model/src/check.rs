@@ -115,9 +115,9 @@ fn check_binds<'a>(config: &Config, fields: &Fields<'a>, cx: &mut Cx<'a>) {
     taken.take(Carrier::Tcp, Bind::Address(config.admin.address), "admin");
     // In the order of the file, so that the second of two is the one that is wrong.
     for balancer in fields.get("load_balancers").and_then(Node::as_map).unwrap_or_default() {
-        let Some(read) = config.load_balancers.get(balancer.key.as_str()) else { continue };
+        let Some(read) = config.load_balancers.get(&*balancer.key) else { continue };
         for entry in balancer.node.get("listeners").and_then(Node::as_map).unwrap_or_default() {
-            let Some(listener) = read.listeners.get(entry.key.as_str()) else { continue };
+            let Some(listener) = read.listeners.get(&*entry.key) else { continue };
             let who = format!("load_balancers.{}.listeners.{}", balancer.key, entry.key);
             let before = listener.carriers().iter().find_map(|carrier| taken.take(*carrier, listener.bind, &who));
             if let Some(before) = before {

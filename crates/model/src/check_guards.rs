@@ -24,9 +24,9 @@ pub(crate) fn check_guards<'a>(config: &Config, fields: &Fields<'a>, cx: &mut Cx
     check_targets(config, fields, cx);
 }
 
-fn entries<'a>(fields: &Fields<'a>, collection: &str) -> impl Iterator<Item = (&'a str, &'a Node)> {
+fn entries<'a>(fields: &Fields<'a>, collection: &str) -> impl Iterator<Item = (&'a str, &'a Node<'a>)> {
     let entries = fields.get(collection).and_then(Node::as_map).unwrap_or_default();
-    entries.iter().map(|entry| (entry.key.as_str(), &entry.node))
+    entries.iter().map(|entry| (&*entry.key, &entry.node))
 }
 
 /// Rules that never match, or that change nothing. They are looked for in the order of their numbers, and told where they
@@ -105,7 +105,7 @@ fn check_listeners<'a>(config: &Config, fields: &Fields<'a>, cx: &mut Cx<'a>) {
             continue;
         };
         for entry in node.get("listeners").and_then(Node::as_map).unwrap_or_default() {
-            let Some(listener) = balancer.listeners.get(entry.key.as_str()) else { continue };
+            let Some(listener) = balancer.listeners.get(&*entry.key) else { continue };
             let port = listener.bind.port();
             if port > 0 && !is_open(config, balancer, listener, port) {
                 at(&["load_balancers", balancer_name, "listeners", &entry.key], cx, |cx| {
@@ -166,16 +166,21 @@ impl Config {
             Action::Forward(forward) => Some(forward),
             _ => None,
         });
-        let mut groups: Vec<&Name> = forwards
-            .flat_map(|forward| {
-                let stand_in = match &forward.fallback {
-                    Some(Fallback::Forward(other)) => Some(other),
-                    _ => None,
-                };
-                let mirror = forward.mirror.as_ref().map(|mirror| &mirror.group);
-                forward.groups.iter().map(|group| &group.name).chain(stand_in).chain(mirror)
-            })
-            .collect();
+        let names = forwards.flat_map(|forward| {
+            let stand_in = match &forward.fallback {
+                Some(Fallback::Forward(other)) => Some(other),
+                _ => None,
+            };
+            let mirror = forward.mirror.as_ref().map(|mirror| &mirror.group);
+            forward.groups.iter().map(|group| &group.name).chain(stand_in).chain(mirror)
+        });
+        let mut groups: Vec<&Name> = Vec::new();
+        for name in names {
+            // thousands of rules often forward to the same
+            if groups.last() != Some(&name) {
+                groups.push(name);
+            }
+        }
         let mut next = 0;
         groups.sort_unstable();
         groups.dedup();

@@ -26,11 +26,11 @@ impl DefaultAction {
     /// The action, which is one key among others.
     fn action<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Action> {
         let entries = node.as_map().unwrap_or_default();
-        let actions: Vec<_> = entries.iter().filter(|entry| Action::WORDS.contains(&entry.key.as_str())).collect();
+        let actions: Vec<_> = entries.iter().filter(|entry| Action::WORDS.contains(&&*entry.key)).collect();
         match actions.as_slice() {
             [entry] => return Action::read_entry(entry, cx),
             // what is there in its place has been said
-            [] if entries.iter().any(|entry| ![CRITICALITY, FAULT].contains(&entry.key.as_str())) => {}
+            [] if entries.iter().any(|entry| ![CRITICALITY, FAULT].contains(&&*entry.key)) => {}
             [] => cx.fault(node.mark, "has no action", Some(Action::expected())),
             several => {
                 let what = format!("has {} actions", several.len());

@@ -46,13 +46,16 @@ impl Config {
     pub fn edited(&self, edits: &[Edit]) -> Result<Edited, Faults> {
         let edits: BTreeMap<(Kind, &Name), &Edit> = edits.iter().map(|edit| ((edit.kind, &edit.name), edit)).collect();
         let again = self.to_read_again(&edits);
+        let bodies: Vec<Option<Value>> = again.iter().map(|(kind, name)| self.resource(*kind, name.as_str())).collect();
         let nodes: Vec<(Kind, &Name, Option<Node>, Purpose)> = edits
             .values()
             .map(|edit| (edit.kind, &edit.name, edit.body.as_ref().map(Node::from_json), Purpose::Take))
-            .chain(again.iter().map(|(kind, name)| {
-                let body = self.resource(*kind, name.as_str());
-                (*kind, name, body.as_ref().map(Node::from_json), Purpose::Check)
-            }))
+            .chain(
+                again
+                    .iter()
+                    .zip(&bodies)
+                    .map(|((kind, name), body)| (*kind, name, body.as_ref().map(Node::from_json), Purpose::Check)),
+            )
             .collect();
         let root = self.skeleton(&edits);
         let mut cx = Cx::new("");
@@ -108,7 +111,7 @@ impl Config {
     }
 
     /// Names without what they stand for, as far as checks between resources look for places.
-    fn skeleton(&self, edits: &BTreeMap<(Kind, &Name), &Edit>) -> Node {
+    fn skeleton(&self, edits: &BTreeMap<(Kind, &Name), &Edit>) -> Node<'static> {
         let collections = Kind::ALL.into_iter().map(|kind| {
             let mut names: BTreeSet<&Name> = self.names(kind).collect();
             for ((_, name), edit) in edits.iter().filter(|((of, _), _)| *of == kind) {
@@ -125,7 +128,7 @@ impl Config {
     }
 
     /// Of a load balancer, the names of its listeners.
-    fn bones(&self, kind: Kind, name: &Name, edits: &BTreeMap<(Kind, &Name), &Edit>) -> Node {
+    fn bones(&self, kind: Kind, name: &Name, edits: &BTreeMap<(Kind, &Name), &Edit>) -> Node<'static> {
         if kind != Kind::LoadBalancer {
             return Node::empty_map();
         }
@@ -195,10 +198,10 @@ fn check_names<'a>(edits: &BTreeMap<(Kind, &'a Name), &'a Edit>, root: &'a Node,
     }
 }
 
-fn entry(key: &str, node: Node) -> Entry {
-    Entry { key: key.to_owned(), mark: Mark::default(), node }
+fn entry(key: &str, node: Node<'static>) -> Entry<'static> {
+    Entry { key: key.to_owned().into(), mark: Mark::default(), node }
 }
 
-fn map(entries: Vec<Entry>) -> Node {
+fn map(entries: Vec<Entry<'static>>) -> Node<'static> {
     Node { mark: Mark::default(), value: NodeValue::Map(entries) }
 }

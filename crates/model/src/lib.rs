@@ -42,6 +42,7 @@ mod resource;
 pub mod response_headers;
 mod retry;
 pub mod rule;
+mod share;
 mod stickiness;
 pub mod target_group;
 pub mod template;
@@ -50,7 +51,7 @@ mod yaml;
 
 pub use self::check_guards::Reach;
 pub use self::config::Config;
-pub use self::difference::{Change, difference, difference_of_json};
+pub use self::difference::{Change, difference, difference_of_json, difference_of_shown};
 pub use self::edit::{Edit, Edited};
 pub use self::fault::{Fault, Faults};
 pub use self::parse::{Parsed, json_of_yaml, place, schema, schemas};

@@ -1,6 +1,7 @@
 //! A listener: an address, a protocol, rules.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -64,8 +65,9 @@ declared! {
         /// Bounds against abuse.
         #[via = Section]
         pub limits: ListenerLimits,
+        // shared between copies of the listener: there may be very many
         /// In order of priority; first match wins.
-        pub rules: Vec<Rule> = Vec::new(),
+        pub rules: Arc<Vec<Rule>> = Arc::default(),
         /// What happens when no rule matches.
         pub default: DefaultAction,
     }

@@ -13,7 +13,7 @@ use crate::redact::secret_paths;
 use crate::resolve::Resolve;
 use crate::resource::Kind;
 use crate::target_group::TargetGroup;
-use crate::yaml::{self, Node};
+use crate::yaml::{self, Document, Node};
 
 /// A configuration that is right, and what there is to say about it.
 #[derive(Clone, Debug)]
@@ -33,12 +33,12 @@ impl Config {
     /// # Errors
     /// All that is wrong, by place; a text that is no YAML has one fault.
     pub fn parse(file_label: &str, text: &str, resolver: &dyn Resolve) -> Result<Parsed, Faults> {
-        let (root, mistakes) = yaml::read(text, resolver);
+        let document = yaml::read(text, resolver);
         let mut cx = Cx::new(file_label);
-        for mistake in mistakes {
+        for mistake in document.mistakes {
             cx.mistake(mistake.mark, mistake.path, mistake.what);
         }
-        read(root.as_ref(), cx)
+        read(document.root.as_ref(), document.has_secrets, cx)
     }
 
     /// Reads what [`Config::to_json`] wrote, or an API was sent. Nothing in it is replaced; faults have no line.
@@ -46,7 +46,7 @@ impl Config {
     /// # Errors
     /// All that is wrong.
     pub fn from_json(value: &Value) -> Result<Parsed, Faults> {
-        read(Some(&Node::from_json(value)), Cx::new(""))
+        read(Some(&Node::from_json(value)), false, Cx::new(""))
     }
 
     /// The canonical form: the YAML's words and shapes, defaults spelled out, secrets included.
@@ -58,7 +58,7 @@ impl Config {
 /// An empty text.
 static NOTHING: Node = Node::empty_map();
 
-fn read<'a>(root: Option<&'a Node>, mut cx: Cx<'a>) -> Result<Parsed, Faults> {
+fn read<'a>(root: Option<&'a Node>, has_secrets: bool, mut cx: Cx<'a>) -> Result<Parsed, Faults> {
     let mut config = None;
     let mut secrets = Vec::new();
     if let Some(root) = root {
@@ -67,7 +67,9 @@ fn read<'a>(root: Option<&'a Node>, mut cx: Cx<'a>) -> Result<Parsed, Faults> {
         {
             cx.declare(collection, root);
         }
-        secrets = secret_paths(root);
+        if has_secrets {
+            secrets = secret_paths(root);
+        }
         for secret in declared_secrets(root) {
             if !secrets.contains(&secret) {
                 secrets.push(secret);
@@ -140,7 +142,7 @@ fn moved(value: &mut Value, prefix: &str) {
 /// # Errors
 /// When it is no YAML, or what it refers to is missing.
 pub fn json_of_yaml(file_label: &str, text: &str, resolver: &dyn Resolve) -> Result<Value, Faults> {
-    let (root, mistakes) = yaml::read(text, resolver);
+    let Document { root, mistakes, .. } = yaml::read(text, resolver);
     let mut cx = Cx::new(file_label);
     for mistake in mistakes {
         cx.mistake(mistake.mark, mistake.path, mistake.what);
@@ -155,7 +157,7 @@ pub fn json_of_yaml(file_label: &str, text: &str, resolver: &dyn Resolve) -> Res
 /// Where a path of a fault, such as `load_balancers.shop.listeners.http`, stands in a text: line and column, from 1. The
 /// deepest part of the path that the text has; none for a text that is no YAML.
 pub fn place(text: &str, path: &str) -> Option<(u32, u32)> {
-    let (root, _) = yaml::read(text, &crate::resolve::Nothing);
+    let Document { root, .. } = yaml::read(text, &crate::resolve::Nothing);
     let mut node = root.as_ref()?;
     let mut mark = node.mark;
     let mut rest = path;
@@ -168,7 +170,7 @@ pub fn place(text: &str, path: &str) -> Option<(u32, u32)> {
             // names may have dots in them, so the longest key that fits is the one
             (None, Some(entries)) => entries
                 .iter()
-                .filter_map(|entry| Some((entry, rest.strip_prefix(entry.key.as_str())?)))
+                .filter_map(|entry| Some((entry, rest.strip_prefix(&*entry.key)?)))
                 .filter(|(_, rest)| rest.is_empty() || rest.starts_with(['.', '[']))
                 .max_by_key(|(entry, _)| entry.key.len())
                 .map(|(entry, rest)| (&entry.node, entry.mark, rest)),

@@ -2,6 +2,7 @@
 
 mod node;
 mod read;
+mod simple;
 
 pub(crate) use self::node::{Entry, Mark, Node, NodeValue, Scalar, Style};
-pub(crate) use self::read::read;
+pub(crate) use self::read::{Document, read};

@@ -31,7 +31,7 @@ const EMPTY: Slot = Slot { hash: 0, start: 0, len: 0, value: NONE };
 
 impl Exact {
     /// Builds a map of `entries`, whose keys are distinct, and lower case when `case` is insensitive.
-    pub(crate) fn new(case: Case, entries: &[(Vec<u8>, u32)]) -> Exact {
+    pub(crate) fn new(case: Case, entries: &[(&[u8], u32)]) -> Exact {
         let mut slots = vec![EMPTY; (entries.len() * 2).next_power_of_two().max(2)];
         let mut keys = Vec::new();
         for (key, value) in entries {
@@ -102,7 +102,8 @@ mod tests {
     fn finds_each_of_many_keys_and_nothing_else() {
         for case in [Case::Sensitive, Case::Insensitive] {
             let key = |i: u32| format!("shop{i}.example.com");
-            let entries: Vec<_> = (0..5_000).map(|i| (key(i).into_bytes(), i)).collect();
+            let keys: Vec<String> = (0..5_000).map(key).collect();
+            let entries: Vec<_> = keys.iter().map(String::as_bytes).zip(0..).collect();
             let map = Exact::new(case, &entries);
             for i in 0..5_000 {
                 assert_eq!(map.find(key(i).as_bytes()), Some(i));
@@ -117,7 +118,7 @@ mod tests {
 
     #[test]
     fn characters_that_only_hash_alike_are_told_apart() {
-        let map = Exact::new(Case::Insensitive, &[(b"a[b".to_vec(), 1), (b"".to_vec(), 2)]);
+        let map = Exact::new(Case::Insensitive, &[(b"a[b", 1), (b"", 2)]);
         assert_eq!((map.find(b"A[B"), map.find(b"a{b"), map.find(b"")), (Some(1), None, Some(2)));
     }
 

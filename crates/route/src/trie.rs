@@ -4,6 +4,7 @@
 //! there is no length a text must keep to. Built once, never changed. Nodes are laid out breadth first in one vector, so
 //! that siblings are neighbours.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::wildcard::Case;
@@ -72,10 +73,10 @@ impl Direction {
 impl Trie {
     /// Builds a trie of `entries`, whose keys are distinct, in the direction of the text, and lower case when `case` is
     /// insensitive.
-    pub(crate) fn new(direction: Direction, case: Case, mut entries: Vec<(Vec<u8>, u32)>) -> Trie {
+    pub(crate) fn new(direction: Direction, case: Case, mut entries: Vec<(Cow<'_, [u8]>, u32)>) -> Trie {
         if direction == Direction::Backward {
             for (key, _) in &mut entries {
-                key.reverse();
+                key.to_mut().reverse();
             }
         }
         entries.sort_unstable();
@@ -134,7 +135,7 @@ struct Builder {
 
 impl Builder {
     /// Breadth first over ranges of the sorted entries that share their first `depth` bytes.
-    fn build(&mut self, entries: &[(Vec<u8>, u32)]) {
+    fn build(&mut self, entries: &[(Cow<'_, [u8]>, u32)]) {
         self.push(&[]);
         let mut waiting = std::collections::VecDeque::from([(0_usize, 0_usize, entries)]);
         while let Some((at, depth, mut entries)) = waiting.pop_front() {
@@ -187,7 +188,7 @@ mod tests {
 
     #[track_caller]
     fn check(direction: Direction, case: Case, keys: &[&str], text: &str, expected: &[u32]) {
-        let entries = keys.iter().zip(0..).map(|(k, i)| (k.as_bytes().to_vec(), i)).collect();
+        let entries = keys.iter().zip(0..).map(|(k, i)| (k.as_bytes().into(), i)).collect();
         let mut hits = Vec::new();
         Trie::new(direction, case, entries).walk(text.as_bytes(), |v| hits.push(v));
         assert_eq!(hits, expected, "{text}");
@@ -224,7 +225,7 @@ mod tests {
     #[test]
     fn finds_each_of_many() {
         let keys: Vec<String> = (0..300_u32).map(|i| format!("{}{}", char::from((i % 23) as u8 + b'a'), i)).collect();
-        let entries = keys.iter().zip(0..).map(|(k, i)| (k.as_bytes().to_vec(), i)).collect();
+        let entries = keys.iter().zip(0..).map(|(k, i)| (k.as_bytes().into(), i)).collect();
         let trie = Trie::new(Direction::Forward, Case::Sensitive, entries);
         for (key, place) in keys.iter().zip(0..) {
             let mut last = None;

@@ -42,7 +42,7 @@ pub(crate) struct Applied {
 #[derive(Clone, Default)]
 pub(crate) struct Shown {
     pub(crate) view: View,
-    pub(crate) config: Canonical,
+    pub(crate) config: Option<Canonical>,
     /// What runs.
     pub(crate) running: Option<Arc<Config>>,
     pub(crate) last: Option<Applied>,
@@ -109,7 +109,7 @@ pub(crate) fn surroundings(admin: &Arc<Admin>) -> Surroundings {
     Surroundings {
         status: Box::new(move || status(&status_of)),
         health: Box::new(move |group| health_of.view().target_group(&group)),
-        config: Box::new(move || config_of.shown().config.value()),
+        config: Box::new(move || config_of.shown().config.map_or_else(|| json!({}), |config| config.value())),
         metrics: Box::new(move || {
             let shown = metrics_of.shown();
             let text = metrics::exposition(&shown.view, shown.process).map_err(|error| error.to_string())?;

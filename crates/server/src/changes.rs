@@ -31,7 +31,7 @@ pub(crate) fn open(loaded: &Loaded, admin: &Arc<Admin>) -> Result<Opened, StartE
     let kept = |what: String| StartError::Io("admin.data".to_owned(), std::io::Error::other(what));
     let around = admin::surroundings(admin);
     let (plane, changes) =
-        Plane::open(&Place::of(&loaded.config.admin), access, (*loaded.config).clone(), around).map_err(kept)?;
+        Plane::open(&Place::of(&loaded.config.admin), access, loaded.config.clone(), around).map_err(kept)?;
     let desired = plane.merged(&loaded.config).map_err(kept)?;
     let desired = desired.map_err(|clash| StartError::Refused(refused(&clash)))?;
     if access == Access::Required && !plane.is_initialised() {
@@ -79,7 +79,7 @@ impl Control {
             tracing::error!("what was changed while this process took over cannot be read");
             return;
         };
-        let running = Arc::new(self.loaded.whole(desired.config()));
+        let running = self.loaded.whole(desired.config());
         match apply_to(&mut self.edge, &running, self.keyring.clone()).await {
             Ok(()) => {
                 self.running = running;
@@ -96,7 +96,7 @@ impl Control {
         if proposed.is_settled() && !proposed.is_dry() {
             return Ok(proposed.settled());
         }
-        let running = Arc::new(self.loaded.whole(&proposed.config));
+        let running = self.loaded.whole(&proposed.config);
         if proposed.is_dry() {
             let mut errors = headworks_edge::validate(&running);
             errors.extend(acme::validate(&running));

@@ -71,7 +71,7 @@ pub(crate) fn main(args: &File) -> ExitCode {
     let running = client::wait_for(client::ask(&instance, &question, Duration::from_secs(5)));
     let running = running.map(|answer| (answer.status, serde_json::from_slice::<Value>(&answer.body)));
     match running {
-        Ok((StatusCode::OK, Ok(running))) => print_difference(&running, &loaded.shown.value()),
+        Ok((StatusCode::OK, Ok(running))) => print_difference(&running, &loaded.shown().value()),
         Ok((status, _)) => say(format_args!("the running instance at {admin} answers {status}")),
         Err(error) => say(format_args!("{admin}: {error}; nothing to compare with")),
     }

@@ -9,9 +9,9 @@ use headworks_edge::CannotRun;
 use headworks_model::Config;
 use headworks_model::Faults;
 use headworks_model::Resolve;
-use headworks_model::action::Action;
+use headworks_model::action::{Action, Forward};
 use headworks_model::target_group::Fallback;
-use headworks_model::{Kind, Parsed, place, redact};
+use headworks_model::{Change, Kind, Parsed, difference_of_shown, place, redact};
 use serde_json::Value;
 
 /// Why a file is refused.
@@ -39,25 +39,31 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// A configuration in its canonical form, without secrets. As text it is a tenth of what it is as a tree, which of a hundred
-/// thousand targets is much, and seldom looked at.
+/// A configuration as it is shown: in its canonical form, without secrets. Made when it is looked at, which is seldom, for of a
+/// hundred thousand targets it is much.
 #[derive(Clone, Debug)]
-pub(crate) struct Canonical(Arc<str>);
-
-impl Default for Canonical {
-    fn default() -> Self {
-        Self::of(&Value::Object(serde_json::Map::new()))
-    }
+pub(crate) struct Canonical {
+    config: Arc<Config>,
+    /// Paths of what is a secret.
+    secrets: Arc<[String]>,
 }
 
 impl Canonical {
-    fn of(value: &Value) -> Self {
-        Self(value.to_string().into())
-    }
-
     /// The tree.
     pub(crate) fn value(&self) -> Value {
-        serde_json::from_str(&self.0).unwrap_or_default()
+        let mut value = self.config.to_json();
+        redact(&mut value, &self.secrets);
+        value
+    }
+
+    /// With what is secret.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What changes when `new` comes in the place of this.
+    pub(crate) fn difference(&self, new: &Canonical) -> Vec<Change> {
+        difference_of_shown((&self.config, &self.secrets), (&new.config, &new.secrets))
     }
 }
 
@@ -65,8 +71,8 @@ impl Canonical {
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
     pub(crate) config: Arc<Config>,
-    /// The canonical form, without secrets: what is shown, and what differences are made of.
-    pub(crate) shown: Canonical,
+    /// Paths of what is a secret.
+    secrets: Arc<[String]>,
     pub(crate) warnings: Vec<String>,
     text: String,
     label: String,
@@ -113,10 +119,8 @@ pub(crate) fn parse(label: &str, text: String, folder: &Path) -> Result<Loaded, 
     config.admin.key_file = config.admin.key_file.map(|path| folder.join(path));
     absolute_files(&mut config, folder);
     let warnings = warnings.iter().map(ToString::to_string).collect();
-    let mut shown = config.to_json();
-    redact(&mut shown, &secrets);
     let (config, label, folder) = (Arc::new(config), label.to_owned(), folder.to_owned());
-    Ok(Loaded { config, shown: Canonical::of(&shown), warnings, text, label, folder })
+    Ok(Loaded { config, secrets: secrets.into(), warnings, text, label, folder })
 }
 
 /// Makes the paths of logs, certificates, answers and the like whole.
@@ -141,33 +145,61 @@ fn absolute_files(config: &mut Config, folder: &Path) {
 
 /// The same of files that are answers.
 fn absolute_answers(config: &mut Config, folder: &Path) {
-    let listeners = config.load_balancers.values_mut().flat_map(|balancer| balancer.listeners.values_mut());
-    let actions = listeners.flat_map(|listener| {
-        listener.rules.iter_mut().map(|rule| &mut rule.action).chain(std::iter::once(&mut listener.default.action))
-    });
-    let of_rules = actions.filter_map(|action| match action {
-        Action::Forward(forward) => forward.fallback.as_mut(),
-        _ => None,
-    });
-    let of_groups = config.target_groups.values_mut().map(|group| &mut group.fallback);
-    for fallback in of_rules.chain(of_groups) {
-        if let Fallback::File(file) = fallback {
-            file.path = folder.join(&file.path);
+    for listener in config.load_balancers.values_mut().flat_map(|balancer| balancer.listeners.values_mut()) {
+        // what others share is left to them
+        if listener.rules.iter().any(|rule| file_of(&rule.action).is_some_and(Path::is_relative)) {
+            Arc::make_mut(&mut listener.rules).iter_mut().for_each(|rule| absolute_answer(&mut rule.action, folder));
         }
+        absolute_answer(&mut listener.default.action, folder);
+    }
+    config.target_groups.values_mut().for_each(|group| absolute_fallback(&mut group.fallback, folder));
+}
+
+fn file_of(action: &Action) -> Option<&Path> {
+    match action {
+        Action::Forward(Forward { fallback: Some(Fallback::File(file)), .. }) => Some(&file.path),
+        _ => None,
+    }
+}
+
+fn absolute_answer(action: &mut Action, folder: &Path) {
+    if let Action::Forward(Forward { fallback: Some(fallback), .. }) = action {
+        absolute_fallback(fallback, folder);
+    }
+}
+
+fn absolute_fallback(fallback: &mut Fallback, folder: &Path) {
+    if let Fallback::File(file) = fallback {
+        file.path = folder.join(&file.path);
     }
 }
 
 impl Loaded {
+    /// What is shown, and what differences are made of.
+    pub(crate) fn shown(&self) -> Canonical {
+        Canonical { config: self.config.clone(), secrets: self.secrets.clone() }
+    }
+
+    /// Has in common with what was loaded before what is the same, as long as nobody else has it.
+    pub(crate) fn share(&mut self, before: &Config) {
+        if let Some(config) = Arc::get_mut(&mut self.config) {
+            config.share(before);
+        }
+    }
+
     /// What stands in the way of running it, with its places in the file.
     pub(crate) fn placed(&self, errors: &[CannotRun]) -> Refused {
         Refused::CannotRun(self.places(errors))
     }
 
-    /// A configuration that has more in it than the file, with the paths in it made whole.
-    pub(crate) fn whole(&self, config: &Config) -> Config {
-        let mut config = config.clone();
+    /// A configuration that has more in it than the file, with the paths in it made whole. Where it has not, that of the file.
+    pub(crate) fn whole(&self, config: &Arc<Config>) -> Arc<Config> {
+        if Arc::ptr_eq(config, &self.config) {
+            return config.clone();
+        }
+        let mut config = (**config).clone();
         absolute_files(&mut config, &self.folder);
-        config
+        Arc::new(config)
     }
 
     /// Whether a path is that of something in the file.

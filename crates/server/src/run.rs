@@ -17,8 +17,8 @@ use std::{io, mem};
 use headworks_balance::Keyring;
 use headworks_control::{Asked, Desired, Plane};
 use headworks_edge::metrics::Process;
-use headworks_edge::{CannotRun, Edge, Given, aside, discard};
-use headworks_model::{Change, Config, difference_of_json};
+use headworks_edge::{CannotRun, Edge, Examined, Given, aside, discard};
+use headworks_model::{Change, Config};
 use notify::Watcher;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -119,14 +119,27 @@ struct Inbox {
     succession: Succession,
 }
 
+/// Looks a configuration through for what stands in the way of running it.
+fn examined(config: Arc<Config>) -> Examined {
+    let mut examined = Examined::of(config);
+    examined.errors.extend(acme::validate(examined.config()));
+    examined
+}
+
 /// Applies a configuration to the data plane, once nothing stands in its way.
 pub(crate) async fn apply_to(
     edge: &mut Edge,
     config: &Arc<Config>,
     keyring: Arc<Keyring>,
 ) -> Result<(), Vec<CannotRun>> {
-    let errors = acme::validate(config);
-    if errors.is_empty() { edge.apply(config, keyring).await } else { Err(errors) }
+    let config = config.clone();
+    match aside(move || examined(config)).await {
+        Ok(examined) => edge.apply(&examined, keyring).await,
+        Err(error) => {
+            let what = format!("cannot be looked through: no thread ({error})");
+            Err(vec![CannotRun { path: "load_balancers".to_owned(), what }])
+        }
+    }
 }
 
 /// What running a source would be, before anything has changed.
@@ -134,7 +147,7 @@ struct Draft {
     loaded: Loaded,
     desired: Desired,
     /// The file, and what came by the API.
-    running: Arc<Config>,
+    running: Examined,
     changes: Vec<Change>,
 }
 
@@ -184,7 +197,7 @@ impl Control {
         let admin =
             Arc::new(Admin { shown: shown.into(), ready: AtomicBool::new(false), reloads, live: Live::default() });
         let Opened { plane, access, desired, changes } = changes::open(&loaded, &admin)?;
-        let running = Arc::new(loaded.whole(desired.config()));
+        let running = loaded.whole(desired.config());
         let config = &running;
         let descriptors = descriptors::raise();
         descriptors::shortage(config, descriptors).into_iter().for_each(|shortage| tracing::warn!("{shortage}"));
@@ -192,16 +205,13 @@ impl Control {
             .map_err(|e| StartError::Io("workers".into(), e))?;
         let acme = Desk::new(&config.admin.data);
         acme.restore(config, &mut edge);
-        let refused = |errors: &[CannotRun]| StartError::Refused(loaded.placed(errors));
-        let errors = acme::validate(config);
-        if !errors.is_empty() {
-            return Err(refused(&errors));
-        }
-        let prepared = edge.prepare(config, keyring.clone()).await.map_err(|errors| refused(&errors))?;
+        let examined = examined(running.clone());
+        let refused = |errors: Vec<CannotRun>| StartError::Refused(loaded.placed(&errors));
+        let prepared = edge.prepare(&examined, keyring.clone()).await.map_err(refused)?;
         if let Some(predecessor) = &mut predecessor {
             predecessor.permission().await.map_err(StartError::NoEstate)?;
         }
-        edge.commit(config, prepared).await;
+        edge.commit(&examined, prepared).await;
         // from here on there is no way back
         output.keep();
         let door = match predecessor {
@@ -240,7 +250,7 @@ impl Control {
     }
 
     pub(crate) fn show(&self) {
-        let (view, config, running) = (self.edge.view(), self.loaded.shown.clone(), Some(self.running.clone()));
+        let (view, config, running) = (self.edge.view(), Some(self.loaded.shown()), Some(self.running.clone()));
         self.admin.show(|shown| (shown.view, shown.config, shown.running) = (view, config, running));
     }
 
@@ -331,12 +341,13 @@ impl Control {
 
     /// What running the source would be. Made aside: reading a large file takes long.
     async fn draft(&self) -> Result<Draft, Refused> {
-        let (source, plane, before) = (self.source.clone(), self.plane.clone(), self.loaded.shown.clone());
+        let (source, plane, before) = (self.source.clone(), self.plane.clone(), self.loaded.shown());
         let draft = aside(move || {
-            let loaded = source.load()?;
+            let mut loaded = source.load()?;
+            loaded.share(before.config());
             let desired = changes::with_file(&plane, &loaded)?;
-            let running = Arc::new(loaded.whole(desired.config()));
-            let changes = difference_of_json(&before.value(), &loaded.shown.value());
+            let running = examined(loaded.whole(desired.config()));
+            let changes = before.difference(&loaded.shown());
             Ok(Draft { loaded, desired, running, changes })
         });
         draft.await.unwrap_or_else(|error| Err(Refused::CannotRun(vec![format!("no thread to read it: {error}")])))
@@ -379,7 +390,7 @@ impl Control {
 
     async fn apply(&mut self, draft: Draft) -> Result<Vec<Change>, Refused> {
         let Draft { loaded, desired, running, changes } = draft;
-        let (old, new) = (&self.running, &running);
+        let (old, new) = (&self.running, running.config());
         for (what, changed) in [
             ("admin.auth", old.admin.auth != new.admin.auth),
             ("admin.address", old.admin.address != new.admin.address),
@@ -394,8 +405,13 @@ impl Control {
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         descriptors::shortage(new, descriptors::most()).into_iter().for_each(|shortage| tracing::warn!("{shortage}"));
         self.acme.restore(new, &mut self.edge);
-        apply_to(&mut self.edge, new, self.keyring.clone()).await.map_err(|e| loaded.placed(&e))?;
-        let before = (mem::replace(&mut self.loaded, loaded), mem::replace(&mut self.running, running));
+        if let Err(errors) = self.edge.apply(&running, self.keyring.clone()).await {
+            let refused = loaded.placed(&errors);
+            discard((loaded, desired, running));
+            return Err(refused);
+        }
+        let old = mem::replace(&mut self.running, running.config().clone());
+        let before = (mem::replace(&mut self.loaded, loaded), old, self.plane.desired(), running);
         self.plane.publish(desired);
         self.acme.want(&self.running, &self.edge);
         self.show();
@@ -420,7 +436,7 @@ impl Control {
         match keys::load(&self.running.admin.data) {
             Ok(keyring) => {
                 self.keyring = keyring;
-                if self.edge.apply(&self.running, self.keyring.clone()).await.is_ok() {
+                if apply_to(&mut self.edge, &self.running, self.keyring.clone()).await.is_ok() {
                     tracing::info!("new stickiness key");
                 }
             }

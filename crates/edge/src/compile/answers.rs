@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use headworks_model::action::{Action, FixedResponse};
+use headworks_model::action::{Action, FixedResponse, Forward};
 use headworks_model::config::Config;
 use headworks_model::target_group::{Fallback, FileResponse};
 
@@ -31,17 +31,20 @@ pub(crate) fn unreadable(config: &Config) -> Vec<CannotRun> {
     }
     for (balancer, name, listener) in config.listeners() {
         let at = format!("load_balancers.{balancer}.listeners.{name}");
-        let rules = listener.rules.iter().enumerate();
-        let rules = rules.map(|(i, rule)| (format!("{at}.rules[{i}].then"), &rule.action));
-        for (at, action) in rules.chain([(format!("{at}.default"), &listener.default.action)]) {
-            if let Action::Forward(forward) = action
-                && let Some(fallback) = &forward.fallback
-            {
+        let rules = listener.rules.iter().enumerate().map(|(i, rule)| (Some(i), &rule.action));
+        for (i, action) in rules.chain([(None, &listener.default.action)]) {
+            if let Action::Forward(Forward { fallback: Some(fallback), .. }) = action {
+                let at = i.map_or_else(|| format!("{at}.default"), |i| format!("{at}.rules[{i}].then"));
                 look(format!("{at}.forward.fallback"), fallback);
             }
         }
     }
     found
+}
+
+/// Whether some of what an action answers is a file's.
+pub(crate) fn is_file(action: &Action) -> bool {
+    matches!(action, Action::Forward(Forward { fallback: Some(Fallback::File(_)), .. }))
 }
 
 impl Answer {

@@ -22,8 +22,8 @@ use headworks_route::{CompiledTransforms, FlowTable, Table};
 use super::answers;
 use super::attributes::Attributes;
 use super::plan::{
-    ActionPlan, Answer, CompressionPlan, FallbackPlan, FlowPlan, FlowProtocol, ForwardPlan, GroupPlan, InjectionPlan,
-    ListenerKey, ListenerPlan, MirrorPlan, Plan, RulePlan, Share, WeightedPlace,
+    ActionPlan, Answer, CompressionPlan, FallbackPlan, FlowPlan, FlowProtocol, ForwardPlan, GroupPlan, Hits,
+    InjectionPlan, ListenerKey, ListenerPlan, MirrorPlan, Plan, RulePlan, Share, WeightedPlace,
 };
 use crate::challenge::Challenges;
 use crate::guard::Guard;
@@ -154,6 +154,8 @@ pub(crate) struct Context<'a> {
     pub(crate) groups: &'a HashMap<Name, Arc<GroupShared>>,
     pub(crate) ports: &'a HashMap<ListenerKey, u16>,
     pub(crate) before: Option<&'a Plan>,
+    /// The groups are those of the plan before, so that each has the place that it had.
+    pub(crate) has_same_groups: bool,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) vault: &'a Vault,
     pub(crate) tickets: &'a Tickets,
@@ -165,6 +167,19 @@ impl<'a> Context<'a> {
     /// What a listener was before.
     fn before_of(&self, key: &ListenerKey) -> Option<&'a Arc<ListenerPlan>> {
         self.before?.listeners.iter().find(|listener| listener.key == *key)
+    }
+
+    /// Whether what was made of a listener's rules is what would be made of them now. They are the same only if they are shared:
+    /// comparing them is for who reads them. A file may have changed, so that what is an answer is read again.
+    fn is_ruled_alike(&self, before: &ListenerPlan, listener: &Listener) -> bool {
+        let Some(plan) = self.before.filter(|_| self.has_same_groups) else { return false };
+        let declared = plan.config.load_balancers.get(&*before.key.load_balancer);
+        let declared = declared.and_then(|balancer| balancer.listeners.get(&*before.key.listener));
+        declared.is_some_and(|declared| {
+            Arc::ptr_eq(&declared.rules, &listener.rules)
+                && declared.protocol.is_http() == listener.protocol.is_http()
+                && !listener.rules.iter().any(|rule| answers::is_file(&rule.action))
+        })
     }
 }
 
@@ -255,21 +270,13 @@ impl ListenerPart<'_> {
     fn build(self, places: &HashMap<&Name, usize>, context: &Context<'_>) -> Result<ListenerPlan, Vec<CannotRun>> {
         let ListenerPart { key, balancer, listener, port, guard, log } = self;
         let at = format!("load_balancers.{}.listeners.{}", key.load_balancer, key.listener);
-        let mut errors = Vec::new();
-        let of_requests = if listener.protocol.is_http() { listener.rules.as_slice() } else { &[] };
-        let table = Table::compile(of_requests).map_err(|error| {
-            vec![CannotRun { path: format!("{at}.rules[{}]", error.rule), what: error.fault.to_string() }]
-        })?;
-        let mut rules = Vec::with_capacity(listener.rules.len());
-        for (i, rule) in listener.rules.iter().enumerate() {
-            match rule_plan(rule, i, places) {
-                Ok(plan) => rules.push(plan),
-                Err(what) => errors.push(CannotRun { path: format!("{at}.rules[{i}].transforms"), what }),
+        let before = context.before_of(&key);
+        let Ruled { table, rules, hits } = match before.filter(|before| context.is_ruled_alike(before, listener)) {
+            Some(before) => {
+                Ruled { table: before.table.clone(), rules: before.rules.clone(), hits: before.hits.clone() }
             }
-        }
-        if !errors.is_empty() {
-            return Err(errors);
-        }
+            None => ruled(&at, listener, before, places, context.workers)?,
+        };
         let default = RulePlan {
             label: "default".to_owned(),
             action: action_plan(&listener.default.action, places),
@@ -282,7 +289,6 @@ impl ListenerPart<'_> {
             Scheme::Http => ("http", 80),
             Scheme::Https => ("https", 443),
         };
-        let before = context.before_of(&key);
         let counters = before.map_or_else(
             || Arc::new((0..context.workers).map(|_| ListenerCounters::default()).collect()),
             |before| before.counters.clone(),
@@ -326,14 +332,48 @@ impl ListenerPart<'_> {
             guard,
             flows,
             table,
-            earlier_hits: earlier_hits(before, &rules),
-            hits: (0..context.workers).map(|_| (0..=rules.len()).map(|_| Count::default()).collect()).collect(),
             rules,
+            hits,
             default,
             counters,
             key,
         })
     }
+}
+
+/// What is made of a listener's rules.
+struct Ruled {
+    table: Arc<Table>,
+    rules: Arc<Vec<RulePlan>>,
+    hits: Arc<Hits>,
+}
+
+/// Compiles the rules of a listener, which is at `at`.
+fn ruled(
+    at: &str,
+    listener: &Listener,
+    before: Option<&Arc<ListenerPlan>>,
+    places: &HashMap<&Name, usize>,
+    workers: usize,
+) -> Result<Ruled, Vec<CannotRun>> {
+    let mut errors = Vec::new();
+    let of_requests = if listener.protocol.is_http() { listener.rules.as_slice() } else { &[] };
+    let table = Table::compile(of_requests).map_err(|error| {
+        vec![CannotRun { path: format!("{at}.rules[{}]", error.rule), what: error.fault.to_string() }]
+    })?;
+    let mut rules = Vec::with_capacity(listener.rules.len());
+    for (i, rule) in listener.rules.iter().enumerate() {
+        match rule_plan(rule, i, places) {
+            Ok(plan) => rules.push(plan),
+            Err(what) => errors.push(CannotRun { path: format!("{at}.rules[{i}].transforms"), what }),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let earlier = earlier_hits(before, &rules);
+    let workers = (0..workers).map(|_| (0..=rules.len()).map(|_| Count::default()).collect()).collect();
+    Ok(Ruled { table: table.into(), rules: rules.into(), hits: Hits { workers, earlier }.into() })
 }
 
 /// How a listener carries bytes, if it does.
@@ -353,6 +393,11 @@ fn flow_plan(listener: &Listener) -> Option<FlowPlan> {
 fn earlier_hits(before: Option<&Arc<ListenerPlan>>, rules: &[RulePlan]) -> Vec<u64> {
     let Some(before) = before else { return vec![0; rules.len() + 1] };
     let hits = before.total_hits();
+    // nearly always most are where they were
+    let is_alike = before.rules.len() == rules.len() && before.rules.iter().zip(rules).all(|(a, b)| a.label == b.label);
+    if is_alike {
+        return hits;
+    }
     let known: HashMap<&str, u64> =
         before.rules.iter().chain([&before.default]).map(|rule| rule.label.as_str()).zip(hits).collect();
     let label = |rule: &RulePlan| known.get(rule.label.as_str()).copied().unwrap_or(0);
@@ -429,3 +474,6 @@ pub(crate) fn hedge_plan(hedge: &target_group::Hedge) -> Hedge {
     };
     Hedge { after, attempts: u32::from(hedge.attempts) }
 }
+
+#[cfg(test)]
+mod tests;

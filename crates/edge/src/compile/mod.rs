@@ -4,5 +4,6 @@
 pub(crate) mod answers;
 pub(crate) mod attributes;
 pub(crate) mod build;
+pub(crate) mod examined;
 pub(crate) mod permission;
 pub(crate) mod plan;

@@ -83,15 +83,21 @@ pub(crate) struct ListenerPlan {
     pub(crate) guard: Guard,
     /// Present on a listener that carries bytes; what is said here of requests is not asked then.
     pub(crate) flows: Option<FlowPlan>,
-    pub(crate) table: Table,
-    pub(crate) rules: Vec<RulePlan>,
+    /// Which rule a request meets; shared with the plans before and after, as long as rules are the same, as what follows is.
+    pub(crate) table: Arc<Table>,
+    pub(crate) rules: Arc<Vec<RulePlan>>,
+    pub(crate) hits: Arc<Hits>,
     pub(crate) default: RulePlan,
     /// By worker; shared with the plans before and after.
     pub(crate) counters: Arc<Vec<ListenerCounters>>,
+}
+
+/// How often rules were met.
+pub(crate) struct Hits {
     /// By worker, then by rule, the default last.
-    pub(crate) hits: Vec<Box<[Count]>>,
-    /// Hits of the same rules under earlier plans.
-    pub(crate) earlier_hits: Vec<u64>,
+    pub(crate) workers: Vec<Box<[Count]>>,
+    /// Those of the same rules under earlier plans.
+    pub(crate) earlier: Vec<u64>,
 }
 
 /// How a listener carries bytes.
@@ -257,8 +263,8 @@ impl ListenerPlan {
 impl ListenerPlan {
     /// Hits of each rule, the default last, over workers and earlier plans.
     pub(crate) fn total_hits(&self) -> Vec<u64> {
-        let mut total = self.earlier_hits.clone();
-        for worker in &self.hits {
+        let mut total = self.hits.earlier.clone();
+        for worker in &self.hits.workers {
             total.iter_mut().zip(worker).for_each(|(sum, count)| *sum += count.read());
         }
         total

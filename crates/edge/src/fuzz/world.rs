@@ -324,6 +324,7 @@ async fn furnish(
         groups: &groups,
         ports: &ports,
         before: None,
+        has_same_groups: false,
         keyring: Arc::new(Keyring::new([7; 32], 0).expect("a keyring")),
         vault: &vault,
         tickets: &Tickets::new().expect("random numbers"),

@@ -61,7 +61,7 @@ impl ListenerTable {
     #[inline]
     pub(crate) fn hit(&self, worker: usize, index: Option<usize>) {
         let place = index.unwrap_or(self.plan.rules.len());
-        if let Some(count) = self.plan.hits.get(worker).and_then(|hits| hits.get(place)) {
+        if let Some(count) = self.plan.hits.workers.get(worker).and_then(|hits| hits.get(place)) {
             count.add(1);
         }
     }

@@ -285,17 +285,8 @@ impl Worker {
     /// Builds this worker's tables for the plan, then exchanges them all at once.
     fn apply(self: &Rc<Self>, plan: &Arc<Plan>, sockets: Vec<Handover>) {
         let before = self.tables.borrow_mut().take();
-        let mut old: Vec<Rc<GroupLocal>> = before.map(|t| t.groups.clone()).unwrap_or_default();
-        let groups = plan
-            .groups
-            .iter()
-            .map(|group| {
-                let kept = old.iter().position(|g| Arc::ptr_eq(&g.shared, &group.shared)).map(|i| old.swap_remove(i));
-                let local = kept.unwrap_or_else(|| GroupLocal::new(group.shared.clone(), group.algorithm, self.index));
-                local.configure(group.algorithm, group.budget);
-                local
-            })
-            .collect();
+        let old = before.map(|tables| tables.groups.clone()).unwrap_or_default();
+        let (groups, gone) = self.groups(plan, old);
         let tables = Rc::new(Tables { plan: plan.clone(), groups });
         let mut slots = self.slots.borrow_mut();
         let mut closes = false;
@@ -318,10 +309,28 @@ impl Worker {
         self.listen_by(&mut slots, sockets, &tables);
         drop(slots);
         *self.tables.borrow_mut() = Some(tables);
-        old.iter().for_each(|group| group.retire());
+        gone.iter().for_each(|group| group.retire());
         if closes {
             self.deadlines.wake_all();
         }
+    }
+
+    /// What this worker has of the groups of a plan, and those that the plan does not have. Both are in the order of their names:
+    /// of a thousand, none is looked for.
+    fn groups(&self, plan: &Plan, old: Vec<Rc<GroupLocal>>) -> (Vec<Rc<GroupLocal>>, Vec<Rc<GroupLocal>>) {
+        let (mut old, mut gone) = (old.into_iter().peekable(), Vec::new());
+        let mut groups = Vec::with_capacity(plan.groups.len());
+        for group in &plan.groups {
+            while let Some(other) = old.next_if(|other| other.shared.name < group.shared.name) {
+                gone.push(other);
+            }
+            let kept = old.next_if(|other| Arc::ptr_eq(&other.shared, &group.shared));
+            let local = kept.unwrap_or_else(|| GroupLocal::new(group.shared.clone(), group.algorithm, self.index));
+            local.configure(group.algorithm, group.budget);
+            groups.push(local);
+        }
+        gone.extend(old);
+        (groups, gone)
     }
 
     /// Takes in sockets for datagrams that another process has read until now.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -299,6 +300,25 @@ impl<T: Declared> Declared for Vec<T> {
     }
 }
 
+/// A list that copies share.
+impl<T: Declared> Declared for Arc<Vec<T>> {
+    fn expected() -> String {
+        Vec::<T>::expected()
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Self> {
+        Vec::read(node, cx).map(Self::new)
+    }
+
+    fn write(&self) -> Value {
+        (**self).write()
+    }
+
+    fn schema(defs: &mut Defs) -> Value {
+        Vec::<T>::schema(defs)
+    }
+}
+
 /// A list of what `C` reads, or a single one without the list around it. Left out when empty.
 pub(crate) struct OneOrMore<C = Plain>(PhantomData<C>);
 
@@ -353,8 +373,11 @@ impl<T, C: Codec<T>> Codec<Vec<T>> for NonEmpty<C> {
 
 /// Reads each of `nodes`, leaving out what is not usable.
 fn items<'a, T, C: Codec<T>>(nodes: &'a [Node], cx: &mut Cx<'a>) -> Vec<T> {
-    let one = |(index, node)| cx.within(Step::Index(index), |cx| C::read(node, cx));
-    nodes.iter().enumerate().filter_map(one).collect()
+    let mut all = Vec::with_capacity(nodes.len());
+    for (index, node) in nodes.iter().enumerate() {
+        all.extend(cx.within(Step::Index(index), |cx| C::read(node, cx)));
+    }
+    all
 }
 
 /// Faults what has more entries than the program can carry.

@@ -68,7 +68,7 @@ impl<'a> Cx<'a> {
     /// The keys under `collection` may be referred to, right or wrong as what they stand for may be.
     pub(crate) fn declare(&mut self, collection: &'static str, root: &'a Node) {
         let entries = root.get(collection).and_then(Node::as_map).unwrap_or_default();
-        self.known.insert(collection, entries.iter().map(|entry| entry.key.as_str()).collect());
+        self.known.insert(collection, entries.iter().map(|entry| &*entry.key).collect());
     }
 
     /// Whether something refers to it.

@@ -5,15 +5,15 @@ use crate::yaml::{Entry, Mark, Node};
 
 /// A mapping, or a single value that stands for one of its keys.
 pub(crate) struct Fields<'a> {
-    node: &'a Node,
-    entries: &'a [Entry],
+    node: &'a Node<'a>,
+    entries: &'a [Entry<'a>],
     short: Option<&'static str>,
 }
 
 impl<'a> Fields<'a> {
     /// Takes `node` as a mapping and faults its unknown keys. A value that is no mapping is taken for the key `short`.
     pub(crate) fn of(
-        node: &'a Node,
+        node: &'a Node<'a>,
         keys: &[&str],
         short: Option<&'static str>,
         expected: impl FnOnce() -> String,
@@ -27,7 +27,7 @@ impl<'a> Fields<'a> {
             return None;
         };
         for entry in entries {
-            if !keys.contains(&entry.key.as_str()) {
+            if !keys.contains(&&*entry.key) {
                 unknown(entry, keys, cx);
             }
         }
@@ -35,7 +35,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The value of a key.
-    pub(crate) fn get(&self, key: &str) -> Option<&'a Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'a Node<'a>> {
         match self.short {
             Some(short) => (short == key).then_some(self.node),
             None => self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node),

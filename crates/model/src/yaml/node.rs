@@ -13,30 +13,30 @@ pub(crate) struct Mark {
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
-pub(crate) struct Node {
+pub(crate) struct Node<'t> {
     pub(crate) mark: Mark,
-    pub(crate) value: NodeValue,
+    pub(crate) value: NodeValue<'t>,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum NodeValue {
-    Scalar(Scalar),
-    List(Vec<Node>),
+pub(crate) enum NodeValue<'t> {
+    Scalar(Scalar<'t>),
+    List(Vec<Node<'t>>),
     /// In the order of the text; no key twice.
-    Map(Vec<Entry>),
+    Map(Vec<Entry<'t>>),
 }
 
 /// A key and its value.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
+pub(crate) struct Entry<'t> {
+    pub(crate) key: Cow<'t, str>,
     pub(crate) mark: Mark,
-    pub(crate) node: Node,
+    pub(crate) node: Node<'t>,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Scalar {
-    pub(crate) text: String,
+pub(crate) struct Scalar<'t> {
+    pub(crate) text: Cow<'t, str>,
     pub(crate) style: Style,
     /// Something in it came from `${env:...}` or `${file:...}`: never quoted back.
     pub(crate) secret: bool,
@@ -55,7 +55,7 @@ pub(crate) enum Style {
     Broken,
 }
 
-impl Node {
+impl<'t> Node<'t> {
     /// A node without a place that stands for "nothing was written".
     pub(crate) const fn empty_map() -> Self {
         Self { mark: Mark { line: 0, column: 0 }, value: NodeValue::Map(Vec::new()) }
@@ -65,14 +65,14 @@ impl Node {
         matches!(&self.value, NodeValue::Scalar(scalar) if scalar.is_null())
     }
 
-    pub(crate) fn as_scalar(&self) -> Option<&Scalar> {
+    pub(crate) fn as_scalar(&self) -> Option<&Scalar<'t>> {
         match &self.value {
             NodeValue::Scalar(scalar) => Some(scalar),
             _ => None,
         }
     }
 
-    pub(crate) fn as_map(&self) -> Option<&[Entry]> {
+    pub(crate) fn as_map(&self) -> Option<&[Entry<'t>]> {
         match &self.value {
             NodeValue::Map(entries) => Some(entries),
             _ => None,
@@ -111,7 +111,7 @@ impl Node {
         match &self.value {
             NodeValue::List(nodes) => nodes.iter().map(Self::to_json).collect(),
             NodeValue::Map(entries) => {
-                let entries = entries.iter().map(|entry| (entry.key.clone(), entry.node.to_json()));
+                let entries = entries.iter().map(|entry| (entry.key.clone().into_owned(), entry.node.to_json()));
                 Value::Object(entries.collect())
             }
             NodeValue::Scalar(scalar) => scalar.to_json(),
@@ -119,18 +119,22 @@ impl Node {
     }
 
     /// JSON as a tree without places, nothing in it to be filled in.
-    pub(crate) fn from_json(value: &Value) -> Self {
-        let scalar = |text: String, style| NodeValue::Scalar(Scalar { text, style, secret: false });
+    pub(crate) fn from_json(value: &'t Value) -> Self {
+        let scalar = |text, style| NodeValue::Scalar(Scalar { text, style, secret: false });
         let value = match value {
-            Value::Null => scalar(String::new(), Style::Plain),
-            Value::Bool(value) => scalar(value.to_string(), Style::Plain),
-            Value::Number(value) => scalar(value.to_string(), Style::Plain),
-            Value::String(text) => scalar(text.clone(), Style::Text),
+            Value::Null => scalar(Cow::Borrowed(""), Style::Plain),
+            Value::Bool(value) => scalar(Cow::Owned(value.to_string()), Style::Plain),
+            Value::Number(value) => scalar(Cow::Owned(value.to_string()), Style::Plain),
+            Value::String(text) => scalar(Cow::Borrowed(text), Style::Text),
             Value::Array(values) => NodeValue::List(values.iter().map(Self::from_json).collect()),
             Value::Object(values) => NodeValue::Map(
                 values
                     .iter()
-                    .map(|(key, value)| Entry { key: key.clone(), mark: Mark::default(), node: Self::from_json(value) })
+                    .map(|(key, value)| Entry {
+                        key: Cow::Borrowed(key),
+                        mark: Mark::default(),
+                        node: Self::from_json(value),
+                    })
                     .collect(),
             ),
         };
@@ -138,7 +142,7 @@ impl Node {
     }
 }
 
-impl Scalar {
+impl Scalar<'_> {
     fn to_json(&self) -> Value {
         if self.is_null() {
             return Value::Null;
@@ -146,11 +150,11 @@ impl Scalar {
         let number = || self.as_whole().map(Value::from).or_else(|| self.as_number().map(Value::from));
         // what stands for no number of JSON, as .inf does, is text
         let number = || number().filter(Value::is_number);
-        self.as_bool().map(Value::from).or_else(number).unwrap_or_else(|| self.text.as_str().into())
+        self.as_bool().map(Value::from).or_else(number).unwrap_or_else(|| (*self.text).into())
     }
 
     fn is_null(&self) -> bool {
-        self.style == Style::Plain && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
+        self.style == Style::Plain && matches!(&*self.text, "" | "~" | "null" | "Null" | "NULL")
     }
 
     pub(crate) fn as_text(&self) -> Option<&str> {
@@ -158,7 +162,7 @@ impl Scalar {
             Style::Text | Style::Filled | Style::Broken => true,
             Style::Plain => !self.is_null() && self.plain_bool().is_none() && self.plain_number().is_none(),
         };
-        fits.then_some(self.text.as_str())
+        fits.then_some(&*self.text)
     }
 
     pub(crate) fn as_bool(&self) -> Option<bool> {
@@ -175,7 +179,7 @@ impl Scalar {
     }
 
     fn plain_bool(&self) -> Option<bool> {
-        match self.text.as_str() {
+        match &*self.text {
             "true" | "True" | "TRUE" => Some(true),
             "false" | "False" | "FALSE" => Some(false),
             _ => None,
@@ -183,7 +187,7 @@ impl Scalar {
     }
 
     fn plain_number(&self) -> Option<f64> {
-        match self.text.as_str() {
+        match &*self.text {
             ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Some(f64::INFINITY),
             "-.inf" | "-.Inf" | "-.INF" => return Some(f64::NEG_INFINITY),
             ".nan" | ".NaN" | ".NAN" => return Some(f64::NAN),

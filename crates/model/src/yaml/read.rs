@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
 use super::node::{Entry, Mark, Node, NodeValue, Scalar, Style};
+use super::simple;
 use crate::resolve::{Resolve, resolve};
 
 /// The longest text, in bytes: 100,000 generous rules.
@@ -26,61 +27,113 @@ pub(crate) struct Mistake {
     pub(crate) what: String,
 }
 
-/// Reads one document. The tree is there as long as the syntax is right, whatever else is wrong.
-pub(crate) fn read(text: &str, from: &dyn Resolve) -> (Option<Node>, Vec<Mistake>) {
-    let mut builder = Builder {
-        from,
-        open: Vec::new(),
-        anchors: HashMap::new(),
-        root: None,
-        nodes: 0,
-        aliased: 0,
-        mistakes: Vec::new(),
-    };
-    let outcome = builder.run(text);
-    if let Err(mistake) = outcome {
-        builder.mistakes.push(mistake);
-        return (None, builder.mistakes);
-    }
-    let root = builder.root.unwrap_or_else(Node::empty_map);
-    (Some(root), builder.mistakes)
+/// What was read.
+pub(crate) struct Document<'t> {
+    /// The tree, as long as the syntax is right, whatever else is wrong. What can be is a part of the text.
+    pub(crate) root: Option<Node<'t>>,
+    pub(crate) mistakes: Vec<Mistake>,
+    /// Something in it came from `${env:...}` or `${file:...}`.
+    pub(crate) has_secrets: bool,
 }
 
-struct Builder<'a> {
-    from: &'a dyn Resolve,
-    open: Vec<Open>,
+/// Reads one document.
+pub(crate) fn read<'t>(text: &'t str, from: &dyn Resolve) -> Document<'t> {
+    let mut builder = Builder::new(from);
+    let simple =
+        text.len() <= LONGEST && simple::events(text, &mut |event, mark| builder.event(event, mark).ok()).is_some();
+    let outcome = if simple {
+        Ok(())
+    } else {
+        builder = Builder::new(from);
+        builder.run(text)
+    };
+    let Builder { root, mut mistakes, has_secrets, .. } = builder;
+    let root = match outcome {
+        Ok(()) => Some(root.unwrap_or_else(Node::empty_map)),
+        Err(mistake) => {
+            mistakes.push(mistake);
+            None
+        }
+    };
+    Document { root, mistakes, has_secrets }
+}
+
+struct Builder<'t, 'f> {
+    from: &'f dyn Resolve,
+    open: Vec<Open<'t>>,
+    /// Finished nodes of the lists that are open, and entries of the mappings: each has its own behind those of the one around it.
+    nodes: Vec<Node<'t>>,
+    entries: Vec<Entry<'t>>,
     /// Finished nodes that have an anchor, with how many nodes each is.
-    anchors: HashMap<usize, (Node, usize)>,
-    root: Option<Node>,
-    nodes: usize,
+    anchors: HashMap<usize, (Node<'t>, usize)>,
+    root: Option<Node<'t>>,
+    count: usize,
     aliased: usize,
     mistakes: Vec<Mistake>,
+    has_secrets: bool,
 }
 
 /// A list or mapping whose end has not come yet.
-struct Open {
+struct Open<'t> {
     mark: Mark,
     anchor: usize,
-    /// `nodes` when it began.
+    /// How many nodes there were when it began.
     before: usize,
-    inside: Inside,
+    /// Where its own begin among what is finished.
+    start: usize,
+    inside: Inside<'t>,
 }
 
-enum Inside {
-    List(Vec<Node>),
-    Map { entries: Vec<Entry>, seen: HashSet<String>, key: Option<Key> },
+enum Inside<'t> {
+    List,
+    Map { seen: Seen<'t>, key: Option<Key<'t>> },
+}
+
+/// Mappings of up to so many keys are searched faster than hashed.
+const FEW: usize = 16;
+
+/// The keys of a mapping that has many; empty as long as they are few.
+#[derive(Default)]
+struct Seen<'t>(HashSet<Cow<'t, str>>);
+
+impl<'t> Seen<'t> {
+    /// Whether `key` is not among those of `entries`, which it will be from now on.
+    fn is_new(&mut self, key: &Cow<'t, str>, entries: &[Entry<'t>]) -> bool {
+        if entries.len() < FEW {
+            return entries.iter().all(|entry| entry.key != *key);
+        }
+        if self.0.is_empty() {
+            self.0.extend(entries.iter().map(|entry| entry.key.clone()));
+        }
+        self.0.insert(key.clone())
+    }
 }
 
 /// A key that waits for its value.
-struct Key {
-    text: String,
+struct Key<'t> {
+    text: Cow<'t, str>,
     mark: Mark,
     /// The value is dropped: the key was there before, or was no text.
     unusable: bool,
 }
 
-impl Builder<'_> {
-    fn run(&mut self, text: &str) -> Result<(), Mistake> {
+impl<'t, 'f> Builder<'t, 'f> {
+    fn new(from: &'f dyn Resolve) -> Self {
+        Self {
+            from,
+            open: Vec::new(),
+            nodes: Vec::new(),
+            entries: Vec::new(),
+            anchors: HashMap::new(),
+            root: None,
+            count: 0,
+            aliased: 0,
+            mistakes: Vec::new(),
+            has_secrets: false,
+        }
+    }
+
+    fn run(&mut self, text: &'t str) -> Result<(), Mistake> {
         if text.len() > LONGEST {
             return Err(mistake(Mark { line: 1, column: 1 }, format!("the text is longer than {LONGEST} bytes")));
         }
@@ -88,13 +141,12 @@ impl Builder<'_> {
         while let Some(event) = parser.next_event() {
             let (event, span) =
                 event.map_err(|error| mistake(place(error.marker()), format!("not YAML: {}", error.info())))?;
-            self.event(event, span)?;
+            self.event(event, place(&span.start))?;
         }
         Ok(())
     }
 
-    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Mistake> {
-        let mark = place(&span.start);
+    fn event(&mut self, event: Event<'t>, mark: Mark) -> Result<(), Mistake> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let before = self.count(mark, 1)?;
@@ -103,19 +155,19 @@ impl Builder<'_> {
             }
             Event::SequenceStart(anchor, tag) => {
                 self.tagged(tag.as_deref(), "seq", mark);
-                self.begin(mark, anchor, Inside::List(Vec::new()))
+                self.begin(mark, anchor, self.nodes.len(), Inside::List)
             }
             Event::MappingStart(anchor, tag) => {
                 self.tagged(tag.as_deref(), "map", mark);
-                self.begin(mark, anchor, Inside::Map { entries: Vec::new(), seen: HashSet::new(), key: None })
+                self.begin(mark, anchor, self.entries.len(), Inside::Map { seen: Seen::default(), key: None })
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                let Some(open) = self.open.pop() else { return Ok(()) };
-                let value = match open.inside {
-                    Inside::List(nodes) => NodeValue::List(nodes),
-                    Inside::Map { entries, .. } => NodeValue::Map(entries),
+                let Some(Open { mark, anchor, before, start, inside }) = self.open.pop() else { return Ok(()) };
+                let value = match inside {
+                    Inside::List => NodeValue::List(self.nodes.drain(start..).collect()),
+                    Inside::Map { .. } => NodeValue::Map(self.entries.drain(start..).collect()),
                 };
-                self.finished(Node { mark: open.mark, value }, open.anchor, open.before)
+                self.finished(Node { mark, value }, anchor, before)
             }
             Event::Alias(anchor) => {
                 let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
@@ -133,26 +185,26 @@ impl Builder<'_> {
         }
     }
 
-    fn begin(&mut self, mark: Mark, anchor: usize, inside: Inside) -> Result<(), Mistake> {
+    fn begin(&mut self, mark: Mark, anchor: usize, start: usize, inside: Inside<'t>) -> Result<(), Mistake> {
         let before = self.count(mark, 1)?;
         self.deep(mark, 1)?;
-        self.open.push(Open { mark, anchor, before, inside });
+        self.open.push(Open { mark, anchor, before, start, inside });
         Ok(())
     }
 
     /// Puts a finished node where it belongs: under its key, into its list, or at the root.
-    fn finished(&mut self, node: Node, anchor: usize, before: usize) -> Result<(), Mistake> {
+    fn finished(&mut self, node: Node<'t>, anchor: usize, before: usize) -> Result<(), Mistake> {
         if anchor > 0 {
-            let size = self.nodes - before;
+            let size = self.count - before;
             self.aliased(node.mark, size)?;
             self.anchors.insert(anchor, (node.clone(), size));
         }
         match self.open.last_mut().map(|open| &mut open.inside) {
             None => self.root = Some(node),
-            Some(Inside::List(nodes)) => nodes.push(node),
-            Some(Inside::Map { entries, key: key @ Some(_), .. }) => {
+            Some(Inside::List) => self.nodes.push(node),
+            Some(Inside::Map { key: key @ Some(_), .. }) => {
                 if let Some(Key { text, mark, unusable: false }) = key.take() {
-                    entries.push(Entry { key: text, mark, node });
+                    self.entries.push(Entry { key: text, mark, node });
                 }
             }
             Some(Inside::Map { .. }) => self.key(node),
@@ -161,15 +213,16 @@ impl Builder<'_> {
     }
 
     /// A node that came where a key comes.
-    fn key(&mut self, node: Node) {
+    fn key(&mut self, node: Node<'t>) {
         let mark = node.mark;
-        let Some(Open { inside: Inside::Map { seen, key, .. }, .. }) = self.open.last_mut() else { return };
+        let Some(Open { start, inside: Inside::Map { seen, key }, .. }) = self.open.last_mut() else { return };
+        let entries = self.entries.get(*start..).unwrap_or_default();
         let (text, fault) = match node.value {
-            NodeValue::Scalar(scalar) if !seen.insert(scalar.text.clone()) => {
+            NodeValue::Scalar(scalar) if !seen.is_new(&scalar.text, entries) => {
                 (scalar.text, Some("the key is there twice"))
             }
             NodeValue::Scalar(scalar) => (scalar.text, None),
-            _ => (String::new(), Some("a list or mapping as a key, expected text")),
+            _ => (Cow::Borrowed(""), Some("a list or mapping as a key, expected text")),
         };
         *key = Some(Key { text, mark, unusable: fault.is_some() });
         if let Some(what) = fault {
@@ -178,7 +231,7 @@ impl Builder<'_> {
         }
     }
 
-    fn scalar(&mut self, text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>, mark: Mark) -> Scalar {
+    fn scalar(&mut self, text: Cow<'t, str>, style: ScalarStyle, tag: Option<&Tag>, mark: Mark) -> Scalar<'t> {
         let mut style = if style == ScalarStyle::Plain { Style::Plain } else { Style::Text };
         match tag {
             Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => style = Style::Text,
@@ -190,15 +243,17 @@ impl Builder<'_> {
             None => {}
         }
         match resolve(&text, self.from) {
-            None => Scalar { text: text.into_owned(), style, secret: false },
+            None => Scalar { text, style, secret: false },
             Some(Ok(text)) => {
+                self.has_secrets = true;
                 let style = if style == Style::Plain { Style::Filled } else { style };
-                Scalar { text, style, secret: true }
+                Scalar { text: Cow::Owned(text), style, secret: true }
             }
             Some(Err(what)) => {
+                self.has_secrets = true;
                 let path = self.path();
                 self.mistakes.push(Mistake { mark, path, what });
-                Scalar { text: String::new(), style: Style::Broken, secret: true }
+                Scalar { text: Cow::Borrowed(""), style: Style::Broken, secret: true }
             }
         }
     }
@@ -214,11 +269,14 @@ impl Builder<'_> {
     fn path(&self) -> String {
         use std::fmt::Write as _;
         let mut path = String::new();
-        for open in &self.open {
+        for (depth, open) in self.open.iter().enumerate() {
             match &open.inside {
-                Inside::List(nodes) => {
+                Inside::List => {
+                    // its own are those before the first of the next list inside of it
+                    let lists = self.open.iter().skip(depth + 1).filter(|open| matches!(open.inside, Inside::List));
+                    let end = lists.map(|open| open.start).next().unwrap_or(self.nodes.len());
                     // Writing to a String cannot fail.
-                    let _ = write!(path, "[{}]", nodes.len());
+                    let _ = write!(path, "[{}]", end - open.start);
                 }
                 Inside::Map { key: Some(key), .. } => {
                     let _ = write!(path, "{}{}", if path.is_empty() { "" } else { "." }, key.text);
@@ -230,9 +288,9 @@ impl Builder<'_> {
     }
 
     fn count(&mut self, mark: Mark, more: usize) -> Result<usize, Mistake> {
-        let before = self.nodes;
-        self.nodes = self.nodes.saturating_add(more);
-        if self.nodes > MOST_NODES {
+        let before = self.count;
+        self.count = self.count.saturating_add(more);
+        if self.count > MOST_NODES {
             return Err(mistake(mark, format!("more than {MOST_NODES} values")));
         }
         Ok(before)
@@ -271,3 +329,6 @@ fn place(marker: &Marker) -> Mark {
     let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     Mark { line: narrow(marker.line().max(1)), column: narrow(marker.col() + 1) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -355,7 +355,7 @@ target_groups: { w: { targets: [\"${env:TARGET}\"] } }
     check(text, &[("/load_balancers/s/listeners/l/port", json!(8080))]);
     let parsed = accept(text);
     let listener = &parsed.config.load_balancers["s"].listeners["l"];
-    for rule in &listener.rules {
+    for rule in listener.rules.iter() {
         let Action::FixedResponse(response) = &rule.action else { panic!("{rule:?}") };
         assert_eq!(&*response.body, "from a file, ${env:PORT}, ${x}");
     }

@@ -30,7 +30,7 @@ const ENTRIES: usize = 1 << 16;
 
 /// What one value of a condition asks of the text.
 enum Want<'r> {
-    Literal(Key),
+    Literal(Key<'r>),
     Expression(&'r str),
 }
 
@@ -82,9 +82,9 @@ impl<'r> Builder<'r> {
 
     fn branch(&mut self, dimension: Dimension, keyed: &[u32], others: &[u32], rest: &[Dimension]) -> u32 {
         let first = keyed.first().copied().into_iter().chain(others.first().copied()).min();
-        let mut entries: Vec<Entry<'r>> = Vec::new();
+        let mut entries: Vec<Entry<'r>> = Vec::with_capacity(keyed.len());
         for rule in keyed {
-            entries.extend(self.entries(*rule, dimension).into_iter().flatten());
+            self.told(*rule, dimension).into_iter().for_each(|told| told.put(*rule, &mut entries));
         }
         let by = match dimension {
             Dimension::Host => By::Text(Subject::Host, self.text(Subject::Host.case(), entries, rest)),
@@ -103,15 +103,14 @@ impl<'r> Builder<'r> {
 
     /// The rules that the dimension tells apart, and those that it does not.
     fn divide(&self, group: &[u32], dimension: Dimension, later: &[Dimension]) -> (Vec<u32>, Vec<u32>) {
-        let expressive = |entries: &[Entry<'_>]| entries.iter().any(|e| matches!(e.want, Want::Expression(_)));
         let mut plain = Vec::with_capacity(group.len());
         let (mut expressions, mut others) = (Vec::new(), Vec::new());
         for rule in group {
-            match self.entries(*rule, dimension) {
+            match self.told(*rule, dimension) {
                 None => others.push(*rule),
-                Some(entries) if expressive(&entries) => {
+                Some(told) if told.has_expression() => {
                     // A literal further down tells more, and for less, than an expression here.
-                    let later = later.iter().filter_map(|d| self.entries(*rule, *d)).any(|e| !expressive(&e));
+                    let later = later.iter().filter_map(|d| self.told(*rule, *d)).any(|told| !told.has_expression());
                     if later { others.push(*rule) } else { expressions.push(*rule) }
                 }
                 Some(_) => plain.push(*rule),
@@ -123,14 +122,17 @@ impl<'r> Builder<'r> {
         (plain, others)
     }
 
-    /// The values of the first test of `rule` on that dimension whose every value can be looked up.
-    fn entries(&self, rule: u32, dimension: Dimension) -> Option<Vec<Entry<'r>>> {
+    /// The first test of `rule` on that dimension whose every value can be looked up.
+    fn told(&self, rule: u32, dimension: Dimension) -> Option<Told<'r>> {
         let tests: &'r [Test] = self.rules.get(rule as usize)?;
+        let is_told = |values: &Values| values.as_slice().iter().all(|value| !is_anything(value));
         tests.iter().find_map(|test| match (dimension, test) {
-            (Dimension::Host, Test::Text(Subject::Host, values)) => texts(values, rule),
-            (Dimension::Path, Test::Text(Subject::Path, values)) => texts(values, rule),
-            (Dimension::Header, Test::Header(header)) => Some(fields(header, rule)),
-            (Dimension::Query, Test::Query(wanted)) => wanted.iter().map(|w| parameter(w, rule)).collect(),
+            (Dimension::Host, Test::Text(Subject::Host, values)) if is_told(values) => Some(Told::Text(values)),
+            (Dimension::Path, Test::Text(Subject::Path, values)) if is_told(values) => Some(Told::Text(values)),
+            (Dimension::Header, Test::Header(header)) => Some(Told::Header(header)),
+            (Dimension::Query, Test::Query(wanted)) => {
+                wanted.iter().all(|one| matches!(one.key, Wildcard::Exact(_))).then_some(Told::Query(wanted))
+            }
             _ => None,
         })
     }
@@ -167,32 +169,57 @@ impl<'r> Builder<'r> {
             while let Some(entry) = entries.next_if(|e| e.name == name) {
                 same.push(entry);
             }
-            names.push((name.to_vec(), values.len() as u32));
+            names.push((name, values.len() as u32));
             values.push(self.text(Case::Insensitive, same, rest));
         }
         Keyed { names: Exact::new(Case::Insensitive, &names), values: values.into() }
     }
 }
 
-/// The entries of a host or path condition; `None` when some value has no literal part.
-fn texts(values: &Values, rule: u32) -> Option<Vec<Entry<'_>>> {
-    let told = |want: &Want<'_>| !matches!(want, Want::Literal(Key::None));
-    values
-        .as_slice()
-        .iter()
-        .map(|value| Some(Entry { name: &[], want: Some(want(value)).filter(told)?, rule }))
-        .collect()
+/// A test that tells rules apart.
+#[derive(Clone, Copy)]
+enum Told<'r> {
+    /// Of host or path.
+    Text(&'r Values),
+    /// Having the field at all tells enough where the value tells nothing.
+    Header(&'r HeaderTest),
+    /// Parameters with literal keys.
+    Query(&'r [QueryTest]),
 }
 
-/// The entries of a header condition: having the field at all tells enough where the value tells nothing.
-fn fields(header: &HeaderTest, rule: u32) -> Vec<Entry<'_>> {
-    header.values.as_slice().iter().map(|value| Entry { name: &header.name, want: want(value), rule }).collect()
+impl<'r> Told<'r> {
+    fn has_expression(self) -> bool {
+        match self {
+            Told::Text(values) | Told::Header(HeaderTest { values, .. }) => {
+                values.as_slice().iter().any(Matcher::is_regex)
+            }
+            Told::Query(_) => false,
+        }
+    }
+
+    /// Appends an entry for each of its values.
+    fn put(self, rule: u32, entries: &mut Vec<Entry<'r>>) {
+        match self {
+            Told::Text(values) => {
+                entries.extend(values.as_slice().iter().map(|value| Entry { name: &[], want: want(value), rule }));
+            }
+            Told::Header(HeaderTest { name, values }) => {
+                entries.extend(values.as_slice().iter().map(|value| Entry { name, want: want(value), rule }));
+            }
+            Told::Query(wanted) => entries.extend(wanted.iter().filter_map(|wanted| {
+                let Wildcard::Exact(name) = &wanted.key else { return None };
+                Some(Entry { name, want: Want::Literal(wanted.value.key()), rule })
+            })),
+        }
+    }
 }
 
-/// The entry of a parameter with a literal key.
-fn parameter(wanted: &QueryTest, rule: u32) -> Option<Entry<'_>> {
-    let Wildcard::Exact(name) = &wanted.key else { return None };
-    Some(Entry { name, want: Want::Literal(wanted.value.key()), rule })
+/// Whether a value has no literal part.
+fn is_anything(value: &Matcher) -> bool {
+    match value {
+        Matcher::Wildcard(Wildcard::Exact(_) | Wildcard::Prefix(_) | Wildcard::Suffix(_)) | Matcher::Regex(_) => false,
+        Matcher::Wildcard(wildcard) => matches!(wildcard.key(), Key::None),
+    }
 }
 
 fn want(value: &Matcher) -> Want<'_> {

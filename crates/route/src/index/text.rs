@@ -40,7 +40,7 @@ const SET: usize = 64;
 impl TextIndex {
     /// `keys`, each distinct, lead to nodes, `expressions` (text, rule; ascending by rule) to rules. Each expression is
     /// known to compile.
-    pub(crate) fn new(case: Case, keys: Vec<(Key, u32)>, expressions: &[(&str, u32)]) -> TextIndex {
+    pub(crate) fn new(case: Case, keys: Vec<(Key<'_>, u32)>, expressions: &[(&str, u32)]) -> TextIndex {
         let (mut exact, mut prefixes, mut suffixes, mut any) = (Vec::new(), Vec::new(), Vec::new(), None);
         for (key, node) in keys {
             match key {

@@ -54,6 +54,7 @@ mod proxy_protocol;
 mod python;
 mod redis;
 mod releases;
+mod reloads;
 mod replacement;
 mod response_headers;
 mod retries;
