@@ -18,8 +18,10 @@ const UNCHANGED: &str = "***";
 
 /// Whether a change is carried out, or only judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Run {
+pub enum Run {
+    /// It is carried out.
     Wet,
+    /// It is judged.
     Dry,
 }
 

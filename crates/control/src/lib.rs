@@ -29,7 +29,7 @@ mod signed;
 mod upload;
 mod uses;
 
-pub use self::change::{Asked, Change, Outcome, Proposed};
+pub use self::change::{Asked, Change, Outcome, Proposed, Run};
 pub use self::desired::{Clash, Desired, Origin};
 pub use self::dispatch::router;
 pub use self::events::Event;

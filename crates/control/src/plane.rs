@@ -16,7 +16,7 @@ use headworks_store::{Identity, Store};
 use serde_json::{Map, Value, json};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::change::{Asked, Change, Outcome, Proposed};
+use crate::change::{Asked, Change, Outcome, Proposed, Run};
 use crate::clock::{now, now_ms};
 use crate::cookie;
 use crate::desired::{Clash, Desired};
@@ -65,8 +65,8 @@ pub struct Surroundings {
     pub metrics: Ask<Result<(&'static str, String), String>>,
     /// Whether clients are served.
     pub ready: Ask<bool>,
-    /// Has the file applied again: whether it was, and what to say of it.
-    pub reload: Ask<BoxFuture<'static, Reloaded>>,
+    /// Has the file applied again, or judged: whether it is right, and what to say of it.
+    pub reload: AskOf<Run, BoxFuture<'static, Reloaded>>,
     /// Why a request would go where it would go, or what is wrong with what is asked.
     pub explain: AskOf<Value, Result<Value, String>>,
     /// What goes on, with the targets of a group.

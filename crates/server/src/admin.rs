@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use headworks_control::{Access, Plane, Surroundings, router};
+use headworks_control::{Access, Plane, Run, Surroundings, router};
 use headworks_edge::Asked;
 use headworks_edge::metrics::{self, Process};
 use headworks_edge::status::View;
@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::acme::Standing;
 use crate::console;
-use crate::file::Canonical;
+use crate::file::{Canonical, Refused};
 use crate::live::Live;
 
 /// What came of the last attempt to apply a configuration.
@@ -30,12 +30,21 @@ use crate::live::Live;
 pub(crate) struct Applied {
     /// Seconds since 1970.
     pub(crate) at: u64,
-    /// `applied` or `refused`.
+    /// `applied` or `refused`; `judged`, where it was only asked what would change.
     pub(crate) result: &'static str,
     /// What was wrong, with places.
     pub(crate) errors: Vec<String>,
     /// What changed.
     pub(crate) changes: Vec<String>,
+    /// What is right, but likely not what was meant.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Applied {
+    pub(crate) fn refused(at: u64, refused: &Refused) -> Self {
+        let errors = refused.to_string().lines().map(str::to_owned).collect();
+        Self { at, result: "refused", errors, changes: Vec::new(), warnings: Vec::new() }
+    }
 }
 
 /// What the admin address shows; written by the control loop.
@@ -52,14 +61,17 @@ pub(crate) struct Shown {
     pub(crate) orders: BTreeMap<String, Standing>,
 }
 
-/// The answer to a reload.
-pub(crate) type ReloadAnswer = oneshot::Sender<Applied>;
+/// That the file be applied again, or judged.
+pub(crate) struct ReloadAsked {
+    pub(crate) run: Run,
+    pub(crate) answer: oneshot::Sender<Applied>,
+}
 
 /// Shared between the control loop and the admin address.
 pub(crate) struct Admin {
     pub(crate) shown: Mutex<Shown>,
     pub(crate) ready: AtomicBool,
-    pub(crate) reloads: mpsc::Sender<ReloadAnswer>,
+    pub(crate) reloads: mpsc::Sender<ReloadAsked>,
     pub(crate) live: Live,
 }
 
@@ -116,7 +128,7 @@ pub(crate) fn surroundings(admin: &Arc<Admin>) -> Surroundings {
             Ok((metrics::CONTENT_TYPE, text))
         }),
         ready: Box::new(move || ready_of.ready.load(Ordering::Acquire)),
-        reload: Box::new(move || Box::pin(reload(reload_of.clone()))),
+        reload: Box::new(move |run| Box::pin(reload(reload_of.clone(), run))),
         explain: Box::new(move |asked| explain(&explain_of, asked)),
         live: Box::new(move |group| live_of.live.watch(&live_of, group)),
     }
@@ -172,9 +184,9 @@ fn explain(admin: &Admin, asked: Value) -> Result<Value, String> {
     Ok(json!(decision))
 }
 
-async fn reload(admin: Arc<Admin>) -> Option<(bool, Value)> {
+async fn reload(admin: Arc<Admin>, run: Run) -> Option<(bool, Value)> {
     let (answer, applied) = oneshot::channel();
-    admin.reloads.send_timeout(answer, Duration::from_secs(60)).await.ok()?;
+    admin.reloads.send_timeout(ReloadAsked { run, answer }, Duration::from_secs(60)).await.ok()?;
     let applied = applied.await.ok()?;
     Some((applied.errors.is_empty(), json!(applied)))
 }

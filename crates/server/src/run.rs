@@ -1,24 +1,25 @@
 //! `headworks run`: the control loop. It applies configurations, listens to signals, hands over to another process, and stops
 //! in order.
 
+mod apply;
 mod give_way;
 mod order;
 mod output;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use std::{io, mem};
 
 use headworks_balance::Keyring;
-use headworks_control::{Asked, Desired, Plane};
+use headworks_control::{Asked, Plane};
 use headworks_edge::metrics::Process;
-use headworks_edge::{CannotRun, Edge, Examined, Given, aside, discard};
-use headworks_model::{Change, Config};
+use headworks_edge::{CannotRun, Edge, Examined, Given, aside};
+use headworks_model::Config;
 use notify::Watcher;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -26,7 +27,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::acme::{self, Desk, Issued};
-use crate::admin::{self, Admin, Applied, ReloadAnswer, Shown, unix_now};
+use crate::admin::{self, Admin, ReloadAsked, Shown, unix_now};
 use crate::changes::{self, Opened};
 use crate::check::{REFUSED, complain};
 use crate::cli::Run;
@@ -113,7 +114,7 @@ pub(crate) fn run(order: Order, ready: impl FnOnce(&Listening)) -> End {
 
 /// What comes to the control loop from other tasks.
 struct Inbox {
-    reloads: mpsc::Receiver<ReloadAnswer>,
+    reloads: mpsc::Receiver<ReloadAsked>,
     changes: mpsc::Receiver<Asked>,
     issued: mpsc::Receiver<Issued>,
     succession: Succession,
@@ -140,15 +141,6 @@ pub(crate) async fn apply_to(
             Err(vec![CannotRun { path: "load_balancers".to_owned(), what }])
         }
     }
-}
-
-/// What running a source would be, before anything has changed.
-struct Draft {
-    loaded: Loaded,
-    desired: Desired,
-    /// The file, and what came by the API.
-    running: Examined,
-    changes: Vec<Change>,
 }
 
 pub(crate) struct Control {
@@ -296,8 +288,11 @@ impl Control {
                         drop(self.reload().await);
                     }
                 }
-                Some(answer) = inbox.reloads.recv(), if is_settled => {
-                    let applied = self.reload().await;
+                Some(ReloadAsked { run, answer }) = inbox.reloads.recv(), if is_settled => {
+                    let applied = match run {
+                        headworks_control::Run::Wet => self.reload().await,
+                        headworks_control::Run::Dry => self.judge().await,
+                    };
                     let _ = answer.send(applied);
                 }
                 Some(asked) = inbox.changes.recv() => self.change(asked).await,
@@ -331,93 +326,6 @@ impl Control {
         }
         inbox.succession.close();
         self.stop(&mut signals).await
-    }
-
-    /// Whether the file says what runs already.
-    async fn is_current(&self) -> bool {
-        let (source, runs) = (self.source.clone(), self.loaded.config.clone());
-        aside(move || source.load().is_ok_and(|loaded| loaded.config == runs)).await.unwrap_or(false)
-    }
-
-    /// What running the source would be. Made aside: reading a large file takes long.
-    async fn draft(&self) -> Result<Draft, Refused> {
-        let (source, plane, before) = (self.source.clone(), self.plane.clone(), self.loaded.shown());
-        let draft = aside(move || {
-            let mut loaded = source.load()?;
-            loaded.share(before.config());
-            let desired = changes::with_file(&plane, &loaded)?;
-            let running = examined(loaded.whole(desired.config()));
-            let changes = before.difference(&loaded.shown());
-            Ok(Draft { loaded, desired, running, changes })
-        });
-        draft.await.unwrap_or_else(|error| Err(Refused::CannotRun(vec![format!("no thread to read it: {error}")])))
-    }
-
-    /// Applies the source again. Whatever is wrong with it, what runs goes on.
-    async fn reload(&mut self) -> Applied {
-        systemd::reloading();
-        let result = match self.draft().await {
-            Ok(draft) => self.apply(draft).await,
-            Err(refused) => Err(refused),
-        };
-        let at = unix_now();
-        let applied = match result {
-            Ok(changes) => {
-                tracing::info!(changes = changes.len(), "configuration applied");
-                let changes = changes.iter().map(ToString::to_string).collect();
-                Applied { at, result: "applied", errors: Vec::new(), changes }
-            }
-            Err(refused) => {
-                let errors: Vec<String> = refused.to_string().lines().map(str::to_owned).collect();
-                errors.iter().for_each(|error| tracing::error!("{error}"));
-                tracing::error!("configuration refused, the one before goes on");
-                systemd::ready("serving, the last configuration was refused");
-                Applied { at, result: "refused", errors, changes: Vec::new() }
-            }
-        };
-        let last = applied.clone();
-        self.admin.show(|shown| {
-            match last.result {
-                "applied" => shown.process.reloads_applied += 1,
-                _ => shown.process.reloads_refused += 1,
-            }
-            shown.last = Some(last);
-        });
-        self.plane
-            .tell("reload", json!({ "result": applied.result, "errors": applied.errors, "changes": applied.changes }));
-        applied
-    }
-
-    async fn apply(&mut self, draft: Draft) -> Result<Vec<Change>, Refused> {
-        let Draft { loaded, desired, running, changes } = draft;
-        let (old, new) = (&self.running, running.config());
-        for (what, changed) in [
-            ("admin.auth", old.admin.auth != new.admin.auth),
-            ("admin.address", old.admin.address != new.admin.address),
-            ("admin.key_file", old.admin.key_file != new.admin.key_file),
-            ("admin.data", old.admin.data != new.admin.data),
-            ("workers", old.workers != new.workers),
-        ] {
-            if changed {
-                tracing::warn!(setting = what, "takes effect when the program starts anew");
-            }
-        }
-        loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        descriptors::shortage(new, descriptors::most()).into_iter().for_each(|shortage| tracing::warn!("{shortage}"));
-        self.acme.restore(new, &mut self.edge);
-        if let Err(errors) = self.edge.apply(&running, self.keyring.clone()).await {
-            let refused = loaded.placed(&errors);
-            discard((loaded, desired, running));
-            return Err(refused);
-        }
-        let old = mem::replace(&mut self.running, running.config().clone());
-        let before = (mem::replace(&mut self.loaded, loaded), old, self.plane.desired(), running);
-        self.plane.publish(desired);
-        self.acme.want(&self.running, &self.edge);
-        self.show();
-        discard(before);
-        self.announce();
-        Ok(changes)
     }
 
     /// Shows a certificate that was issued, if it is still asked for.

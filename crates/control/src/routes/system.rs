@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{Door, Route, route, schema};
 use crate::call::{Call, Reply};
+use crate::change::Run;
 use crate::difference::shown;
 use crate::openapi;
 use crate::problem::Problem;
@@ -38,6 +39,7 @@ pub(super) fn routes() -> Vec<Route> {
             .answers(200, any.clone()),
         route(Method::POST, "/v1/reload", "ReloadConfiguration", "configuration", |call| Box::pin(reload(call)))
             .about("Has the file applied again. 422 when it is refused: what ran goes on.")
+            .judges()
             .answers(200, any.clone()),
         route(Method::GET, "/v1/openapi.json", "GetDescription", "description", |_| {
             Box::pin(async { Ok(Reply::ok(&openapi::document())) })
@@ -90,7 +92,12 @@ async fn explain(call: Call) -> Result<Reply, Problem> {
 }
 
 async fn reload(call: Call) -> Result<Reply, Problem> {
-    match (call.plane.around.reload)().await {
+    let run = call.run()?;
+    match (call.plane.around.reload)(run).await {
+        Some((true, judged)) if run == Run::Dry => {
+            let told = |key: &str| judged.get(key).cloned().unwrap_or_default();
+            Ok(Reply::ok(&json!({ "dry_run": true, "changes": told("changes"), "warnings": told("warnings") })))
+        }
         Some((true, applied)) => Ok(Reply::ok(&applied)),
         Some((false, refused)) => Ok(Reply::json(StatusCode::UNPROCESSABLE_ENTITY, &refused)),
         None => Ok(Reply::json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "errors": ["the program is stopping"] }))),

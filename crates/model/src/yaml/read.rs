@@ -98,14 +98,14 @@ struct Seen<'t>(HashSet<Cow<'t, str>>);
 
 impl<'t> Seen<'t> {
     /// Whether `key` is not among those of `entries`, which it will be from now on.
-    fn is_new(&mut self, key: &Cow<'t, str>, entries: &[Entry<'t>]) -> bool {
+    fn is_new(&mut self, key: &Scalar<'t>, entries: &[Entry<'t>]) -> bool {
         if entries.len() < FEW {
-            return entries.iter().all(|entry| entry.key != *key);
+            return entries.iter().all(|entry| entry.key != key.text);
         }
         if self.0.is_empty() {
             self.0.extend(entries.iter().map(|entry| entry.key.clone()));
         }
-        self.0.insert(key.clone())
+        self.0.insert(key.text.clone())
     }
 }
 
@@ -218,7 +218,7 @@ impl<'t, 'f> Builder<'t, 'f> {
         let Some(Open { start, inside: Inside::Map { seen, key }, .. }) = self.open.last_mut() else { return };
         let entries = self.entries.get(*start..).unwrap_or_default();
         let (text, fault) = match node.value {
-            NodeValue::Scalar(scalar) if !seen.is_new(&scalar.text, entries) => {
+            NodeValue::Scalar(scalar) if !seen.is_new(&scalar, entries) => {
                 (scalar.text, Some("the key is there twice"))
             }
             NodeValue::Scalar(scalar) => (scalar.text, None),

@@ -50,6 +50,7 @@ enum Indent {
 }
 
 /// A scalar, as bytes of the text.
+#[derive(Clone, Copy)]
 struct Token<'t> {
     text: &'t str,
     style: ScalarStyle,

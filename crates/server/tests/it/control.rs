@@ -328,11 +328,22 @@ fn a_reload_keeps_what_came_by_the_api_and_never_breaks_it() {
     API.expect(&headworks, "PUT /v1/load-balancers/edge", &balancer(&json!([])), 201);
     headworks.reload(SHOP, &[("web", &other)]);
     assert!(through(&headworks, "/") == "other");
+    // what it would do is told, and not done
+    headworks.save(SHOP, &[("web", &web)]);
+    let judged = API.expect(&headworks, "POST /v1/reload?dry_run=true", &Value::Null, 200);
+    assert!(
+        judged["dry_run"] == true
+            && judged["changes"][0].as_str().is_some_and(|line| line.starts_with("~ target_groups.web.targets[0]")),
+        "{judged:#}"
+    );
+    assert!(through(&headworks, "/") == "other");
     let refused = |headworks: &Headworks, yaml: &str, expected: &str| {
         headworks.save(yaml, &[("web", &other)]);
-        let applied = API.expect(headworks, "POST /v1/reload", &Value::Null, 422);
-        let errors = applied["errors"].to_string();
-        assert!(errors.contains(expected), "nothing of {expected:?} in {errors}");
+        for line in ["POST /v1/reload?dry_run=true", "POST /v1/reload"] {
+            let refused = API.expect(headworks, line, &Value::Null, 422);
+            let errors = refused["errors"].to_string();
+            assert!(errors.contains(expected), "{line}: nothing of {expected:?} in {errors}");
+        }
         assert!(through(headworks, "/") == "other");
     };
     let twice = format!("{SHOP}  api: {{ health_check: {{ protocol: none }} }}\n");
