@@ -8,8 +8,8 @@ use headworks_edge::CannotRun;
 use headworks_model::config::AdminAuth;
 use tokio::sync::mpsc;
 
-use crate::acme;
 use crate::admin::{self, Admin};
+use crate::check::in_the_way;
 use crate::descriptors;
 use crate::file::{Loaded, Refused};
 use crate::run::{Control, StartError, apply_to};
@@ -98,8 +98,7 @@ impl Control {
         }
         let running = self.loaded.whole(&proposed.config);
         if proposed.is_dry() {
-            let mut errors = headworks_edge::validate(&running);
-            errors.extend(acme::validate(&running));
+            let errors = in_the_way(&running);
             return if errors.is_empty() { Ok(proposed.settled()) } else { Err(cannot_run(errors)) };
         }
         descriptors::shortage(&running, descriptors::most()).into_iter().for_each(|what| tracing::warn!("{what}"));

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use headworks_model::{Change, Reach, difference_of_json};
+use headworks_edge::CannotRun;
+use headworks_model::{Change, Config, Reach, difference_of_json};
 use hyper::{Method, StatusCode};
 use serde_json::Value;
 
@@ -27,14 +28,20 @@ pub(crate) fn complain(line: impl std::fmt::Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// What stands in the way of running a configuration, as far as that can be told without touching the machine.
+pub(crate) fn in_the_way(config: &Config) -> Vec<CannotRun> {
+    let mut errors = headworks_edge::validate(config);
+    errors.extend(acme::validate(config));
+    errors
+}
+
 /// Loads a file and makes sure that this version can run it.
 ///
 /// # Errors
 /// With all that is wrong.
 pub(crate) fn validated(path: &std::path::Path) -> Result<Loaded, Refused> {
     let loaded = file::load(path)?;
-    let mut errors = headworks_edge::validate(&loaded.config);
-    errors.extend(acme::validate(&loaded.config));
+    let errors = in_the_way(&loaded.config);
     if errors.is_empty() { Ok(loaded) } else { Err(loaded.placed(&errors)) }
 }
 

@@ -96,11 +96,17 @@ pub(crate) fn unissuable(config: &Config) -> Vec<CannotRun> {
     Vec::new()
 }
 
-/// What stands in the way of running a configuration, as far as that can be told without touching the machine.
-pub fn validate(config: &Config) -> Vec<CannotRun> {
+/// What of a configuration is not what can be run, before anything of it has been built.
+pub(crate) fn unfit(config: &Config) -> Vec<CannotRun> {
     let mut found = unspeakable(config);
     found.extend(unissuable(config));
     found.extend(answers::unreadable(config));
+    found
+}
+
+/// What stands in the way of running a configuration, as far as that can be told without touching the machine.
+pub fn validate(config: &Config) -> Vec<CannotRun> {
+    let mut found = unfit(config);
     Vault::default().load(config, &mut found);
     for (balancer, name, listener) in config.listeners() {
         let at = format!("load_balancers.{balancer}.listeners.{name}.rules");

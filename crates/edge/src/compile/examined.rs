@@ -7,7 +7,7 @@ use headworks_model::config::Config;
 use headworks_model::primitive::Name;
 
 use super::build::{self, CannotRun};
-use super::{answers, permission};
+use super::permission;
 
 /// A configuration that has been looked through.
 pub struct Examined {
@@ -23,9 +23,7 @@ pub struct Examined {
 impl Examined {
     /// Looks it through. Reads the files that are answers; changes nothing.
     pub fn of(config: Arc<Config>) -> Examined {
-        let mut errors = build::unspeakable(&config);
-        errors.extend(build::unissuable(&config));
-        errors.extend(answers::unreadable(&config));
+        let mut errors = build::unfit(&config);
         errors.extend(permission::unpermitted(&config));
         let in_use = build::groups_in_use(&config).into_iter().collect();
         let hedged = build::groups_hedged_by_latency(&config).into_iter().cloned().collect();

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::{Control, examined};
 use crate::admin::{Applied, unix_now};
 use crate::changes;
+use crate::check::in_the_way;
 use crate::descriptors;
 use crate::file::{Loaded, Refused};
 use crate::systemd;
@@ -87,11 +88,16 @@ impl Control {
             Ok(draft) => draft,
             Err(refused) => return Applied::refused(at, &refused),
         };
-        let judged = if draft.running.errors.is_empty() {
+        let mut errors = draft.running.errors.clone();
+        if errors.is_empty() {
+            // what running it would come upon only while it is built
+            errors = in_the_way(draft.running.config());
+        }
+        let judged = if errors.is_empty() {
             let changes = draft.changes.iter().map(ToString::to_string).collect();
             Applied { at, result: "judged", errors: Vec::new(), changes, warnings: draft.loaded.warnings.clone() }
         } else {
-            Applied::refused(at, &draft.loaded.placed(&draft.running.errors))
+            Applied::refused(at, &draft.loaded.placed(&errors))
         };
         discard(draft);
         judged

@@ -348,6 +348,8 @@ fn a_reload_keeps_what_came_by_the_api_and_never_breaks_it() {
     };
     let twice = format!("{SHOP}  api: {{ health_check: {{ protocol: none }} }}\n");
     refused(&headworks, &twice, "target_groups.api: is declared by the API as well");
+    let unreadable = format!("{SHOP}certificates: {{ shop: {{ certificate: gone.pem, key: gone.key }} }}\n");
+    refused(&headworks, &unreadable, "certificates.shop");
     let gone = SHOP.replace("web:", "old:").replace("forward: web", "forward: old");
     refused(&headworks, &gone, "load_balancers.edge.listeners.http.default");
 }
