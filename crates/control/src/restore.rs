@@ -44,7 +44,7 @@ impl Saved {
         let resources = resources.iter().map(|one| unsealed(&kept.sealer, &one.kind, &one.name, &one.body));
         Ok(Self {
             resources: resources.collect::<Result<_, _>>()?,
-            directory: read_directory(&store).map_err(Problem::bad_request)?.indexed(),
+            directory: read_directory(&store).map_err(Problem::bad_request)?,
         })
     }
 }

@@ -34,7 +34,7 @@ pub(crate) struct Aside(PathBuf);
 impl Aside {
     /// A path in a folder that nothing has.
     pub(crate) fn new(folder: &Path, what: &str) -> Result<Self, StoreError> {
-        let random = u64::from_be_bytes(random().map_err(StoreError::from)?);
+        let random = u64::from_be_bytes(random()?);
         Ok(Self(folder.join(format!(".{random:016x}.{what}"))))
     }
 

@@ -159,12 +159,8 @@ impl Claim {
     /// # Errors
     /// When it does not hold.
     pub fn verify(&self, presented: &Presented<'_>, secret: &str, now: u64) -> Result<(), SignatureError> {
-        let said = presented.field("x-amz-content-sha256");
-        let body = match presented.body {
-            Payload::Whole(body) => content_hash(body),
-            Payload::Declared => said.ok_or(SignatureError::Undeclared)?.to_owned(),
-        };
-        if said.is_some_and(|said| said != body) {
+        let body = presented.content_hash().ok_or(SignatureError::Undeclared)?;
+        if presented.declared().is_some_and(|said| said != body) {
             return Err(SignatureError::Body);
         }
         let expected = signature(presented, &self.signed, &self.date, &body, secret);
@@ -191,10 +187,7 @@ pub fn sign(
     let mut signed: Vec<String> = fields.iter().map(|(name, _)| name.clone()).collect();
     signed.sort_unstable();
     signed.dedup();
-    let body = match presented.body {
-        Payload::Whole(body) => content_hash(body),
-        Payload::Declared => presented.field("x-amz-content-sha256").unwrap_or_default().to_owned(),
-    };
+    let body = presented.content_hash().unwrap_or_default();
     let with_fields = Presented { fields: &fields, ..*presented };
     let signature = signature(&with_fields, &signed, &date, &body, secret);
     let day = date.get(..8).unwrap_or_default();
@@ -233,6 +226,18 @@ impl ContentHash {
 }
 
 impl Presented<'_> {
+    fn declared(&self) -> Option<&str> {
+        self.field("x-amz-content-sha256")
+    }
+
+    /// The hash of what it brings; none when that is still to come and its hash has not been said.
+    fn content_hash(&self) -> Option<String> {
+        match self.body {
+            Payload::Whole(body) => Some(content_hash(body)),
+            Payload::Declared => self.declared().map(str::to_owned),
+        }
+    }
+
     fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }

@@ -285,7 +285,7 @@ fn signed(instance: &Instance, question: &Question<'_>) -> Result<Request<Full<B
         let method = question.method.as_str();
         // what takes files wants to know what comes before it comes
         fields.push(("x-amz-content-sha256".to_owned(), content_hash(&body)));
-        let presented = Presented { method, path, query, fields: &fields, body: Payload::Whole(&body) };
+        let presented = Presented { method, path, query, fields: &fields, body: Payload::Declared };
         let added = sign(&presented, key, secret, token.as_deref(), unix_now());
         fields.extend(added.into_iter().map(|(name, value)| (name.to_owned(), value)));
     }

@@ -67,21 +67,29 @@ const STEPS: &[&str] = &[
 ",
 ];
 
+/// The newest version that is known.
+fn newest() -> i64 {
+    i64::try_from(STEPS.len()).unwrap_or(i64::MAX)
+}
+
+/// How many steps have been applied to a database.
+fn version(connection: &Connection, path: &std::path::Path) -> Result<usize, StoreError> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > newest() {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known: newest() });
+    }
+    Ok(usize::try_from(found).unwrap_or(0))
+}
+
 /// Whether a database is laid out as one of its version is, and no different.
 ///
 /// # Errors
 /// When it cannot be read, or is newer than what is known.
 pub(crate) fn is_ours(connection: &Connection, path: &std::path::Path) -> Result<bool, StoreError> {
-    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
-    if version > known {
-        return Err(StoreError::Newer { path: path.to_owned(), found: version, known });
-    }
-    let Some(steps) =
-        usize::try_from(version).ok().filter(|version| *version > 0).and_then(|version| STEPS.get(..version))
-    else {
+    let steps = STEPS.get(..version(connection, path)?).unwrap_or_default();
+    if steps.is_empty() {
         return Ok(false);
-    };
+    }
     let fresh = Connection::open_in_memory()?;
     steps.iter().try_for_each(|step| fresh.execute_batch(step))?;
     Ok(layout(connection)? == layout(&fresh)?)
@@ -101,22 +109,16 @@ fn layout(connection: &Connection) -> Result<Vec<[String; 3]>, StoreError> {
 /// # Errors
 /// When it is newer than that, or cannot be written; it is then as it was.
 pub(crate) fn migrate(connection: &mut Connection, path: &std::path::Path) -> Result<(), StoreError> {
-    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
     // most often nothing is to be done, and then nothing is written
-    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if found == known {
+    if version(connection, path)? == STEPS.len() {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if found > known {
-        return Err(StoreError::Newer { path: path.to_owned(), found, known });
-    }
-    let done = usize::try_from(found).unwrap_or(0);
+    let done = version(&transaction, path)?;
     for step in STEPS.iter().skip(done) {
         transaction.execute_batch(step)?;
     }
-    transaction.pragma_update(None, "user_version", known)?;
+    transaction.pragma_update(None, "user_version", newest())?;
     transaction.commit()?;
     Ok(())
 }

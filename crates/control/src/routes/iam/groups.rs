@@ -29,17 +29,21 @@ pub(super) fn routes() -> Vec<Route> {
             .about("One group.")
             .answers(200, schema("Group")),
         route(Method::PUT, path, "PutGroup", one, |call| Box::pin(put::<Group>(call)))
+            .judges()
             .about("Creates a group, or says anew which managed policies it has.")
             .may_take(schema("GroupSettings"))
             .answers(200, schema("Group"))
             .answers(201, schema("Group")),
         route(Method::DELETE, path, "DeleteGroup", one, |call| Box::pin(delete::<Group>(call)))
+            .judges()
             .about("Deletes a group that has no members.")
             .answers_nothing(204),
         route(Method::PUT, member, "AddUserToGroup", one, |call| Box::pin(join(call)))
+            .judges()
             .about("Takes a user into a group.")
             .answers_nothing(204),
         route(Method::DELETE, member, "RemoveUserFromGroup", one, |call| Box::pin(leave(call)))
+            .judges()
             .about("Takes a user out of a group.")
             .answers_nothing(204),
     ]

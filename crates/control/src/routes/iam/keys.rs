@@ -27,10 +27,12 @@ pub(super) fn routes() -> Vec<Route> {
             .about("The access keys of a user, without their secrets.")
             .answers(200, json!({ "type": "object" })),
         route(Method::POST, all, "CreateAccessKey", of_user, |call| Box::pin(create(call)))
+            .judges()
             .about("Makes an access key. The secret is in this answer and in no other.")
             .may_take(json!({ "type": "object", "additionalProperties": false }))
             .answers(201, schema("NewAccessKey")),
         route(Method::PATCH, one, "UpdateAccessKey", of_user, |call| Box::pin(update(call)))
+            .judges()
             .about("Makes a key active or inactive.")
             .takes(json!({
                 "type": "object",
@@ -40,6 +42,7 @@ pub(super) fn routes() -> Vec<Route> {
             }))
             .answers(200, schema("AccessKey")),
         route(Method::DELETE, one, "DeleteAccessKey", of_user, |call| Box::pin(delete(call)))
+            .judges()
             .about("Deletes a key.")
             .answers_nothing(204),
     ]

@@ -24,7 +24,8 @@ pub(super) fn routes() -> Vec<Route> {
     let (password, mfa) = ("/v1/iam/users/{name}/password", "/v1/iam/users/{name}/mfa");
     vec![
         route(Method::PUT, password, "PutPassword", user, |call| Box::pin(put_password(call)))
-            .about("Gives a user a password for the console, or another. Its sessions end; who was locked may try again.")
+            .judges()
+.about("Gives a user a password for the console, or another. Its sessions end; who was locked may try again.")
             .takes(json!({
                 "type": "object",
                 "properties": { "password": { "type": "string" }, "must_change": { "type": "boolean", "default": true } },
@@ -33,16 +34,19 @@ pub(super) fn routes() -> Vec<Route> {
             }))
             .answers_nothing(204),
         route(Method::DELETE, password, "DeletePassword", user, |call| Box::pin(delete_password(call)))
-            .about("Takes a user's access to the console away. Its sessions end.")
+            .judges()
+.about("Takes a user's access to the console away. Its sessions end.")
             .answers_nothing(204),
         route(Method::POST, mfa, "CreateMfaDevice", user, |call| Box::pin(create_mfa(call)))
             .behind(Door::Known)
-            .about("Makes the secret of a second factor, told once. It counts when two codes have proved it. Users may for themselves.")
+            .judges()
+.about("Makes the secret of a second factor, told once. It counts when two codes have proved it. Users may for themselves.")
             .may_take(json!({ "type": "object", "additionalProperties": false }))
             .answers(201, schema("NewMfaDevice")),
         route(Method::PUT, mfa, "EnableMfaDevice", user, |call| Box::pin(enable_mfa(call)))
             .behind(Door::Known)
-            .about(
+            .judges()
+.about(
                 "Has the second factor count from now on, as two codes in a row prove it. Users may for themselves; who has one \
                  already proves it with a code of that, as `current`.",
             )
@@ -57,7 +61,8 @@ pub(super) fn routes() -> Vec<Route> {
             }))
             .answers_nothing(204),
         route(Method::DELETE, mfa, "DeleteMfaDevice", user, |call| Box::pin(delete_mfa(call)))
-            .about("Takes the second factor away, for who has lost it.")
+            .judges()
+.about("Takes the second factor away, for who has lost it.")
             .answers_nothing(204),
     ]
 }

@@ -31,7 +31,8 @@ pub(super) fn routes() -> Vec<Route> {
             .about("The document of a managed policy.")
             .answers(200, schema("PolicyDocument")),
         route(Method::PUT, path, "PutPolicy", one, |call| Box::pin(put(call)))
-            .about(
+            .judges()
+.about(
                 "Creates a managed policy, or has it say something else from now on: that is a version of its own, and where there \
                  would be six, the oldest leaves.",
             )
@@ -39,7 +40,8 @@ pub(super) fn routes() -> Vec<Route> {
             .answers(200, schema("PolicyDocument"))
             .answers(201, schema("PolicyDocument")),
         route(Method::DELETE, path, "DeletePolicy", one, |call| Box::pin(delete(call)))
-            .about("Deletes a managed policy that is attached to nobody.")
+            .judges()
+.about("Deletes a managed policy that is attached to nobody.")
             .answers_nothing(204),
     ]
 }

@@ -38,12 +38,14 @@ macro_rules! of_owner {
                 .about(concat!("One policy of a ", $one, "."))
                 .answers(200, schema("PolicyDocument")),
             route(Method::PUT, path, $put, resource, |call| Box::pin(put(call, $owner)))
-                .about(concat!("Creates or replaces a policy of a ", $one, "."))
+                .judges()
+.about(concat!("Creates or replaces a policy of a ", $one, "."))
                 .takes(schema("PolicyDocument"))
                 .answers(200, schema("PolicyDocument"))
                 .answers(201, schema("PolicyDocument")),
             route(Method::DELETE, path, $delete, resource, |call| Box::pin(delete(call, $owner)))
-                .about(concat!("Deletes a policy of a ", $one, "."))
+                .judges()
+.about(concat!("Deletes a policy of a ", $one, "."))
                 .answers_nothing(204),
         ]
     }};

@@ -28,12 +28,14 @@ pub(super) fn routes() -> Vec<Route> {
             .answers(200, json!({ "type": "object" })),
         route(Method::GET, path, "GetRole", one, |call| Box::pin(get::<Role>(call))).about("One role.").answers(200, schema("Role")),
         route(Method::PUT, path, "PutRole", one, |call| Box::pin(put::<Role>(call)))
-            .about("Creates a role, or says anew who may assume it, and what it has.")
+            .judges()
+.about("Creates a role, or says anew who may assume it, and what it has.")
             .takes(schema("RoleSettings"))
             .answers(200, schema("Role"))
             .answers(201, schema("Role")),
         route(Method::DELETE, path, "DeleteRole", one, |call| Box::pin(delete::<Role>(call)))
-            .about("Deletes a role; its sessions end at once.")
+            .judges()
+.about("Deletes a role; its sessions end at once.")
             .answers_nothing(204),
         route(Method::POST, "/v1/iam/roles/{name}/sessions", "AssumeRole", one, |call| Box::pin(assume(call)))
             .behind(Door::Known)

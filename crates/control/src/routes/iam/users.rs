@@ -25,12 +25,14 @@ pub(super) fn routes() -> Vec<Route> {
             .answers(200, json!({ "type": "object" })),
         route(Method::GET, path, "GetUser", one, |call| Box::pin(get::<User>(call))).about("One user.").answers(200, schema("User")),
         route(Method::PUT, path, "PutUser", one, |call| Box::pin(put::<User>(call)))
-            .about("Creates a user, or says anew which groups, managed policies and boundary it has. Its keys and own policies stay.")
+            .judges()
+.about("Creates a user, or says anew which groups, managed policies and boundary it has. Its keys and own policies stay.")
             .may_take(schema("UserSettings"))
             .answers(200, schema("User"))
             .answers(201, schema("User")),
         route(Method::DELETE, path, "DeleteUser", one, |call| Box::pin(delete::<User>(call)))
-            .about("Deletes a user with its keys and its own policies.")
+            .judges()
+.about("Deletes a user with its keys and its own policies.")
             .answers_nothing(204),
     ]
 }

@@ -28,7 +28,8 @@ pub(super) fn routes() -> Vec<Route> {
             .about("The versions of a managed policy, the oldest first.")
             .answers(200, listed),
         route(Method::POST, all, "CreatePolicyVersion", policy, |call| Box::pin(create(call)))
-            .about("Adds a version, of which a policy has at most five. It holds only when it is made the default.")
+            .judges()
+.about("Adds a version, of which a policy has at most five. It holds only when it is made the default.")
             .takes(json!({
                 "type": "object",
                 "properties": { "document": schema("PolicyDocument"), "set_default": { "type": "boolean", "default": false } },
@@ -40,12 +41,14 @@ pub(super) fn routes() -> Vec<Route> {
             .about("One version with its document.")
             .answers(200, schema("PolicyVersion")),
         route(Method::DELETE, one, "DeletePolicyVersion", policy, |call| Box::pin(delete(call)))
-            .about("Deletes a version that is not the default.")
+            .judges()
+.about("Deletes a version that is not the default.")
             .answers_nothing(204),
         route(Method::PUT, "/v1/iam/policies/{name}/default-version", "SetDefaultPolicyVersion", policy, |call| {
             Box::pin(set_default(call))
         })
-        .about("Has another version hold.")
+        .judges()
+.about("Has another version hold.")
         .takes(json!({
             "type": "object",
             "properties": { "version": { "type": "string", "examples": ["v2"] } },
