@@ -7,9 +7,9 @@ use hyper::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::command::Create;
-use super::connect::{encoded, json_of, refused};
+use super::connect::{json_of, refused};
 use super::output::show;
-use super::resources::{kind_of, path_of, text_of};
+use super::resources::{Doing, changed, kind_of, path_of, text_of};
 use super::{Connection, Failed};
 use crate::check::say;
 use crate::file::{self, Surroundings};
@@ -23,8 +23,8 @@ pub(super) fn create(args: &Create) -> Result<(), Failed> {
     for setting in &args.set {
         set(&mut body, setting)?;
     }
-    let dry = if args.dry_run { "&dry_run=true" } else { "" };
-    let path = format!("{}?reason={}{dry}", path_of(kind, &args.name), encoded(&args.reason));
+    let doing = Doing::of(args.dry_run);
+    let path = format!("{}{}", path_of(kind, &args.name), doing.query(&args.reason));
     let absent = [("if-none-match", "*".to_owned())];
     let answer = connection.send(Method::PUT, &path, &absent, Some(&body))?;
     if answer.status == StatusCode::PRECONDITION_FAILED {
@@ -36,7 +36,7 @@ pub(super) fn create(args: &Create) -> Result<(), Failed> {
     }
     let made = json_of(&answer)?;
     if args.dry_run {
-        super::resources::changed(args.asking.output, &made, super::resources::Doing::Look);
+        changed(args.asking.output, &made, doing);
         return Ok(());
     }
     show(args.asking.output, &made, Vec::new);

@@ -110,8 +110,8 @@ pub(super) fn restore(args: &Restore) -> Result<(), Failed> {
 fn ask_to_restore(args: &Restore) -> Result<(), Failed> {
     let label = args.from.display();
     let saved = std::fs::read(&args.from).map_err(|error| Failed::with(format!("{label}: {error}")))?;
-    let (doing, dry) = if args.dry_run { (Doing::Look, "&dry_run=true") } else { (Doing::Change, "") };
-    let path = format!("/v1/restore?reason={}{dry}", encoded(&args.reason));
+    let doing = Doing::of(args.dry_run);
+    let path = format!("/v1/restore{}", doing.query(&args.reason));
     let answer = Connection::of(&args.asking)?.give(Method::POST, &path, Sent::database(saved));
     let answer = answer.map_err(|failed| failed.of(&label.to_string()))?;
     changed(args.asking.output, &json_of(&answer)?, doing);

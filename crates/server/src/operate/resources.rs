@@ -21,6 +21,19 @@ pub(super) enum Doing {
     Look,
 }
 
+impl Doing {
+    /// What a command does that was told `--dry-run`, or was not.
+    pub(super) fn of(is_dry: bool) -> Self {
+        if is_dry { Self::Look } else { Self::Change }
+    }
+
+    /// What stands behind the path of a change that is made for this reason.
+    pub(super) fn query(self, reason: &str) -> String {
+        let dry = if self == Self::Look { "&dry_run=true" } else { "" };
+        format!("?reason={}{dry}", encoded(reason))
+    }
+}
+
 /// `target-groups`, `target-group`, `target_groups`, or the first letters of its words.
 pub(super) fn kind_of(text: &str) -> Result<Kind, Failed> {
     let plain = text.to_ascii_lowercase().replace('_', "-");
@@ -169,8 +182,7 @@ fn change_of(args: &Apply, connection: &Connection) -> Result<Value, Failed> {
 pub(super) fn apply(args: &Apply, doing: Doing) -> Result<(), Failed> {
     let connection = Connection::of(&args.asking)?;
     let change = change_of(args, &connection)?;
-    let dry = if doing == Doing::Look { "&dry_run=true" } else { "" };
-    let path = format!("/v1/changes?reason={}{dry}", encoded(&args.reason));
+    let path = format!("/v1/changes{}", doing.query(&args.reason));
     let answer = connection.json(Method::POST, &path, Some(&change))?;
     changed(args.asking.output, &answer, doing);
     Ok(())

@@ -52,8 +52,8 @@ pub(super) fn revision_rows(found: &Value) -> Vec<Vec<String>> {
 
 pub(super) fn rollback(args: &Rollback) -> Result<(), Failed> {
     let connection = Connection::of(&args.asking)?;
-    let (doing, dry) = if args.dry_run { (Doing::Look, "&dry_run=true") } else { (Doing::Change, "") };
-    let path = format!("/v1/revisions/{}/restore?reason={}{dry}", args.revision, encoded(&args.reason));
+    let doing = Doing::of(args.dry_run);
+    let path = format!("/v1/revisions/{}/restore{}", args.revision, doing.query(&args.reason));
     let answer = connection.json(Method::POST, &path, None)?;
     changed(args.asking.output, &answer, doing);
     Ok(())
