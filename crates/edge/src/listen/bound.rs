@@ -15,6 +15,10 @@ use crate::legacy::{self, Sockets};
 use crate::quic::steer::{Doors, join};
 use crate::runtime::worker::DatagramsIn;
 
+/// How many ports are looked at for a listener that may have any: one that is free for the first of its sockets may be
+/// somebody's for the next, of datagrams above all.
+const ANY_PORT_TRIES: u32 = 16;
+
 /// A listener that is bound.
 #[derive(Clone)]
 pub(crate) struct BoundListener {
@@ -82,6 +86,23 @@ impl FreshListener {
     /// # Errors
     /// When an address cannot be bound, or descriptors have run out.
     pub(crate) fn open(
+        listener: &Listener,
+        kept: Option<&BoundListener>,
+        gives_way: Option<&BoundListener>,
+        there: Option<&Sockets>,
+        workers: usize,
+    ) -> io::Result<FreshListener> {
+        let mut tries = if listener.bind.port() == 0 { ANY_PORT_TRIES } else { 1 };
+        loop {
+            tries -= 1;
+            match Self::open_once(listener, kept, gives_way, there, workers) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
+                opened => return opened,
+            }
+        }
+    }
+
+    fn open_once(
         listener: &Listener,
         kept: Option<&BoundListener>,
         gives_way: Option<&BoundListener>,

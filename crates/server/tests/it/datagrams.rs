@@ -185,7 +185,7 @@ fn silence_ends_a_flow() {
 /// A target that is not there says so by ICMP, which is heard when more is sent; what follows begins a flow anew.
 #[test]
 fn a_target_that_is_not_there() {
-    let gone = socket("127.0.0.1:0").local_addr().unwrap_or_else(|error| panic!("{error}"));
+    let gone = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
     let headworks = start(&network("udp", &[gone], "", "", ""), &[]);
     let client = client(headworks.address());
     for count in [1.0, 2.0] {
@@ -284,9 +284,9 @@ impl Drop for Killed {
     }
 }
 
-/// A name server, on a port that is free for both kinds.
+/// A name server.
 fn nsd(folder: &std::path::Path) -> (Killed, SocketAddr) {
-    let address = socket("127.0.0.1:0").local_addr().unwrap_or_else(|error| panic!("{error}"));
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
     let place = folder.display();
     let zone =
         "$TTL 60\n@ SOA ns.shop.test. admin.shop.test. 1 60 60 60 60\n@ NS ns\nns A 192.0.2.53\nwww A 192.0.2.1\n";

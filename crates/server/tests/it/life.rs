@@ -1,8 +1,10 @@
 //! The life of the program: reloads that nobody notices, files that are wrong, the end in good order, and starting without
 //! a file.
 
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
 use headworks_testkit::stream::End;
-use headworks_testkit::{Client, Gate, Origin, Step, ask, wait};
+use headworks_testkit::{Client, Gate, Origin, Step, ask, free_port, wait};
 use rustix::process::Signal;
 
 use crate::load::{Load, Speaks};
@@ -122,24 +124,24 @@ fn a_broken_file_changes_nothing() {
 /// What a reload cannot do, it does not half do: an address that is taken leaves even the rest of the file unapplied.
 #[test]
 fn a_reload_is_all_or_nothing() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap_or_else(|error| panic!("cannot listen: {error}"));
-    let taken = (taken.local_addr().unwrap_or_else(|error| panic!("no address: {error}")), taken);
+    let taken = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+    let takes = TcpListener::bind(taken).unwrap_or_else(|error| panic!("cannot listen: {error}"));
     let listener = |name: &str, address: &str, body: &str| {
         format!("{name}: {{ address: {address}, default: {{ fixed_response: {{ status: 200, body: {body} }} }} }}")
     };
     let file = |listeners: &str| format!("load_balancers:\n  shop: {{ listeners: {{ {listeners} }} }}\n");
     let mut headworks = start(&file(&listener("one", "127.0.0.1:0", "old")), &[]);
     let one = headworks.address();
-    let both = [listener("one", "127.0.0.1:0", "new"), listener("two", &taken.0.to_string(), "new")].join(", ");
+    let both = [listener("one", "127.0.0.1:0", "new"), listener("two", &taken.to_string(), "new")].join(", ");
     headworks.save(&file(&both), &[]);
     headworks.signal(Signal::HUP);
     let errors = headworks.wait_status("a refused reload", |status| {
         let last = &status["configuration"]["last_reload"];
         (last["result"] == "refused").then(|| last["errors"].to_string())
     });
-    assert!(errors.contains("load_balancers.shop.listeners.two") && errors.contains(&taken.0.to_string()), "{errors}");
+    assert!(errors.contains("load_balancers.shop.listeners.two") && errors.contains(&taken.to_string()), "{errors}");
     assert_eq!(Client::connect(one).exchange(&ask("GET", "/")).text(), "old");
-    drop(taken);
+    drop(takes);
     headworks.reload(&file(&both), &[]);
     assert_eq!(Client::connect(one).exchange(&ask("GET", "/")).text(), "new");
     assert_eq!(Client::connect(headworks.listener("shop/two")).exchange(&ask("GET", "/")).text(), "new");

@@ -1,8 +1,10 @@
 //! The temporary folder of one bench, and free ports.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+
+use headworks_testkit::free_port;
 
 use super::trouble::{Trouble, io};
 
@@ -75,14 +77,7 @@ impl Drop for Folder {
     }
 }
 
-/// `N` addresses of loopback that nobody listens on; all different, because all are held until all are known.
-pub(crate) fn free_addresses<const N: usize>() -> Result<[SocketAddr; N], Trouble> {
-    let mut held = Vec::with_capacity(N);
-    let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); N];
-    for address in &mut addresses {
-        let listener = TcpListener::bind(*address).map_err(io("a free port"))?;
-        *address = listener.local_addr().map_err(io("a free port"))?;
-        held.push(listener);
-    }
-    Ok(addresses)
+/// `N` addresses of loopback that nobody listens on, and that stay free for whoever ends there and comes again.
+pub(crate) fn free_addresses<const N: usize>() -> [SocketAddr; N] {
+    std::array::from_fn(|_| SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())))
 }

@@ -79,7 +79,7 @@ impl Origin {
         let services = folder.at(&format!("origin{CALL}"));
         std::fs::create_dir_all(services.parent().unwrap_or(&root)).map_err(io(services.display()))?;
         folder.write(&format!("origin{CALL}"), message)?;
-        let [address, calls, datagrams] = free_addresses()?;
+        let [address, calls, datagrams] = free_addresses();
         let settings = settings(folder, address, calls);
         let file = folder.write("origin.conf", &settings)?;
         let mut command = pinned(LOAD_CORE, nginx);

@@ -79,8 +79,8 @@ impl World {
     /// Starts it all, and waits until requests are answered.
     pub(super) fn start(program: &Path) -> Result<World, Trouble> {
         let folder = Folder::create(false)?;
-        let [plain, secure, admin] = free_addresses()?;
-        let addresses: [SocketAddr; TARGETS] = free_addresses()?;
+        let [plain, secure, admin] = free_addresses();
+        let addresses: [SocketAddr; TARGETS] = free_addresses();
         let targets = addresses.into_iter().map(Target::start).collect::<Result<Vec<_>, _>>()?;
         certificate(&folder)?;
         let log = fs::File::create(folder.at("headworks.log")).map_err(io("headworks.log"))?;

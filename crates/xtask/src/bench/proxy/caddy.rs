@@ -15,7 +15,7 @@ use crate::bench::trouble::Trouble;
 
 /// Starts Caddy and waits until it serves.
 pub(crate) fn start(folder: &Folder, program: &Path, origin: &Origin, secret: &Secret) -> Result<Proxy, Trouble> {
-    let [plain, secure] = free_addresses()?;
+    let [plain, secure] = free_addresses();
     let settings = settings([plain, secure], origin, secret);
     let file = folder.write("Caddyfile", &settings)?;
     let mut command = pinned(PROXY_CORE, program);

@@ -14,7 +14,7 @@ use crate::bench::trouble::Trouble;
 
 /// Starts HAProxy and waits until it serves.
 pub(crate) fn start(folder: &Folder, program: &Path, origin: &Origin, secret: &Secret) -> Result<Proxy, Trouble> {
-    let [plain, spliced, secure, calls, carried] = free_addresses()?;
+    let [plain, spliced, secure, calls, carried] = free_addresses();
     let settings = settings([plain, spliced, secure, calls, carried], origin, secret);
     let file = folder.write("haproxy.cfg", &settings)?;
     let mut command = pinned(PROXY_CORE, program);

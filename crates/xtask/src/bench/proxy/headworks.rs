@@ -65,7 +65,7 @@ impl Headworks {
         origin: &Origin,
         secret: &Secret,
     ) -> Result<Headworks, Trouble> {
-        let [address, secure, calls, carried, datagrams, admin] = free_addresses()?;
+        let [address, secure, calls, carried, datagrams, admin] = free_addresses();
         let own: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
         let (log, data) = (folder.at(&format!("{own}-access.log")), folder.at(&format!("{own}-state")));
         let (certificate, key) = (secret.certificate.clone(), secret.key.clone());

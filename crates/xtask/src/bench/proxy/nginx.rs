@@ -22,7 +22,7 @@ pub(crate) const STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
 /// Starts nginx and waits until it serves.
 pub(crate) fn start(folder: &Folder, program: &Path, origin: &Origin, secret: &Secret) -> Result<Proxy, Trouble> {
-    let [buffered, direct, secure, calls, carried, flows, answers_once] = free_addresses()?;
+    let [buffered, direct, secure, calls, carried, flows, answers_once] = free_addresses();
     let settings = settings(folder, [buffered, direct, secure, calls, carried, flows, answers_once], origin, secret);
     let file = folder.write("nginx.conf", &settings)?;
     let mut command = pinned(PROXY_CORE, program);
