@@ -11,6 +11,7 @@ use headworks_store::Entry;
 use serde_json::Value;
 
 use crate::change::{Condition, Run};
+use crate::files::Asker;
 use crate::names::action;
 use crate::plane::{Access, Plane};
 use crate::problem::Problem;
@@ -169,12 +170,40 @@ impl Call {
     /// # Errors
     /// When it may not.
     pub(crate) fn may(&self, name: &str, resource: &str) -> Result<(), Problem> {
-        if self.plane.access == Access::Open {
+        self.plane.may(&self.principal, &self.circumstances, &action(name), resource)
+    }
+
+    /// Asks whether the caller may do what it came for to this as well, which its path names in another way.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub(crate) fn may_this(&self, resource: &str) -> Result<(), Problem> {
+        self.plane.may(&self.principal, &self.circumstances, &self.entry.action, resource)
+    }
+
+    /// Who asks, for what is decided later.
+    pub(crate) fn asker(&self) -> Asker {
+        Asker { principal: self.principal.clone(), circumstances: self.circumstances.clone() }
+    }
+}
+
+impl Plane {
+    /// Asks whether somebody may do this.
+    ///
+    /// # Errors
+    /// When it is not permitted.
+    pub(crate) fn may(
+        &self,
+        principal: &Principal,
+        circumstances: &Request,
+        action: &str,
+        resource: &str,
+    ) -> Result<(), Problem> {
+        if self.access == Access::Open {
             return Ok(());
         }
-        let request = self.circumstances.about(action(name), resource);
-        let decision = self.plane.directory().decide(&self.principal, request);
-        if decision.allowed { Ok(()) } else { Err(refusal(&self.principal, &action(name), resource, &decision)) }
+        let decision = self.directory().decide(principal, circumstances.about(action, resource));
+        if decision.allowed { Ok(()) } else { Err(refusal(principal, action, resource, &decision)) }
     }
 }
 

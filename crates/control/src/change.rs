@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::desired::{Desired, Gone, Origin, path};
 use crate::difference::{lines, shortened};
+use crate::files::Asker;
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place, rewrite};
 
@@ -69,6 +70,7 @@ pub struct Change {
     pub(crate) answered: Answered,
     /// The attempt, for the audit trail.
     pub(crate) entry: Entry,
+    pub(crate) asker: Asker,
     /// Milliseconds since 1970.
     pub(crate) at: u64,
 }

@@ -11,6 +11,7 @@ mod desired;
 mod difference;
 mod dispatch;
 mod events;
+mod files;
 mod guesses;
 mod identities;
 mod keep;

@@ -1,6 +1,7 @@
 //! The state of the control plane, shared by all calls: what should be, who there is, what is kept, and the way to the control
 //! loop.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use headworks_iam::Directory;
 use headworks_iam::seal::Sealer;
 use headworks_iam::sign_in::SignedIn;
 use headworks_iam::sigv4;
-use headworks_model::Config;
+use headworks_model::{Config, Kind};
 use headworks_store::{Identity, Store};
 use serde_json::{Map, Value, json};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -55,6 +56,8 @@ pub type Reloaded = Option<(bool, Value)>;
 
 /// What the control plane asks of the program that it is part of.
 pub struct Surroundings {
+    /// Where relative paths start.
+    pub folder: PathBuf,
     /// What runs, as `/v1/status` shows it.
     pub status: Ask<Value>,
     /// Of a target group by name: its targets and their health; none when no such group runs.
@@ -242,7 +245,13 @@ impl Plane {
     pub fn propose(&self, change: Change) -> Result<Proposed, Problem> {
         let kept = self.kept()?;
         let desired = self.desired();
-        change.propose(&desired, &|body| self.tag(body), &|kind, name, body| sealed(&kept.sealer, kind, name, body))
+        let asker = change.asker.clone();
+        let seal = |kind: Kind, name: &str, body: &Value| sealed(&kept.sealer, kind, name, body);
+        let proposed = change.propose(&desired, &|body| self.tag(body), &seal)?;
+        proposed.edits.iter().try_for_each(|(kind, name, _)| {
+            asker.may_name(self, (*kind, name.as_str()), desired.config(), &proposed.config)
+        })?;
+        Ok(proposed)
     }
 
     /// Records what was proposed, now that it runs, and makes it what should be.

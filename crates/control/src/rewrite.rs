@@ -64,6 +64,17 @@ impl Place {
         }
     }
 
+    /// Where the part is afterwards: a rule may be given another name.
+    pub(crate) fn after(&self, operation: &Operation) -> Self {
+        match (self, operation) {
+            (Self::Rule(listener, _), Operation::Put(body) | Operation::Patch(body)) => {
+                let name = body.get("name").and_then(Value::as_str);
+                name.map_or_else(|| self.clone(), |name| Self::Rule(listener.clone(), name.to_owned()))
+            }
+            _ => self.clone(),
+        }
+    }
+
     fn rules<'a>(&self, whole: &'a Value) -> Option<&'a Vec<Value>> {
         match self {
             Self::Rules(listener) | Self::Rule(listener, _) => {
@@ -143,7 +154,14 @@ fn part(whole: &mut Value, place: &Place, operation: Operation) -> Result<(), Pr
             let index = find_rule(rules, rule).ok_or_else(absent)?;
             match operation {
                 Operation::Delete => drop(rules.remove(index)),
-                Operation::Put(body) => *rules.get_mut(index).ok_or_else(absent)? = body,
+                Operation::Put(mut body) => {
+                    let before = rules.get_mut(index).ok_or_else(absent)?;
+                    // its name is in the path already; a rule that says another is renamed
+                    if let (Some(body), Some(name)) = (body.as_object_mut(), before.get("name")) {
+                        body.entry("name").or_insert_with(|| name.clone());
+                    }
+                    *before = body;
+                }
                 Operation::Patch(patch) => merge(rules.get_mut(index).ok_or_else(absent)?, &patch),
                 _ => return Err(Problem::bad_request("a rule is put, patched or deleted")),
             }
@@ -262,6 +280,16 @@ mod tests {
         let insert = Operation::Insert(json!({ "then": 0 }), Some(1));
         let changed = rewrite(Some(shop.clone()), &Place::Rules("http".to_owned()), insert).unwrap().unwrap();
         assert_eq!(changed["listeners"]["http"]["rules"][0], json!({ "then": 0 }));
+        // a rule keeps its name, unless it is given another
+        for (body, name, then) in
+            [(json!({ "then": 3 }), "two", 3), (json!({ "name": "three", "then": 3 }), "three", 3)]
+        {
+            let operation = Operation::Put(body);
+            let after = rule("2").after(&operation);
+            let changed = rewrite(Some(shop.clone()), &rule("2"), operation).unwrap().unwrap();
+            assert_eq!(changed["listeners"]["http"]["rules"][1], json!({ "name": name, "then": then }));
+            assert_eq!(after.find(&changed).map(|found| &found["then"]), Some(&json!(3)));
+        }
         let gone = rewrite(Some(shop), &rule("two"), Operation::Delete).unwrap().unwrap();
         assert_eq!(gone["listeners"]["http"]["rules"], json!([{ "then": 1 }]));
     }

@@ -21,6 +21,7 @@ pub mod difference;
 mod edit;
 mod fallback;
 pub mod fault;
+mod files;
 mod fixed_response;
 mod forward;
 pub mod guard;

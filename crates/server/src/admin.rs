@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -113,12 +114,13 @@ pub(crate) async fn serve(
     }
 }
 
-/// What the control plane asks of the program.
-pub(crate) fn surroundings(admin: &Arc<Admin>) -> Surroundings {
+/// What the control plane asks of the program. Relative paths start at `folder`.
+pub(crate) fn surroundings(admin: &Arc<Admin>, folder: PathBuf) -> Surroundings {
     let with = || admin.clone();
     let (status_of, health_of, config_of, metrics_of, ready_of, reload_of, explain_of, live_of) =
         (with(), with(), with(), with(), with(), with(), with(), with());
     Surroundings {
+        folder,
         status: Box::new(move || status(&status_of)),
         health: Box::new(move |group| health_of.view().target_group(&group)),
         config: Box::new(move || config_of.shown().config.map_or_else(|| json!({}), |config| config.value())),

@@ -29,7 +29,7 @@ pub(crate) fn open(loaded: &Loaded, admin: &Arc<Admin>) -> Result<Opened, StartE
         AdminAuth::Required => Access::Required,
     };
     let kept = |what: String| StartError::Io("admin.data".to_owned(), std::io::Error::other(what));
-    let around = admin::surroundings(admin);
+    let around = admin::surroundings(admin, loaded.folder.clone());
     let (plane, changes) =
         Plane::open(&Place::of(&loaded.config.admin), access, loaded.config.clone(), around).map_err(kept)?;
     let desired = plane.merged(&loaded.config).map_err(kept)?;

@@ -9,8 +9,6 @@ use headworks_edge::CannotRun;
 use headworks_model::Config;
 use headworks_model::Faults;
 use headworks_model::Resolve;
-use headworks_model::action::{Action, Forward};
-use headworks_model::target_group::Fallback;
 use headworks_model::{Change, Kind, Parsed, difference_of_shown, place, redact};
 use serde_json::Value;
 
@@ -76,7 +74,7 @@ pub(crate) struct Loaded {
     pub(crate) warnings: Vec<String>,
     text: String,
     label: String,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 /// `${env:...}` from this process, `${file:...}` from the file's folder.
@@ -115,63 +113,10 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, Refused> {
 pub(crate) fn parse(label: &str, text: String, folder: &Path) -> Result<Loaded, Refused> {
     let Parsed { mut config, warnings, secrets } =
         Config::parse(label, &text, &Surroundings(folder)).map_err(Refused::Faults)?;
-    config.admin.data = folder.join(&config.admin.data);
-    config.admin.key_file = config.admin.key_file.map(|path| folder.join(path));
-    absolute_files(&mut config, folder);
+    config.make_files_absolute(folder);
     let warnings = warnings.iter().map(ToString::to_string).collect();
     let (config, label, folder) = (Arc::new(config), label.to_owned(), folder.to_owned());
     Ok(Loaded { config, secrets: secrets.into(), warnings, text, label, folder })
-}
-
-/// Makes the paths of logs, certificates, answers and the like whole.
-fn absolute_files(config: &mut Config, folder: &Path) {
-    absolute_answers(config, folder);
-    for log in config.load_balancers.values_mut().filter_map(|balancer| balancer.access_log.as_mut()) {
-        log.path = folder.join(&log.path);
-    }
-    let certificates = config.certificates.values_mut();
-    let certificates =
-        certificates.flat_map(|c| [Some(&mut c.certificate), Some(&mut c.key), c.ocsp.as_mut()]).flatten();
-    let listeners = config.load_balancers.values_mut().flat_map(|balancer| balancer.listeners.values_mut());
-    let clients = listeners.filter_map(|listener| listener.mutual_authentication.as_mut());
-    let clients = clients.flat_map(|mutual| [mutual.trust_store.as_mut(), mutual.crl.as_mut()]).flatten();
-    let groups = config.target_groups.values_mut();
-    let targets = groups.filter_map(|group| group.tls.as_mut().and_then(|tls| tls.ca.as_mut()));
-    let authority = config.acme.as_mut().and_then(|acme| acme.ca.as_mut());
-    for path in certificates.chain(clients).chain(targets).chain(authority) {
-        *path = folder.join(&*path);
-    }
-}
-
-/// The same of files that are answers.
-fn absolute_answers(config: &mut Config, folder: &Path) {
-    for listener in config.load_balancers.values_mut().flat_map(|balancer| balancer.listeners.values_mut()) {
-        // what others share is left to them
-        if listener.rules.iter().any(|rule| file_of(&rule.action).is_some_and(Path::is_relative)) {
-            Arc::make_mut(&mut listener.rules).iter_mut().for_each(|rule| absolute_answer(&mut rule.action, folder));
-        }
-        absolute_answer(&mut listener.default.action, folder);
-    }
-    config.target_groups.values_mut().for_each(|group| absolute_fallback(&mut group.fallback, folder));
-}
-
-fn file_of(action: &Action) -> Option<&Path> {
-    match action {
-        Action::Forward(Forward { fallback: Some(Fallback::File(file)), .. }) => Some(&file.path),
-        _ => None,
-    }
-}
-
-fn absolute_answer(action: &mut Action, folder: &Path) {
-    if let Action::Forward(Forward { fallback: Some(fallback), .. }) = action {
-        absolute_fallback(fallback, folder);
-    }
-}
-
-fn absolute_fallback(fallback: &mut Fallback, folder: &Path) {
-    if let Fallback::File(file) = fallback {
-        file.path = folder.join(&file.path);
-    }
 }
 
 impl Loaded {
@@ -198,7 +143,7 @@ impl Loaded {
             return config.clone();
         }
         let mut config = (**config).clone();
-        absolute_files(&mut config, &self.folder);
+        config.make_files_absolute(&self.folder);
         Arc::new(config)
     }
 

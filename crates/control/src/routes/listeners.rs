@@ -2,11 +2,12 @@
 
 use axum::http::Method;
 use headworks_model::Kind;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::resources::{change, read};
 use super::{Route, route, schema};
 use crate::call::{Call, Reply};
+use crate::names::hrn_of;
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place};
 
@@ -78,18 +79,30 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 /// Which part a call is about.
-type Part = fn(&Call) -> Place;
+type Part = fn(&Call) -> Result<Place, Problem>;
 
-fn of_call(call: &Call) -> Place {
-    Place::Listener(call.param("listener").to_owned())
+fn of_call(call: &Call) -> Result<Place, Problem> {
+    Ok(Place::Listener(call.param("listener").to_owned()))
 }
 
-fn rules_of_call(call: &Call) -> Place {
-    Place::Rules(call.param("listener").to_owned())
+fn rules_of_call(call: &Call) -> Result<Place, Problem> {
+    Ok(Place::Rules(call.param("listener").to_owned()))
 }
 
-fn rule_of_call(call: &Call) -> Place {
-    Place::Rule(call.param("listener").to_owned(), call.param("rule").to_owned())
+/// A rule that has a name is that rule by its number too: what is permitted of it is, and it is it that is changed, even when
+/// others have come before it by then.
+fn rule_of_call(call: &Call) -> Result<Place, Problem> {
+    let (name, listener, rule) = (call.param("name"), call.param("listener"), call.param("rule"));
+    let place = Place::Rule(listener.to_owned(), rule.to_owned());
+    let whole = call.plane.desired().config().resource(KIND, name);
+    let found = whole.as_ref().and_then(|whole| place.find(whole));
+    match found.and_then(|found| found.get("name")).and_then(Value::as_str) {
+        Some(own) if own != rule => {
+            call.may_this(&format!("{}/listener/{listener}/rule/{own}", hrn_of(KIND, name)))?;
+            Ok(Place::Rule(listener.to_owned(), own.to_owned()))
+        }
+        _ => Ok(place),
+    }
 }
 
 async fn list_listeners(call: Call) -> Result<Reply, Problem> {
@@ -100,26 +113,26 @@ async fn list_listeners(call: Call) -> Result<Reply, Problem> {
 }
 
 async fn get(call: Call, part: Part) -> Result<Reply, Problem> {
-    read(&call, KIND, &part(&call))
+    read(&call, KIND, &part(&call)?)
 }
 
 async fn put(call: Call, part: Part) -> Result<Reply, Problem> {
-    let (place, operation) = (part(&call), Operation::Put(call.json()?));
+    let (place, operation) = (part(&call)?, Operation::Put(call.json()?));
     change(call, KIND, place, operation).await
 }
 
 async fn patch(call: Call, part: Part) -> Result<Reply, Problem> {
-    let (place, operation) = (part(&call), Operation::Patch(call.json()?));
+    let (place, operation) = (part(&call)?, Operation::Patch(call.json()?));
     change(call, KIND, place, operation).await
 }
 
 async fn delete(call: Call, part: Part) -> Result<Reply, Problem> {
-    let place = part(&call);
+    let place = part(&call)?;
     change(call, KIND, place, Operation::Delete).await
 }
 
 async fn insert(call: Call) -> Result<Reply, Problem> {
     let before = call.query.number("before", 1, 100_000)?.and_then(|number| usize::try_from(number).ok());
-    let (place, operation) = (rules_of_call(&call), Operation::Insert(call.json()?, before));
+    let (place, operation) = (rules_of_call(&call)?, Operation::Insert(call.json()?, before));
     change(call, KIND, place, operation).await
 }

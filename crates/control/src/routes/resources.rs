@@ -170,7 +170,7 @@ pub(super) async fn change(call: Call, kind: Kind, place: Place, operation: Oper
     };
     let before = call.plane.desired().config().resource(kind, name.as_str());
     let is_new_part = before.is_some_and(|whole| place.find(&whole).is_none());
-    let condition = call.condition();
+    let (condition, then) = (call.condition(), place.after(&operation));
     let step = Step { kind, name: name.clone(), place: place.clone(), operation, condition };
     let answered = match (is_delete, is_insert || (is_new_part && place != Place::Whole)) {
         (true, _) => Answered::Nothing,
@@ -186,11 +186,11 @@ pub(super) async fn change(call: Call, kind: Kind, place: Place, operation: Oper
     }
     let whole = outcome.body.clone().unwrap_or_default();
     // of a list of rules to which one was added, the list is what is answered
-    let part = place.find(&whole).cloned().unwrap_or(Value::Null);
+    let part = then.find(&whole).cloned().unwrap_or(Value::Null);
     let tag = call.plane.tag(&part);
     let is_created = outcome.created || answered == Answered::NewPart;
     let status = if is_created { StatusCode::CREATED } else { StatusCode::OK };
-    let body = place.find(&shown(kind, whole)).cloned().unwrap_or(Value::Null);
+    let body = then.find(&shown(kind, whole)).cloned().unwrap_or(Value::Null);
     let reply = described(Reply::json(status, &body), &call.plane.desired(), kind, name.as_str());
     Ok(reply.with("etag", &tag).noted_if(outcome.revision.is_some()))
 }
@@ -203,8 +203,8 @@ pub(super) async fn carry_out(call: &Call, steps: Vec<Step>, answered: Answered)
 
 /// Steps as one change.
 pub(super) fn change_of(call: &Call, steps: Vec<Step>, answered: Answered) -> Result<Change, Problem> {
-    let (run, reason, entry) = (call.run()?, call.reason()?, call.entry.clone());
-    Ok(Change { steps, identities: Vec::new(), reason, run, answered, entry, at: now_ms() })
+    let (run, reason, entry, asker) = (call.run()?, call.reason()?, call.entry.clone(), call.asker());
+    Ok(Change { steps, identities: Vec::new(), reason, run, answered, entry, asker, at: now_ms() })
 }
 
 /// What a change would do.

@@ -135,7 +135,7 @@ impl Declared for PathBuf {
     }
 
     fn schema(_defs: &mut Defs) -> Value {
-        json!({ "type": "string" })
+        json!({ "type": "string", "format": "path" })
     }
 }
 

@@ -6,5 +6,6 @@ mod changes;
 mod common;
 mod contract;
 mod faults;
+mod files;
 mod scale;
 mod schema;

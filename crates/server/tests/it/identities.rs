@@ -149,6 +149,116 @@ fn groups_and_policies_add_up() {
     assert!(entry["why"].as_str().is_some_and(|why| why.contains("statement NotTheSecret")), "{entry:#}");
 }
 
+/// What is named by a path is used with the rights of the program: who may put a rule does not have any secret of the machine
+/// served by that.
+#[test]
+fn files_are_named_by_those_who_may() {
+    let web = Origin::echo("web");
+    let (headworks, root) = locked(&web);
+    let place = |name: &str| headworks.path(name).canonicalize().unwrap_or_else(|error| panic!("{name}: {error}"));
+    std::fs::create_dir(headworks.path("pages")).unwrap();
+    std::fs::write(headworks.path("pages/sorry.html"), "sorry").unwrap();
+    std::fs::write(headworks.path("secret"), "secret").unwrap();
+    std::os::unix::fs::symlink(place("secret"), headworks.path("pages/link")).unwrap();
+    let pages = format!("hrn:headworks:file{}/*", place("pages").display());
+    let [olga, paula] = ["olga", "paula"].map(|name| user(&headworks, &root, name));
+    let put = allow(&json!(["headworks:Put*", "headworks:Get*", "headworks:ChangeResources"]), &json!("*"));
+    for (name, policy) in [("olga", json!(["OperatorAccess"])), ("paula", json!([]))] {
+        root.expect(&headworks, &format!("PUT /v1/iam/users/{name}"), &json!({ "attached": policy }), 200);
+    }
+    root.expect(&headworks, "PUT /v1/iam/users/paula/policies/put", &put, 201);
+    let served = |file: &str| json!({ "health_check": { "protocol": "none" }, "fallback": { "file": file } });
+    let balancer = |rules: Value| json!({ "listeners": { "http": { "address": "127.0.0.1:0", "rules": rules, "default": { "forward": "web" } } } });
+    let rule = |file: &str| {
+        json!({ "name": "own", "if": { "path": "/x" },
+                "then": { "forward": { "groups": "web", "fallback": { "file": file } } } })
+    };
+    let socket = json!({ "targets": ["unix:/run/docker.sock"], "health_check": { "protocol": "none" } });
+    let logs = |path: &str| json!({ "access_log": path, "listeners": balancer(json!([]))["listeners"] });
+    let certificate = json!({ "certificate": "/etc/ssl/private/a.pem", "key": "/etc/ssl/private/a.key" });
+    let batch = json!({ "put": { "target_groups": { "pages": served("secret") } } });
+    root.expect(&headworks, "PUT /v1/load-balancers/edge", &balancer(json!([])), 201);
+    let [add, own] =
+        ["POST /v1/load-balancers/edge/listeners/http/rules", "PUT /v1/load-balancers/edge/listeners/http/rules/own"];
+    // without a word on files, none
+    attempt(
+        &headworks,
+        &[
+            (&olga, add, rule("state/control.key"), 403),
+            (&paula, add, rule("secret"), 403),
+            (&paula, "PUT /v1/target-groups/pages", served("pages/sorry.html"), 403),
+            (&paula, "PUT /v1/target-groups/pages?dry_run=true", served("pages/sorry.html"), 403),
+            (&paula, "POST /v1/changes", batch.clone(), 403),
+            (&paula, "PUT /v1/target-groups/pages", socket, 403),
+            (&paula, "PUT /v1/load-balancers/logs", logs("/etc/cron.d/own"), 403),
+            (&paula, "PUT /v1/certificates/own", certificate, 403),
+        ],
+    );
+    // in a folder, as far as that goes
+    let uses = allow(&json!("headworks:UseFile"), &json!(pages));
+    root.expect(&headworks, "PUT /v1/iam/users/paula/policies/files", &uses, 201);
+    attempt(
+        &headworks,
+        &[
+            (&paula, "PUT /v1/target-groups/pages", served("pages/sorry.html"), 201),
+            (&paula, "PUT /v1/target-groups/pages", served("pages/../pages/sorry.html"), 200),
+            (&paula, "PUT /v1/target-groups/pages", served("pages/../secret"), 403),
+            (&paula, "PUT /v1/target-groups/pages", served("pages/link"), 403),
+            (&paula, "POST /v1/changes", batch, 403),
+            (&paula, "PUT /v1/load-balancers/logs", logs("pages/access.log"), 201),
+        ],
+    );
+    // what somebody else has named stays as it is in what is changed otherwise
+    root.expect(&headworks, "PUT /v1/load-balancers/edge", &balancer(json!([rule("secret")])), 200);
+    let fields = json!({ "if": { "path": "/y" }, "then": rule("secret")["then"] });
+    olga.expect(&headworks, own, &fields, 200);
+    root.expect(
+        &headworks,
+        own,
+        &json!({ "name": "renamed", "if": { "path": "/y" }, "then": rule("secret")["then"] }),
+        200,
+    );
+    let refused = olga.expect(&headworks, &own.replace("own", "renamed"), &rule("pages/sorry.html"), 403);
+    let detail = refused["detail"].as_str().unwrap_or_default();
+    let resource = format!("file{}", place("pages/sorry.html").display());
+    assert!(detail.contains("headworks:UseFile") && detail.contains(&resource), "{detail}");
+    let audit = root.get(&headworks, "/v1/audit?outcome=denied&limit=1");
+    assert_eq!(audit["entries"][0]["why"], refused["detail"], "{audit:#}");
+}
+
+/// A rule that has a name is under what is said of that, by whatever it is asked for.
+#[test]
+fn a_rule_is_the_same_by_its_number() {
+    let web = Origin::echo("web");
+    let (headworks, root) = locked(&web);
+    let olga = user(&headworks, &root, "olga");
+    let rule = |name: &str| json!({ "name": name, "if": { "path": "/x" }, "then": { "forward": "web" } });
+    let rules = json!([rule("first"), rule("second"), { "if": { "path": "/y" }, "then": { "forward": "web" } }]);
+    let listener = json!({ "address": "127.0.0.1:0", "rules": rules, "default": { "forward": "web" } });
+    root.expect(&headworks, "PUT /v1/load-balancers/edge", &json!({ "listeners": { "http": listener } }), 201);
+    let policy = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": "headworks:*Rule", "Resource": "*" },
+        { "Effect": "Deny", "Action": "*", "Resource": "hrn:*/rule/first" },
+    ] });
+    root.expect(&headworks, "PUT /v1/iam/users/olga/policies/own", &policy, 201);
+    let body = json!({ "if": { "path": "/z" }, "then": { "forward": "web" } });
+    for (method, rule, status) in [
+        ("PUT", "first", 403),
+        ("PUT", "1", 403),
+        ("GET", "1", 403),
+        ("PATCH", "1", 403),
+        ("DELETE", "1", 403),
+        ("PUT", "2", 200),
+        ("PUT", "second", 200),
+        ("PUT", "3", 200),
+        ("PUT", "4", 404),
+    ] {
+        let line = format!("{method} /v1/load-balancers/edge/listeners/http/rules/{rule}");
+        let body = if ["GET", "DELETE"].contains(&method) { Value::Null } else { body.clone() };
+        olga.expect(&headworks, &line, &body, status);
+    }
+}
+
 #[test]
 fn policies_with_mistakes_are_refused_with_their_places() {
     let web = Origin::echo("web");
