@@ -16,12 +16,14 @@ use crate::names::action;
 use crate::plane::{Access, Plane};
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::standing::Credential;
 use crate::upload::Upload;
 
 /// A call.
 pub(crate) struct Call {
     pub(crate) plane: Arc<Plane>,
     pub(crate) principal: Principal,
+    pub(crate) credential: Credential,
     /// The attempt as it stands.
     pub(crate) entry: Entry,
     /// What is known of the request, for conditions.

@@ -13,8 +13,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use axum::routing::any;
+use headworks_iam::Principal;
 use headworks_iam::sigv4::{self, Payload};
-use headworks_iam::{Principal, time};
 use headworks_store::{Entry, Outcome};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
@@ -28,6 +28,7 @@ use crate::problem::Problem;
 use crate::query::Query;
 use crate::routes::{Door, Route, table};
 use crate::signed;
+use crate::standing::{Credential, timed};
 use crate::upload::Upload;
 
 /// The longest body: a target group of a hundred thousand targets.
@@ -72,12 +73,13 @@ struct Attempt {
 /// Who asks, and whether a second factor has said so.
 struct Caller {
     principal: Principal,
+    credential: Credential,
     has_mfa: bool,
 }
 
 impl Caller {
-    fn without_mfa(principal: Principal) -> Self {
-        Self { principal, has_mfa: false }
+    fn without_mfa(principal: Principal, credential: Credential) -> Self {
+        Self { principal, credential, has_mfa: false }
     }
 }
 
@@ -165,14 +167,14 @@ async fn known(
 ) -> Result<Caller, Problem> {
     let is_open = route.is_some_and(|route| route.door.is_open());
     if is_open || plane.access == Access::Open {
-        return Ok(Caller::without_mfa(Principal::Anonymous));
+        return Ok(Caller::without_mfa(Principal::Anonymous, Credential::Lasting));
     }
     if !parts.headers.contains_key(header::AUTHORIZATION) {
         let (name, session) = plane.session(&parts.headers)?;
         let principal = Principal::User(name);
         attempt.entry.principal = principal.to_string();
         check_origin(&parts.method, &parts.headers)?;
-        return Ok(Caller { principal, has_mfa: session.with_mfa });
+        return Ok(Caller { principal, credential: Credential::Cookie(session.token), has_mfa: session.with_mfa });
     }
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let fields: Vec<(String, String)> =
@@ -184,16 +186,17 @@ async fn known(
         fields: &fields,
         body,
     };
-    let principal = signed::principal(plane, &presented, &attempt.entry.action, &attempt.entry.source).await?;
+    let (principal, credential) =
+        signed::principal(plane, &presented, &attempt.entry.action, &attempt.entry.source).await?;
     attempt.entry.principal = principal.to_string();
-    Ok(Caller::without_mfa(principal))
+    Ok(Caller::without_mfa(principal, credential))
 }
 
 /// Whether it may.
 fn admitted(
     plane: &Arc<Plane>,
     route: &Route,
-    Caller { principal, has_mfa }: Caller,
+    Caller { principal, credential, has_mfa }: Caller,
     attempt: &mut Attempt,
     params: Vec<(String, String)>,
     parts: Parts,
@@ -201,12 +204,11 @@ fn admitted(
     let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let circumstances = headworks_iam::Request::new(&attempt.entry.action, &attempt.entry.resource)
         .with("aws:SourceIp", &attempt.entry.source)
-        .with("aws:CurrentTime", time::iso(now()))
-        .with("aws:EpochTime", now().to_string())
         .with("aws:SecureTransport", "false")
         .with("aws:UserAgent", text("user-agent"))
         .with("aws:RequestedRegion", sigv4::REGION)
         .with("aws:MultiFactorAuthPresent", has_mfa.to_string());
+    let circumstances = timed(circumstances);
     if plane.access == Access::Required && route.door == Door::Guarded {
         let decision = plane.directory().decide(&principal, circumstances.clone());
         if !decision.allowed {
@@ -218,6 +220,7 @@ fn admitted(
     Ok(Call {
         plane: plane.clone(),
         principal,
+        credential,
         entry: attempt.entry.clone(),
         circumstances,
         params,

@@ -27,6 +27,7 @@ mod rotate;
 mod routes;
 mod sign_in;
 mod signed;
+mod standing;
 mod upload;
 mod uses;
 

@@ -10,6 +10,7 @@ use crate::clock::now;
 use crate::keep::{LOCAL, key_purpose, local_secret};
 use crate::plane::Plane;
 use crate::problem::Problem;
+use crate::standing::Credential;
 
 /// The hash that a signature is of, in place of a body.
 pub(crate) fn declared(fields: &HeaderMap) -> Option<String> {
@@ -18,7 +19,7 @@ pub(crate) fn declared(fields: &HeaderMap) -> Option<String> {
     hash.to_str().ok().map(str::to_owned)
 }
 
-/// The principal that signed a request.
+/// The principal that signed a request, and what with.
 ///
 /// # Errors
 /// When nobody did, or it cannot be told who.
@@ -27,47 +28,58 @@ pub(crate) async fn principal(
     presented: &Presented<'_>,
     action: &str,
     source: &str,
-) -> Result<Principal, Problem> {
+) -> Result<(Principal, Credential), Problem> {
     let refused = |error: &dyn std::fmt::Display| Problem::unauthenticated(error.to_string());
     let claim = Claim::read(presented).map_err(|error| refused(&error))?;
-    let (principal, secret) = match &claim.token {
-        Some(token) => of_session(plane, &claim, token)?,
-        None if claim.key == LOCAL => (Principal::Local, local_secret(&plane.kept()?.sealer)),
-        None => match of_key(plane, &claim.key) {
-            Ok(found) => found,
-            // it may have been made by another process
-            Err(problem) => {
-                plane.follow_others().await?;
-                of_key(plane, &claim.key).map_err(|_| problem)?
-            }
-        },
+    let (principal, secret, credential) = match &claim.token {
+        Some(token) => {
+            let session = of_token(plane, &claim, token)?;
+            (session.principal(), session.secret.clone(), Credential::Session(session))
+        }
+        None if claim.key == LOCAL => (Principal::Local, local_secret(&plane.kept()?.sealer), Credential::Lasting),
+        None => {
+            let (principal, secret) = match of_key(plane, &claim.key) {
+                Ok(found) => found,
+                // it may have been made by another process
+                Err(problem) => {
+                    plane.follow_others().await?;
+                    of_key(plane, &claim.key).map_err(|_| problem)?
+                }
+            };
+            (principal, secret, Credential::Key(claim.key.clone()))
+        }
     };
     claim.verify(presented, &secret, now()).map_err(|error| refused(&error))?;
     if claim.token.is_none() && claim.key != LOCAL {
         let used = LastUsed { at: now(), action: action.to_owned(), source: source.to_owned() };
         plane.uses.key(&claim.key, used);
     }
-    Ok(principal)
+    Ok((principal, credential))
 }
 
 fn unusable() -> Problem {
     Problem::unauthenticated("there is no such access key, or it may not be used")
 }
 
-fn of_key(plane: &Plane, id: &str) -> Result<(Principal, String), Problem> {
+/// Whose a key is that may be used, and its secret.
+///
+/// # Errors
+/// When there is none such.
+pub(crate) fn of_key(plane: &Plane, id: &str) -> Result<(Principal, String), Problem> {
     let directory = plane.directory();
     let (principal, key) = directory.key(id).filter(|(_, key)| key.status == KeyStatus::Active).ok_or_else(unusable)?;
     let secret = plane.kept()?.sealer.open(&key_purpose(id), &key.secret).map_err(|_| unusable())?;
     Ok((principal, secret))
 }
 
-fn of_session(plane: &Plane, claim: &Claim, token: &str) -> Result<(Principal, String), Problem> {
+fn of_token(plane: &Plane, claim: &Claim, token: &str) -> Result<Session, Problem> {
     let ended = || Problem::unauthenticated("the session has ended, or its token is not one of this installation");
     let session = Session::of_token(&plane.kept()?.sealer, token).map_err(|_| ended())?;
+    if session.key == claim.key && is_current(plane, &session) { Ok(session) } else { Err(ended()) }
+}
+
+/// Whether temporary credentials are good still: they have not run out, and their role is the one that was assumed.
+pub(crate) fn is_current(plane: &Plane, session: &Session) -> bool {
     let directory = plane.directory();
-    let is_same_role = directory.roles.get(&session.role).is_some_and(|role| role.created == session.of);
-    if session.key != claim.key || session.expires <= now() || !is_same_role {
-        return Err(ended());
-    }
-    Ok((session.principal(), session.secret))
+    session.expires > now() && directory.roles.get(&session.role).is_some_and(|role| role.created == session.of)
 }

@@ -32,6 +32,13 @@ impl Request {
         self
     }
 
+    /// With this circumstance in place of what was known of it.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.context.insert(key.to_ascii_lowercase(), vec![value.into()]);
+        self
+    }
+
     /// The values of a key; none when it is absent.
     pub fn values(&self, key: &str) -> Option<&[String]> {
         self.context.get(&key.to_ascii_lowercase()).map(Vec::as_slice)

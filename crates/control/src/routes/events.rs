@@ -18,13 +18,15 @@ use super::{Route, route};
 use crate::call::{Call, Reply};
 use crate::events;
 use crate::problem::Problem;
+use crate::standing::Standing;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/v1/events", "ListEvents", "events", |call| Box::pin(events(call)))
             .about(
                 "Server-sent events: `hello` with the newest revision, `revision` when something changed, `target_state` when a \
-                 target's state did, `reload` when the file was applied, `missed` when a reader was too slow to be told all.",
+                 target's state did, `reload` when the file was applied, `missed` when a reader was too slow to be told all. It ends \
+                 when who asked for it may no more.",
             )
             .asks(
                 "since",
@@ -45,6 +47,7 @@ struct Listener {
     events: Receiver<events::Event>,
     /// The newest revision that was told again: it may come as an event, too.
     told: u64,
+    standing: Standing,
 }
 
 async fn events(call: Call) -> Result<Reply, Problem> {
@@ -64,7 +67,7 @@ async fn events(call: Call) -> Result<Reply, Problem> {
             revisions.iter().map(|one| Event::default().event("revision").data(revision_json(one).to_string())),
         );
     }
-    let listener = Listener { before, events, told };
+    let listener = Listener { before, events, told, standing: Standing::of(&call) };
     let events = stream::unfold(listener, |mut listener| async move {
         let event = listener.next().await?;
         Some((Ok::<Event, Infallible>(event), listener))
@@ -88,21 +91,27 @@ impl Listener {
             return Some(event);
         }
         loop {
-            let event = self.events.recv().await;
+            let event = tokio::select! {
+                event = self.events.recv() => event,
+                () = self.standing.lapsed() => return None,
+            };
             let number = event
                 .as_ref()
                 .ok()
                 .filter(|event| event.kind == "revision")
                 .and_then(|event| event.data["revision"].as_u64());
             if number.is_none_or(|number| number > self.told) {
-                return event_of(event);
+                return event_of(event, &self.standing);
             }
         }
     }
 }
 
-/// What is told of an event; none when there are no more.
-pub(super) fn event_of(event: Result<events::Event, RecvError>) -> Option<Event> {
+/// What is told of an event; none when there are no more, or who watches may not any longer.
+pub(super) fn event_of(event: Result<events::Event, RecvError>, to: &Standing) -> Option<Event> {
+    if !to.holds() {
+        return None;
+    }
     match event {
         Ok(event) => Some(Event::default().event(event.kind).data(event.data.to_string())),
         Err(RecvError::Lagged(missed)) => {

@@ -1,10 +1,9 @@
 //! What goes on, second by second, and what happens, in one stream of server-sent events.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, Method, header};
+use axum::http::Method;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream;
@@ -16,8 +15,9 @@ use super::events::event_of;
 use super::{Route, route};
 use crate::call::{Call, Reply};
 use crate::events;
-use crate::plane::{Access, Plane, Watched};
+use crate::plane::Watched;
 use crate::problem::Problem;
+use crate::standing::Standing;
 
 pub(super) fn routes() -> Vec<Route> {
     let text = json!({ "type": "string" });
@@ -26,7 +26,7 @@ pub(super) fn routes() -> Vec<Route> {
             .about(
                 "Server-sent events: `history`, what went on in the last quarter of an hour at listeners and target groups, one \
                  value a second; then each second `sample`, what goes on now; between them the events of `/v1/events`. \
-                 It ends with the session that asked.",
+                 It ends when who asked for it may no more.",
             )
             .asks("target_group", text.clone(), "A target group whose targets are told with each sample.")
             .answers(200, text),
@@ -35,9 +35,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 /// One who watches.
 struct Watcher {
-    plane: Arc<Plane>,
-    /// Of who asked, to see whether it may still ask.
-    fields: HeaderMap,
+    standing: Standing,
     watched: Watched,
     events: Receiver<events::Event>,
     is_first: bool,
@@ -46,7 +44,7 @@ struct Watcher {
 async fn live(call: Call) -> Result<Reply, Problem> {
     let watched = (call.plane.around.live)(call.query.get("target_group").map(str::to_owned));
     let events = call.plane.events.subscribe();
-    let watcher = Watcher { plane: call.plane, fields: call.fields, watched, events, is_first: true };
+    let watcher = Watcher { standing: Standing::of(&call), watched, events, is_first: true };
     let stream = stream::unfold(watcher, |mut watcher| async move {
         let event = watcher.next().await?;
         Some((Ok::<Event, Infallible>(event), watcher))
@@ -62,20 +60,14 @@ impl Watcher {
         }
         tokio::select! {
             sample = self.watched.samples.recv() => match sample {
-                Ok(sample) if self.is_still_known() => Some(Event::default().event("sample").data(self.whole(&sample))),
+                Ok(sample) if self.standing.holds() => Some(Event::default().event("sample").data(self.whole(&sample))),
                 Ok(_) | Err(RecvError::Closed) => None,
                 Err(RecvError::Lagged(missed)) => {
                     Some(Event::default().event("missed").data(json!({ "samples": missed }).to_string()))
                 }
             },
-            event = self.events.recv() => event_of(event),
+            event = self.events.recv() => event_of(event, &self.standing),
         }
-    }
-
-    /// A session that has ended sees no more.
-    fn is_still_known(&self) -> bool {
-        let is_signed = self.fields.contains_key(header::AUTHORIZATION);
-        self.plane.access == Access::Open || is_signed || self.plane.session(&self.fields).is_ok()
     }
 
     fn whole(&mut self, sample: &Value) -> String {

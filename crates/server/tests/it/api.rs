@@ -1,10 +1,13 @@
 //! Calls of the API, signed or not.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use headworks_iam::sigv4::{Payload, Presented, sign};
+use headworks_testkit::wait::PATIENCE;
 use headworks_testkit::wire::Response;
-use headworks_testkit::{Client, Headworks, ask};
+use headworks_testkit::{Ask, Client, Headworks, ask};
 use serde_json::Value;
 
 /// The origin that answered; else what was answered.
@@ -60,6 +63,29 @@ impl Api {
         body: &[u8],
         hash: Option<&str>,
     ) -> Response {
+        let mut asked = self.asked(headworks, line, fields, body, hash);
+        if !body.is_empty() || ["PUT", "POST", "PATCH"].contains(&asked.method()) {
+            asked = asked.body(body);
+        }
+        Client::connect(headworks.admin()).ask(&asked).response_to(asked.method())
+    }
+
+    /// The lines of a stream of events, as long as it goes on.
+    pub(crate) fn watch(
+        &self,
+        headworks: &Headworks,
+        target: &str,
+        fields: &[&str],
+    ) -> impl Iterator<Item = String> + use<> {
+        let fields = [fields, &["Connection: close"]].concat();
+        let asked = self.asked(headworks, &format!("GET {target}"), &fields, b"", None);
+        let mut stream = TcpStream::connect(headworks.admin()).unwrap_or_else(|error| panic!("{error}"));
+        let sent = stream.write_all(&asked.bytes()).and_then(|()| stream.set_read_timeout(Some(PATIENCE)));
+        sent.unwrap_or_else(|error| panic!("{target}: {error}"));
+        BufReader::new(stream).lines().map(|line| line.unwrap_or_else(|error| panic!("no event: {error}")))
+    }
+
+    fn asked(&self, headworks: &Headworks, line: &str, fields: &[&str], body: &[u8], hash: Option<&str>) -> Ask {
         let (method, target) = line.split_once(' ').unwrap_or_else(|| panic!("{line:?} is no method and target"));
         let host = headworks.admin().to_string();
         let mut asked = ask(method, target).with(&format!("Host: {host}")).with_all(fields);
@@ -77,13 +103,10 @@ impl Api {
                 asked = asked.with(&format!("{name}: {value}"));
             }
         }
-        if !body.is_empty() || ["PUT", "POST", "PATCH"].contains(&method) {
-            asked = asked.body(body);
-        }
-        Client::connect(headworks.admin()).ask(&asked).response_to(method)
+        asked
     }
 
-    /// The same with JSON, or with nothing in place of null.
+    /// A call with JSON, or with nothing in place of null.
     pub(crate) fn call(&self, headworks: &Headworks, line: &str, body: &Value) -> Response {
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         self.raw(headworks, line, &[], &body)

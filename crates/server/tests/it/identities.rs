@@ -367,6 +367,47 @@ fn roles_are_assumed_by_whom_they_trust_within_their_bounds() {
     session.expect(&headworks, "GET /v1/target-groups/x", &Value::Null, 401);
 }
 
+/// Who watches sees no more when it may ask no more, whatever it had shown.
+#[test]
+fn watching_ends_with_the_leave_to() {
+    let web = Origin::echo("web");
+    let (headworks, root) = locked(&web);
+    let mut watching = Vec::new();
+    let trust = json!({ "Statement": { "Effect": "Allow", "Principal": { "AWS": "hrn:headworks:user/role" }, "Action": "headworks:AssumeRole" } });
+    let watcher = json!({ "trust": trust, "attached": ["ReadOnlyAccess"] });
+    root.expect(&headworks, "PUT /v1/iam/roles/watcher", &watcher, 201);
+    let policy = "PUT /v1/iam/users/policy";
+    for (name, target, ends) in [
+        ("key", "/v1/events", "PATCH /v1/iam/users/key/access-keys/"),
+        ("live", "/v1/live", "PATCH /v1/iam/users/live/access-keys/"),
+        ("policy", "/v1/events", policy),
+        ("user", "/v1/events", "DELETE /v1/iam/users/user"),
+        ("role", "/v1/events", "DELETE /v1/iam/roles/watcher"),
+    ] {
+        root.expect(&headworks, &format!("PUT /v1/iam/users/{name}"), &json!({ "attached": ["ReadOnlyAccess"] }), 201);
+        let mut key = root.expect(&headworks, &format!("POST /v1/iam/users/{name}/access-keys"), &Value::Null, 201);
+        let line = if ends.ends_with('/') { format!("{ends}{}", Key::of(&key).id) } else { ends.to_owned() };
+        if name == "role" {
+            let who = Api::with(Key::of(&key));
+            key = who.expect(&headworks, "POST /v1/iam/roles/watcher/sessions", &json!({ "session_name": "one" }), 201);
+        }
+        let mut lines = Api::with(Key::of(&key)).watch(&headworks, target, &[]);
+        assert!(lines.any(|line| line.starts_with("event: ")), "{name} sees nothing");
+        watching.push((name, line, lines));
+    }
+    for (name, line, lines) in watching {
+        let body = match line.split(' ').next() {
+            Some("PATCH") => json!({ "status": "inactive" }),
+            Some("PUT") => json!({ "attached": [] }),
+            _ => Value::Null,
+        };
+        let response = root.call(&headworks, &line, &body);
+        assert!(response.status < 300, "{line}: {response}");
+        // what was on its way by then may still come
+        assert!(lines.take(500).count() < 500, "{name} goes on");
+    }
+}
+
 #[test]
 fn the_simulator_says_which_statement_decides() {
     let web = Origin::echo("web");

@@ -262,14 +262,6 @@ fn a_full_disk_refuses_changes_and_nothing_else() {
     assert_eq!(who(&headworks.ask(&ask("GET", "/"))), "web");
 }
 
-/// Lines of `/v1/events`, with what stands behind `?`.
-fn listen(headworks: &Headworks, query: &str) -> impl Iterator<Item = String> {
-    let mut stream = TcpStream::connect(headworks.admin()).unwrap_or_else(|error| panic!("{error}"));
-    let asked = write!(stream, "GET /v1/events{query} HTTP/1.1\r\nHost: {}\r\n\r\n", headworks.admin());
-    assert!(asked.is_ok() && stream.set_read_timeout(Some(wait::PATIENCE)).is_ok());
-    BufReader::new(stream).lines().map(|line| line.unwrap_or_else(|error| panic!("no event: {error}")))
-}
-
 /// The next event, which is of this kind.
 fn next(lines: &mut impl Iterator<Item = String>, kind: &str) -> Value {
     let line = lines.find(|line| line.starts_with("event: "));
@@ -282,7 +274,7 @@ fn next(lines: &mut impl Iterator<Item = String>, kind: &str) -> Value {
 fn what_happens_is_told_as_it_happens() {
     let web = Origin::echo("web");
     let headworks = start(&proxy("", ""), &[("web", &web)]);
-    let mut lines = listen(&headworks, "");
+    let mut lines = API.watch(&headworks, "/v1/events", &[]);
     assert_eq!(next(&mut lines, "hello"), json!({ "revision": 0 }));
     put(&headworks, 1);
     let revision = next(&mut lines, "revision");
@@ -296,7 +288,7 @@ fn what_happened_since_a_revision_is_told_first() {
     let web = Origin::echo("web");
     let headworks = start(&proxy("", ""), &[("web", &web)]);
     (1..=3).for_each(|weight| put(&headworks, weight));
-    let mut lines = listen(&headworks, "?since=1");
+    let mut lines = API.watch(&headworks, "/v1/events?since=1", &[]);
     assert_eq!(next(&mut lines, "hello"), json!({ "revision": 3 }));
     for number in 2..=3 {
         assert_eq!(next(&mut lines, "revision")["revision"], number);

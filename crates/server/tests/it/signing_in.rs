@@ -1,7 +1,5 @@
 //! Users of the console sign in with a password and a code, and what keeps others from it; what they see of what goes on.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use headworks_iam::totp;
@@ -270,14 +268,7 @@ fn what_goes_on_is_told_second_by_second_until_the_session_ends() {
     let (headworks, root) = locked(&web);
     reader(&headworks, &root, "alice");
     let cookie = signed_in(&headworks, "alice");
-    let watch = |target: &str| {
-        let mut stream = TcpStream::connect(headworks.admin()).unwrap();
-        stream.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
-        let host = headworks.admin();
-        write!(stream, "GET {target} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n")
-            .unwrap();
-        BufReader::new(stream).lines().map_while(Result::ok)
-    };
+    let watch = |target: &str| NOBODY.watch(&headworks, target, &[&format!("Cookie: {cookie}")]);
     let mut lines = watch("/v1/live?target_group=web");
     assert_eq!(event(&mut lines, "history")["step"], 1);
     let mut client = Client::connect(headworks.listener("shop/http"));
@@ -304,6 +295,8 @@ fn what_goes_on_is_told_second_by_second_until_the_session_ends() {
     assert!(requests.iter().any(|rate| rate.as_f64() > Some(0.0)), "{history:#}");
     root.expect(&headworks, "PUT /v1/target-groups/more", &json!({}), 201);
     assert_eq!(event(&mut lines, "revision")["resources"], json!(["target_groups.more"]));
+    let events = watch("/v1/events");
     assert_eq!(call(&headworks, &cookie, "DELETE /v1/session", &Value::Null).status, 204);
     assert_eq!(lines.filter(|line| line == "event: sample").count(), 0, "it sees no more");
+    assert_eq!(events.filter(|line| line == "event: revision").count(), 0);
 }

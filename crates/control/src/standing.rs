@@ -1,0 +1,74 @@
+//! Whoever watches what goes on, and may for as long as it may ask for it: what it has shown is good, and policies permit it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use headworks_iam::session::Session;
+use headworks_iam::{Request, time};
+
+use crate::call::Call;
+use crate::clock::now;
+use crate::files::Asker;
+use crate::plane::Plane;
+use crate::signed::{is_current, of_key};
+
+/// How long somebody whose leave has ended may go on when nothing happens.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What somebody has shown who it is with.
+#[derive(Clone, Debug)]
+pub(crate) enum Credential {
+    /// Nothing, where nothing has to be; or the key of the machine itself.
+    Lasting,
+    /// The hash of a cookie's token.
+    Cookie(String),
+    /// An access key.
+    Key(String),
+    /// Temporary credentials.
+    Session(Session),
+}
+
+impl Credential {
+    fn is_good(&self, plane: &Plane) -> bool {
+        match self {
+            Self::Lasting => true,
+            Self::Cookie(token) => plane.directory().session(token, now()).is_some(),
+            Self::Key(id) => of_key(plane, id).is_ok(),
+            Self::Session(session) => is_current(plane, session),
+        }
+    }
+}
+
+/// Who watches, and by what leave.
+pub(crate) struct Standing {
+    plane: Arc<Plane>,
+    credential: Credential,
+    asker: Asker,
+}
+
+impl Standing {
+    /// That of a call which is permitted.
+    pub(crate) fn of(call: &Call) -> Self {
+        Self { plane: call.plane.clone(), credential: call.credential.clone(), asker: call.asker() }
+    }
+
+    /// Whether it may go on.
+    pub(crate) fn holds(&self) -> bool {
+        let Asker { principal, circumstances } = &self.asker;
+        let now = timed(circumstances.clone());
+        self.credential.is_good(&self.plane) && self.plane.may(principal, &now, &now.action, &now.resource).is_ok()
+    }
+
+    /// Waits until it may not.
+    pub(crate) async fn lapsed(&self) {
+        while self.holds() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// What is known of a request, as of now.
+pub(crate) fn timed(circumstances: Request) -> Request {
+    let now = now();
+    circumstances.set("aws:CurrentTime", time::iso(now)).set("aws:EpochTime", now.to_string())
+}
