@@ -6,7 +6,7 @@ pub(crate) trait Number: Copy + Ord {
     const BITS: u32;
     fn successor(self) -> Option<Self>;
     fn predecessor(self) -> Option<Self>;
-    /// `(self - base) >> shift`, which the caller knows to fit.
+    /// `(self - base) >> shift`, or the most where it does not fit.
     fn place(self, base: Self, shift: u32) -> usize;
 }
 
@@ -26,7 +26,9 @@ macro_rules! number {
 
             #[inline]
             fn place(self, base: Self, shift: u32) -> usize {
-                self.saturating_sub(base).checked_shr(shift).unwrap_or(0) as usize
+                let place = self.saturating_sub(base).checked_shr(shift).unwrap_or(0);
+                // cut off, an address would be at the place of another
+                place.try_into().unwrap_or(usize::MAX)
             }
         }
     };

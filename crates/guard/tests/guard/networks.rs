@@ -16,8 +16,13 @@ pub(crate) fn network() -> impl Strategy<Value = IpNet> {
         let bits = 0x2001_0db8 << 96 | u128::from(bits & 0x3ff);
         IpNet::new(IpAddr::V6(bits.into()), length).unwrap().trunc()
     });
+    // far apart, and with nothing in their low halves
+    let wide = (0..64u128, 16..=64u8).prop_map(|(bits, length)| {
+        let bits = 0x2001_0db8 << 96 | bits << 90 | bits << 64;
+        IpNet::new(IpAddr::V6(bits.into()), length).unwrap().trunc()
+    });
     let odd = prop_oneof![Just("0.0.0.0/0"), Just("::/0"), Just("255.255.255.255/32"), Just("::ffff:10.0.1.0/120")];
-    prop_oneof![8 => v4, 4 => v6, 1 => odd.prop_map(|text| text.parse().unwrap())]
+    prop_oneof![8 => v4, 4 => v6, 8 => wide, 1 => odd.prop_map(|text| text.parse().unwrap())]
 }
 
 /// The addresses at and beside the ends of networks: where a mistake would show.
@@ -28,7 +33,11 @@ pub(crate) fn edges(networks: &[IpNet]) -> Vec<IpAddr> {
         IpAddr::V6(v6) => [v6.to_bits().wrapping_sub(1), v6.to_bits(), v6.to_bits().wrapping_add(1)]
             .map(|bits| IpAddr::V6(bits.into())),
     };
-    let ends = networks.iter().flat_map(|network| [network.network(), network.broadcast()]);
+    let within = |network: &IpNet| match network.network() {
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() | 0x1234 << 64 | 1).into()),
+        v4 @ IpAddr::V4(_) => v4,
+    };
+    let ends = networks.iter().flat_map(|network| [network.network(), network.broadcast(), within(network)]);
     let more = ["0.0.0.0", "255.255.255.255", "::", "10.0.3.7", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"];
     ends.flat_map(beside).chain(more.map(|text| text.parse().unwrap())).collect()
 }
@@ -58,6 +67,21 @@ proptest! {
         }
         prop_assert_eq!(set.cover(&other), set.union(&other) == set);
         prop_assert_eq!(set.is_empty(), networks.is_empty());
+    }
+}
+
+/// Networks of IPv6 that differ in their upper halves only: between two of them is none.
+#[test]
+fn between_wide_networks() {
+    let address = |upper: u128, lower: u128| IpAddr::V6((0x2001_0db8 << 96 | upper << 80 | lower).into());
+    for (count, length) in [(4, 48), (8, 48), (9, 64), (1000, 48), (30_000, 48)] {
+        let set: Networks = (0..count).map(|n| IpNet::new(address(2 * n, 0), length).unwrap()).collect();
+        for n in 0..count {
+            for lower in [0, 1, 0x1234] {
+                assert!(set.contain(address(2 * n, lower)), "{count}, {length}: {n}");
+                assert!(!set.contain(address(2 * n + 1, lower)), "{count}, {length}: beside {n}");
+            }
+        }
     }
 }
 
