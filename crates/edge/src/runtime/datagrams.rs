@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
 use quinn::udp::{RecvMeta, Transmit, UdpSocketState};
 use rustix::net::SendFlags;
-use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
+use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -52,6 +52,20 @@ impl Train<'_> {
     }
 }
 
+/// Has datagrams that are longer than the network takes sent in pieces, of both families: a socket for all addresses has both.
+fn allow_fragments(socket: &UdpSocket) {
+    let _ = set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::DONT);
+    let _ = set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::DONT);
+    let no: libc::c_int = 0;
+    let length = size_of_val(&no) as libc::socklen_t;
+    #[expect(unsafe_code, reason = "there is no safe way to ask for it")]
+    // SAFETY: the kernel reads one `int` from a place that is one, and keeps no reference to it. A socket of the other family
+    // refuses, which is of no consequence.
+    let _ = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, (&raw const no).cast(), length)
+    };
+}
+
 /// A socket.
 pub(crate) struct Datagrams {
     socket: AsyncFd<OwnedFd>,
@@ -66,7 +80,7 @@ impl Datagrams {
     pub(crate) fn new(socket: UdpSocket) -> io::Result<Datagrams> {
         let state = UdpSocketState::new((&socket).into())?;
         // that forbids fragments, as QUIC must; what others send is for the network to judge
-        let _ = set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::DONT);
+        allow_fragments(&socket);
         Ok(Datagrams { socket: watch(socket.into(), Interest::READABLE)?, state })
     }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use headworks_testkit::{Headworks, check, free_port, wait};
+use headworks_testkit::{Headworks, Machine, check, free_port, wait};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ use crate::start;
 /// One listener of this protocol in front of the group `web`, with further lines for the load balancer, the listener and the
 /// group in flow style.
 fn network(protocol: &str, targets: &[SocketAddr], balancer: &str, listener: &str, group: &str) -> String {
-    let targets: Vec<_> = targets.iter().map(ToString::to_string).collect();
+    let targets: Vec<_> = targets.iter().map(|target| format!("\"{target}\"")).collect();
     let address = if listener.contains("port:") { "" } else { "address: 127.0.0.1:0, " };
     format!(
         "workers: 2\nload_balancers:\n  net: {{ type: network, access_log: access.log, listeners: {{ names: {{ {address}\
@@ -38,7 +38,11 @@ struct Echo {
 
 impl Echo {
     fn start(name: &str) -> Echo {
-        let socket = socket("127.0.0.1:0");
+        Echo::at(name, "127.0.0.1:0")
+    }
+
+    fn at(name: &str, address: &str) -> Echo {
+        let socket = socket(address);
         socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap_or_else(|error| panic!("{error}"));
         let address = socket.local_addr().unwrap_or_else(|error| panic!("{error}"));
         let (stop, name) = (Arc::new(AtomicBool::new(false)), name.to_owned());
@@ -147,6 +151,25 @@ fn lengths_and_bursts() {
         }
         let heard: BTreeSet<Vec<u8>> = (0..16).map(|_| hear(&client)).collect();
         assert!(heard == sent, "round {round}");
+    }
+}
+
+/// Between machines as well, whose network takes 1500 bytes at a time: both ways, and of both families.
+#[test]
+fn lengths_between_machines() {
+    let [near, far] = ["near", "far"].map(Machine::new);
+    near.cable(&["10.97.1.1/24", "fd97:1::1/64"], &far, &["10.97.1.2/24", "fd97:1::2/64"]);
+    for (own, other) in [("10.97.1.1", "10.97.1.2"), ("[fd97:1::1]", "[fd97:1::2]")] {
+        let echo = far.within(|| Echo::at("", &format!("{other}:0")));
+        let headworks = near.within(|| start(&network("udp", &[echo.address], "", ", port: 0", ""), &[]));
+        let port = headworks.address().port();
+        let client = far.within(|| socket(&format!("{other}:0")));
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap_or_else(|error| panic!("{error}"));
+        client.connect(format!("{own}:{port}")).unwrap_or_else(|error| panic!("{error}"));
+        for length in [1000, 1452, 1453, 1472, 1473, 4000, 20_000] {
+            let sent: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
+            assert!(ask(&client, &sent) == sent, "{own}: {length}");
+        }
     }
 }
 
