@@ -417,6 +417,22 @@ fn ejection_is_bounded() {
     // Never the last one, whatever share is allowed.
     check(breaking(1.0), "0: +a +b a. b. a!9 b!9 => b:1000 ejected:a");
     check(breaking(0.1), "0: +a +b a. b. a!9 b!9 => a:1000 b:1000");
+    // One on trial is not one that the others could be left to, and counts in the share until it has passed.
+    check(
+        breaking(1.0),
+        "0: +a +b a. b. => a:1000 b:1000
+         1: a!3 b!3 => b:1000 ejected:a
+         11: b!3 => a:1000? b:1000 restored:a
+         12: a!1 b!3 => b:1000 ejected:a
+         32: a~ a~ b!3 => a:1000 restored:a ejected:b",
+    );
+    check(
+        breaking(0.5),
+        "0: +a +b +c +d a. b. c. d. => a:1000 b:1000 c:1000 d:1000
+         1: a!3 b!3 => c:1000 d:1000 ejected:a ejected:b
+         11: c!3 => a:1000? b:1000? c:1000 d:1000 restored:a restored:b
+         12: -d => a:1000 b:1000? c:1000 d=draining",
+    );
     // An ejected target still beats an unhealthy one.
     check(breaking(1.0), "0: +a +b a. b. a!9 bx bx => a:1000 b=unhealthy ejected:a");
 }

@@ -265,13 +265,16 @@ impl World {
         self.gradient.as_ref().map_or(declared, |gradient| declared.min(gradient.limit()))
     }
 
-    fn has_room(&self, worker: usize, place: usize) -> bool {
+    fn has_room(&self, place: usize) -> bool {
+        let taken = self.places.get(&self.roster.entries[place].key).copied().unwrap_or(0);
+        self.rules.per_target == 0 || taken < self.rules.per_target
+    }
+
+    fn is_spent(&self, worker: usize, place: usize) -> bool {
         let entry = self.roster.entries[place];
-        let taken = self.places.get(&entry.key).copied().unwrap_or(0);
         let probes = self.settings.circuit_breaker.map_or(u32::MAX, |breaker| breaker.probes);
         let sent = self.workers[worker].trials.get(&entry.key).filter(|(trial, _)| *trial == entry.trial);
-        let is_spent = entry.trial > 0 && sent.is_some_and(|(_, sent)| *sent >= probes);
-        !is_spent && (self.rules.per_target == 0 || taken < self.rules.per_target)
+        entry.trial > 0 && sent.is_some_and(|(_, sent)| *sent >= probes)
     }
 
     /// Sends a request to one more target. False when there is none with a place.
@@ -284,14 +287,26 @@ impl World {
         let mut exclude: Vec<usize> = request.tried.clone();
         exclude.extend(request.running.iter().map(|attempt| attempt.place));
         let tried = exclude.clone();
-        exclude.extend((0..self.roster.entries.len()).filter(|place| !self.has_room(worker, *place)));
+        let places = 0..self.roster.entries.len();
+        exclude.extend(places.clone().filter(|place| !self.has_room(*place)));
+        // a trial's bound holds while there is another that could take the request
+        let is_left = |place: &usize| self.roster.entries[*place].eligible && !exclude.contains(place);
+        let left: Vec<usize> = places.filter(is_left).collect();
+        let unspent = left.iter().filter(|place| !self.is_spent(worker, **place)).count();
+        if unspent > 0 {
+            exclude.extend(left.iter().filter(|place| self.is_spent(worker, **place)));
+        }
         let load = |place: usize| self.places.get(&self.roster.entries[place].key).copied().unwrap_or(0);
         let choice = Choice { random: self.dice.roll(), hash: self.dice.roll(), load: &load, exclude: &exclude };
-        let Some(place) = self.workers[worker].picker.pick(choice) else { return false };
+        let Some(place) = self.workers[worker].picker.pick(choice) else {
+            assert!(left.is_empty(), "a request was refused while a target could take it");
+            return false;
+        };
         let entry = self.roster.entries[place];
         assert!(entry.eligible && !entry.draining, "a target was chosen that is out");
         assert!(!tried.contains(&place), "a target was asked again");
-        assert!(self.has_room(worker, place), "a target over its limit, or its trial, was chosen");
+        assert!(self.has_room(place), "a target over its limit was chosen");
+        assert!(unspent == 0 || !self.is_spent(worker, place), "a target over its trial was chosen");
         if entry.trial > 0 {
             let (trial, sent) = self.workers[worker].trials.entry(entry.key).or_default();
             *sent = if *trial == entry.trial { *sent + 1 } else { 1 };
@@ -497,7 +512,9 @@ impl World {
         let ejected = self.group.targets().filter(|report| report.ejected).count();
         let registered = self.roster.entries.iter().filter(|entry| !entry.draining).count();
         if let Some(breaker) = self.settings.circuit_breaker {
-            assert!(ejected as f64 <= breaker.max_ejected * registered as f64, "{ejected} of {registered} ejected");
+            let on_trial = self.roster.entries.iter().filter(|entry| !entry.draining && entry.trial > 0).count();
+            let out = ejected + on_trial;
+            assert!(out as f64 <= breaker.max_ejected * registered as f64, "{out} of {registered} out, or on trial");
         }
     }
 

@@ -342,13 +342,13 @@ impl GroupLocal {
     fn pick(&self, view: &View, settings: &TargetGroup, wish: Wish, random: u64, tried: &Tried) -> Result<usize, Kind> {
         let limit = settings.limits.max_connections;
         let probes = settings.circuit_breaker.as_ref().map_or(u32::MAX, |breaker| breaker.probes);
-        let has_room = |i: usize| {
-            let target = view.targets.get(i);
-            let is_spent = target.is_some_and(|target| target.is_on_trial() && target.tried() >= probes);
-            !is_spent && (limit == 0 || target.is_some_and(|target| target.shared.places() < limit))
-        };
+        let has_room =
+            |i: usize| limit == 0 || view.targets.get(i).is_some_and(|target| target.shared.places() < limit);
+        let is_spent =
+            |i: usize| view.targets.get(i).is_some_and(|target| target.is_on_trial() && target.tried() >= probes);
+        let is_free = |i: usize| has_room(i) && !is_spent(i);
         if let Some(key) = wish.sticky {
-            let found = view.published.roster.find_eligible(key).filter(|i| !tried.contains(i) && has_room(*i));
+            let found = view.published.roster.find_eligible(key).filter(|i| !tried.contains(i) && is_free(*i));
             if let Some(place) = found {
                 return Ok(place);
             }
@@ -358,13 +358,16 @@ impl GroupLocal {
         let mut picker = self.picker.borrow_mut();
         let mut pick = |exclude: &[usize]| picker.pick(Choice { random, hash: wish.hash, load: &load, exclude });
         let picked = pick(tried).ok_or(Kind::NoTarget)?;
-        if has_room(picked) {
+        if is_free(picked) {
             return Ok(picked);
         }
-        // the limit is the exception: only here is a list of the full ones made
-        let mut full: Vec<usize> = tried.to_vec();
-        full.extend((0..view.targets.len()).filter(|i| !has_room(*i)));
-        pick(&full).ok_or(Kind::Overloaded)
+        // the limit is the exception: only here are lists of those made that are at one
+        let mut out = |is_out: &dyn Fn(usize) -> bool| {
+            let out = (0..view.targets.len()).filter(|i| is_out(*i));
+            pick(&tried.iter().copied().chain(out).collect::<Vec<_>>())
+        };
+        // a trial spares its target what others can take, and refuses nothing
+        out(&|i| !is_free(i)).or_else(|| out(&|i| !has_room(i))).ok_or(Kind::Overloaded)
     }
 
     /// The target of this key, whether or not it may be chosen.

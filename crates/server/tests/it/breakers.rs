@@ -126,3 +126,47 @@ fn requests_under_way_at_an_ejected_target() {
         assert_eq!((response.status, response.echo().origin.as_str()), (200, "good"), "{response}");
     }
 }
+
+/// Of two targets that fail alike, one stays while the other is out or on trial; and one on trial takes everything when it
+/// is the only one.
+#[test]
+fn a_trial_refuses_nothing() {
+    let gate = Gate::new();
+    let sick = |name: &str| {
+        Origin::new(name)
+            .on("/fail", [Step::answer(500, "sick")])
+            .on("/x", [Step::Wait(gate.clone()), Step::answer(200, "well")])
+            .start()
+    };
+    let origins = [sick("a"), sick("b")];
+    let parts: [(&str, &dyn std::fmt::Display); 2] = [("a", &origins[0]), ("b", &origins[1])];
+    let breaker = "consecutive_failures: 2, open_for: 500ms, max_ejected: 1, probes: 1";
+    let mut headworks = start(&group("[<a>, <b>]", breaker, ""), &parts);
+    let mut client = headworks.client();
+    let ejected = |headworks: &Headworks| origins.iter().position(|origin| is_ejected(headworks, origin));
+    let mut fail =
+        |headworks: &Headworks| assert_eq!(client.exchange(&ask("GET", "/fail")).status, 500, "{}", headworks.said());
+    let out = wait::until("the ejection", || {
+        fail(&headworks);
+        ejected(&headworks)
+    });
+    wait::until("the trial", || {
+        fail(&headworks);
+        ejected(&headworks).is_none().then_some(())
+    });
+    let again = wait::until("the end of it", || {
+        fail(&headworks);
+        ejected(&headworks)
+    });
+    assert_eq!(again, out, "the one that had stayed was ejected for what the one on trial met");
+    wait::until("another trial", || ejected(&headworks).is_none().then_some(()));
+    headworks.reload(&group(["[<a>]", "[<b>]"][out], breaker, ""), &parts);
+    let mut held: Vec<_> = (0..8).map(|_| headworks.client()).collect();
+    for client in &mut held {
+        client.ask(&ask("GET", "/x"));
+    }
+    gate.open();
+    for client in &mut held {
+        assert_eq!(client.response().status, 200);
+    }
+}
