@@ -1,5 +1,7 @@
 //! Requests that are sent again, or twice at once (`retry`, `hedge`): which, where to, at what cost, and what is told of it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -312,5 +314,62 @@ fn refused_streams_are_asked_again() {
         let mut send = connect(headworks.address()).await;
         let posted = ask_h2(&mut send, request(Method::POST, "/a"), Some(&[b'x'; 40_000])).await;
         assert_eq!((posted.status.as_u16(), posted.body.len()), (200, 40_000));
+    });
+}
+
+/// A target of HTTP/2 that ends the stream of `/reset`, and the connection at `/drop`. It counts the requests that it got.
+async fn breaking_off(listener: TcpListener, asked: Arc<AtomicUsize>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let asked = asked.clone();
+        tokio::spawn(async move {
+            let mut connection = ok(server::handshake(stream).await, "no handshake");
+            while let Some(Ok((request, respond))) = connection.accept().await {
+                asked.fetch_add(1, Ordering::Relaxed);
+                let mut respond: SendResponse<Bytes> = respond;
+                match request.uri().path() {
+                    "/reset" => respond.send_reset(Reason::INTERNAL_ERROR),
+                    "/drop" => return,
+                    _ => drop(tokio::spawn(answer(request, respond))),
+                }
+            }
+        });
+    }
+}
+
+/// A stream that is reset on a connection that lives on is the target's failure like any other; a connection that ended is not,
+/// but for so long only.
+#[test]
+fn streams_that_break_off() {
+    run(async {
+        let listener = ok(TcpListener::bind("127.0.0.1:0").await, "no port");
+        let address = ok(listener.local_addr(), "no address");
+        let asked = Arc::new(AtomicUsize::new(0));
+        tokio::spawn(breaking_off(listener, asked.clone()));
+        let rows: [(&str, usize, f64); 2] = [("/reset", 1, 0.0), ("/drop", 2, 1.0)];
+        for (path, times, stale) in rows {
+            let headworks = start(&group("[<web>]", "version: http2"), &[("web", &address)]);
+            let mut send = connect(headworks.address()).await;
+            assert_eq!(ask_h2(&mut send, request(Method::GET, "/"), None).await.status, 200);
+            let before = asked.load(Ordering::Relaxed);
+            assert_eq!(ask_h2(&mut send, request(Method::GET, path), None).await.status, 502, "{path}");
+            assert_eq!(asked.load(Ordering::Relaxed) - before, times, "{path}");
+            let retries =
+                headworks.metrics().sum("headworks_target_group_retries_total", &[("reason", "stale_connection")]);
+            assert_eq!(retries, stale, "{path}");
+        }
+        // it is blamed for those, and `retry` says what follows
+        let other = ok(TcpListener::bind("127.0.0.1:0").await, "no port");
+        let other_at = ok(other.local_addr(), "no address");
+        tokio::spawn(refusing(other, 0, false));
+        let settings = "version: http2, retry: { when: [reset_before_response], budget: 1 }, circuit_breaker: { consecutive_failures: 2, open_for: 1h }";
+        let headworks = start(&group("[<bad>, <good>]", settings), &[("bad", &address), ("good", &other_at)]);
+        let mut send = connect(headworks.address()).await;
+        for path in ["/", "/", "/reset", "/reset", "/reset", "/reset"] {
+            assert_eq!(ask_h2(&mut send, request(Method::GET, path), None).await.status, 200, "{path}");
+        }
+        let metrics = headworks.wait_metrics("headworks_target_ejected", &[("target", &address.to_string())], 1.0);
+        let retries = |reason| metrics.sum("headworks_target_group_retries_total", &[("reason", reason)]);
+        assert!(retries("reset_before_response") >= 2.0);
+        assert_eq!(retries("stale_connection"), 0.0);
     });
 }

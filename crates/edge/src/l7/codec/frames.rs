@@ -151,6 +151,11 @@ pub(crate) fn is_unprocessed(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<Unprocessed>())
 }
 
+/// Whether an exchange failed of what the target said, not of the end of the connection beneath.
+pub(crate) fn is_of_exchange(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<h2::Error>())
+}
+
 pub(crate) fn closed() -> io::Error {
     io::ErrorKind::BrokenPipe.into()
 }

@@ -5,6 +5,7 @@
 mod reply;
 
 use std::future::poll_fn;
+use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ use super::prepare::Prepared;
 use super::retry;
 use crate::error::{Kind, ProxyError};
 use crate::l7::codec::flow::Broken;
-use crate::l7::codec::frames::is_unprocessed;
+use crate::l7::codec::frames::{is_of_exchange, is_unprocessed};
 use crate::l7::codec::link::{Client, Link};
 use crate::l7::connection::{After, Connection, Peer};
 use crate::runtime::pool::Scratch;
@@ -36,7 +37,8 @@ pub(super) struct Failed {
     pub(super) error: ProxyError,
     /// The target, when one was chosen.
     pub(super) target: Option<TargetKey>,
-    pub(super) connection: Which,
+    /// Its connection had carried a request before, and ended before there was an answer, which says nothing about the target.
+    pub(super) is_stale: bool,
 }
 
 /// A connection to the chosen target, ready for the request.
@@ -45,6 +47,8 @@ pub(super) struct Attempt {
     pub(super) upstream: Link<TargetConnection>,
     epoch: u64,
     pub(super) which: Which,
+    /// The target has ended this exchange alone: its connection lives on.
+    is_reset_alone: bool,
     owner: Option<Rc<Peer>>,
     _in_flight: InFlight,
 }
@@ -81,7 +85,8 @@ impl Attempt {
         let caller = Caller { worker, slot, peer };
         prepared.count_attempt(&chosen.target, caller, &scratch.record);
         scratch.record.chosen = Some(chosen.target.clone());
-        Attempt::on(chosen, prepared, caller, Patience { timer, deadlines: course.deadlines }).await
+        let patience = Patience { timer, deadlines: course.deadlines };
+        Attempt::on(chosen, prepared, caller, patience, course.wanted()).await
     }
 
     /// Connects to this target.
@@ -93,18 +98,19 @@ impl Attempt {
         prepared: &Prepared<'_>,
         caller: Caller<'_>,
         patience: Patience<'_>,
+        wanted: Which,
     ) -> Result<Attempt, Failed> {
         let Chosen { target, permit, .. } = chosen;
         target.counters().requests.add(1);
         let in_flight = InFlight::new(&target, permit);
-        match connect::to(&target, prepared.group, &prepared.plan.settings, caller, patience).await {
+        match connect::to(&target, prepared.group, &prepared.plan.settings, caller, patience, wanted).await {
             Ok(way) => Ok(Attempt::over(way, target, in_flight)),
             Err(error) => {
                 target.counters().connect_failures.add(1);
                 if error.kind.is_targets() {
                     target.counters().outcome(false);
                 }
-                Err(Failed { error, target: Some(target.shared.key), connection: Which::New })
+                Err(Failed { error, target: Some(target.shared.key), is_stale: false })
             }
         }
     }
@@ -124,7 +130,8 @@ impl Attempt {
 
     fn over(way: Way, target: Rc<TargetLocal>, in_flight: InFlight) -> Attempt {
         let Way { stream, which, epoch, owner } = way;
-        Attempt { target, upstream: Link::new(stream), epoch, which, owner, _in_flight: in_flight }
+        let upstream = Link::new(stream);
+        Attempt { target, upstream, epoch, which, is_reset_alone: false, owner, _in_flight: in_flight }
     }
 
     /// Sends the request, and the response back.
@@ -154,10 +161,20 @@ impl Attempt {
 
     /// What comes of an attempt without an answer: it may count against its target.
     pub(super) fn failed(&self, kind: Kind) -> Failed {
-        if kind.is_targets() && !(self.which == Which::Idle && kind == Kind::ResetBeforeResponse) {
+        let is_stale = self.which == Which::Idle && kind == Kind::ResetBeforeResponse && !self.is_reset_alone;
+        if kind.is_targets() && !is_stale {
             self.target.counters().outcome(false);
         }
-        Failed { error: kind.into(), target: Some(self.target.shared.key), connection: self.which }
+        Failed { error: kind.into(), target: Some(self.target.shared.key), is_stale }
+    }
+
+    /// What it is that the target's side has ended, by the error or the end that was read, before there was an answer.
+    pub(super) fn ended(&mut self, error: Option<&io::Error>) -> Kind {
+        if error.is_some_and(is_unprocessed) {
+            return Kind::Unprocessed;
+        }
+        self.is_reset_alone |= error.is_some_and(is_of_exchange);
+        Kind::ResetBeforeResponse
     }
 
     async fn exchange<C: Client>(
@@ -233,9 +250,8 @@ impl Attempt {
                         if let Some(read) = connection.client.stream.take_trailers() {
                             *trailers = Some(read);
                         }
-                        if self.upstream.stream.finish(trailers.clone()).is_err() {
-                            return Poll::Ready(Waited::Failed(Kind::ResetBeforeResponse));
-                        }
+                        // where that fails, what is read below tells why, or is an answer that came before
+                        let _ = self.upstream.stream.finish(trailers.clone());
                         // without a body or a new connection, no time has passed that is worth a look at the clock
                         scratch.record.sent = match scratch.record.started {
                             Some(started) if self.which == Which::Idle && request.taken == 0 && is_first => {
@@ -270,11 +286,11 @@ impl Attempt {
                 }
             }
             match self.upstream.poll_fill(pool, cx) {
-                Poll::Ready(Err(error)) if is_unprocessed(&error) => {
-                    return Poll::Ready(Waited::Failed(Kind::Unprocessed));
-                }
-                Poll::Ready(Ok(0) | Err(_)) => {
-                    let kind = if in_head { Kind::ResetInHead } else { Kind::ResetBeforeResponse };
+                Poll::Ready(ended @ (Ok(0) | Err(_))) => {
+                    let kind = match self.ended(ended.as_ref().err()) {
+                        Kind::ResetBeforeResponse if in_head => Kind::ResetInHead,
+                        kind => kind,
+                    };
                     return Poll::Ready(Waited::Failed(kind));
                 }
                 Poll::Ready(Ok(_)) => {

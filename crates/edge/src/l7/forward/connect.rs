@@ -63,8 +63,8 @@ pub(super) fn idle(target: &TargetLocal, group: &GroupLocal, settings: &TargetGr
     Some(Way { stream, which: Which::Idle, epoch, owner })
 }
 
-/// A connection to this target: one that is idle, a stream of one that is open, or a new one, announced and secured as the group
-/// has it.
+/// A connection to this target: one that is idle, unless a new one is wanted, a stream of one that is open, or a new one,
+/// announced and secured as the group has it.
 ///
 /// # Errors
 /// When none can be made, or not in time.
@@ -74,8 +74,11 @@ pub(super) async fn to(
     settings: &TargetGroup,
     caller: Caller<'_>,
     mut patience: Patience<'_>,
+    wanted: Which,
 ) -> Result<Way, ProxyError> {
-    if let Some(way) = idle(target, group, settings, caller.peer) {
+    if wanted == Which::Idle
+        && let Some(way) = idle(target, group, settings, caller.peer)
+    {
         return Ok(way);
     }
     let epoch = group.shared.epoch();

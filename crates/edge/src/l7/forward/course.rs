@@ -8,6 +8,7 @@ use headworks_message::send::Reframe;
 use headworks_model::target_group::HttpVersion;
 use http::HeaderMap;
 
+use super::connect::Which;
 use super::deadline::Deadlines;
 use super::prepare::Prepared;
 use crate::l7::codec::flow::Flow;
@@ -24,6 +25,8 @@ pub(super) struct Course {
     pub(super) tried: Vec<TargetKey>,
     /// Attempts that targets have turned away unseen.
     pub(super) turned_away: u8,
+    /// Attempts whose connections turned out to be stale.
+    pub(super) stale: u8,
     pub(super) deadlines: Deadlines,
     /// A copy for another group is on its way.
     pub(super) mirrored: bool,
@@ -45,6 +48,7 @@ impl Course {
             trailers: None,
             tried: Vec::new(),
             turned_away: 0,
+            stale: 0,
             deadlines: Deadlines::of(prepared.deadline),
             mirrored: false,
             began: None,
@@ -54,6 +58,11 @@ impl Course {
     /// An attempt begins that may take so long.
     pub(super) fn begin_attempt(&mut self, patience: Option<Duration>) {
         self.deadlines.begin_attempt(patience);
+    }
+
+    /// Which connection the next attempt is to be made on: after one that was stale, others that were idle as long may be, too.
+    pub(super) fn wanted(&self) -> Which {
+        if self.stale > 0 { Which::New } else { Which::Idle }
     }
 
     /// An attempt has failed, and another follows: what the log will say of it.

@@ -13,14 +13,13 @@ use headworks_balance::{Hedge, TargetKey};
 use tokio::io::AsyncWrite;
 
 use super::attempt::{Attempt, Failed, Watch, client_stays};
-use super::connect::{Caller, Patience};
+use super::connect::{Caller, Patience, Which};
 use super::course::Course;
 use super::deadline::Deadlines;
 use super::pending;
 use super::prepare::Prepared;
 use crate::error::Kind;
 use crate::l7::codec::flow::Flow;
-use crate::l7::codec::frames::is_unprocessed;
 use crate::l7::codec::link::Client;
 use crate::l7::connection::Connection;
 use crate::observe::record::{Outcome, Record};
@@ -81,7 +80,11 @@ pub(super) async fn begin<C: Client>(
     let Connection { worker, slot, peer, .. } = &*connection;
     prepared.count_attempt(&chosen.target, Caller { worker, slot, peer }, &scratch.record);
     scratch.record.chosen = Some(chosen.target.clone());
-    let mut attempt = match Attempt::on_idle(chosen, prepared, peer) {
+    let idle = match course.wanted() {
+        Which::Idle => Attempt::on_idle(chosen, prepared, peer),
+        Which::New => Err(chosen),
+    };
+    let mut attempt = match idle {
         Ok(attempt) => attempt,
         Err(chosen) => {
             return Box::pin(race(hedge, Start::Chosen(chosen), connection, prepared, course, scratch)).await;
@@ -132,11 +135,12 @@ async fn race<C: Client>(
     let caller = Caller { worker: &worker, slot: &slot, peer: &peer };
     let head = std::mem::take(&mut scratch.to_target);
     let deadlines = course.deadlines;
+    let wanted = course.wanted();
     let enter = |chosen: Chosen, is_hedge| Racer {
         target: chosen.target.clone(),
         is_hedge,
         began: Instant::now(),
-        asking: Box::pin(ask(chosen, prepared, caller, deadlines, &head)),
+        asking: Box::pin(ask(chosen, prepared, caller, deadlines, wanted, &head)),
     };
     let mut is_due = matches!(start, Start::Asked(..));
     let mut racers = vec![match start {
@@ -271,11 +275,12 @@ async fn ask(
     prepared: &Prepared<'_>,
     caller: Caller<'_>,
     deadlines: Deadlines,
+    wanted: Which,
     head: &[u8],
 ) -> Result<Asked, Failed> {
     let mut timer = Timer::new(caller.worker);
     let patience = Patience { timer: &mut timer, deadlines };
-    let attempt = Attempt::on(chosen, prepared, caller, patience).await?;
+    let attempt = Attempt::on(chosen, prepared, caller, patience, wanted).await?;
     answer(attempt, prepared, caller, deadlines, (head, 0), Instant::now()).await
 }
 
@@ -319,13 +324,13 @@ impl Attempt {
             }
             if *gone == head.len() {
                 let _ = Pin::new(&mut self.upstream.stream).poll_flush(cx);
-                self.upstream.stream.finish(None).map_err(|_| Kind::ResetBeforeResponse)?;
+                // where that fails, what is read below tells why
+                let _ = self.upstream.stream.finish(None);
             }
         }
         match self.upstream.poll_fill(&worker.pool, cx) {
             Poll::Ready(Ok(1..)) => return Poll::Ready(Ok(())),
-            Poll::Ready(Err(error)) if is_unprocessed(&error) => return Poll::Ready(Err(Kind::Unprocessed)),
-            Poll::Ready(_) => return Poll::Ready(Err(Kind::ResetBeforeResponse)),
+            Poll::Ready(ended) => return Poll::Ready(Err(self.ended(ended.as_ref().err()))),
             Poll::Pending => {}
         }
         if self.target.is_cut() {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use headworks_message::{Body, Parsed, ResponseHead, response};
 use tokio::io::AsyncWrite;
 
-use super::connect::{self, Caller, Patience, Way};
+use super::connect::{self, Caller, Patience, Way, Which};
 use super::course::Course;
 use super::deadline::{Deadline, Deadlines};
 use super::prepare::Prepared;
@@ -115,7 +115,8 @@ impl Copy {
         let mut timer = Timer::new(&self.worker);
         let caller = Caller { worker: &self.worker, slot: &self.slot, peer: &self.peer };
         let patience = Patience { timer: &mut timer, deadlines };
-        let way = connect::to(&target, group, settings, caller, patience).await.map_err(|error| error.kind);
+        let way =
+            connect::to(&target, group, settings, caller, patience, Which::Idle).await.map_err(|error| error.kind);
         let answered = match way {
             Ok(way) => self.ask(way, &mut timer, deadlines, &target.counters().latency).await,
             Err(kind) => Err(kind),

@@ -13,7 +13,6 @@ mod sticky;
 mod tunnel;
 
 use self::attempt::{Attempt, Failed};
-use self::connect::Which;
 use self::course::Course;
 use self::prepare::Prepared;
 pub(crate) use self::prepare::{hash_of, is_idempotent, may_hedge};
@@ -100,6 +99,6 @@ impl Prepared<'_> {
 
 impl From<Kind> for Failed {
     fn from(kind: Kind) -> Failed {
-        Failed { error: kind.into(), target: None, connection: Which::New }
+        Failed { error: kind.into(), target: None, is_stale: false }
     }
 }

@@ -12,7 +12,6 @@ use headworks_balance::Backoff;
 use headworks_model::target_group::{Retry, RetryWhen};
 
 use super::attempt::{Failed, Watch, client_stays};
-use super::connect::Which;
 use super::course::Course;
 use super::deadline;
 use super::prepare::Prepared;
@@ -24,9 +23,12 @@ use crate::observe::record::Outcome;
 use crate::runtime::pool::Scratch;
 use crate::runtime::worker::Worker;
 
-/// Attempts that follow from connections that were not made or were stale; each excludes a target or an idle connection,
-/// so this only bounds what is unbounded in theory.
+/// Attempts that follow from connections that were not made; each excludes a target, so this only bounds what is unbounded in
+/// theory.
 const ATTEMPTS: u8 = 16;
+/// How often a request is sent again because its connection was stale: after the first time it gets a new one, or a stream of
+/// one of HTTP/2 that is known to be open.
+const STALE: u8 = 2;
 /// How often a request that targets turn away unseen is brought again.
 const TURNED_AWAY: u8 = 3;
 
@@ -112,9 +114,10 @@ fn reason<C: Client>(
             course.turned_away += 1;
             return Some(RetryReason::Unprocessed);
         }
-        Kind::ResetBeforeResponse if failed.connection == Which::Idle => {
+        Kind::ResetBeforeResponse if failed.is_stale && course.stale < STALE => {
             let is_repeatable = request.is_untouched() || prepared.idempotent && request.is_kept();
             if is_repeatable {
+                course.stale += 1;
                 return Some(RetryReason::Stale);
             }
         }
