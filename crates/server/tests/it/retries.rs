@@ -317,6 +317,26 @@ fn refused_streams_are_asked_again() {
     });
 }
 
+/// What costs nothing leaves all attempts to `retry`.
+#[test]
+fn attempts_are_those_of_retry() {
+    let stale = Origin::new("stale").on("/x", [Step::Reset]).start();
+    let busy = Origin::new("busy").on("/x", [Step::answer(503, "busy")]).start();
+    let good = Origin::echo("good");
+    let settings = "retry: { attempts: 2, when: [status_503], budget: 1 }";
+    let headworks =
+        start(&group("[<stale>, <busy>, <good>]", settings), &[("stale", &stale), ("busy", &busy), ("good", &good)]);
+    let mut client = headworks.client();
+    for _ in 0..3 {
+        assert_eq!(client.exchange(&ask("GET", "/")).status, 200);
+    }
+    let response = client.exchange(&ask("GET", "/x"));
+    assert_eq!((response.status, response.echo().origin.as_str()), (200, "good"), "{response}");
+    let metrics = headworks.metrics();
+    let retries = |reason| metrics.sum("headworks_target_group_retries_total", &[("reason", reason)]);
+    assert_eq!((retries("stale_connection"), retries("status")), (1.0, 1.0));
+}
+
 /// A target of HTTP/2 that ends the stream of `/reset`, and the connection at `/drop`. It counts the requests that it got.
 async fn breaking_off(listener: TcpListener, asked: Arc<AtomicUsize>) {
     while let Ok((stream, _)) = listener.accept().await {

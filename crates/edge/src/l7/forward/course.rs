@@ -27,6 +27,8 @@ pub(super) struct Course {
     pub(super) turned_away: u8,
     /// Attempts whose connections turned out to be stale.
     pub(super) stale: u8,
+    /// Attempts that followed by `retry`: what costs nothing is not among them.
+    pub(super) paid: u8,
     pub(super) deadlines: Deadlines,
     /// A copy for another group is on its way.
     pub(super) mirrored: bool,
@@ -49,6 +51,7 @@ impl Course {
             tried: Vec::new(),
             turned_away: 0,
             stale: 0,
+            paid: 0,
             deadlines: Deadlines::of(prepared.deadline),
             mirrored: false,
             began: None,

@@ -72,7 +72,7 @@ pub(super) async fn follows<C: Client>(
 pub(super) fn of_status<C: Client>(
     connection: &Connection<C>,
     prepared: &Prepared<'_>,
-    course: &Course,
+    course: &mut Course,
     scratch: &Scratch,
 ) -> bool {
     let Some(retry) = &prepared.plan.settings.retry else { return false };
@@ -83,9 +83,7 @@ pub(super) fn of_status<C: Client>(
         _ => false,
     });
     let asked = scratch.record.chosen.as_ref().map(|target| target.shared.key);
-    is_asked
-        && prepared.has_others(&course.tried, asked.as_slice())
-        && may_follow(retry, connection, prepared, course, scratch)
+    is_asked && prepared.has_others(&course.tried, asked.as_slice()) && may_follow(retry, connection, prepared, course)
 }
 
 /// Why a failed attempt is followed by another; nothing when it is not.
@@ -128,7 +126,7 @@ fn reason<C: Client>(
     }
     let retry = prepared.plan.settings.retry.as_ref()?;
     let reason = retry.when.iter().find_map(|when| applies(*when, kind))?;
-    let may = has_others && may_follow(retry, connection, prepared, course, scratch);
+    let may = has_others && may_follow(retry, connection, prepared, course);
     may.then_some(reason)
 }
 
@@ -149,22 +147,23 @@ fn applies(when: RetryWhen, kind: Kind) -> Option<RetryReason> {
     }
 }
 
-/// Whether `retry` allows an attempt more, of another target: there is one left, the request is as it was, may be asked twice,
-/// and the budget pays for it.
+/// Whether `retry` allows an attempt more, of another target: there is one left besides those that cost nothing, the request is
+/// as it was, may be asked twice, and the budget pays for it.
 fn may_follow<C: Client>(
     retry: &Retry,
     connection: &Connection<C>,
     prepared: &Prepared<'_>,
-    course: &Course,
-    scratch: &Scratch,
+    course: &mut Course,
 ) -> bool {
-    scratch.record.retries + 1 < retry.attempts
+    let may = course.paid + 1 < retry.attempts
         && (prepared.idempotent || retry.non_idempotent)
         && course.request.is_kept()
         // what is kept for a mirror only is not meant to be sent again
         && (course.request.taken == 0 || retry.buffer > 0)
         && course.deadlines.left().is_none_or(|left| !left.is_zero())
-        && prepared.spend(&connection.worker)
+        && prepared.spend(&connection.worker);
+    course.paid += u8::from(may);
+    may
 }
 
 impl Prepared<'_> {
