@@ -103,3 +103,34 @@ fn further_attempts_are_told_less() {
     assert!(first > left(&echo.fields) + 300, "{first}, then {}", left(&echo.fields));
     assert_eq!(echo.fields.one("X-Other"), Some("kept"));
 }
+
+/// `per_try_timeout` is the target's: neither a wait in the queue before it nor a client that sends slowly takes from it, and a
+/// target is not blamed for either.
+#[test]
+fn of_attempts() {
+    let late = Duration::from_millis(400);
+    let slow = Origin::new("slow").on("/x", [Step::Pause(late), Step::answer(200, "slow")]).start();
+    let retry = "retry: { when: [timeout], per_try_timeout: 1s, budget: 1 }";
+    let limits = "limits: { max_connections: 1, max_pending: 10, pending_timeout: 1m }";
+    let headworks = start(&logged(&format!(", {retry}, {limits}")), &[("web", &slow)]);
+    // the last of them waits longer for its place than an attempt may take
+    let mut clients: Vec<_> = (0..5).map(|_| headworks.client()).collect();
+    for client in &mut clients {
+        client.ask(&ask("GET", "/x"));
+    }
+    for client in &mut clients {
+        assert_eq!(client.response().status, 200);
+    }
+    let (one, two) = (Origin::echo("one"), Origin::echo("two"));
+    let yaml = proxy(
+        ", idle_timeout: 1s",
+        ", retry: { when: [timeout], per_try_timeout: 300ms, budget: 1 }, circuit_breaker: { consecutive_failures: 1, max_ejected: 1, open_for: 1h }",
+    );
+    let headworks =
+        start(&format!("workers: 1\n{}", yaml.replace("[<web>]", "[<one>, <two>]")), &[("one", &one), ("two", &two)]);
+    let mut client = headworks.client();
+    client.send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf.");
+    assert_eq!(client.response().status, 408);
+    let targets = &headworks.status()["target_groups"]["web"]["targets"];
+    assert!(targets.as_array().is_some_and(|all| all.iter().all(|target| target["ejected"] == false)), "{targets:#}");
+}

@@ -81,6 +81,7 @@ impl Attempt {
         scratch: &mut Scratch,
     ) -> Result<Attempt, Failed> {
         let chosen = pending::place(connection, prepared, course).await?;
+        course.begin_attempt(prepared.attempt_timeout);
         let Connection { worker, slot, peer, timer, .. } = connection;
         let caller = Caller { worker, slot, peer };
         prepared.count_attempt(&chosen.target, caller, &scratch.record);
@@ -259,6 +260,7 @@ impl Attempt {
                             }
                             _ => Some(Instant::now()),
                         };
+                        deadlines.go_on();
                         deadlines.arm(&mut connection.timer, prepared.response_timeout);
                     }
                     Poll::Ready(Err(Broken::Ended | Broken::Source)) => {
@@ -266,9 +268,17 @@ impl Attempt {
                     }
                     Poll::Ready(Err(Broken::Malformed)) => return Poll::Ready(Waited::Failed(Kind::BodyMalformed)),
                     // the target may have answered before it hung up: its answer is still worth reading
-                    Poll::Ready(Err(Broken::Destination)) => request.abandon(),
+                    Poll::Ready(Err(Broken::Destination)) => {
+                        request.abandon();
+                        deadlines.go_on();
+                    }
                     Poll::Pending if request.moved => {
                         let taken = request.taken;
+                        if request.waits_for_source {
+                            deadlines.rest();
+                        } else {
+                            deadlines.go_on();
+                        }
                         match (request.waits_for_source, minimum_rate) {
                             (true, 0) => deadlines.arm(&mut connection.timer, idle_timeout),
                             (true, rate) => {

@@ -28,16 +28,41 @@ pub(super) struct Deadline {
 pub(super) struct Deadlines {
     request: Option<Deadline>,
     attempt: Option<Instant>,
+    /// Since when the attempt's time stands still.
+    rests: Option<Instant>,
 }
 
 impl Deadlines {
     pub(super) fn of(request: Option<Deadline>) -> Deadlines {
-        Deadlines { request, attempt: None }
+        Deadlines { request, attempt: None, rests: None }
     }
 
     /// An attempt begins that may take so long.
     pub(super) fn begin_attempt(&mut self, patience: Option<Duration>) {
         self.attempt = patience.map(|patience| Instant::now() + patience);
+        self.rests = None;
+    }
+
+    /// It is the client that is waited for: the attempt's time stands still.
+    #[inline]
+    pub(super) fn rest(&mut self) {
+        if self.attempt.is_some() && self.rests.is_none() {
+            self.rests = Some(Instant::now());
+        }
+    }
+
+    /// It is the target again.
+    #[inline]
+    pub(super) fn go_on(&mut self) {
+        if let Some(since) = self.rests.take() {
+            self.attempt = self.attempt.map(|at| at + since.elapsed());
+        }
+    }
+
+    /// When the attempt is over, while its time goes on.
+    #[inline]
+    fn attempt(&self) -> Option<Instant> {
+        self.attempt.filter(|_| self.rests.is_none())
     }
 
     /// The attempt has been answered: what is left of it has the request's deadline only.
@@ -53,7 +78,7 @@ impl Deadlines {
     /// Starts `timer` anew: it expires `wait` from now, or at a deadline before that.
     #[inline]
     pub(super) fn arm(&self, timer: &mut Timer, wait: Duration) {
-        let at = match (self.request, self.attempt) {
+        let at = match (self.request, self.attempt()) {
             (None, None) => return timer.arm(wait),
             (Some(request), None) => request.at,
             (None, Some(attempt)) => attempt,
@@ -65,7 +90,7 @@ impl Deadlines {
     /// What it is that has passed, when the timer has expired: `late` is what it is without a deadline.
     pub(super) fn passed(&self, late: Kind) -> Kind {
         let is_over = |at: Instant| at <= Instant::now();
-        match (self.request, self.attempt) {
+        match (self.request, self.attempt()) {
             (Some(request), _) if is_over(request.at) => request.passed,
             (_, Some(attempt)) if is_over(attempt) => Kind::AttemptTimeout,
             _ => late,

@@ -43,6 +43,7 @@ struct Asked {
     attempt: Attempt,
     /// When the request had been sent.
     at: Instant,
+    deadlines: Deadlines,
 }
 
 /// What a wait for racers brought.
@@ -77,6 +78,7 @@ pub(super) async fn begin<C: Client>(
     scratch: &mut Scratch,
 ) -> Result<Attempt, Failed> {
     let chosen = pending::place(connection, prepared, course).await?;
+    course.begin_attempt(prepared.attempt_timeout);
     let Connection { worker, slot, peer, .. } = &*connection;
     prepared.count_attempt(&chosen.target, Caller { worker, slot, peer }, &scratch.record);
     scratch.record.chosen = Some(chosen.target.clone());
@@ -136,11 +138,18 @@ async fn race<C: Client>(
     let head = std::mem::take(&mut scratch.to_target);
     let deadlines = course.deadlines;
     let wanted = course.wanted();
-    let enter = |chosen: Chosen, is_hedge| Racer {
-        target: chosen.target.clone(),
-        is_hedge,
-        began: Instant::now(),
-        asking: Box::pin(ask(chosen, prepared, caller, deadlines, wanted, &head)),
+    let enter = |chosen: Chosen, is_hedge| {
+        let mut deadlines = deadlines;
+        // each has its own time
+        if is_hedge {
+            deadlines.begin_attempt(prepared.attempt_timeout);
+        }
+        Racer {
+            target: chosen.target.clone(),
+            is_hedge,
+            began: Instant::now(),
+            asking: Box::pin(ask(chosen, prepared, caller, deadlines, wanted, &head)),
+        }
     };
     let mut is_due = matches!(start, Start::Asked(..));
     let mut racers = vec![match start {
@@ -189,6 +198,7 @@ async fn race<C: Client>(
             }
             course.request = Flow::gone(head.len() as u64);
             course.began = Some(winner.began);
+            course.deadlines = asked.deadlines;
             scratch.record.chosen = Some(winner.target);
             scratch.record.sent = Some(asked.at);
             Ok(asked.attempt)
@@ -301,7 +311,7 @@ async fn answer(
     })
     .await;
     match begun {
-        Ok(()) => Ok(Asked { attempt, at }),
+        Ok(()) => Ok(Asked { attempt, at, deadlines }),
         Err(kind) => Err(attempt.failed(kind)),
     }
 }

@@ -66,7 +66,6 @@ async fn attempts<C: Client>(
 ) -> Result<After, ProxyError> {
     let mut before: Option<ProxyError> = None;
     loop {
-        course.begin_attempt(prepared.attempt_timeout);
         let begun = match prepared.hedge {
             None => Attempt::begin(connection, prepared, course, scratch).await,
             Some(hedge) => hedge::begin(hedge, connection, prepared, course, scratch).await,
