@@ -132,5 +132,20 @@ fn of_attempts() {
     client.send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf.");
     assert_eq!(client.response().status, 408);
     let targets = &headworks.status()["target_groups"]["web"]["targets"];
-    assert!(targets.as_array().is_some_and(|all| all.iter().all(|target| target["ejected"] == false)), "{targets:#}");
+    assert!(targets.as_array().is_some_and(|all| all.iter().all(|target| target["ejected"] != true)), "{targets:#}");
+}
+
+/// A target that only ever says that an answer is to come does not hold its request for ever.
+#[test]
+fn of_interim_answers() {
+    let hints = |times: usize| Step::send("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(times));
+    let web = Origin::new("web")
+        .on("/some", [hints(100), Step::answer(200, "web")])
+        .on("/endless", [hints(101), Step::ReadToEnd])
+        .start();
+    let headworks = start(&logged(""), &[("web", &web)]);
+    // a client that knows none of them gets none
+    for (target, status) in [("/some", 200), ("/endless", 502)] {
+        assert_eq!(headworks.ask(&ask("GET", target).http10()).status, status, "{target}");
+    }
 }

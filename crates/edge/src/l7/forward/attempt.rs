@@ -32,6 +32,10 @@ use crate::upstream::target::{InFlight, TargetLocal};
 /// that only half-closes gets its answer; one that is gone does not keep a target busy.
 const ABANDONED: Duration = Duration::from_secs(3);
 
+/// Interim answers (1xx) that a target may say before its answer: each has the time of a head, and one that says no end of them
+/// would hold its request for ever.
+const INTERIM: usize = 100;
+
 /// An attempt that brought no answer.
 pub(super) struct Failed {
     pub(super) error: ProxyError,
@@ -191,6 +195,7 @@ impl Attempt {
         course.deadlines.arm(&mut connection.timer, prepared.response_timeout);
         // one that was sent to several targets at once comes with the first bytes of its answer
         let mut has_begun = !self.upstream.buffer.is_empty();
+        let mut interim = 0;
         loop {
             if !std::mem::take(&mut has_begun) {
                 match self.await_bytes(connection, prepared, course, &mut watch, scratch).await {
@@ -202,6 +207,10 @@ impl Attempt {
                 match response::parse(self.upstream.buffer.data(), &mut scratch.response) {
                     Ok(Parsed::Incomplete) => break,
                     Ok(Parsed::Complete) if scratch.response.is_interim() => {
+                        interim += 1;
+                        if interim > INTERIM {
+                            return Err(Kind::BadResponse);
+                        }
                         self.pass_interim(connection, scratch).await?;
                         course.deadlines.arm(&mut connection.timer, prepared.response_timeout);
                         if self.upstream.buffer.is_empty() {
