@@ -304,6 +304,12 @@ impl GroupLocal {
         Ref::map(self.view.borrow(), |v| &v.published)
     }
 
+    /// Whether it has nothing healthy, or nothing at all.
+    pub(crate) fn is_short(&self) -> bool {
+        let published = self.published();
+        published.roster.supply.is_short() || published.roster.eligible() == 0
+    }
+
     /// Chooses a target that has not been tried, and takes a place at it where places are bounded.
     ///
     /// # Errors

@@ -89,6 +89,21 @@ fn by_rule_and_by_group() {
     assert_eq!(headworks.ask(&ask("GET", "/other")).echo().origin, "sick");
 }
 
+/// A network load balancer goes elsewhere, too, when there is no target at all.
+#[test]
+fn of_flows() {
+    let well = Origin::echo("well");
+    let yaml = "
+load_balancers:
+  shop: { type: network, listeners: { tcp: { protocol: tcp, address: 127.0.0.1:0, default: { forward: empty } } } }
+target_groups:
+  empty: { protocol: tcp, targets: [], health_check: { protocol: none }, fallback: { forward: well } }
+  well: { protocol: tcp, targets: [<well>], health_check: { protocol: none } }
+";
+    let headworks = start(yaml, &[("well", &well)]);
+    assert_eq!(headworks.ask(&ask("GET", "/")).echo().origin, "well");
+}
+
 /// A file that is not there is an error with its place, before anything changes.
 #[test]
 fn files_that_cannot_be_sent() {

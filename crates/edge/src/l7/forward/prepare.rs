@@ -140,7 +140,7 @@ struct Standing<'t> {
 fn standing<'t>(tables: &'t Tables, forward: &'t ForwardPlan, chosen: usize) -> Result<Standing<'t>, Kind> {
     let (plan, group) = tables.group(chosen).ok_or(Kind::NoTarget)?;
     let own = Standing { plan, group, answer: None };
-    if !is_short(group) {
+    if !group.is_short() {
         return Ok(own);
     }
     match forward.fallback.as_ref().unwrap_or(&plan.fallback) {
@@ -154,7 +154,7 @@ fn standing<'t>(tables: &'t Tables, forward: &'t ForwardPlan, chosen: usize) -> 
         FallbackPlan::Group(other) => {
             let (plan, group) = tables.group(*other).ok_or(Kind::NoTarget)?;
             let answer = match &plan.fallback {
-                FallbackPlan::Answer(answer) if is_short(group) => Some(&**answer),
+                FallbackPlan::Answer(answer) if group.is_short() => Some(&**answer),
                 _ => None,
             };
             Ok(Standing { plan, group, answer })
@@ -199,12 +199,6 @@ pub(crate) fn may_hedge(view: RequestView<'_>) -> bool {
         && view.head.framing == Framing::None
         && !view.head.connection.upgrade
         && !view.head.expects_continue
-}
-
-/// Whether a group has nothing healthy.
-fn is_short(group: &GroupLocal) -> bool {
-    let published = group.published();
-    published.roster.supply.is_short() || published.roster.eligible() == 0
 }
 
 impl<'t> Prepared<'t> {
