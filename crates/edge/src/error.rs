@@ -169,6 +169,11 @@ impl Kind {
         matches!(self, Kind::ConnectFailed | Kind::ConnectTimeout | Kind::HandshakeFailed | Kind::HandshakeTimeout)
     }
 
+    /// Whether a target's answer did not come in time.
+    pub(crate) fn is_late(self) -> bool {
+        matches!(self, Kind::TargetTimeout | Kind::AttemptTimeout | Kind::DeadlinePassed | Kind::DeadlineExceeded)
+    }
+
     /// Whether it may be better in a moment, which a client is told (RFC 9110 section 10.2.3).
     pub(crate) fn is_passing(self) -> bool {
         matches!(self, Kind::Overloaded | Kind::PendingTimeout | Kind::Shed)

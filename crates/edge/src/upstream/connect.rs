@@ -111,6 +111,13 @@ impl Connection {
         }
     }
 
+    /// The answer is too late: others are not to wait for one on a connection that is dead.
+    pub(crate) fn give_up(&self) {
+        if let Connection::Stream(stream) = self {
+            stream.give_up();
+        }
+    }
+
     /// What followed the response's body.
     pub(crate) fn take_trailers(&mut self) -> Option<HeaderMap> {
         match self {

@@ -5,7 +5,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 
@@ -14,7 +15,7 @@ use h2::client::{Builder, ResponseFuture, SendRequest};
 use headworks_message::Framing;
 use http::uri::Scheme;
 use http::{HeaderMap, Response};
-use tokio::io::ReadBuf;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connect::Transport;
 use super::target::is_of;
@@ -64,6 +65,8 @@ pub(crate) struct Turn<'a>(#[expect(dead_code, reason = "held, not read")] tokio
 #[derive(Default)]
 struct State {
     streams: Cell<usize>,
+    /// Moves whenever something is read from the target, on whichever stream.
+    heard: Cell<u64>,
     /// Nothing new can be asked on it.
     closed: Cell<bool>,
     /// Sweeps that have found it without a stream.
@@ -97,6 +100,8 @@ impl Multiplexed {
         _turn: Turn<'_>,
     ) -> io::Result<Stream> {
         let scheme = transport.scheme();
+        let state = Rc::new(State::default());
+        let transport = Heard { transport, state: state.clone() };
         let (send, connection) = Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
@@ -106,7 +111,6 @@ impl Multiplexed {
             .handshake::<_, Bytes>(transport)
             .await
             .map_err(failed)?;
-        let state = Rc::new(State::default());
         let watched = state.clone();
         tokio::task::spawn_local(async move {
             if let Err(error) = connection.await {
@@ -151,7 +155,50 @@ impl Shared {
         self.state.streams.set(self.state.streams.get() + 1);
         self.state.idle_sweeps.set(0);
         let phase = Phase::Asking(self.send.clone(), self.scheme.clone());
-        Stream { phase, head: Vec::new(), read: 0, lease: Lease(self.state.clone()) }
+        let heard = self.state.heard.get();
+        Stream { phase, head: Vec::new(), read: 0, heard, lease: Lease(self.state.clone()) }
+    }
+}
+
+/// A transport of which it is known whether the other side still says anything.
+struct Heard {
+    transport: Transport,
+    state: Rc<State>,
+}
+
+impl AsyncRead for Heard {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.transport).poll_read(cx, buf);
+        if read.is_ready() {
+            self.state.heard.set(self.state.heard.get().wrapping_add(1));
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Heard {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.transport).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.transport).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.transport.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.transport).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.transport).poll_shutdown(cx)
     }
 }
 
@@ -170,6 +217,8 @@ pub(crate) struct Stream {
     /// The response's head as HTTP/1.1 text, and how much of it has been read.
     head: Vec<u8>,
     read: usize,
+    /// What [`State::heard`] was when it began.
+    heard: u64,
     lease: Lease,
 }
 
@@ -187,6 +236,14 @@ enum Phase {
 }
 
 impl Stream {
+    /// Its answer is too late. A target that has said nothing at all meanwhile, on any stream, may be gone without a word,
+    /// which the kernel takes a quarter of an hour to find out: nothing new is asked on that connection.
+    pub(super) fn give_up(&self) {
+        if self.lease.0.heard.get() == self.heard {
+            self.lease.0.closed.set(true);
+        }
+    }
+
     /// The first write is the request's head, whole.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.phase {
@@ -236,7 +293,7 @@ impl Stream {
                         self.say(interim.map_err(failed)?, false);
                         continue;
                     }
-                    let (head, body) = ready!(std::pin::Pin::new(response).poll(cx)).map_err(failed)?.into_parts();
+                    let (head, body) = ready!(Pin::new(response).poll(cx)).map_err(failed)?.into_parts();
                     let body = Incoming::new(body);
                     self.say(Response::from_parts(head, ()), body.is_over());
                     self.phase = match std::mem::replace(&mut self.phase, Phase::Failed) {

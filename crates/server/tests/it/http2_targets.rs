@@ -246,6 +246,36 @@ fn a_lost_connection_is_made_again() {
     });
 }
 
+/// A target that is gone without a word: its connection is used no more after one answer that was late.
+#[test]
+fn a_dead_connection_is_used_no_more() {
+    run(async {
+        let listener = ok(TcpListener::bind("127.0.0.1:0").await, "cannot listen");
+        let address = ok(listener.local_addr(), "no address");
+        tokio::spawn(async move {
+            let mut dead = None;
+            while let Ok((stream, _)) = listener.accept().await {
+                let mut connection = ok(h2::server::handshake(stream).await, "no handshake");
+                // the first connection answers once, and is then open and silent
+                let mut answered = 0;
+                while let Some(Ok((_, mut respond))) = connection.accept().await {
+                    if answered == 1 && dead.is_none() {
+                        break;
+                    }
+                    ok(respond.send_response(http::Response::new(()), true), "cannot answer");
+                    answered += 1;
+                }
+                dead.get_or_insert(connection);
+            }
+        });
+        let headworks = start(&proxy("", ", version: http2, response_timeout: 500ms"), &[("web", &address)]);
+        let mut send = connect(headworks.address()).await;
+        for status in [200, 504, 200, 200] {
+            assert_eq!(ask(&mut send, request(Method::GET, "/"), None).await.status, status);
+        }
+    });
+}
+
 /// RFC 8441, with a server library that knows WebSocket over HTTP/1.1 only.
 #[test]
 fn web_socket_over_http2() {

@@ -170,6 +170,9 @@ impl Attempt {
         if kind.is_targets() && !is_stale {
             self.target.counters().outcome(false);
         }
+        if kind.is_late() {
+            self.upstream.stream.give_up();
+        }
         Failed { error: kind.into(), target: Some(self.target.shared.key), is_stale }
     }
 
