@@ -160,7 +160,7 @@ fn a_trial_refuses_nothing() {
     });
     assert_eq!(again, out, "the one that had stayed was ejected for what the one on trial met");
     wait::until("another trial", || ejected(&headworks).is_none().then_some(()));
-    headworks.reload(&group(["[<a>]", "[<b>]"][out], breaker, ""), &parts);
+    headworks.reload(&group("[<last>]", breaker, ""), &[("last", &origins[out])]);
     let mut held: Vec<_> = (0..8).map(|_| headworks.client()).collect();
     for client in &mut held {
         client.ask(&ask("GET", "/x"));
