@@ -310,6 +310,16 @@ impl GroupLocal {
         published.roster.supply.is_short() || published.roster.eligible() == 0
     }
 
+    /// Whether a request that has a place could have another in its stead, as far as can be told, at such a target.
+    pub(crate) fn has_room(&self, settings: &TargetGroup, is_wanted: impl Fn(TargetKey) -> bool) -> bool {
+        self.refresh();
+        let limit = settings.limits.max_connections;
+        let view = self.view.borrow();
+        let entries = view.published.roster.entries.iter().zip(&view.targets);
+        let mut fit = entries.filter(|(entry, _)| entry.eligible && is_wanted(entry.key));
+        !self.shared.gate.has_waiting() && fit.any(|(_, target)| limit == 0 || target.shared.places() < limit)
+    }
+
     /// Chooses a target that has not been tried, and takes a place at it where places are bounded.
     ///
     /// # Errors

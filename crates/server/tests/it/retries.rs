@@ -317,6 +317,29 @@ fn refused_streams_are_asked_again() {
     });
 }
 
+/// The answer of a target is the client's when no other has room for an attempt more; one that is let go of counts as its
+/// target's.
+#[test]
+fn answers_are_let_go_of_for_another() {
+    let gate = Gate::new();
+    let held = Origin::new("held").on("/x", [Step::Wait(gate.clone()), Step::answer(200, "held")]).start();
+    let busy = Origin::new("busy").on("/x", [Step::answer(503, "busy")]).start();
+    let settings = "retry: { when: [status_503], budget: 1 }, limits: { max_connections: 1 }";
+    let headworks = start(&group("[<held>, <busy>]", settings), &[("held", &held), ("busy", &busy)]);
+    let mut first = headworks.client();
+    first.ask(&ask("GET", "/x"));
+    held.wait_heads(1);
+    let response = headworks.ask(&ask("GET", "/x"));
+    assert_eq!((response.status, response.text().as_str()), (503, "busy"));
+    gate.open();
+    assert_eq!(first.response().text(), "held");
+    assert_eq!(statuses(&headworks, &ask("GET", "/x"), 2), [200; 2]);
+    let metrics = headworks.metrics();
+    let retries = metrics.sum("headworks_target_group_retries_total", &[("reason", "status")]);
+    let refused = metrics.sum("headworks_target_responses_total", &[("target", &busy.address().to_string())]);
+    assert!(retries >= 1.0 && refused == 1.0 + retries, "{retries} of {refused}");
+}
+
 /// What costs nothing leaves all attempts to `retry`.
 #[test]
 fn attempts_are_those_of_retry() {

@@ -221,6 +221,7 @@ impl Attempt {
                         }
                     }
                     Ok(Parsed::Complete) if retry::of_status(connection, prepared, course, scratch) => {
+                        self.target.counters().statuses.add(scratch.response.status);
                         return Err(Kind::RetriedStatus(scratch.response.status));
                     }
                     Ok(Parsed::Complete) => {

@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Instant;
 
-use headworks_balance::Backoff;
+use headworks_balance::{Backoff, TargetKey};
 use headworks_model::target_group::{Retry, RetryWhen};
 
 use super::attempt::{Failed, Watch, client_stays};
@@ -83,7 +83,11 @@ pub(super) fn of_status<C: Client>(
         _ => false,
     });
     let asked = scratch.record.chosen.as_ref().map(|target| target.shared.key);
-    is_asked && prepared.has_others(&course.tried, asked.as_slice()) && may_follow(retry, connection, prepared, course)
+    let is_other = |key: TargetKey| !course.tried.contains(&key) && asked != Some(key);
+    // an answer is let go of only for what another attempt can bring
+    is_asked
+        && prepared.group.has_room(&prepared.plan.settings, is_other)
+        && may_follow(retry, connection, prepared, course)
 }
 
 /// Why a failed attempt is followed by another; nothing when it is not.
