@@ -131,6 +131,13 @@ fn of_attempts() {
     let mut client = headworks.client();
     client.send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf.");
     assert_eq!(client.response().status, 408);
+    // whose leave to go on a client waits for, though, is late
+    let mute = Origin::new("mute").on("/a", [Step::ReadToEnd]).start();
+    let retry = ", retry: { when: [timeout], per_try_timeout: 300ms, budget: 1 }";
+    let waiting = start(&logged(retry), &[("web", &mute)]);
+    let mut client = waiting.client();
+    client.send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n");
+    assert_eq!(client.response().status, 504);
     let targets = &headworks.status()["target_groups"]["web"]["targets"];
     assert!(targets.as_array().is_some_and(|all| all.iter().all(|target| target["ejected"] != true)), "{targets:#}");
 }

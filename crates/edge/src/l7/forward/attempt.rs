@@ -215,6 +215,10 @@ impl Attempt {
                             return Err(Kind::BadResponse);
                         }
                         self.pass_interim(connection, scratch).await?;
+                        let request = &course.request;
+                        if scratch.response.status == 100 && request.waits_for_source && !request.is_done() {
+                            course.deadlines.rest();
+                        }
                         course.deadlines.arm(&mut connection.timer, prepared.response_timeout);
                         if self.upstream.buffer.is_empty() {
                             break;
@@ -287,7 +291,9 @@ impl Attempt {
                     }
                     Poll::Pending if request.moved => {
                         let taken = request.taken;
-                        if request.waits_for_source {
+                        // who waits to be told to go on waits for the target
+                        let waits_for_leave = scratch.request.expects_continue && taken == 0;
+                        if request.waits_for_source && !waits_for_leave {
                             deadlines.rest();
                         } else {
                             deadlines.go_on();
