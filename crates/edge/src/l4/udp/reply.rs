@@ -18,7 +18,7 @@ const LAST_SILENCE: Duration = Duration::from_secs(1);
 /// Brings what the target says back to the client, until the flow ends; tells of it then.
 pub(super) async fn reply(mut flow: Flow, flows: Rc<Flows>, carried: Rc<DatagramFlow>) {
     let ended = bring(&mut flow, &flows, &carried).await;
-    flows.remove(&carried);
+    flows.remove(&carried, &flow.worker);
     flow.record.received = carried.received.get();
     flow.finish(ended);
 }
