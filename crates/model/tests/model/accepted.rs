@@ -270,7 +270,7 @@ fn actions_of_every_shape() {
 
 #[test]
 fn health_checks_follow_the_protocol() {
-    let check = |text, protocol, path, timeout, matcher| {
+    let check = |text: &str, protocol, path, timeout, matcher| {
         let HealthCheck { protocol: p, path: q, timeout: t, matcher: m, interval, .. } = group(text).health_check;
         assert_eq!((p, &*q, t, m), (protocol, path, Duration::from_secs(timeout), vec![matcher]), "{text}");
         assert_eq!(interval, Duration::from_secs(30));
@@ -291,9 +291,16 @@ fn health_checks_follow_the_protocol() {
         "{ protocol: tcp, health_check: { protocol: http, matcher: 204 } }",
         HealthProtocol::Http,
         "/",
-        5,
+        6,
         (204, 204),
     );
+    for network in ["tcp", "tls", "udp"] {
+        let probed = |probe| format!("{{ protocol: {network}, health_check: {{ protocol: {probe} }} }}");
+        check(&probed("http"), HealthProtocol::Http, "/", 6, (200, 399));
+        check(&probed("https"), HealthProtocol::Https, "/", 10, (200, 399));
+    }
+    check("{ health_check: { protocol: https } }", HealthProtocol::Https, "/", 5, (200, 200));
+    check("{ protocol: http, health_check: { protocol: tcp } }", HealthProtocol::Tcp, "/", 10, (200, 200));
     let matcher =
         group("{ health_check: { matcher: \"200-299, 301\", timeout: 100ms, port: 81 } }").health_check.matcher;
     assert_eq!(matcher, [(200, 299), (301, 301)]);
