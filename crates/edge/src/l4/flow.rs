@@ -101,7 +101,9 @@ impl Flow {
             Spoken::Tls { session, .. } => Some(&**session),
             Spoken::Nothing | Spoken::Hello(_) => None,
         };
-        let client = announce::Client { address: self.peer, local: canonical(local), session, records };
+        let server_name = spoken.hello().and_then(|hello| hello.server_name.as_deref());
+        let local = canonical(local);
+        let client = announce::Client { address: self.peer, local, session, server_name, records };
         announce::header(version, Some(&client))
     }
 
