@@ -307,8 +307,13 @@ fn repeat_offenders_are_kept_out() {
     let status = headworks.status();
     let top = &status["load_balancers"]["shop"]["listeners"]["http"]["top_clients"];
     assert_eq!((&top[0]["client"], &top[0]["blocked"]), (&"127.0.0.2".into(), &true.into()));
+    let metrics = headworks.metrics();
+    let labels = [("load_balancer", "shop"), ("listener", "http"), ("client", "127.0.0.2")];
+    assert_eq!(metrics.sum("headworks_top_client_connections", &labels), 2.0);
+    assert_eq!(metrics.sum("headworks_blocked_clients", &labels[..2]), 1.0);
     drop(open);
     let _ = headworks.wait_metrics("headworks_active_connections", &[], 0.0);
+    let _ = headworks.wait_metrics("headworks_top_client_connections", &[], 0.0);
     assert_eq!((met("127.0.0.2", to), met("127.0.0.3", to)), (Met::Refused, Met::Served));
     assert_eq!(refusals(&headworks, "blocked"), 1.0);
     wait::until("the while to be over", || (met("127.0.0.2", to) == Met::Served).then_some(()));
