@@ -23,6 +23,14 @@ pub(crate) struct Asker {
 }
 
 impl Asker {
+    /// Asks whether it may do something.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub(crate) fn may(&self, plane: &Plane, name: &str, resource: &str) -> Result<(), Problem> {
+        plane.may(&self.principal, &self.circumstances, &action(name), resource)
+    }
+
     /// Asks for each file that a resource names and did not name before.
     ///
     /// # Errors
@@ -42,7 +50,7 @@ impl Asker {
         };
         of(after).difference(&of(before)).try_for_each(|path| {
             let resource = hrn(&format!("file{}", real(path).display()));
-            plane.may(&self.principal, &self.circumstances, &action(USE), &resource)
+            self.may(plane, USE, &resource)
         })
     }
 }

@@ -1,5 +1,6 @@
 //! How often passwords and codes may be guessed, and by how many at once.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -19,6 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// second is high, so that nobody is kept out by others easily.
 const FREE: [u32; 3] = [5, 50, 30];
 
+/// Attempts of the same kinds that may be under way at once. What has been admitted is judged later: without a bound, as many as
+/// are sent at the same time would all count as the first.
+const UNDER_WAY: [u32; 3] = [1, 10, 10];
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Guess {
     Of(String, String),
@@ -29,12 +34,34 @@ enum Guess {
 /// Attempts to sign in.
 pub(crate) struct Guesses {
     throttle: Mutex<Throttle<Guess>>,
+    under_way: Mutex<HashMap<Guess, u32>>,
     looks: Semaphore,
+}
+
+/// An attempt that is under way, until what came of it is told.
+#[derive(Debug)]
+pub(crate) struct Admitted<'a> {
+    of: &'a Mutex<HashMap<Guess, u32>>,
+    keys: [Guess; 3],
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        let mut under_way = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in &self.keys {
+            if let Some(count) = under_way.get_mut(key) {
+                *count -= 1;
+                if *count == 0 {
+                    under_way.remove(key);
+                }
+            }
+        }
+    }
 }
 
 impl Default for Guesses {
     fn default() -> Self {
-        Self { throttle: Mutex::default(), looks: Semaphore::new(AT_ONCE) }
+        Self { throttle: Mutex::default(), under_way: Mutex::default(), looks: Semaphore::new(AT_ONCE) }
     }
 }
 
@@ -54,12 +81,25 @@ fn keys(name: &str, source: &str) -> [Guess; 3] {
 }
 
 impl Guesses {
+    /// Lets an attempt begin. To be held until [`wrong`](Self::wrong) or [`right`](Self::right) has been said of it.
+    ///
     /// # Errors
     /// When another attempt has to wait.
-    pub(crate) fn admit(&self, name: &str, source: &str, now: u64) -> Result<(), Problem> {
+    pub(crate) fn admit(&self, name: &str, source: &str, now: u64) -> Result<Admitted<'_>, Problem> {
+        let keys = keys(name, source);
+        // one lock after the other would let two through that have looked at the same time
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if keys.iter().zip(UNDER_WAY).any(|(key, most)| under_way.get(key).is_some_and(|count| *count >= most)) {
+            return Err(Problem::too_many_attempts(1));
+        }
         let throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = keys(name, source).iter().filter_map(|key| throttle.wait(key, now)).max();
-        wait.map_or(Ok(()), |seconds| Err(Problem::too_many_attempts(seconds)))
+        if let Some(seconds) = keys.iter().filter_map(|key| throttle.wait(key, now)).max() {
+            return Err(Problem::too_many_attempts(seconds));
+        }
+        for key in &keys {
+            *under_way.entry(key.clone()).or_default() += 1;
+        }
+        Ok(Admitted { of: &self.under_way, keys })
     }
 
     /// Whether a name is locked, for whoever asks.
@@ -136,6 +176,20 @@ mod tests {
         guesses.right("alice", "10.0.0.1");
         guesses.wrong("alice", "10.0.0.1", 161);
         assert!(guesses.admit("alice", "10.0.0.1", 161).is_ok());
+    }
+
+    #[test]
+    fn what_is_sent_at_once_is_not_all_the_first() {
+        let guesses = Guesses::default();
+        let one = guesses.admit("alice", "10.0.0.1", 100).unwrap();
+        assert!(guesses.admit("alice", "10.0.0.1", 100).is_err(), "it is not known yet whether that was right");
+        let others: Vec<_> =
+            (2..=20).filter_map(|n| guesses.admit("alice", &format!("10.0.0.{n}"), 100).ok()).collect();
+        assert_eq!(others.len(), 9);
+        let names: Vec<_> = (1..=20).filter_map(|n| guesses.admit(&format!("user{n}"), "10.0.0.1", 100).ok()).collect();
+        assert_eq!(names.len(), 9);
+        drop((one, others, names));
+        assert!(guesses.admit("alice", "10.0.0.1", 100).is_ok() && guesses.under_way.lock().unwrap().is_empty());
     }
 
     #[test]

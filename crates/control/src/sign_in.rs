@@ -77,7 +77,7 @@ pub(crate) async fn new_hash(
 pub(crate) async fn sign_in(plane: &Plane, brought: Brought, mut entry: Entry) -> Result<(String, SignedIn), Problem> {
     let Brought { name, password, code, new_password } = brought;
     let source = entry.source.clone();
-    plane.guesses.admit(&name, &source, now())?;
+    let _admitted = plane.guesses.admit(&name, &source, now())?;
     plane.follow_others().await?;
     let user = plane.directory().users.get(&name).cloned();
     let login = user.as_ref().and_then(|user| user.login.clone());

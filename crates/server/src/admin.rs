@@ -1,7 +1,8 @@
 //! The admin address: what is shown there of the program. Routes, and who may use them, are the control plane's.
 
+mod connections;
+
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -108,10 +109,7 @@ pub(crate) async fn serve(
     if access == Access::Open {
         app = app.layer(middleware::from_fn(same_machine));
     }
-    let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(left).await {
-        tracing::error!(%error, "admin address failed");
-    }
+    connections::serve(listener, app, left).await;
 }
 
 /// What the control plane asks of the program. Relative paths start at `folder`.

@@ -148,7 +148,7 @@ async fn change_password(call: Call) -> Result<Reply, Problem> {
         return Err(Problem::conflict(format!("{} is no user, and has no password", call.principal)));
     };
     let (plane, source) = (&call.plane, call.entry.source.as_str());
-    plane.guesses.admit(&name, source, now())?;
+    let _admitted = plane.guesses.admit(&name, source, now())?;
     let login = plane.directory().users.get(&name).and_then(|user| user.login.clone());
     let Some(login) = login else { return Err(Problem::conflict(format!("user {name:?} has no password"))) };
     if !plane.guesses.is_password(old, Some(login.hash.clone())).await? {

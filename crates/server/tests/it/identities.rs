@@ -149,6 +149,42 @@ fn groups_and_policies_add_up() {
     assert!(entry["why"].as_str().is_some_and(|why| why.contains("statement NotTheSecret")), "{entry:#}");
 }
 
+/// Who may put users does not give them, or itself, what it is denied to give: each group, policy and boundary is asked for.
+#[test]
+fn what_is_given_is_asked_for() {
+    let web = Origin::echo("web");
+    let (headworks, root) = locked(&web);
+    let helen = user(&headworks, &root, "helen");
+    root.expect(&headworks, "PUT /v1/iam/groups/admins", &json!({ "attached": ["AdministratorAccess"] }), 201);
+    root.expect(&headworks, "PUT /v1/iam/groups/staff", &json!({}), 201);
+    let mine = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": ["headworks:Put*", "headworks:Attach*", "headworks:Detach*", "headworks:*User*Group"], "Resource": "*" },
+        { "Effect": "Deny", "Action": "*", "Resource": ["hrn:headworks:group/admins", "hrn:headworks:policy/AdministratorAccess"] },
+    ] });
+    root.expect(&headworks, "PUT /v1/iam/users/helen/policies/own", &mine, 201);
+    let bounded = json!({ "boundary": "ReadOnlyAccess" });
+    root.expect(&headworks, "PUT /v1/iam/users/bounded", &bounded, 201);
+    let trust =
+        json!({ "Statement": { "Effect": "Allow", "Principal": { "AWS": "*" }, "Action": "headworks:AssumeRole" } });
+    let role = |attached: &str| json!({ "trust": trust, "attached": [attached] });
+    attempt(
+        &headworks,
+        &[
+            (&helen, "PUT /v1/iam/users/new", json!({ "groups": ["staff"], "attached": ["ReadOnlyAccess"] }), 201),
+            (&helen, "PUT /v1/iam/users/helen", json!({ "groups": ["admins"] }), 403),
+            (&helen, "PUT /v1/iam/users/helen", json!({ "attached": ["AdministratorAccess"] }), 403),
+            (&helen, "PUT /v1/iam/users/helen?dry_run=true", json!({ "attached": ["AdministratorAccess"] }), 403),
+            (&helen, "PUT /v1/iam/groups/staff", json!({ "attached": ["AdministratorAccess"] }), 403),
+            (&helen, "PUT /v1/iam/roles/own", role("AdministratorAccess"), 403),
+            (&helen, "PUT /v1/iam/roles/own", role("ReadOnlyAccess"), 201),
+            // a boundary may be put, and is not lost by what does not speak of it
+            (&helen, "PUT /v1/iam/users/new", json!({ "boundary": "ReadOnlyAccess" }), 200),
+            (&helen, "PUT /v1/iam/users/bounded", json!({}), 403),
+            (&helen, "PUT /v1/iam/users/bounded", json!({ "boundary": "ReadOnlyAccess", "groups": ["staff"] }), 200),
+        ],
+    );
+}
+
 /// What is named by a path is used with the rights of the program: who may put a rule does not have any secret of the machine
 /// served by that.
 #[test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::super::{Route, route, schema};
 use super::body::Body;
 use super::changed::done;
-use super::identity::{Identity, MOST, attached, delete, find, find_mut, get, list, put};
+use super::identity::{Grants, Identity, MOST, attached, delete, find, find_mut, get, list, put};
 use crate::call::{Call, Reply};
 use crate::clock::now;
 use crate::names::hrn;
@@ -74,6 +74,10 @@ impl Identity for Group {
             "policies": self.inline.keys().collect::<Vec<_>>(),
             "members": members(directory, name),
         })
+    }
+
+    fn grants(&self) -> Grants<'_> {
+        Grants { attached: Some(&self.attached), ..Grants::default() }
     }
 
     fn read(mut body: Body, directory: &Directory, before: Option<Self>) -> Result<Self, Problem> {

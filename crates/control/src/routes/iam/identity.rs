@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::body::{Body, checked};
 use super::changed::{changed, done};
 use crate::call::{Call, Reply};
+use crate::names::hrn;
 use crate::plane::Plane;
 use crate::problem::Problem;
 
@@ -38,9 +39,52 @@ pub(super) trait Identity: Clone + Send + 'static {
     /// What it is after a body was put in place of `before`.
     fn read(body: Body, directory: &Directory, before: Option<Self>) -> Result<Self, Problem>;
 
+    /// What it has been given.
+    fn grants(&self) -> Grants<'_>;
+
     /// Whether it may be deleted.
     fn may_go(_name: &str, _directory: &Directory) -> Result<(), Problem> {
         Ok(())
+    }
+}
+
+/// What an identity has been given: who gives it is asked for each of it, beside the identity's own settings. Or else whoever may
+/// put a user may give it, or itself, anything, whatever else is denied.
+#[derive(Default)]
+pub(super) struct Grants<'a> {
+    pub(super) groups: Option<&'a BTreeSet<String>>,
+    pub(super) attached: Option<&'a BTreeSet<String>>,
+    pub(super) boundary: Option<&'a str>,
+}
+
+impl Grants<'_> {
+    /// Asks for each difference to what it had: an action, and what it is on.
+    fn each_new(
+        &self,
+        had: &Grants<'_>,
+        word: &str,
+        name: &str,
+        ask: impl Fn(&str, &str) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        let none = BTreeSet::new();
+        let noun = match word {
+            "user" => "User",
+            "group" => "Group",
+            _ => "Role",
+        };
+        let (now, then) = (self.groups.unwrap_or(&none), had.groups.unwrap_or(&none));
+        now.difference(then).try_for_each(|group| ask("AddUserToGroup", &format!("group/{group}")))?;
+        then.difference(now).try_for_each(|group| ask("RemoveUserFromGroup", &format!("group/{group}")))?;
+        let (now, then) = (self.attached.unwrap_or(&none), had.attached.unwrap_or(&none));
+        let of = |policy: &String| format!("policy/{policy}");
+        now.difference(then).try_for_each(|policy| ask(&format!("Attach{noun}Policy"), &of(policy)))?;
+        then.difference(now).try_for_each(|policy| ask(&format!("Detach{noun}Policy"), &of(policy)))?;
+        let verb = match self.boundary {
+            now if now == had.boundary => return Ok(()),
+            Some(_) => "Put",
+            None => "Delete",
+        };
+        ask(&format!("{verb}{noun}PermissionsBoundary"), &format!("{word}/{name}"))
     }
 }
 
@@ -91,10 +135,13 @@ pub(super) async fn put<T: Identity>(call: Call) -> Result<Reply, Problem> {
     let body = Body::of(call.json_or_empty()?, T::KEYS)?;
     let is_new = !T::all(&call.plane.directory()).contains_key(&name);
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    let (known, plane) = (known::<T>(&call), call.plane.clone());
+    let (known, plane, asker) = (known::<T>(&call), call.plane.clone(), call.asker());
     let put = move |directory: &mut Directory, _: &Sealer| {
         known(&name, directory)?;
-        let one = T::read(body, directory, T::all(directory).get(&name).cloned())?;
+        let before = T::all(directory).get(&name);
+        let one = T::read(body, directory, before.cloned())?;
+        let had = before.map(T::grants).unwrap_or_default();
+        one.grants().each_new(&had, T::WORD, &name, |action, resource| asker.may(&plane, action, &hrn(resource)))?;
         T::all_mut(directory).insert(name.clone(), one.clone());
         Ok((one.shown(&name, directory, &plane), vec![(T::WORD, name)]))
     };

@@ -149,7 +149,7 @@ async fn enable_mfa(call: Call) -> Result<Reply, Problem> {
     let current = body.text("current");
     body.check()?;
     let source = call.entry.source.clone();
-    call.plane.guesses.admit(&name, &source, now())?;
+    let _admitted = call.plane.guesses.admit(&name, &source, now())?;
     let of = name.clone();
     let enabled = done(&call, move |directory, sealer| {
         let user = find_mut::<User>(directory, &of)?;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::super::{Door, Route, route, schema};
 use super::body::Body;
-use super::identity::{Identity, attached, boundary, delete, find, get, list, put};
+use super::identity::{Grants, Identity, attached, boundary, delete, find, get, list, put};
 use crate::call::{Call, Reply, refusal};
 use crate::clock::now;
 use crate::keyfile::random;
@@ -77,6 +77,10 @@ impl Identity for Role {
             "policies": self.inline.keys().collect::<Vec<_>>(),
             "longest_session": self.longest_session,
         })
+    }
+
+    fn grants(&self) -> Grants<'_> {
+        Grants { attached: Some(&self.attached), boundary: self.boundary.as_deref(), ..Grants::default() }
     }
 
     fn read(mut body: Body, directory: &Directory, before: Option<Self>) -> Result<Self, Problem> {

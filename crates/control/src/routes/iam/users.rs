@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::{Route, route, schema};
 use super::body::Body;
-use super::identity::{Identity, MOST, attached, boundary, delete, get, list, put};
+use super::identity::{Grants, Identity, MOST, attached, boundary, delete, get, list, put};
 use super::keys::key_json;
 use crate::clock::now;
 use crate::names::hrn;
@@ -81,6 +81,10 @@ impl Identity for User {
             index += 1;
         }
         shown
+    }
+
+    fn grants(&self) -> Grants<'_> {
+        Grants { groups: Some(&self.groups), attached: Some(&self.attached), boundary: self.boundary.as_deref() }
     }
 
     fn read(mut body: Body, directory: &Directory, before: Option<Self>) -> Result<Self, Problem> {
