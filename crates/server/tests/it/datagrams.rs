@@ -1,9 +1,10 @@
 //! Network load balancers over UDP (N1, N2): flows of datagrams, and the target that each gets and keeps. With NSD, a name
 //! server, and dnsperf, which asks it more than any people would.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -252,6 +253,59 @@ fn flows_and_connections_leave_room_for_each_other() {
     assert_eq!(late.response().status, 200);
     let said = headworks.said();
     assert!(!said.contains("cannot accept") && !said.contains("Too many open files"), "{said}");
+}
+
+/// What cannot be sent on is not counted as carried: over IPv6 more fits into one than IPv4 takes.
+#[test]
+fn what_is_too_long_is_lost() {
+    let echo = Echo::start("");
+    let headworks = start(&network("udp", &[echo.address], "", ", port: 0", ""), &[]);
+    let client = client(SocketAddr::from((Ipv6Addr::LOCALHOST, headworks.address().port())));
+    client.send(&[b'x'; 65_520]).unwrap_or_else(|error| panic!("cannot send: {error}"));
+    let _ = headworks.wait_metrics("headworks_lost_datagrams_total", &[("direction", "to_target")], 1.0);
+    assert_eq!(ask(&client, b"y"), b"y");
+    let _ = headworks.wait_metrics("headworks_datagrams_total", &[("direction", "to_client")], 1.0);
+    let metrics = headworks.metrics();
+    for (direction, lost) in [("to_target", 1.0), ("to_client", 0.0)] {
+        assert_eq!(metrics.sum("headworks_lost_datagrams_total", &[("direction", direction)]), lost, "{direction}");
+        assert_eq!(metrics.sum("headworks_datagrams_total", &[("direction", direction)]), 1.0, "{direction}");
+        assert_eq!(metrics.sum("headworks_processed_bytes_total", &[("direction", direction)]), 1.0, "{direction}");
+    }
+}
+
+/// A machine has so many ports and no more towards one target; that they are used up is told apart from targets that fail (N8).
+#[test]
+fn no_port_is_left() {
+    let [near, far] = ["near", "far"].map(Machine::new);
+    near.cable(&["10.97.1.1/24"], &far, &["10.97.1.2/24"]);
+    let few = near.within(|| std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "50000 50019"));
+    assert!(few.is_ok(), "{few:?}");
+    for protocol in ["udp", "tcp"] {
+        let echo = far.within(|| Echo::at("", "10.97.1.2:0"));
+        let door = far.within(|| TcpListener::bind(echo.address)).unwrap_or_else(|error| panic!("{error}"));
+        let yaml = network(protocol, &[echo.address], "", ", port: 7000", "");
+        let yaml = yaml.replace("protocol: udp, targets", &format!("protocol: {protocol}, targets"));
+        let headworks = near.within(|| start(&yaml, &[]));
+        let _clients: Vec<Box<dyn Any + Send>> = far.within(|| {
+            let to = SocketAddr::from(([10, 97, 1, 1], 7000));
+            let client = |_| -> Box<dyn Any + Send> {
+                if protocol == "tcp" {
+                    return Box::new(std::net::TcpStream::connect(to).unwrap_or_else(|error| panic!("{error}")));
+                }
+                let client = socket("10.97.1.2:0");
+                client.send_to(b"x", to).unwrap_or_else(|error| panic!("{error}"));
+                Box::new(client)
+            };
+            (0..40).map(client).collect()
+        });
+        wait::until("no port to be left", || {
+            let metrics = near.within(|| headworks.metrics());
+            let errors = metrics.sum("headworks_port_allocation_errors_total", &[("target_group", "web")]);
+            let failed = metrics.sum("headworks_flows_ended_total", &[("reason", "target_connection_error")]);
+            (errors >= 20.0 && failed >= 20.0).then_some(())
+        });
+        drop(door);
+    }
 }
 
 /// A target that is not there says so by ICMP, which is heard when more is sent; what follows begins a flow anew.

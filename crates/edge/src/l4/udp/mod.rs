@@ -114,9 +114,12 @@ fn carry(flows: &Rc<Flows>, train: &Train<'_>, slot: &Rc<ListenerSlot>, worker: 
         },
     };
     let counters = slot.counters();
+    if flow.forward(train, worker.clock.tick()).is_err() {
+        counters.flows.lost_to_target.add(train.count());
+        return;
+    }
     counters.received_bytes.add(train.bytes.len() as u64);
     counters.flows.received_datagrams.add(train.count());
-    flow.forward(train, worker.clock.tick());
 }
 
 /// Begins a flow: chooses its target, opens the socket towards it, and starts the task that brings answers back.

@@ -43,15 +43,17 @@ pub(super) struct DatagramFlow {
 
 impl DatagramFlow {
     /// Sends what the client has sent on.
-    pub(super) fn forward(&self, train: &Train<'_>, tick: u32) {
+    ///
+    /// # Errors
+    /// Where there is no room, and it is lost; or that nobody receives what was sent before, which ends the flow.
+    pub(super) fn forward(&self, train: &Train<'_>, tick: u32) -> io::Result<()> {
         self.moved.set(tick);
         self.received.set(self.received.get() + train.bytes.len() as u64);
-        // lost where there is no room; that nobody receives what was sent before is learnt by sending more
-        if let Err(error) = self.towards.socket.send(train, self.towards.address)
-            && error.kind() == io::ErrorKind::ConnectionRefused
-        {
-            self.end(Ended::TargetRefused);
-        }
+        self.towards.socket.send(train, self.towards.address).inspect_err(|error| {
+            if error.kind() == io::ErrorKind::ConnectionRefused {
+                self.end(Ended::TargetRefused);
+            }
+        })
     }
 
     /// Has its task end it.
