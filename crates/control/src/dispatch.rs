@@ -3,20 +3,24 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{ConnectInfo, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use axum::routing::any;
-use headworks_iam::Principal;
+use bytes::BytesMut;
 use headworks_iam::sigv4::{self, Payload};
+use headworks_iam::{Principal, Reason};
 use headworks_store::{Entry, Outcome};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
+use tokio::sync::SemaphorePermit;
 
 use crate::call::{Call, Reply, refusal};
 use crate::clock::{now, now_ms};
@@ -35,6 +39,14 @@ use crate::upload::Upload;
 const LONGEST_BODY: u64 = 16 << 20;
 /// The longest from those whom nobody knows yet.
 const LONGEST_OPEN: u64 = 16 << 10;
+/// Up to here a body needs no room of its own: of longer ones there are only so many at once.
+const SMALL_BODY: usize = 64 << 10;
+/// No name of anything is as long.
+const LONGEST_PARAM: usize = 512;
+/// So much of what a client calls itself is looked at.
+const LONGEST_AGENT: usize = 256;
+/// What is never denied.
+const WHO_AM_I: &str = "GetCallerIdentity";
 /// How long a body may take.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -47,10 +59,16 @@ pub fn router(plane: &Arc<Plane>) -> Router {
     let mut router = Router::new();
     for (path, routes) in by_path {
         let (plane, routes) = (plane.clone(), Arc::new(routes));
-        let meet = move |ConnectInfo(peer): ConnectInfo<SocketAddr>, params: RawPathParams, request: Request| {
+        let meet = move |ConnectInfo(peer): ConnectInfo<SocketAddr>,
+                         params: Result<RawPathParams, RawPathParamsRejection>,
+                         request: Request| {
             let (plane, routes) = (plane.clone(), routes.clone());
-            let params: Vec<(String, String)> =
-                params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            // what is no text is the name of nothing
+            let params: Vec<(String, String)> = params
+                .iter()
+                .flat_map(|params| params.iter())
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect();
             async move { met(&plane, &routes, peer, params, request).await }
         };
         router = router.route(&path, any(meet));
@@ -95,16 +113,25 @@ async fn met(
     let route = routes.iter().find(|route| route.method == method);
     let mut attempt = Attempt::new(route, &params, &parts, peer);
     let mut who = Principal::Anonymous;
+    let mut room = None;
     let done = async {
-        // who does not even say who it is gets no memory for its body
+        if params.iter().any(|(_, value)| value.len() > LONGEST_PARAM) {
+            return Err(Problem::no_such_path());
+        }
+        // who does not even say who it is, or is not who it says, gets no memory for its body
         let door = route.map_or(Door::Known, |route| route.door);
-        if plane.access == Access::Required && !door.is_open() && !parts.headers.contains_key(header::AUTHORIZATION) {
-            plane.session(&parts.headers)?;
+        if plane.access == Access::Required && !door.is_open() {
+            if parts.headers.contains_key(header::AUTHORIZATION) {
+                let fields = fields_of(&parts);
+                signed::announced(plane, &presented(&parts, &fields, Payload::Declared)).await?;
+            } else {
+                plane.session(&parts.headers)?;
+            }
         }
         // a file is taken when it is known who sends it, by whoever makes something of it
         let (body, file) = match route {
             Some(route) if route.is_for_files() => (Bytes::new(), Some(body)),
-            _ => (read(body, door).await?, None),
+            _ => (read(plane, body, door, &mut room).await?, None),
         };
         let payload = if file.is_some() { Payload::Declared } else { Payload::Whole(&body) };
         let caller = known(plane, route, &mut attempt, &parts, payload).await?;
@@ -146,14 +173,45 @@ fn nowhere(routes: &[Route]) -> Problem {
     Problem::method(&methods.join(", "))
 }
 
-async fn read(body: axum::body::Body, door: Door) -> Result<Bytes, Problem> {
+/// Reads a body; for a large one there has to be `room`, which is kept until the call is done.
+async fn read<'p>(
+    plane: &'p Plane,
+    body: axum::body::Body,
+    door: Door,
+    room: &mut Option<SemaphorePermit<'p>>,
+) -> Result<Bytes, Problem> {
     let most = if door.is_open() { LONGEST_OPEN } else { LONGEST_BODY };
-    let whole = Limited::new(body, usize::try_from(most).unwrap_or(usize::MAX)).collect();
-    match tokio::time::timeout(BODY_PATIENCE, whole).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::too_large(most)),
-        Ok(Err(_)) => Err(Problem::incomplete()),
-        Err(_) => Err(Problem::too_slow()),
+    let mut body = pin!(body);
+    let whole = async {
+        let mut whole = BytesMut::new();
+        while let Some(frame) = body.as_mut().frame().await {
+            let Ok(data) = frame.map_err(|_| Problem::incomplete())?.into_data() else { continue };
+            let length = whole.len() + data.len();
+            if length as u64 > most {
+                return Err(Problem::too_large(most));
+            }
+            if length > SMALL_BODY && room.is_none() {
+                *room = plane.large_bodies.acquire().await.ok();
+            }
+            whole.extend_from_slice(&data);
+        }
+        Ok(whole.freeze())
+    };
+    tokio::time::timeout(BODY_PATIENCE, whole).await.unwrap_or_else(|_| Err(Problem::too_slow()))
+}
+
+fn fields_of(parts: &Parts) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    parts.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+}
+
+fn presented<'a>(parts: &'a Parts, fields: &'a [(String, String)], body: Payload<'a>) -> sigv4::Presented<'a> {
+    sigv4::Presented {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or_default(),
+        fields,
+        body,
     }
 }
 
@@ -176,16 +234,8 @@ async fn known(
         check_origin(&parts.method, &parts.headers)?;
         return Ok(Caller { principal, credential: Credential::Cookie(session.token), has_mfa: session.with_mfa });
     }
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let fields: Vec<(String, String)> =
-        parts.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-    let presented = sigv4::Presented {
-        method: parts.method.as_str(),
-        path: parts.uri.path(),
-        query: parts.uri.query().unwrap_or_default(),
-        fields: &fields,
-        body,
-    };
+    let fields = fields_of(parts);
+    let presented = presented(parts, &fields, body);
     let (principal, credential) =
         signed::principal(plane, &presented, &attempt.entry.action, &attempt.entry.source).await?;
     attempt.entry.principal = principal.to_string();
@@ -205,13 +255,15 @@ fn admitted(
     let circumstances = headworks_iam::Request::new(&attempt.entry.action, &attempt.entry.resource)
         .with("aws:SourceIp", &attempt.entry.source)
         .with("aws:SecureTransport", "false")
-        .with("aws:UserAgent", text("user-agent"))
+        .with("aws:UserAgent", text("user-agent").get(..LONGEST_AGENT).unwrap_or_else(|| text("user-agent")))
         .with("aws:RequestedRegion", sigv4::REGION)
         .with("aws:MultiFactorAuthPresent", has_mfa.to_string());
     let circumstances = timed(circumstances);
-    if plane.access == Access::Required && route.door == Door::Guarded {
+    if plane.access == Access::Required && [Door::Guarded, Door::Known].contains(&route.door) {
         let decision = plane.directory().decide(&principal, circumstances.clone());
-        if !decision.allowed {
+        // what everybody who is known may do can be denied all the same, but to know who one is
+        let is_denied = decision.reason == Reason::ExplicitDeny && route.action != WHO_AM_I;
+        if if route.door == Door::Guarded { !decision.allowed } else { is_denied } {
             attempt.entry.outcome = Outcome::Denied;
             return Err(refusal(&principal, &attempt.entry.action, &attempt.entry.resource, &decision));
         }
@@ -235,7 +287,8 @@ impl Attempt {
     fn new(route: Option<&Route>, params: &[(String, String)], parts: &Parts, peer: SocketAddr) -> Self {
         let request_id = random::<8>().map_or(0, u64::from_be_bytes);
         let request_id = format!("{request_id:016x}");
-        let resource = route.map(|route| route.resource(params));
+        let is_short = params.iter().all(|(_, value)| value.len() <= LONGEST_PARAM);
+        let resource = route.filter(|_| is_short).map(|route| route.resource(params));
         let entry = Entry {
             at: now_ms(),
             principal: Principal::Anonymous.to_string(),
@@ -270,6 +323,9 @@ impl Attempt {
         }
         // those whom nobody knows are not to order writes to the disk
         let is_known = ![StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+        if !is_known && !plane.strangers.may_be_noted(&mut self.entry, now()) {
+            return;
+        }
         let is_urgent = is_known && (self.is_change || self.entry.outcome == Outcome::Denied);
         let entry = self.entry.clone();
         let noted = plane.blocking(move |kept| {

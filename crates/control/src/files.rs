@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use headworks_iam::{Principal, Request};
-use headworks_model::{Config, Kind};
+use headworks_model::{Config, FileUse, Kind};
 
 use crate::names::{action, hrn};
 use crate::plane::{Access, Plane};
@@ -14,6 +14,9 @@ use crate::problem::Problem;
 
 /// What it takes to have the program use a file.
 const USE: &str = "UseFile";
+
+/// The key of conditions that says what for.
+const USE_OF: &str = "headworks:FileUse";
 
 /// Who asks for a change, and under which circumstances.
 #[derive(Clone, Debug)]
@@ -45,12 +48,13 @@ impl Asker {
         if plane.access == Access::Open {
             return Ok(());
         }
-        let of = |config: &Config| -> BTreeSet<PathBuf> {
-            config.files(kind, name).into_iter().map(|path| plane.around.folder.join(path)).collect()
+        let of = |config: &Config| -> BTreeSet<(FileUse, PathBuf)> {
+            config.files(kind, name).into_iter().map(|(to, path)| (to, plane.around.folder.join(path))).collect()
         };
-        of(after).difference(&of(before)).try_for_each(|path| {
+        of(after).difference(&of(before)).try_for_each(|(to, path)| {
             let resource = hrn(&format!("file{}", real(path).display()));
-            self.may(plane, USE, &resource)
+            let circumstances = self.circumstances.clone().set(USE_OF, to.as_str());
+            plane.may(&self.principal, &circumstances, &action(USE), &resource)
         })
     }
 }

@@ -28,6 +28,7 @@ mod routes;
 mod sign_in;
 mod signed;
 mod standing;
+mod strangers;
 mod upload;
 mod uses;
 

@@ -15,7 +15,7 @@ use headworks_iam::sigv4;
 use headworks_model::{Config, Kind};
 use headworks_store::{Identity, Store};
 use serde_json::{Map, Value, json};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 
 use crate::change::{Asked, Change, Outcome, Proposed, Run};
 use crate::clock::{now, now_ms};
@@ -26,10 +26,13 @@ use crate::guesses::Guesses;
 use crate::keep::{Kept, edits_of, entry_by, open, passing_key, read_directory, row, sealed, tags_of};
 use crate::keyfile::Place;
 use crate::problem::Problem;
+use crate::strangers::Strangers;
 use crate::uses::Uses;
 
 /// Changes that wait for the control loop.
 const MOST_WAITING: usize = 64;
+/// Bodies at once that are longer than a small one.
+const MOST_LARGE_BODIES: usize = 4;
 /// How long one waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Events that a slow listener may be behind before it misses some.
@@ -100,6 +103,9 @@ pub struct Plane {
     changes: mpsc::Sender<Asked>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) guesses: Guesses,
+    pub(crate) strangers: Strangers,
+    /// Large bodies at once.
+    pub(crate) large_bodies: Semaphore,
     pub(crate) uses: Uses,
 }
 
@@ -139,6 +145,8 @@ impl Plane {
             changes,
             events: broadcast::Sender::new(MOST_BEHIND),
             guesses: Guesses::default(),
+            strangers: Strangers::default(),
+            large_bodies: Semaphore::new(MOST_LARGE_BODIES),
             uses: Uses::default(),
         };
         Ok((plane, asked))

@@ -188,7 +188,9 @@ fn rules_of<'a>(whole: &'a mut Value, listener: &str) -> Option<&'a mut Vec<Valu
 /// By name, else by number from 1.
 fn find_rule(rules: &[Value], rule: &str) -> Option<usize> {
     let named = rules.iter().position(|known| known.get("name").and_then(Value::as_str) == Some(rule));
-    named.or_else(|| rule.parse::<usize>().ok()?.checked_sub(1).filter(|index| *index < rules.len()))
+    // another way to write a number would be another name for what is permitted or denied by it
+    let number = rule.parse::<usize>().ok().filter(|number| number.to_string() == rule);
+    named.or_else(|| number?.checked_sub(1).filter(|index| *index < rules.len()))
 }
 
 fn address_of(target: &Value) -> Option<Address> {

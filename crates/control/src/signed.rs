@@ -19,6 +19,21 @@ pub(crate) fn declared(fields: &HeaderMap) -> Option<String> {
     hash.to_str().ok().map(str::to_owned)
 }
 
+/// Whether a request comes from somebody who is known, as far as that can be told before its body has come: in full, where its
+/// hash was said.
+///
+/// # Errors
+/// When it does not.
+pub(crate) async fn announced(plane: &Plane, presented: &Presented<'_>) -> Result<(), Problem> {
+    let refused = |error: &dyn std::fmt::Display| Problem::unauthenticated(error.to_string());
+    let claim = Claim::read(presented).map_err(|error| refused(&error))?;
+    let (_, secret, _) = found(plane, &claim).await?;
+    match presented.content_hash() {
+        Some(_) => claim.verify(presented, &secret, now()).map_err(|error| refused(&error)),
+        None => Ok(()),
+    }
+}
+
 /// The principal that signed a request, and what with.
 ///
 /// # Errors
@@ -31,30 +46,33 @@ pub(crate) async fn principal(
 ) -> Result<(Principal, Credential), Problem> {
     let refused = |error: &dyn std::fmt::Display| Problem::unauthenticated(error.to_string());
     let claim = Claim::read(presented).map_err(|error| refused(&error))?;
-    let (principal, secret, credential) = match &claim.token {
-        Some(token) => {
-            let session = of_token(plane, &claim, token)?;
-            (session.principal(), session.secret.clone(), Credential::Session(session))
-        }
-        None if claim.key == LOCAL => (Principal::Local, local_secret(&plane.kept()?.sealer), Credential::Lasting),
-        None => {
-            let (principal, secret) = match of_key(plane, &claim.key) {
-                Ok(found) => found,
-                // it may have been made by another process
-                Err(problem) => {
-                    plane.follow_others().await?;
-                    of_key(plane, &claim.key).map_err(|_| problem)?
-                }
-            };
-            (principal, secret, Credential::Key(claim.key.clone()))
-        }
-    };
+    let (principal, secret, credential) = found(plane, &claim).await?;
     claim.verify(presented, &secret, now()).map_err(|error| refused(&error))?;
     if claim.token.is_none() && claim.key != LOCAL {
         let used = LastUsed { at: now(), action: action.to_owned(), source: source.to_owned() };
         plane.uses.key(&claim.key, used);
     }
     Ok((principal, credential))
+}
+
+/// Whose what is claimed is, and its secret.
+async fn found(plane: &Plane, claim: &Claim) -> Result<(Principal, String, Credential), Problem> {
+    if let Some(token) = &claim.token {
+        let session = of_token(plane, claim, token)?;
+        return Ok((session.principal(), session.secret.clone(), Credential::Session(session)));
+    }
+    if claim.key == LOCAL {
+        return Ok((Principal::Local, local_secret(&plane.kept()?.sealer), Credential::Lasting));
+    }
+    let (principal, secret) = match of_key(plane, &claim.key) {
+        Ok(found) => found,
+        // it may have been made by another process
+        Err(problem) => {
+            plane.follow_others().await?;
+            of_key(plane, &claim.key).map_err(|_| problem)?
+        }
+    };
+    Ok((principal, secret, Credential::Key(claim.key.clone())))
 }
 
 fn unusable() -> Problem {

@@ -77,6 +77,11 @@ impl Networks {
         self.v4.len() == 0 && self.v6.len() == 0
     }
 
+    /// Ranges of addresses with others between them.
+    pub fn len(&self) -> usize {
+        self.v4.len() + self.v6.len()
+    }
+
     /// The addresses of it as networks, as few as it takes, in order.
     pub fn iter(&self) -> impl Iterator<Item = IpNet> {
         let v4 =

@@ -50,6 +50,16 @@ impl fmt::Display for Principal {
     }
 }
 
+impl Principal {
+    /// The resource name of the identity that policies are of: of a session, its role.
+    pub fn identity(&self) -> String {
+        match self {
+            Self::Role { role, .. } => format!("hrn:headworks:role/{role}"),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// The root identity.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Root {
@@ -247,9 +257,11 @@ impl Directory {
             return Decision { allowed: false, reason: Reason::NoTrustPolicyAllows, by: None };
         }
         let (name, request) = (principal.to_string(), about(principal, request));
+        // a session goes by its role's name as well as by its own
+        let identity = principal.identity();
         // as with AWS, trust in root is trust in all of the installation
-        let trusted = trusts(role, &found.trust, &[&name, &Principal::Root.to_string()], &request);
-        let is_named = trusts(role, &found.trust, &[&name], &request).allowed
+        let trusted = trusts(role, &found.trust, &[&name, &identity, &Principal::Root.to_string()], &request);
+        let is_named = trusts(role, &found.trust, &[&name, &identity], &request).allowed
             && !trusts(role, &found.trust, &["hrn:headworks:user/"], &request).allowed;
         // trust in all leaves it to the principal's own policies; trust in one is enough
         if trusted.allowed && !is_named && !own.allowed { own } else { trusted }
@@ -291,7 +303,7 @@ fn inline<'a>(owner: String, documents: &'a BTreeMap<String, Document>) -> impl 
 
 /// The request with what is known of the principal.
 fn about(principal: &Principal, request: Request) -> Request {
-    let request = request.with("aws:PrincipalArn", principal.to_string());
+    let request = request.with("aws:PrincipalArn", principal.identity());
     match principal {
         Principal::Anonymous => request.with("aws:PrincipalType", "Anonymous"),
         Principal::Root | Principal::Local => request.with("aws:PrincipalType", "Account"),

@@ -231,7 +231,7 @@ impl Presented<'_> {
     }
 
     /// The hash of what it brings; none when that is still to come and its hash has not been said.
-    fn content_hash(&self) -> Option<String> {
+    pub fn content_hash(&self) -> Option<String> {
         match self.body {
             Payload::Whole(body) => Some(content_hash(body)),
             Payload::Declared => self.declared().map(str::to_owned),

@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 
 pub use read::read;
 pub use tlv::{AUTHORITY, AWS, Tlvs, UNIQUE_ID};
-pub use write::{Secured, put_v1, put_v2};
+pub use write::{Certified, Secured, Told, put_v1, put_v2};
 
 /// The longest header that is read, in bytes. One of version 1 has at most 107 (PP 2.1); one of version 2 could have 64 KiB, and
 /// has some hundreds.

@@ -3,17 +3,17 @@
 
 use std::collections::HashMap;
 
-use headworks_guard::{Fate, Networks, overlaps};
+use headworks_guard::{Fate, Networks, filter, overlaps};
 
 use crate::action::Action;
 use crate::check::at;
 use crate::config::Config;
 use crate::declared::{Cx, Fields, Referable, Step};
-use crate::guard::{AclRule, NetworkAcl, SecurityGroup};
+use crate::guard::{AclRule, Carrier, NetworkAcl, SecurityGroup};
 use crate::listener::Listener;
 use crate::load_balancer::LoadBalancer;
 use crate::primitive::{Address, Bind, Name};
-use crate::target_group::{Fallback, TargetGroup};
+use crate::target_group::{Fallback, HealthCheck, HealthProtocol, TargetGroup, TargetProtocol};
 use crate::yaml::{Mark, Node};
 
 /// Warns of what is there to no effect.
@@ -21,6 +21,7 @@ pub(crate) fn check_guards<'a>(config: &Config, fields: &Fields<'a>, cx: &mut Cx
     check_network_acls(config, fields, cx);
     check_security_groups(config, fields, cx);
     check_listeners(config, fields, cx);
+    check_lengths(config, fields, cx);
     check_targets(config, fields, cx);
 }
 
@@ -117,6 +118,45 @@ fn check_listeners<'a>(config: &Config, fields: &Fields<'a>, cx: &mut Cx<'a>) {
     }
 }
 
+/// Listeners whose lists are longer than the kernel takes: to a scanner, their ports are open.
+fn check_lengths<'a>(config: &Config, fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    let mut lists = HashMap::new();
+    for (balancer_name, node) in entries(fields, "load_balancers") {
+        let Some(balancer) = config.load_balancers.get(balancer_name) else { continue };
+        for entry in node.get("listeners").and_then(Node::as_map).unwrap_or_default() {
+            let Some(listener) = balancer.listeners.get(&*entry.key) else { continue };
+            let list = listener.network_acl.as_ref().and_then(|name| Some((name, config.network_acls.get(name)?)));
+            let list = list.map(|(name, acl)| &*lists.entry(name).or_insert_with(|| acl.compile().allowed));
+            let groups = config.allowed(balancer, listener.bind.port(), Carrier::Tcp).map(|allowed| allowed.networks);
+            let Some(allowed) = both(list, groups) else { continue };
+            let is_dropped = allowed.is_everything() || filter::of(&allowed).is_some();
+            if is_dropped || !listener.carriers().contains(&Carrier::Tcp) {
+                continue;
+            }
+            let what = format!(
+                "{} ranges of addresses may connect, too many for others to be dropped before the handshake (about 240 of IPv4 or \
+                 100 of IPv6 at most): their connections are accepted and reset; see `headworks firewall --nftables`",
+                allowed.len()
+            );
+            at(&["load_balancers", balancer_name, "listeners", &entry.key], cx, |cx| {
+                match entry.node.get("network_acl") {
+                    Some(list) => cx.within(Step::Key("network_acl"), |cx| cx.warn(list.mark, what)),
+                    None => cx.warn(entry.mark, what),
+                }
+            });
+        }
+    }
+}
+
+/// What gets past both an access list and security groups, where there are any.
+fn both(list: Option<&Networks>, groups: Option<Networks>) -> Option<Networks> {
+    match (list, groups) {
+        (Some(list), Some(groups)) => Some(list.intersection(&groups)),
+        (Some(list), None) => Some(list.clone()),
+        (None, groups) => groups,
+    }
+}
+
 fn is_open(config: &Config, balancer: &LoadBalancer, listener: &Listener, port: u16) -> bool {
     let groups = balancer.security_groups.iter().filter_map(|name| config.security_groups.get(name));
     let mut rules = groups.flat_map(|group| &group.inbound);
@@ -132,8 +172,20 @@ pub struct Reach {
     pub target_group: Name,
     /// A port of its targets.
     pub port: u16,
+    /// How it goes there.
+    pub carrier: Carrier,
     /// What lets it in; none when nothing does.
     pub by: Option<String>,
+}
+
+impl Reach {
+    /// The port, and for which of the two it is a port where that is not by connections.
+    pub fn place(&self) -> String {
+        match self.carrier {
+            Carrier::Tcp => format!("port {}", self.port),
+            Carrier::Udp => format!("UDP port {}", self.port),
+        }
+    }
 }
 
 impl Config {
@@ -144,14 +196,12 @@ impl Config {
             for target_group in self.forwarded_to(balancer) {
                 let group = self.target_groups.get(target_group).filter(|group| !group.security_groups.is_empty());
                 let Some(group) = group else { continue };
-                let mut ports: Vec<u16> = group.targets.iter().filter_map(|target| port_of(&target.address)).collect();
-                ports.sort_unstable();
-                ports.dedup();
-                found.extend(ports.into_iter().map(|port| Reach {
+                found.extend(ways_to(group).into_iter().map(|(port, carrier)| Reach {
                     load_balancer: load_balancer.clone(),
                     target_group: target_group.clone(),
                     port,
-                    by: self.lets_in(group, balancer, port),
+                    carrier,
+                    by: self.lets_in(group, balancer, port, carrier),
                 }));
             }
         }
@@ -196,13 +246,11 @@ impl Config {
     }
 
     /// What of the security groups of `group` lets `balancer` reach `port`.
-    fn lets_in(&self, group: &TargetGroup, balancer: &LoadBalancer, port: u16) -> Option<String> {
+    fn lets_in(&self, group: &TargetGroup, balancer: &LoadBalancer, port: u16, carrier: Carrier) -> Option<String> {
         let named = group.security_groups.iter().filter_map(|name| Some((name, self.security_groups.get(name)?)));
-        let mut rules = named.flat_map(|(name, group)| group.inbound.iter().map(move |rule| (name, rule.allowance())));
-        rules.find_map(|(name, allowance)| {
-            if !allowance.tcp || !allowance.has_port(port) {
-                return None;
-            }
+        let rules = named.flat_map(|(name, group)| group.inbound.iter().map(move |rule| (name, rule)));
+        rules.filter(|(_, rule)| rule.is_about(port, carrier)).find_map(|(name, rule)| {
+            let allowance = rule.allowance();
             let mine = balancer.security_groups.iter().find(|mine| allowance.groups.iter().any(|g| g == mine.as_str()));
             match mine {
                 Some(mine) => Some(format!("{name} allows members of {mine}")),
@@ -210,6 +258,21 @@ impl Config {
             }
         })
     }
+}
+
+/// Where a load balancer has to get to for what it carries, and by connections for health checks; each once, in order.
+fn ways_to(group: &TargetGroup) -> Vec<(u16, Carrier)> {
+    let carried = if group.protocol == TargetProtocol::Udp { Carrier::Udp } else { Carrier::Tcp };
+    let HealthCheck { protocol: probe, port: probed, .. } = group.health_check;
+    let ports = group.targets.iter().filter_map(|target| port_of(&target.address));
+    let ways = ports.flat_map(|port| {
+        let check = (probe != HealthProtocol::None).then_some((probed.unwrap_or(port), Carrier::Tcp));
+        check.into_iter().chain([(port, carried)])
+    });
+    let mut ways: Vec<_> = ways.collect();
+    ways.sort_unstable();
+    ways.dedup();
+    ways
 }
 
 /// Whether a load balancer may have an address of these networks. One that listens everywhere has those of the machine,
@@ -234,7 +297,7 @@ fn check_targets<'a>(config: &Config, fields: &Fields<'a>, cx: &mut Cx<'a>) {
     for (name, node) in entries(fields, TargetGroup::COLLECTION) {
         let Some(declared) = node.get("security_groups") else { continue };
         for reach in reaches.iter().filter(|reach| reach.target_group.as_str() == name && reach.by.is_none()) {
-            let what = format!("no rule lets load balancer {} reach port {}", reach.load_balancer, reach.port);
+            let what = format!("no rule lets load balancer {} reach {}", reach.load_balancer, reach.place());
             at(&[TargetGroup::COLLECTION, name, "security_groups"], cx, |cx| cx.warn(declared.mark, what));
         }
     }

@@ -11,30 +11,59 @@ use crate::primitive::Address;
 use crate::resource::Kind;
 use crate::target_group::Fallback;
 
+/// What a file is named for: who may have one read may not have it served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FileUse {
+    /// Certificates, keys, and what others are verified by: read, and never told.
+    Trust,
+    /// An answer to clients.
+    Serve,
+    /// A log, which is written to.
+    Append,
+    /// A socket of a target.
+    Connect,
+}
+
+impl FileUse {
+    /// `serve`, as conditions of policies have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trust => "trust",
+            Self::Serve => "serve",
+            Self::Append => "append",
+            Self::Connect => "connect",
+        }
+    }
+}
+
 impl Config {
     /// The files that a resource names, and the sockets of targets in the file system, as they are written.
-    pub fn files(&self, kind: Kind, name: &str) -> Vec<&Path> {
+    pub fn files(&self, kind: Kind, name: &str) -> Vec<(FileUse, &Path)> {
+        let as_trust = |path| (FileUse::Trust, path);
         match kind {
             Kind::Certificate => self.certificates.get(name).map_or_else(Vec::new, |certificate| {
                 let read = [Some(&certificate.certificate), Some(&certificate.key), certificate.ocsp.as_ref()];
-                read.into_iter().flatten().map(PathBuf::as_path).collect()
+                read.into_iter().flatten().map(PathBuf::as_path).map(as_trust).collect()
             }),
             Kind::TargetGroup => self.target_groups.get(name).map_or_else(Vec::new, |group| {
                 let sockets = group.targets.iter().filter_map(|target| match &target.address {
-                    Address::Unix(path) => Some(path.as_path()),
+                    Address::Unix(path) => Some((FileUse::Connect, path.as_path())),
                     Address::Ip(_) | Address::Host { .. } => None,
                 });
-                let authorities = group.tls.as_ref().and_then(|tls| tls.ca.as_deref());
-                sockets.chain(authorities).chain(answer(&group.fallback)).collect()
+                let authorities = group.tls.as_ref().and_then(|tls| tls.ca.as_deref()).map(as_trust);
+                let answer = answer(&group.fallback).map(|path| (FileUse::Serve, path));
+                sockets.chain(authorities).chain(answer).collect()
             }),
             Kind::LoadBalancer => self.load_balancers.get(name).map_or_else(Vec::new, |balancer| {
                 let listeners = balancer.listeners.values().flat_map(|listener| {
                     let clients = listener.mutual_authentication.as_ref();
                     let clients = clients.into_iter().flat_map(|mutual| [&mutual.trust_store, &mutual.crl]);
                     let actions = listener.rules.iter().map(|rule| &rule.action).chain([&listener.default.action]);
-                    clients.filter_map(Option::as_deref).chain(actions.filter_map(answer_of))
+                    let answers = actions.filter_map(answer_of).map(|path| (FileUse::Serve, path));
+                    clients.filter_map(Option::as_deref).map(as_trust).chain(answers)
                 });
-                listeners.chain(balancer.access_log.as_ref().map(|log| log.path.as_path())).collect()
+                let log = balancer.access_log.as_ref().map(|log| (FileUse::Append, log.path.as_path()));
+                listeners.chain(log).collect()
             }),
             Kind::SecurityGroup | Kind::NetworkAcl => Vec::new(),
         }

@@ -40,7 +40,7 @@ declared! {
 }
 
 /// How clients come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Carrier {
     /// By connections.
     Tcp,

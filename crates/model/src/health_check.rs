@@ -18,6 +18,7 @@ declared! {
     pub struct HealthCheck {
         /// What the probe speaks; default the group's protocol, `tcp` for `udp`.
         #[via = ProbeProtocol]
+        #[note = note_probe]
         pub protocol: HealthProtocol,
         /// Path of an HTTP probe; default `/`. Of a gRPC probe the method; default `/AWS.ALB/healthcheck`.
         #[via = ProbePath]
@@ -28,18 +29,19 @@ declared! {
         /// Default 30 s.
         #[via = Lasts<100, 86_400_000>]
         pub interval: Duration = Duration::from_secs(30),
-        /// Default 5 s; 10 s when no HTTP is spoken.
-        #[via = Lasts<100, 86_400_000>]
-        pub timeout: Duration => default_timeout(protocol),
+        /// Default 5 s, 10 s when no HTTP is spoken; of groups that speak no HTTP, 6 s when HTTP is, and 10 s over TLS.
+        #[via = ProbeTimeout]
+        pub timeout: Duration,
         /// Successes in a row that make an unhealthy target healthy; default 5.
         #[via = Within<1, 1000>]
         pub healthy_threshold: u16 = 5,
         /// Failures in a row that make a target unhealthy; default 2.
         #[via = Within<1, 1000>]
         pub unhealthy_threshold: u16 = 2,
-        /// Statuses that count as success: `200`, `"200-299"`, `"200,202"`; default 200. Of gRPC codes; default 12.
+        /// Statuses that count as success: `200`, `"200-299"`, `"200,202"`; default 200, of groups that speak
+        /// no HTTP 200-399. Of gRPC codes; default 12.
         #[via = Matcher]
-        pub matcher: Vec<(u16, u16)> => default_matcher(protocol),
+        pub matcher: Vec<(u16, u16)>,
         /// Who logs in; of postgres, mysql and redis. Without it, an answer is enough.
         #[via = Optional<Identifier>]
         pub user: Option<Arc<str>> = None,
@@ -116,15 +118,30 @@ fn default_path(protocol: Option<HealthProtocol>) -> Arc<str> {
     if protocol == Some(HealthProtocol::Grpc) { "/AWS.ALB/healthcheck".into() } else { "/".into() }
 }
 
-fn default_timeout(protocol: Option<HealthProtocol>) -> Duration {
-    match protocol {
-        None | Some(HealthProtocol::Http | HealthProtocol::Https | HealthProtocol::Grpc) => Duration::from_secs(5),
-        Some(_) => Duration::from_secs(10),
-    }
+fn note_probe(protocol: Option<&HealthProtocol>, cx: &mut Cx<'_>) {
+    cx.probe = protocol.copied();
 }
 
-fn default_matcher(protocol: Option<HealthProtocol>) -> Vec<(u16, u16)> {
-    if protocol == Some(HealthProtocol::Grpc) { vec![(12, 12)] } else { vec![(200, 200)] }
+/// Whether what is probed is no web server to its clients: a Network Load Balancer has defaults of its own.
+fn is_of_network(cx: &Cx<'_>) -> bool {
+    cx.group_protocol.is_some_and(|group| !group.is_http())
+}
+
+fn default_timeout(cx: &Cx<'_>) -> Duration {
+    Duration::from_secs(match cx.probe {
+        Some(HealthProtocol::Http) if is_of_network(cx) => 6,
+        Some(HealthProtocol::Https) if is_of_network(cx) => 10,
+        None | Some(HealthProtocol::Http | HealthProtocol::Https | HealthProtocol::Grpc) => 5,
+        Some(_) => 10,
+    })
+}
+
+fn default_matcher(cx: &Cx<'_>) -> Vec<(u16, u16)> {
+    match cx.probe {
+        Some(HealthProtocol::Grpc) => vec![(12, 12)],
+        Some(HealthProtocol::Http | HealthProtocol::Https) if is_of_network(cx) => vec![(200, 399)],
+        _ => vec![(200, 200)],
+    }
 }
 
 fn check_health<'a>(health: &HealthCheck, fields: &Fields<'a>, cx: &mut Cx<'a>) {
@@ -219,6 +236,41 @@ impl Codec<HealthProtocol> for ProbeProtocol {
     }
 }
 
+/// How long a probe takes at most, by what it speaks and to whom.
+struct ProbeTimeout;
+
+type AnyTimeout = Lasts<100, 86_400_000>;
+
+impl Codec<Duration> for ProbeTimeout {
+    const OPTIONAL: bool = true;
+
+    fn expected() -> String {
+        AnyTimeout::expected()
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Duration> {
+        AnyTimeout::read(node, cx)
+    }
+
+    fn write(value: &Duration) -> Value {
+        AnyTimeout::write(value)
+    }
+
+    fn schema(defs: &mut Defs) -> Value {
+        AnyTimeout::schema(defs)
+    }
+
+    fn field<'a>(
+        fields: &Fields<'a>,
+        key: &'static str,
+        _default: Option<&dyn Fn() -> Duration>,
+        cx: &mut Cx<'a>,
+    ) -> Option<Duration> {
+        let default = default_timeout(cx);
+        AnyTimeout::field(fields, key, Some(&|| default), cx)
+    }
+}
+
 /// What stands in the request line of a probe.
 struct ProbePath;
 
@@ -273,9 +325,42 @@ impl Codec<Option<u16>> for ProbePort {
 }
 
 /// `200`, `"200-299"`, `"200,202"` and mixtures.
+struct Statuses;
+
+/// The same, by what is probed where nothing is said.
 struct Matcher;
 
 impl Codec<Vec<(u16, u16)>> for Matcher {
+    const OPTIONAL: bool = true;
+
+    fn expected() -> String {
+        Statuses::expected()
+    }
+
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Vec<(u16, u16)>> {
+        Statuses::read(node, cx)
+    }
+
+    fn write(value: &Vec<(u16, u16)>) -> Value {
+        Statuses::write(value)
+    }
+
+    fn schema(defs: &mut Defs) -> Value {
+        Statuses::schema(defs)
+    }
+
+    fn field<'a>(
+        fields: &Fields<'a>,
+        key: &'static str,
+        _default: Option<&dyn Fn() -> Vec<(u16, u16)>>,
+        cx: &mut Cx<'a>,
+    ) -> Option<Vec<(u16, u16)>> {
+        let default = default_matcher(cx);
+        Statuses::field(fields, key, Some(&|| default.clone()), cx)
+    }
+}
+
+impl Codec<Vec<(u16, u16)>> for Statuses {
     fn expected() -> String {
         "statuses such as \"200\", \"200-299\" or \"200,202\"".to_owned()
     }

@@ -55,6 +55,7 @@ pub use self::config::Config;
 pub use self::difference::{Change, difference, difference_of_json, difference_of_shown};
 pub use self::edit::{Edit, Edited};
 pub use self::fault::{Fault, Faults};
+pub use self::files::FileUse;
 pub use self::parse::{Parsed, json_of_yaml, place, schema, schemas};
 pub use self::redact::redact;
 pub use self::resolve::Resolve;

@@ -204,6 +204,7 @@ choice! {
 declared! {
     /// Bounds of one listener; 0 means none.
     #[derive(Clone, Debug, PartialEq, Eq)]
+    #[check = check_limits]
     pub struct ListenerLimits {
         /// Connections open at once; default 0.
         pub connections: u32 = 0,
@@ -216,7 +217,7 @@ declared! {
         #[via = Optional<Lasts<100, 86_400_000>>]
         pub header_timeout: Option<Duration> = None,
         /// Bytes a second that a client must send while it is waited for inside a head or a body, and take of an answer;
-        /// measured after a grace of 5 s. Default 0.
+        /// measured after a grace of 5 s. Default 0. Only of listeners that speak HTTP.
         pub minimum_rate: u32 = 0,
         /// Clients that go over `connections_per_client`, or are too slow, again and again are refused for a while.
         /// Absent: none is.
@@ -256,6 +257,20 @@ fn check_mutual<'a>(mutual: &MutualAuthentication, fields: &Fields<'a>, cx: &mut
         }
     } else if mutual.trust_store.is_none() && !fields.has("trust_store") {
         fields.missing("trust_store", "a PEM file of the authorities that verify trusts", cx);
+    }
+}
+
+/// A warning, not a fault: that the key was taken for a bound is what its user must learn, and nothing else of the file is wrong.
+fn check_limits<'a>(limits: &ListenerLimits, fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    if limits.minimum_rate > 0
+        && let Some(listener) = cx.listener.filter(|listener| !listener.is_http())
+        && let Some(node) = fields.get("minimum_rate")
+    {
+        let what = format!(
+            "bounds nothing on a {} listener: a flow may pause as it likes, and idle_timeout ends it",
+            listener.word()
+        );
+        cx.within(Step::Key("minimum_rate"), |cx| cx.warn(node.mark, what));
     }
 }
 

@@ -68,9 +68,11 @@ pub(crate) fn main(args: &File) -> ExitCode {
     let unpermitted = loaded.places(&headworks_edge::unpermitted(&loaded.config));
     unpermitted.iter().for_each(|what| complain(format_args!("warning: {what}")));
     say(format_args!("{} is valid", args.config.display()));
-    for Reach { load_balancer, target_group, port, by } in loaded.config.reaches() {
+    for reach in loaded.config.reaches() {
+        let place = reach.place();
+        let Reach { load_balancer, target_group, by, .. } = reach;
         if let Some(by) = by {
-            say(format_args!("{load_balancer} reaches port {port} of {target_group}: {by}"));
+            say(format_args!("{load_balancer} reaches {place} of {target_group}: {by}"));
         }
     }
     let (instance, admin) = (Instance::of_file(&loaded.config), loaded.config.admin.address);

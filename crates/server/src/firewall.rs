@@ -34,6 +34,7 @@ fn ruleset(config: &Config, out: &mut String) -> fmt::Result {
         set(&format!("acl_{name}"), &acl.compile().allowed, &mut sets)?;
     }
     let (mut jumps, mut chains) = (String::new(), String::new());
+    let mut number = 1;
     for (balancer_name, balancer) in &config.load_balancers {
         for (name, listener) in &balancer.listeners {
             if balancer.security_groups.is_empty() && listener.network_acl.is_none() {
@@ -49,7 +50,10 @@ fn ruleset(config: &Config, out: &mut String) -> fmt::Result {
                     Carrier::Tcp => "tcp",
                     Carrier::Udp => "udp",
                 };
-                let chain = format!("in_{balancer_name}_{name}_{word}");
+                // names of ours may have in them whatever could stand between two of them
+                let chain = format!("in_{number}");
+                number += 1;
+                let whose = format!("{balancer_name}/{name}");
                 let address = match listener.bind {
                     Bind::Address(address) if !address.ip().is_unspecified() => match address.ip().to_canonical() {
                         IpAddr::V4(ip) => format!("ip daddr {ip} "),
@@ -57,8 +61,8 @@ fn ruleset(config: &Config, out: &mut String) -> fmt::Result {
                     },
                     _ => String::new(),
                 };
-                writeln!(jumps, "\t\t{address}{word} dport {port} goto {chain}")?;
-                writeln!(chains, "\tchain {chain} {{")?;
+                writeln!(jumps, "\t\t{address}{word} dport {port} goto {chain} comment \"{whose}\"")?;
+                writeln!(chains, "\t# {whose}, {word}\n\tchain {chain} {{")?;
                 if let Some(acl) = &listener.network_acl {
                     for (family, version) in [("ip", 4), ("ip6", 6)] {
                         let said = format!("comment \"network ACL {acl}\"");

@@ -12,7 +12,7 @@ use super::resources::change_of;
 use super::revisions::steps_to;
 use super::{Route, route};
 use crate::call::{Call, Reply};
-use crate::change::Answered;
+use crate::change::{Answered, Run};
 use crate::problem::Problem;
 use crate::restore::Saved;
 use crate::upload::Aside;
@@ -69,7 +69,7 @@ async fn restore(mut call: Call) -> Result<Reply, Problem> {
     let change = change_of(&call, steps, Answered::Summary)?;
     let run = change.run;
     let outcome = call.plane.restore(change, directory).await?;
-    // identities alone are written down with what was done as well
-    let is_noted = !outcome.changes.is_empty();
+    // identities alone are written down with what was done as well; what was only judged was not done
+    let is_noted = run == Run::Wet && !outcome.changes.is_empty();
     Ok(told(run, &outcome).noted_if(is_noted))
 }

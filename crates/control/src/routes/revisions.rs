@@ -14,6 +14,7 @@ use crate::change::{Condition, Step};
 use crate::desired::Desired;
 use crate::difference::{lines, shown};
 use crate::keep::unsealed;
+use crate::names::hrn;
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place};
 
@@ -56,7 +57,8 @@ pub(super) fn routes() -> Vec<Route> {
 
 fn number(call: &Call) -> Result<u64, Problem> {
     let text = call.param("revision");
-    text.parse().map_err(|_| Problem::not_found(format_args!("revision {text:?}")))
+    let number = text.parse::<u64>().ok().filter(|number| number.to_string() == text);
+    number.ok_or_else(|| Problem::not_found(format_args!("revision {text:?}")))
 }
 
 async fn list(call: Call) -> Result<Reply, Problem> {
@@ -97,6 +99,9 @@ pub(super) fn revision_json(revision: &headworks_store::Revision) -> Value {
 async fn get(call: Call) -> Result<Reply, Problem> {
     let number = number(&call)?;
     let against = call.query.number("against", 0, u64::MAX >> 1)?;
+    if let Some(other) = against {
+        call.may_this(&hrn(&format!("revision/{other}")))?;
+    }
     let answer = call.plane.blocking(move |kept| {
         let absent = |number: u64| Problem::not_found(format_args!("revision {number}"));
         let (revision, differences) = kept.store.revision(number)?.ok_or_else(|| absent(number))?;

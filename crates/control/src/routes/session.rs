@@ -114,6 +114,9 @@ async fn note_refusal(plane: &Plane, mut entry: Entry, name: &str, problem: &Pro
     }
     (entry.outcome, entry.status) = (Outcome::Denied, problem.status().as_u16());
     entry.why = Some(problem.detail().to_owned());
+    if !plane.strangers.may_be_noted(&mut entry, now()) {
+        return;
+    }
     let noted = plane.blocking(move |kept| {
         kept.store.note_later(entry);
         Ok(())

@@ -128,6 +128,13 @@ impl State {
         now >= told + TELL_EVERY && self.told.compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
+    /// Clients that are kept out for a while.
+    pub(crate) fn blocked(&self) -> usize {
+        let now = self.now();
+        let shards = self.shards.iter().map(|shard| locked(&shard.0));
+        shards.map(|clients| clients.iter().filter(|(_, client)| client.is_blocked(now)).count()).sum()
+    }
+
     /// The clients with the most connections open, then those with the most in all; at most `count`.
     pub(crate) fn top(&self, count: usize) -> Vec<Talker> {
         let now = self.now();

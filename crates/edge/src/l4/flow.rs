@@ -36,7 +36,7 @@ pub(super) struct Flow {
     pub(super) idle_timeout: Duration,
     pub(super) record: FlowRecord,
     open: Open,
-    _admission: Admission,
+    admission: Admission,
 }
 
 /// What the client has said before its first byte is carried.
@@ -74,7 +74,7 @@ impl Flow {
         let plan = &slot.table().plan;
         let record = FlowRecord { started: plan.log.is_some().then(Instant::now), ..FlowRecord::default() };
         let (open, timer, idle_timeout) = (Open::new(&slot, &worker), Timer::new(&worker), plan.idle_timeout);
-        Flow { worker, slot, peer, known, timer, idle_timeout, record, open, _admission: admission }
+        Flow { worker, slot, peer, known, timer, idle_timeout, record, open, admission }
     }
 
     /// Keeps what the log will want of what the client has said.
@@ -101,8 +101,15 @@ impl Flow {
             Spoken::Tls { session, .. } => Some(&**session),
             Spoken::Nothing | Spoken::Hello(_) => None,
         };
-        let client = announce::Client { address: self.peer, local: canonical(local), session, records };
+        let server_name = spoken.hello().and_then(|hello| hello.server_name.as_deref());
+        let local = canonical(local);
+        let client = announce::Client { address: self.peer, local, session, server_name, records };
         announce::header(version, Some(&client))
+    }
+
+    /// The client did what it is kept out for when it does so again and again.
+    pub(super) fn offended(&self) {
+        self.slot.table().plan.guard.offended(&self.admission, self.peer);
     }
 
     /// Bounds a wait.

@@ -46,6 +46,9 @@ pub(super) async fn read(flow: &mut Flow, client: &mut Socket) -> Result<(Client
         Ok(hello) => Ok((hello, opening)),
         Err(ended) => {
             flow.record.received += opening.data().len() as u64;
+            if matches!(ended, Ended::HelloTimeout | Ended::MalformedHello) {
+                flow.offended();
+            }
             opening.release(&flow.worker.pool);
             Err(ended)
         }

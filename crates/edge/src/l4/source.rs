@@ -20,6 +20,27 @@ pub(super) fn open<T>(
     target: SocketAddr,
     connect: impl Fn(Option<SocketAddr>) -> io::Result<T>,
 ) -> io::Result<T> {
+    let opened = open_from(flow, group, settings, target, connect);
+    opened.inspect_err(|error| {
+        if is_exhaustion(error) {
+            group.counters().port_allocation_errors.add(1);
+        }
+    })
+}
+
+/// All ports are taken: to a target of TCP, of UDP, or at the client's own address.
+fn is_exhaustion(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable, WouldBlock};
+    matches!(error.kind(), AddrInUse | AddrNotAvailable | WouldBlock)
+}
+
+fn open_from<T>(
+    flow: &Flow,
+    group: &GroupLocal,
+    settings: &TargetGroup,
+    target: SocketAddr,
+    connect: impl Fn(Option<SocketAddr>) -> io::Result<T>,
+) -> io::Result<T> {
     if !settings.preserve_client_ip {
         return connect(None);
     }

@@ -112,7 +112,8 @@ impl Peer {
             Some(known) => (known.local, &*known.records),
             None => (canonical(slot.address), &[][..]),
         };
-        let client = announce::Client { address: *address, local, session: session.as_deref(), records };
+        let session = session.as_deref();
+        let client = announce::Client { address: *address, local, session, server_name: None, records };
         announce::header(version, Some(&client))
     }
 }

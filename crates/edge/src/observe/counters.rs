@@ -144,9 +144,12 @@ impl ProxyRefusals {
 pub(crate) struct FlowCounters {
     /// In the order of [`Ended::ALL`].
     ended: [Count; Ended::ALL.len()],
-    /// Datagrams from clients, and to them.
+    /// Datagrams from clients, and to them, that were sent on.
     pub(crate) received_datagrams: Count,
     pub(crate) sent_datagrams: Count,
+    /// Those that could not be.
+    pub(crate) lost_to_target: Count,
+    pub(crate) lost_to_client: Count,
 }
 
 impl FlowCounters {
@@ -281,6 +284,8 @@ pub(crate) struct GroupCounters {
     pub(crate) mirror_failed: Count,
     /// Connections of flows that could not be opened.
     pub(crate) connect_failures: Count,
+    /// Times that there was no port left to connect from.
+    pub(crate) port_allocation_errors: Count,
     /// Flows whose client's address, or port, could not be kept towards the target.
     pub(crate) replaced_addresses: Count,
     pub(crate) replaced_ports: Count,

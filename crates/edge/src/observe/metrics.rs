@@ -266,10 +266,13 @@ impl Exposed {
 
     fn groups(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         type Get = fn(&GroupCounters) -> &Count;
-        let counters: [(&str, &str, Get); 16] = [
+        let counters: [(&str, &str, Get); 17] = [
             ("target_group_requests", "Requests or flows sent to a group", |c| &c.requests),
             ("target_group_connection_errors", "Connections of flows that could not be opened", |c| {
                 &c.connect_failures
+            }),
+            ("port_allocation_errors", "Flows for which there was no port left to connect from", |c| {
+                &c.port_allocation_errors
             }),
             ("target_group_replaced_client_addresses", "Flows that could not come from their client's address", |c| {
                 &c.replaced_addresses

@@ -19,7 +19,7 @@ use crate::tls::certificate::{Certificate, Facts, Origin};
 use crate::upstream::group::{GroupShared, TargetState};
 
 /// Clients of each listener that are shown.
-const TOP_CLIENTS: usize = 10;
+pub(super) const TOP_CLIENTS: usize = 10;
 
 /// What runs at one moment. Counters go on counting behind it.
 #[derive(Clone, Default)]

@@ -38,6 +38,9 @@ pub(crate) const POOL_SWEEP: u32 = 8;
 /// Ticks between looks at what the kernel has dropped.
 const DROPS_LOOK: u32 = 4;
 
+/// Flows of datagrams may have one of so many descriptors, where there is a listener for them: whoever can send from
+/// addresses that he makes up begins as many as he likes.
+const OF_DATAGRAMS: usize = 4;
 /// Ticks of a second, about.
 const WAITS: usize = 4;
 /// The pressure from which the log says that requests are refused.
@@ -53,10 +56,12 @@ pub(crate) struct Worker {
     /// What datagrams are received into.
     pub(crate) batch: RefCell<Batch>,
     pub(crate) log: RefCell<Lines>,
-    /// Client connections open.
+    /// Client connections open, flows of datagrams among them.
     pub(crate) connections: Cell<usize>,
     /// As many as there are descriptors for.
     most_connections: usize,
+    /// Flows of datagrams alone.
+    pub(crate) datagram_flows: Cell<usize>,
     was_full: Cell<bool>,
     pub(crate) handshakes: UnderWay,
     pressure: Arc<Pressure>,
@@ -195,6 +200,7 @@ impl Worker {
             log: RefCell::new(Lines::new(log)),
             connections: Cell::new(0),
             most_connections,
+            datagram_flows: Cell::new(0),
             was_full: Cell::new(false),
             handshakes: UnderWay::default(),
             pressure,
@@ -228,17 +234,34 @@ impl Worker {
         self.phase.get() == Phase::Stopping
     }
 
-    /// Whether there are no descriptors for another connection. To accept it would leave none for targets.
+    /// Whether there are no descriptors for another connection. To accept it would leave none for targets. What flows of
+    /// datagrams may have is theirs, however few there are; and however many there are, they do not have the rest.
     pub(crate) fn is_full(&self) -> bool {
-        let is_full = self.connections.get() >= self.most_connections;
+        let of_flows = if self.has_datagrams() { self.most_connections / OF_DATAGRAMS } else { 0 };
+        let most = self.most_connections.saturating_sub(of_flows).max(1);
+        let is_full = self.connections.get().saturating_sub(self.datagram_flows.get()) >= most;
         if is_full != self.was_full.replace(is_full) && is_full {
             tracing::warn!(
-                connections = self.most_connections,
+                connections = most,
                 worker = self.index,
                 "as many connections as there are descriptors for, more have to wait"
             );
         }
         is_full
+    }
+
+    /// Flows of datagrams that there are descriptors for: each takes one, where a connection takes one more for its target.
+    pub(crate) fn most_datagram_flows(&self) -> usize {
+        (2 * (self.most_connections / OF_DATAGRAMS)).max(1)
+    }
+
+    fn has_datagrams(&self) -> bool {
+        self.flows.borrow().iter().any(|(_, flows)| flows.strong_count() > 0)
+    }
+
+    /// The socket for datagrams by which most flows go on.
+    pub(crate) fn busiest_flows(&self) -> Option<Rc<udp::Flows>> {
+        self.flows.borrow().iter().filter_map(|(_, flows)| flows.upgrade()).max_by_key(|flows| flows.len())
     }
 
     /// What is used up of what the program has.

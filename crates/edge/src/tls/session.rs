@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use headworks_message::proxy_protocol::Certified;
 use headworks_message::send::put_field;
 use headworks_model::listener::MutualMode;
 use rustls::pki_types::CertificateDer;
@@ -36,6 +37,8 @@ pub(crate) struct Session {
     pub(crate) server_name: Option<Box<str>>,
     /// The name of the certificate it was shown.
     pub(crate) certificate: Arc<str>,
+    /// The client has shown one of its own, and it was verified.
+    pub(crate) certified: Option<Certified>,
     /// Header fields that tell of the client's certificate, as whole lines.
     pub(crate) certificate_lines: Box<[u8]>,
     /// Header fields that tell of version and cipher (H6), as whole lines.
@@ -91,6 +94,8 @@ impl Session {
         let mut cipher_lines = Vec::new();
         put_field(&mut cipher_lines, told.version.as_bytes(), version.as_bytes());
         put_field(&mut cipher_lines, told.cipher.as_bytes(), cipher.as_bytes());
+        let verified = chain.filter(|chain| mode == MutualMode::Verify && !chain.is_empty());
+        let certified = verified.map(|_| if resumed { Certified::Before } else { Certified::Now });
         Session {
             version,
             cipher,
@@ -99,6 +104,7 @@ impl Session {
             alpn,
             server_name,
             certificate: certificate.clone(),
+            certified,
             certificate_lines: client::lines(mode, chain, told).into(),
             cipher_lines: cipher_lines.into(),
         }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use headworks_message::proxy_protocol::{Ends, Secured, Tlvs, put_v1, put_v2};
+use headworks_message::proxy_protocol::{Ends, Secured, Tlvs, Told, put_v1, put_v2};
 use headworks_model::target_group::ProxyProtocolVersion;
 
 use crate::tls::session::Session;
@@ -14,6 +14,8 @@ pub(crate) struct Client<'a> {
     pub(crate) local: SocketAddr,
     /// What its TLS handshake agreed on, if it was had here.
     pub(crate) session: Option<&'a Session>,
+    /// The name that it asked for, where its TLS goes on to the target.
+    pub(crate) server_name: Option<&'a str>,
     /// What a proxy has said of it, as records of version 2.
     pub(crate) records: &'a [u8],
 }
@@ -27,14 +29,19 @@ pub(crate) fn header(version: ProxyProtocolVersion, client: Option<&Client<'_>>)
         ProxyProtocolVersion::None => return None,
         ProxyProtocolVersion::V1 => put_v1(ends, &mut out),
         ProxyProtocolVersion::V2 => {
-            let secured = client.and_then(|client| client.session).map(|session| Secured {
+            let session = client.and_then(|client| client.session);
+            let server_name = match session {
+                Some(session) => session.server_name.as_deref(),
+                None => client.and_then(|client| client.server_name),
+            };
+            let secured = session.map(|session| Secured {
                 protocol: session.alpn,
-                server_name: session.server_name.as_deref(),
                 version: session.version,
                 cipher: session.cipher,
+                certified: session.certified,
             });
             let records = client.map_or(Tlvs::default(), |client| Tlvs::of(client.records));
-            put_v2(ends, secured, records, &mut out);
+            put_v2(ends, Told { server_name, secured }, records, &mut out);
         }
     }
     Some(out)

@@ -157,27 +157,40 @@ fn what_the_proxy_says_of_itself() {
     put_v1(None, &mut out);
     assert_eq!(out, b"beforePROXY UNKNOWN\r\n");
     out.clear();
-    put_v2(None, None, Tlvs::default(), &mut out);
+    put_v2(None, Told::default(), Tlvs::default(), &mut out);
     assert_eq!(out, v2(LOCAL, UNSPECIFIED, &[]));
 }
 
 /// What this proxy knows better takes the place of what was passed to it.
 #[test]
 fn what_is_passed_on() {
-    let passed = [ALPN, 0, 1, b'x', AWS, 0, 1, 9, UNIQUE_ID, 0, 1, 7, 3, 0, 4, 1, 2, 3, 4];
-    let secured = Secured { protocol: Some(b"h2"), server_name: Some("a.example"), version: "TLSv1.3", cipher: "C" };
+    let passed = [ALPN, 0, 1, b'x', AUTHORITY, 0, 1, b'y', AWS, 0, 1, 9, UNIQUE_ID, 0, 1, 7, 3, 0, 4, 1, 2, 3, 4];
+    let secured = Secured { protocol: Some(b"h2"), version: "TLSv1.3", cipher: "C", certified: None };
     let between = ends("192.0.2.1:1", "192.0.2.2:2");
-    let kinds = |secured| {
+    let kinds = |server_name, secured| {
         let mut out = Vec::new();
-        put_v2(Some(between), secured, Tlvs::of(&passed), &mut out);
+        put_v2(Some(between), Told { server_name, secured }, Tlvs::of(&passed), &mut out);
         let Ok(Read::Complete(header)) = read(&out) else { panic!("{:?}", read(&out)) };
         header.tlvs.passed().map(|(kind, value)| (kind, value.to_vec())).collect::<Vec<_>>()
     };
-    assert_eq!(kinds(None), [(ALPN, vec![b'x']), (AWS, vec![9]), (UNIQUE_ID, vec![7])]);
-    let ssl = b"\x01\0\0\0\x01\x21\0\x07TLSv1.3\x23\0\x01C".to_vec();
-    let expected =
-        [(ALPN, b"h2".to_vec()), (AUTHORITY, b"a.example".to_vec()), (SSL, ssl), (AWS, vec![9]), (UNIQUE_ID, vec![7])];
-    assert_eq!(kinds(Some(secured)), expected);
+    let rest = [(AWS, vec![9]), (UNIQUE_ID, vec![7])];
+    let with = |first: &[(u8, &[u8])]| {
+        let first = first.iter().map(|(kind, value)| (*kind, value.to_vec()));
+        first.chain(rest.clone()).collect::<Vec<_>>()
+    };
+    let name = "a.example";
+    assert_eq!(kinds(None, None), with(&[(ALPN, b"x"), (AUTHORITY, b"y")]));
+    // a name is all that is known of TLS which ends elsewhere
+    let expected = [&[(AUTHORITY, name.as_bytes().to_vec()), (ALPN, b"x".to_vec())][..], &rest].concat();
+    assert_eq!(kinds(Some(name), None), expected);
+    let ssl = |client: u8, verify: u8| [&[client, 0, 0, 0, verify], &b"\x21\0\x07TLSv1.3\x23\0\x01C"[..]].concat();
+    for (certified, ssl) in [(None, ssl(1, 1)), (Some(Certified::Now), ssl(7, 0)), (Some(Certified::Before), ssl(5, 0))]
+    {
+        let secured = Some(Secured { certified, ..secured });
+        let expected = with(&[(ALPN, b"h2"), (AUTHORITY, name.as_bytes()), (SSL, &ssl)]);
+        assert_eq!(kinds(Some(name), secured), expected);
+        assert_eq!(kinds(None, secured), with(&[(ALPN, b"h2"), (SSL, &ssl)]), "what was passed may be of another");
+    }
 }
 
 fn address() -> impl Strategy<Value = SocketAddr> {
@@ -206,9 +219,10 @@ proptest! {
         let said = Ends { source, destination };
         let mut one = Vec::new();
         put_v1(Some(said), &mut one);
-        let secured = Secured { protocol: None, server_name: Some(&name), version: "TLSv1.2", cipher: "X" };
+        let secured = Secured { protocol: None, version: "TLSv1.2", cipher: "X", certified: None };
+        let told = Told { server_name: Some(&name), secured: Some(secured) };
         let mut two = Vec::new();
-        put_v2(Some(said), Some(secured), Tlvs::of(&passed), &mut two);
+        put_v2(Some(said), told, Tlvs::of(&passed), &mut two);
         for mut bytes in [one, two] {
             let len = bytes.len();
             prop_assert!(len <= LIMIT);

@@ -8,7 +8,13 @@ use super::{Ends, LOCAL, PROXY, SIGNATURE, TCP4, TCP6, UNSPECIFIED, VERSION};
 
 /// The client has connected over TLS (PP 2.2.6).
 const CLIENT_SSL: u8 = 0x01;
-/// The result of verifying a client's certificate where none was shown: not zero, which means that it was.
+/// It has shown a certificate on this connection,
+const CLIENT_CERT_CONN: u8 = 0x02;
+/// or on one that began the session which this one goes on with.
+const CLIENT_CERT_SESS: u8 = 0x04;
+/// The result of verifying a client's certificate where one was shown and is trusted,
+const VERIFIED: u32 = 0;
+/// and where none was.
 const UNVERIFIED: u32 = 1;
 
 /// What is told of TLS between the client and this proxy.
@@ -16,12 +22,30 @@ const UNVERIFIED: u32 = 1;
 pub struct Secured<'a> {
     /// Agreed on by ALPN, if anything was.
     pub protocol: Option<&'a [u8]>,
-    /// The name that the client asked for.
-    pub server_name: Option<&'a str>,
     /// `TLSv1.3`
     pub version: &'a str,
     /// By OpenSSL's name.
     pub cipher: &'a str,
+    /// The client has shown a certificate that is trusted.
+    pub certified: Option<Certified>,
+}
+
+/// When a client has shown its certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certified {
+    /// In the handshake of this connection.
+    Now,
+    /// In the one of a session that was taken up again.
+    Before,
+}
+
+/// What is known of a client's TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told<'a> {
+    /// The name that the client asked for.
+    pub server_name: Option<&'a str>,
+    /// Where its TLS ends at this proxy.
+    pub secured: Option<Secured<'a>>,
 }
 
 /// Appends a header of version 1. Without `ends`, the proxy speaks for itself.
@@ -38,7 +62,7 @@ pub fn put_v1(ends: Option<Ends>, out: &mut Vec<u8>) {
 
 /// Appends a header of version 2, with a checksum. Without `ends`, the proxy speaks for itself, and says nothing else.
 /// `passed` is what another proxy has said before; of what this one knows better, it is left out.
-pub fn put_v2(ends: Option<Ends>, secured: Option<Secured<'_>>, passed: Tlvs<'_>, out: &mut Vec<u8>) {
+pub fn put_v2(ends: Option<Ends>, told: Told<'_>, passed: Tlvs<'_>, out: &mut Vec<u8>) {
     let begin = out.len();
     out.extend_from_slice(SIGNATURE);
     let Some(Ends { source, destination }) = ends.map(Ends::of_one_family) else {
@@ -50,21 +74,32 @@ pub fn put_v2(ends: Option<Ends>, secured: Option<Secured<'_>>, passed: Tlvs<'_>
     put_ip(destination.ip(), out);
     out.extend_from_slice(&source.port().to_be_bytes());
     out.extend_from_slice(&destination.port().to_be_bytes());
-    if let Some(Secured { protocol, server_name, version, cipher }) = secured {
-        if let Some(protocol) = protocol {
-            put(out, begin, ALPN, protocol);
-        }
-        if let Some(server_name) = server_name {
-            put(out, begin, AUTHORITY, server_name.as_bytes());
-        }
-        let mut ssl = vec![CLIENT_SSL];
-        ssl.extend_from_slice(&UNVERIFIED.to_be_bytes());
+    let Told { server_name, secured } = told;
+    if let Some(protocol) = secured.and_then(|secured| secured.protocol) {
+        put(out, begin, ALPN, protocol);
+    }
+    if let Some(server_name) = server_name {
+        put(out, begin, AUTHORITY, server_name.as_bytes());
+    }
+    if let Some(Secured { version, cipher, certified, .. }) = secured {
+        let (client, verified) = match certified {
+            Some(Certified::Now) => (CLIENT_SSL | CLIENT_CERT_CONN | CLIENT_CERT_SESS, VERIFIED),
+            Some(Certified::Before) => (CLIENT_SSL | CLIENT_CERT_SESS, VERIFIED),
+            None => (CLIENT_SSL, UNVERIFIED),
+        };
+        let mut ssl = vec![client];
+        ssl.extend_from_slice(&verified.to_be_bytes());
         put(&mut ssl, 0, SSL_VERSION, version.as_bytes());
         put(&mut ssl, 0, SSL_CIPHER, cipher.as_bytes());
         put(out, begin, SSL, &ssl);
     }
     for (kind, value) in passed.passed() {
-        if secured.is_none() || !matches!(kind, ALPN | AUTHORITY | SSL) {
+        let is_known_better = match kind {
+            ALPN | SSL => secured.is_some(),
+            AUTHORITY => secured.is_some() || server_name.is_some(),
+            _ => false,
+        };
+        if !is_known_better {
             put(out, begin, kind, value);
         }
     }

@@ -497,7 +497,7 @@ pub(crate) fn proxy_protocol(bytes: &[u8]) {
     assert!(len <= bytes.len().min(proxy_protocol::LIMIT));
     assert_eq!(proxy_protocol::read(&bytes[..len - 1]), Ok(Read::Incomplete));
     let mut again = Vec::new();
-    proxy_protocol::put_v2(ends, None, tlvs, &mut again);
+    proxy_protocol::put_v2(ends, proxy_protocol::Told::default(), tlvs, &mut again);
     let Ok(Read::Complete(read)) = proxy_protocol::read(&again) else { panic!("{}", again.escape_ascii()) };
     assert_eq!(read.len, again.len());
     if ends.is_some_and(|ends| ends.source.is_ipv4() == ends.destination.is_ipv4()) {

@@ -12,7 +12,7 @@ use crate::fault::Fault;
 use crate::listener::ListenerProtocol;
 use crate::load_balancer::LoadBalancerKind;
 use crate::primitive::Name;
-use crate::target_group::{HttpVersion, Stickiness, TargetProtocol};
+use crate::target_group::{HealthProtocol, HttpVersion, Stickiness, TargetProtocol};
 use crate::yaml::{Mark, Node, NodeValue, Style};
 
 /// The state of one reading.
@@ -25,6 +25,8 @@ pub(crate) struct Cx<'a> {
     warnings: Vec<Fault>,
     /// The protocol of the target group that is being read.
     pub(crate) group_protocol: Option<TargetProtocol>,
+    /// What the health check that is being read speaks.
+    pub(crate) probe: Option<HealthProtocol>,
     /// The type of the load balancer that is being read.
     pub(crate) load_balancer: Option<LoadBalancerKind>,
     /// The protocol of the listener that is being read.
@@ -59,6 +61,7 @@ impl<'a> Cx<'a> {
             faults: Vec::new(),
             warnings: Vec::new(),
             group_protocol: None,
+            probe: None,
             load_balancer: None,
             listener: None,
             groups: HashMap::new(),

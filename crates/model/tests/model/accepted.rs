@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use headworks_model::action::Action;
+use headworks_model::guard::Carrier;
 use headworks_model::primitive::{Address, Bind, Name, Pattern, PatternError, PatternToken, TextMatch};
 use headworks_model::target_group::{Fallback, HealthCheck, HealthProtocol, Stickiness, TargetGroup};
 use headworks_model::{Config, redact};
@@ -270,7 +271,7 @@ fn actions_of_every_shape() {
 
 #[test]
 fn health_checks_follow_the_protocol() {
-    let check = |text, protocol, path, timeout, matcher| {
+    let check = |text: &str, protocol, path, timeout, matcher| {
         let HealthCheck { protocol: p, path: q, timeout: t, matcher: m, interval, .. } = group(text).health_check;
         assert_eq!((p, &*q, t, m), (protocol, path, Duration::from_secs(timeout), vec![matcher]), "{text}");
         assert_eq!(interval, Duration::from_secs(30));
@@ -291,9 +292,16 @@ fn health_checks_follow_the_protocol() {
         "{ protocol: tcp, health_check: { protocol: http, matcher: 204 } }",
         HealthProtocol::Http,
         "/",
-        5,
+        6,
         (204, 204),
     );
+    for network in ["tcp", "tls", "udp"] {
+        let probed = |probe| format!("{{ protocol: {network}, health_check: {{ protocol: {probe} }} }}");
+        check(&probed("http"), HealthProtocol::Http, "/", 6, (200, 399));
+        check(&probed("https"), HealthProtocol::Https, "/", 10, (200, 399));
+    }
+    check("{ health_check: { protocol: https } }", HealthProtocol::Https, "/", 5, (200, 200));
+    check("{ protocol: http, health_check: { protocol: tcp } }", HealthProtocol::Tcp, "/", 10, (200, 200));
     let matcher =
         group("{ health_check: { matcher: \"200-299, 301\", timeout: 100ms, port: 81 } }").health_check.matcher;
     assert_eq!(matcher, [(200, 299), (301, 301)]);
@@ -435,10 +443,91 @@ network_acls:
     let reaches = accepted.config.reaches();
     let by: Vec<(u16, Option<&str>)> = reaches.iter().map(|reach| (reach.port, reach.by.as_deref())).collect();
     assert_eq!(by, [(9001, Some("app allows members of web")), (9002, None)]);
+    // datagrams have ports of their own, and health checks of their targets are connections all the same
+    let text_of = |inbound: &str, check: &str| {
+        format!(
+            "load_balancers: {{ s: {{ type: network, security_groups: w, listeners: {{ l: {{ port: 53, protocol: udp, default: {{ \
+             forward: w }} }} }} }} }}\ntarget_groups: {{ w: {{ protocol: udp, targets: [10.0.0.1:53], health_check: {{ {check} }}, \
+             security_groups: [app] }} }}\nsecurity_groups: {{ w: {{ inbound: [ {{ from: [0.0.0.0/0] }} ] }}, app: {{ inbound: \
+             [ {inbound} ] }} }}\n"
+        )
+    };
+    let rows: [(&str, &str, &[(u16, Carrier, bool)]); 5] = [
+        ("{ protocol: tcp, from: [w] }", "", &[(53, Carrier::Tcp, true), (53, Carrier::Udp, false)]),
+        ("{ protocol: udp, from: [w] }", "", &[(53, Carrier::Tcp, false), (53, Carrier::Udp, true)]),
+        ("{ protocol: udp, from: [w] }", "protocol: none", &[(53, Carrier::Udp, true)]),
+        ("{ protocol: udp, from: [w] }", "port: 8080", &[(53, Carrier::Udp, true), (8080, Carrier::Tcp, false)]),
+        ("{ ports: [53, 8080], from: [w] }", "port: 8080", &[(53, Carrier::Udp, true), (8080, Carrier::Tcp, true)]),
+    ];
+    for (inbound, check, expected) in rows {
+        let accepted = accept(&text_of(inbound, check));
+        let reaches = accepted.config.reaches();
+        let found: Vec<_> = reaches.iter().map(|reach| (reach.port, reach.carrier, reach.by.is_some())).collect();
+        assert_eq!(found, expected, "{inbound}, {check}");
+        let warned = accepted.warnings.iter().filter(|warning| warning.what.starts_with("no rule lets")).count();
+        assert_eq!(warned, expected.iter().filter(|(.., reaches)| !reaches).count(), "{:?}", accepted.warnings);
+    }
     let closed = text.replace("port: 81", "port: 91");
     let warnings: Vec<String> = accept(&closed).warnings.iter().map(ToString::to_string).collect();
     let nobody = "t:7:7: load_balancers.s.listeners.m: nobody gets in: no rule of its security groups is about port 91";
     assert!(warnings.iter().any(|warning| warning == nobody), "{warnings:?}");
+}
+
+#[test]
+fn what_bounds_nothing_is_warned_of() {
+    let listener = |kind: &str, protocol: &str, group: &str| {
+        format!(
+            "load_balancers:\n  s:\n    type: {kind}\n    listeners:\n      l: {{ port: 80, protocol: {protocol}, limits: {{ \
+             minimum_rate: 1000 }}, default: {{ forward: w }} }}\ntarget_groups: {{ w: {{ protocol: {group} }} }}\n"
+        )
+    };
+    let warned = |text: &str| accept(text).warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert!(warned(&listener("application", "http", "http")).is_empty());
+    for (protocol, group) in [("tcp", "tcp"), ("udp", "udp"), ("tls_passthrough", "tls")] {
+        let text = listener("network", protocol, group);
+        let column = 1 + text.lines().nth(4).and_then(|line| line.find("1000")).expect("a rate");
+        assert_eq!(
+            warned(&text),
+            [format!(
+                "t:5:{column}: load_balancers.s.listeners.l.limits.minimum_rate: bounds nothing on a {protocol} listener: a flow \
+                 may pause as it likes, and idle_timeout ends it"
+            )]
+        );
+        assert!(warned(&text.replace("minimum_rate: 1000", "minimum_rate: 0")).is_empty());
+    }
+}
+
+#[test]
+fn lists_too_long_for_the_kernel_are_warned_of() {
+    let listed = |count: usize, guard: &str, protocol: &str, group: &str| {
+        let kind = if protocol == "http" { "application" } else { "network" };
+        let networks: Vec<String> = (0..count).map(|n| format!("10.{}.{}.0/25", n / 256, n % 256)).collect();
+        let networks = networks.join(", ");
+        format!(
+            "load_balancers:\n  s:\n    type: {kind}\n    listeners:\n      l: {{ port: 80, protocol: {protocol}, default: {{ \
+             forward: w }} {guard}\ntarget_groups: {{ w: {{ protocol: {group} }} }}\nnetwork_acls: {{ n: {{ inbound: [ {{ rule: 1, \
+             action: allow, from: [{networks}] }} ] }} }}\nsecurity_groups: {{ g: {{ inbound: [ {{ from: [{networks}] }} ] }} }}\n"
+        )
+    };
+    let (list, group) = (", network_acl: n }", "}\n    security_groups: g");
+    let rows = [
+        (200, list, "http", "http", None),
+        (1500, list, "http", "http", Some("t:5:77: load_balancers.s.listeners.l.network_acl")),
+        (300, list, "tcp", "tcp", Some("t:5:76: load_balancers.s.listeners.l.network_acl")),
+        (300, group, "http", "http", Some("t:5:7: load_balancers.s.listeners.l")),
+        // of connections only: datagrams are dropped unanswered in any case
+        (300, list, "udp", "udp", None),
+    ];
+    for (count, guard, protocol, target, expected) in rows {
+        let text = listed(count, guard, protocol, target);
+        let warnings: Vec<String> = accept(&text).warnings.iter().map(ToString::to_string).collect();
+        let found = warnings.iter().find(|warning| warning.contains("before the handshake"));
+        let expected = expected.map(|place| format!("{place}: {count} ranges of addresses may connect, too many"));
+        match expected {
+            Some(begin) => assert!(found.is_some_and(|found| found.starts_with(&begin)), "{begin}: {warnings:?}"),
+            None => assert_eq!(found, None, "{count} of {protocol}"),
+        }
+    }
 }
 
 #[test]

@@ -86,7 +86,8 @@ fn all_files_of_a_resource() {
         (Kind::NetworkAcl, "open", &[]),
         (Kind::Certificate, "none", &[]),
     ] {
-        let found: BTreeSet<&str> = config.files(kind, name).into_iter().filter_map(Path::to_str).collect();
+        let found: BTreeSet<&str> =
+            config.files(kind, name).into_iter().filter_map(|(_, path)| path.to_str()).collect();
         assert_eq!(found, files.iter().copied().collect(), "{name}");
     }
     config.make_files_absolute(Path::new("/etc/headworks"));
@@ -97,6 +98,6 @@ fn all_files_of_a_resource() {
         assert!(text.contains(&format!("\"/etc/headworks/{relative}\"")), "{relative}: {text}");
     }
     let read = [(Kind::Certificate, "own"), (Kind::LoadBalancer, "shop"), (Kind::TargetGroup, "safe")];
-    assert!(read.into_iter().flat_map(|(kind, name)| config.files(kind, name)).all(Path::is_absolute));
+    assert!(read.into_iter().flat_map(|(kind, name)| config.files(kind, name)).all(|(_, path)| path.is_absolute()));
     assert_eq!(config.admin.data, Path::new("/etc/headworks/state/"));
 }

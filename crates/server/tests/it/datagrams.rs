@@ -1,20 +1,21 @@
 //! Network load balancers over UDP (N1, N2): flows of datagrams, and the target that each gets and keeps. With NSD, a name
 //! server, and dnsperf, which asks it more than any people would.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use headworks_testkit::{Headworks, Machine, check, free_port, wait};
+use headworks_testkit::{Client, Headworks, Machine, Origin, ask as ask_for, check, free_port, wait};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::start;
+use crate::{HEADWORKS, start};
 
 /// One listener of this protocol in front of the group `web`, with further lines for the load balancer, the listener and the
 /// group in flow style.
@@ -203,6 +204,108 @@ fn silence_ends_a_flow() {
     assert_eq!((&line["received_bytes"], &line["sent_bytes"]), (&1.into(), &1.into()));
     assert_eq!((&line["ended"], &line["target_address"]), (&"silent".into(), &echo.address.to_string().into()));
     assert_eq!(headworks.metrics().sum("headworks_tcp_resets_total", &[]), 0.0, "nothing was reset");
+}
+
+/// Flows of datagrams have descriptors of their own: however many begin, connections are accepted, and the other way round.
+#[test]
+fn flows_and_connections_leave_room_for_each_other() {
+    const DESCRIPTORS: u32 = 400;
+    // of (400 - 128) / 2 connections, a quarter is given up for twice as many flows
+    const FLOWS: usize = 68;
+    const CONNECTIONS: usize = 102;
+    let (echo, web) = (Echo::start(""), Origin::echo("web"));
+    let yaml = format!(
+        "workers: 1\nload_balancers:\n  net: {{ type: network, listeners: {{\n    names: {{ address: 127.0.0.1:0, protocol: udp, \
+         default: {{ forward: names }} }},\n    other: {{ address: 127.0.0.1:0, protocol: udp, default: {{ forward: names }} }} \
+         }} }}\n  shop: {{ listeners: {{ http: {{ address: 127.0.0.1:0, default: {{ forward: web }} }} }} }}\ntarget_groups:\n  \
+         names: {{ protocol: udp, targets: [\"{}\"], health_check: {{ protocol: none }} }}\n  web: {{ targets: [<web>] }}\n",
+        echo.address
+    );
+    let headworks = HEADWORKS.start_with_descriptors(&yaml, &[("web", &web)], DESCRIPTORS);
+    let names = || client(headworks.listener("net/names"));
+    let flood: Vec<UdpSocket> = (0..3 * FLOWS).map(|_| names()).collect();
+    for client in &flood {
+        assert_eq!(ask(client, b"x"), b"x");
+    }
+    wait_ended(&headworks, "too_many_flows", (2 * FLOWS) as f64);
+    // all at once: answers of those that give way at once are lost
+    flood.iter().for_each(|client| assert!(client.send(b"x").is_ok()));
+    let shop = headworks.listener("shop/http");
+    let mut clients: Vec<Client> = (0..CONNECTIONS).map(|_| Client::connect(shop)).collect();
+    for client in &mut clients {
+        assert_eq!(client.exchange(&ask_for("GET", "/")).status, 200);
+    }
+    wait::until("no more flows than may be", || {
+        let active = headworks.metrics().sum("headworks_active_flows", &[]);
+        (active <= FLOWS as f64).then_some(())
+    });
+    // a listener whose flows are not the many gets its share
+    let others: Vec<_> = (0..FLOWS / 4).map(|_| client(headworks.listener("net/other"))).collect();
+    for other in others.iter().chain(&others) {
+        assert_eq!(ask(other, b"x"), b"x");
+    }
+    assert_eq!(headworks.metrics().sum("headworks_new_flows_total", &[("listener", "other")]), others.len() as f64);
+    let mut late = Client::connect(shop);
+    late.ask(&ask_for("GET", "/"));
+    assert_eq!(ask(&names(), b"x"), b"x");
+    assert!(!late.arrived(), "there was room for another connection");
+    drop(clients);
+    assert_eq!(late.response().status, 200);
+    let said = headworks.said();
+    assert!(!said.contains("cannot accept") && !said.contains("Too many open files"), "{said}");
+}
+
+/// What cannot be sent on is not counted as carried: over IPv6 more fits into one than IPv4 takes.
+#[test]
+fn what_is_too_long_is_lost() {
+    let echo = Echo::start("");
+    let headworks = start(&network("udp", &[echo.address], "", ", port: 0", ""), &[]);
+    let client = client(SocketAddr::from((Ipv6Addr::LOCALHOST, headworks.address().port())));
+    client.send(&[b'x'; 65_520]).unwrap_or_else(|error| panic!("cannot send: {error}"));
+    let _ = headworks.wait_metrics("headworks_lost_datagrams_total", &[("direction", "to_target")], 1.0);
+    assert_eq!(ask(&client, b"y"), b"y");
+    let _ = headworks.wait_metrics("headworks_datagrams_total", &[("direction", "to_client")], 1.0);
+    let metrics = headworks.metrics();
+    for (direction, lost) in [("to_target", 1.0), ("to_client", 0.0)] {
+        assert_eq!(metrics.sum("headworks_lost_datagrams_total", &[("direction", direction)]), lost, "{direction}");
+        assert_eq!(metrics.sum("headworks_datagrams_total", &[("direction", direction)]), 1.0, "{direction}");
+        assert_eq!(metrics.sum("headworks_processed_bytes_total", &[("direction", direction)]), 1.0, "{direction}");
+    }
+}
+
+/// A machine has so many ports and no more towards one target; that they are used up is told apart from targets that fail (N8).
+#[test]
+fn no_port_is_left() {
+    let [near, far] = ["near", "far"].map(Machine::new);
+    near.cable(&["10.97.1.1/24"], &far, &["10.97.1.2/24"]);
+    let few = near.within(|| std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "50000 50019"));
+    assert!(few.is_ok(), "{few:?}");
+    for protocol in ["udp", "tcp"] {
+        let echo = far.within(|| Echo::at("", "10.97.1.2:0"));
+        let door = far.within(|| TcpListener::bind(echo.address)).unwrap_or_else(|error| panic!("{error}"));
+        let yaml = network(protocol, &[echo.address], "", ", port: 7000", "");
+        let yaml = yaml.replace("protocol: udp, targets", &format!("protocol: {protocol}, targets"));
+        let headworks = near.within(|| start(&yaml, &[]));
+        let _clients: Vec<Box<dyn Any + Send>> = far.within(|| {
+            let to = SocketAddr::from(([10, 97, 1, 1], 7000));
+            let client = |_| -> Box<dyn Any + Send> {
+                if protocol == "tcp" {
+                    return Box::new(std::net::TcpStream::connect(to).unwrap_or_else(|error| panic!("{error}")));
+                }
+                let client = socket("10.97.1.2:0");
+                client.send_to(b"x", to).unwrap_or_else(|error| panic!("{error}"));
+                Box::new(client)
+            };
+            (0..40).map(client).collect()
+        });
+        wait::until("no port to be left", || {
+            let metrics = near.within(|| headworks.metrics());
+            let errors = metrics.sum("headworks_port_allocation_errors_total", &[("target_group", "web")]);
+            let failed = metrics.sum("headworks_flows_ended_total", &[("reason", "target_connection_error")]);
+            (errors >= 20.0 && failed >= 20.0).then_some(())
+        });
+        drop(door);
+    }
 }
 
 /// A target that is not there says so by ICMP, which is heard when more is sent; what follows begins a flow anew.

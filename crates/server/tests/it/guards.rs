@@ -307,8 +307,13 @@ fn repeat_offenders_are_kept_out() {
     let status = headworks.status();
     let top = &status["load_balancers"]["shop"]["listeners"]["http"]["top_clients"];
     assert_eq!((&top[0]["client"], &top[0]["blocked"]), (&"127.0.0.2".into(), &true.into()));
+    let metrics = headworks.metrics();
+    let labels = [("load_balancer", "shop"), ("listener", "http"), ("client", "127.0.0.2")];
+    assert_eq!(metrics.sum("headworks_top_client_connections", &labels), 2.0);
+    assert_eq!(metrics.sum("headworks_blocked_clients", &labels[..2]), 1.0);
     drop(open);
     let _ = headworks.wait_metrics("headworks_active_connections", &[], 0.0);
+    let _ = headworks.wait_metrics("headworks_top_client_connections", &[], 0.0);
     assert_eq!((met("127.0.0.2", to), met("127.0.0.3", to)), (Met::Refused, Met::Served));
     assert_eq!(refusals(&headworks, "blocked"), 1.0);
     wait::until("the while to be over", || (met("127.0.0.2", to) == Met::Served).then_some(()));
@@ -338,6 +343,38 @@ fn offences_over_http2() {
             assert_eq!((met(from, to), met("127.0.0.9", to)), (Met::Refused, Met::Served));
         },
     );
+}
+
+/// So is whoever opens flows that never say where to, or say what cannot be understood.
+#[test]
+fn offences_before_a_flow() {
+    let yaml = "load_balancers:\n  net: { type: network, listeners: { tls: { address: 127.0.0.1:0, protocol: tls_passthrough, limits: \
+                { header_timeout: 500ms, block: { after: 3, within: 1m, for: 1m } }, default: { forward: web } } } }\n\
+                target_groups:\n  web: { protocol: tls, targets: [<web>], health_check: { protocol: none } }\n";
+    let web = Origin::new("web").start();
+    let headworks = start(yaml, &[("web", &web)]);
+    let rows: [(&str, &str, &[u8]); 3] = [
+        ("silence", "127.0.0.2", b""),
+        ("half a hello", "127.0.0.3", b"\x16\x03\x01\x02\0\x01"),
+        ("no hello", "127.0.0.4", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ];
+    check(
+        rows,
+        |row| row.0,
+        |(_, from, bytes)| {
+            for _ in 0..3 {
+                let mut client = Client::connect_from(from, headworks.address());
+                client.send_anyway(bytes);
+                client.expect_ended();
+            }
+            let refused = refusals(&headworks, "blocked");
+            // the reset may be there before the client knows that it is connected
+            let late = Client::try_connect_from(from, headworks.address(), Duration::from_secs(5));
+            late.into_iter().for_each(|mut client| client.expect_ended());
+            wait::until("a refusal", || (refusals(&headworks, "blocked") == refused + 1.0).then_some(()));
+        },
+    );
+    assert_eq!(headworks.metrics().sum("headworks_blocked_clients", &[]), 3.0);
 }
 
 /// Heads that drip in end in time; nobody else waits for them, and who does it often is kept out.

@@ -2,7 +2,7 @@
 //! an owner.
 
 use headworks_iam::sigv4::content_hash;
-use headworks_testkit::{Headworks, Origin};
+use headworks_testkit::{Client, Headworks, Origin};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -244,6 +244,17 @@ fn files_are_named_by_those_who_may() {
             (&paula, "PUT /v1/load-balancers/logs", logs("pages/access.log"), 201),
         ],
     );
+    // what may be written to is not served by that
+    let mut logged = balancer(json!([]));
+    logged["access_log"] = "own.log".into();
+    root.expect(&headworks, "PUT /v1/load-balancers/edge", &logged, 200);
+    olga.expect(&headworks, add, &rule("own.log"), 403);
+    let served = json!({ "Version": "2012-10-17", "Statement": { "Effect": "Allow", "Action": "headworks:UseFile", "Resource": "*",
+        "Condition": { "StringEquals": { "headworks:FileUse": "serve" } } } });
+    root.expect(&headworks, "PUT /v1/iam/users/olga/policies/serves", &served, 201);
+    olga.expect(&headworks, &format!("{add}?dry_run=true"), &rule("own.log"), 200);
+    olga.expect(&headworks, "PUT /v1/target-groups/web", &json!({}), 403);
+    root.expect(&headworks, "DELETE /v1/iam/users/olga/policies/serves", &Value::Null, 204);
     // what somebody else has named stays as it is in what is changed otherwise
     root.expect(&headworks, "PUT /v1/load-balancers/edge", &balancer(json!([rule("secret")])), 200);
     let fields = json!({ "if": { "path": "/y" }, "then": rule("secret")["then"] });
@@ -284,6 +295,8 @@ fn a_rule_is_the_same_by_its_number() {
         ("GET", "1", 403),
         ("PATCH", "1", 403),
         ("DELETE", "1", 403),
+        ("PUT", "01", 404),
+        ("GET", "+2", 404),
         ("PUT", "2", 200),
         ("PUT", "second", 200),
         ("PUT", "3", 200),
@@ -401,6 +414,67 @@ fn roles_are_assumed_by_whom_they_trust_within_their_bounds() {
     root.expect(&headworks, "DELETE /v1/iam/policies/groups-only", &Value::Null, 204);
     root.expect(&headworks, "DELETE /v1/iam/roles/deploy", &Value::Null, 204);
     session.expect(&headworks, "GET /v1/target-groups/x", &Value::Null, 401);
+}
+
+/// Who is known may do what is everybody's, unless it is denied; and who is not is told so before anything it sends is taken.
+#[test]
+fn at_the_door() {
+    let web = Origin::echo("web");
+    let (headworks, root) = locked(&web);
+    let mia = user(&headworks, &root, "mia");
+    mia.expect(&headworks, "POST /v1/changes", &json!({}), 200);
+    let nothing = json!({ "Version": "2012-10-17", "Statement": { "Effect": "Deny", "Action": "*", "Resource": "*" } });
+    root.expect(&headworks, "PUT /v1/iam/users/mia/policies/nothing", &nothing, 201);
+    mia.expect(&headworks, "POST /v1/iam/users/mia/mfa", &json!({}), 403);
+    mia.expect(&headworks, "POST /v1/changes", &json!({}), 403);
+    assert_eq!(mia.get(&headworks, "/v1/iam/whoami")["principal"], "hrn:headworks:user/mia");
+    let host = headworks.admin();
+    for authorization in [
+        "x",
+        "AWS4-HMAC-SHA256 Credential=HWNOBODY/20260101/local/headworks/aws4_request, SignedHeaders=host;x-amz-date, Signature=00",
+    ] {
+        let mut client = Client::connect(host);
+        // nothing of the body comes
+        client.send(format!(
+            "PUT /v1/target-groups/x HTTP/1.1\r\nHost: {host}\r\nX-Amz-Date: 20260101T000000Z\r\nAuthorization: \
+             {authorization}\r\nContent-Length: 9000000\r\n\r\n"
+        ));
+        assert_eq!(client.response_to("PUT").status, 401, "{authorization}");
+    }
+    let problem = root.expect(&headworks, "GET /v1/target-groups/%FF", &Value::Null, 404);
+    assert_eq!(problem["status"], 404);
+    let long = format!("GET /v1/target-groups/{}", "x".repeat(2000));
+    root.expect(&headworks, &long, &Value::Null, 404);
+}
+
+/// A session goes by the name of its role where one is trusted or denied.
+#[test]
+fn roles_are_trusted_by_name() {
+    let web = Origin::echo("web");
+    let (headworks, root) = locked(&web);
+    let alice = user(&headworks, &root, "alice");
+    let statement = |effect: &str, principal: &str| json!({ "Effect": effect, "Principal": { "AWS": principal }, "Action": "headworks:AssumeRole" });
+    let trust = |statements: Value| json!({ "trust": { "Version": "2012-10-17", "Statement": statements } });
+    for (role, statements) in [
+        ("first", json!([statement("Allow", "hrn:headworks:user/alice")])),
+        ("second", json!([statement("Allow", "hrn:headworks:role/first")])),
+        ("third", json!([statement("Allow", "*"), statement("Deny", "hrn:headworks:role/first")])),
+    ] {
+        root.expect(&headworks, &format!("PUT /v1/iam/roles/{role}"), &trust(statements), 201);
+    }
+    let may = allow(&json!("headworks:AssumeRole"), &json!("*"));
+    root.expect(&headworks, "PUT /v1/iam/roles/first/policies/own", &may, 201);
+    let named = json!({ "session_name": "ci" });
+    let first = alice.expect(&headworks, "POST /v1/iam/roles/first/sessions", &named, 201);
+    let first = Api::with(Key::of(&first));
+    first.expect(&headworks, "POST /v1/iam/roles/second/sessions", &named, 201);
+    first.expect(&headworks, "POST /v1/iam/roles/third/sessions", &named, 403);
+    alice.expect(&headworks, "POST /v1/iam/roles/second/sessions", &named, 403);
+    let question = json!({ "principal": "role/first", "actions": ["headworks:AssumeRole"],
+        "resources": ["hrn:headworks:role/second", "hrn:headworks:role/third"] });
+    let answers = root.expect(&headworks, "POST /v1/iam/simulate", &question, 200);
+    let allowed: Vec<_> = (0..2).map(|n| answers["results"][n]["decision"]["allowed"].clone()).collect();
+    assert_eq!(allowed, [json!(true), json!(false)], "{answers:#}");
 }
 
 /// Who watches sees no more when it may ask no more, whatever it had shown.

@@ -335,6 +335,64 @@ fn records_of_tls() {
     assert_eq!(records[records.len() - 7..records.len() - 4], [3, 0, 4]);
 }
 
+/// Whether the client has shown a certificate that is trusted, now or when its session began (PP 2.2.6).
+#[test]
+fn records_of_a_client_s_certificate() {
+    let folder = folder();
+    let (authority, clients) = (Authority::new("Test Authority"), Authority::new("Clients"));
+    authority.issue(&["a.example.com"]).place(folder.path(), "a");
+    let trusted = clients.place(folder.path(), "clients.pem").display().to_string();
+    let shown = clients.issue(&["client.example.com"]);
+    let rows = [
+        (format!("{{ mode: verify, trust_store: {trusted} }}"), [(7, 0), (5, 0)]),
+        // nobody has looked at it
+        ("{ mode: passthrough }".to_owned(), [(1, 1), (1, 1)]),
+    ];
+    check(
+        rows,
+        |(mutual, _)| mutual.clone(),
+        |(mutual, expected)| {
+            let told = Told::start();
+            let yaml = secure(folder.path(), &["a"], "", &format!(", mutual_authentication: {mutual}"))
+                .replace("targets: [<web>]", "targets: [<web>], proxy_protocol: v2");
+            let headworks = start(&yaml, &[("web", &told.address)]);
+            let caller = Caller::trusting(&authority).showing(&shown).build();
+            for _ in expected {
+                let mut client = caller.connect(headworks.address(), "a.example.com");
+                assert_eq!(client.exchange(&ask("GET", "/").with("Host: a.example.com")).status, 200);
+            }
+            let said: Vec<(u8, u8)> = told
+                .headers()
+                .iter()
+                .map(|header| {
+                    let records = &header[28..];
+                    let version = records.windows(3).position(|bytes| bytes == [0x21, 0, 7]).expect("a version");
+                    (records[version - 5], records[version - 1])
+                })
+                .collect();
+            assert_eq!(said, expected);
+        },
+    );
+}
+
+/// Of TLS that goes through, the name that the client asks for is known; of a proxy in front, nothing that this one knows.
+#[test]
+fn the_name_of_tls_that_goes_through() {
+    let authority = Authority::new("Test Authority");
+    let told = Told::start();
+    let yaml = "load_balancers:\n  net: { type: network, listeners: { tls: { address: 127.0.0.1:0, protocol: tls_passthrough, default: { \
+                forward: web } } } }\ntarget_groups:\n  web: { protocol: tls, targets: [<web>], proxy_protocol: v2, health_check: { \
+                protocol: none } }\n";
+    let headworks = start(yaml, &[("web", &told.address)]);
+    let caller = Caller::trusting(&authority).build();
+    assert!(caller.try_connect(headworks.address(), "db.example.com").is_err(), "no TLS is spoken there");
+    let headers = told.headers();
+    assert_eq!(headers.len(), 1);
+    let records = &headers[0][28..];
+    assert!(records.starts_with(b"\x02\0\x0edb.example.com\x03\0\x04"), "{}", records.escape_ascii());
+    assert_eq!(records.len(), 3 + 14 + 7, "and a checksum is all that follows");
+}
+
 /// What a proxy in front has said goes on to targets, and health checks are for nobody.
 #[test]
 fn from_one_side_to_the_other() {

@@ -3,13 +3,17 @@
 use axum::http::Method;
 use headworks_iam::document::Attached;
 use headworks_iam::{Directory, Principal, Request};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::super::{Route, route};
 use super::body::Body;
 use crate::call::{Call, Reply};
 use crate::problem::Problem;
 
+/// What a role's trust decides as well.
+const ASSUME: &str = "headworks:AssumeRole";
+/// The longest text that is asked about: each is held against every pattern of every policy.
+const LONGEST: usize = 2048;
 /// The most questions at once.
 const MOST: usize = 1000;
 
@@ -75,6 +79,11 @@ async fn simulate(call: Call) -> Result<Reply, Problem> {
     if actions.len() * resources.len() > MOST {
         body.mistake("actions", format!("ask more than {MOST} questions"));
     }
+    let context = body.get("context").and_then(Value::as_object).cloned().unwrap_or_default();
+    let values = context.values().map(|value| value.to_string().len());
+    if actions.iter().chain(&resources).map(String::len).chain(values).any(|length| length > LONGEST) {
+        body.mistake("actions", format!("a text that is asked about is longer than {LONGEST} bytes"));
+    }
     let mut more = Vec::new();
     for (name, document) in body.get("policies").and_then(Value::as_object).cloned().into_iter().flatten() {
         match super::body::document(&document, Attached::Identity) {
@@ -84,7 +93,6 @@ async fn simulate(call: Call) -> Result<Reply, Problem> {
             }
         }
     }
-    let context = body.get("context").and_then(Value::as_object).cloned().unwrap_or_default();
     body.check()?;
     let Some(who) = who else { return Err(Problem::invalid("principal", "is not known")) };
     match &who {
@@ -96,22 +104,43 @@ async fn simulate(call: Call) -> Result<Reply, Problem> {
         }
         _ => {}
     }
-    let ask = |action: &String, resource: &String| {
+    let asked = Asked { directory, who, actions, resources, context };
+    // a thousand questions of many statements take a while, and others are to be answered meanwhile
+    let answers = tokio::task::spawn_blocking(move || asked.answers()).await;
+    answers.map(|answers| Reply::ok(&answers)).map_err(|_| Problem::unavailable("it could not be simulated"))
+}
+
+/// What is asked, with what the principal would have.
+struct Asked {
+    directory: Directory,
+    who: Principal,
+    actions: Vec<String>,
+    resources: Vec<String>,
+    context: Map<String, Value>,
+}
+
+impl Asked {
+    fn answers(&self) -> Value {
+        let of = |action| self.resources.iter().map(move |resource| self.answer(action, resource));
+        let results: Vec<Value> = self.actions.iter().flat_map(of).collect();
+        json!({ "principal": self.who.to_string(), "results": results })
+    }
+
+    fn answer(&self, action: &String, resource: &String) -> Value {
         let mut request = Request::new(action, resource);
-        for (key, values) in &context {
+        for (key, values) in &self.context {
             let values = values.as_array().cloned().unwrap_or_else(|| vec![values.clone()]);
             for value in values {
                 let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 request = request.with(key, text);
             }
         }
-        let decision = directory.decide(&who, request);
+        let role = resource.strip_prefix("hrn:headworks:role/").filter(|_| action == ASSUME);
+        let decision = match role {
+            Some(role) => self.directory.may_assume(&self.who, role, request),
+            None => self.directory.decide(&self.who, request),
+        };
         let reason = decision.reason.to_string();
         json!({ "action": action, "resource": resource, "decision": decision, "because": reason })
-    };
-    let results: Vec<Value> = actions
-        .iter()
-        .flat_map(|action| resources.iter().map(|resource| ask(action, resource)).collect::<Vec<_>>())
-        .collect();
-    Ok(Reply::ok(&json!({ "principal": who.to_string(), "results": results })))
+    }
 }

@@ -65,7 +65,7 @@ pub(crate) async fn run(flows: Rc<Flows>, slot: Rc<ListenerSlot>, worker: Rc<Wor
         for _ in 0..CALLS {
             if slot.is_closing() {
                 // what a stopping program has begun goes on; a listener that is gone has nothing to go on with
-                if !worker.is_draining() || worker.has_let_go() || flows.is_empty() {
+                if !worker.is_draining() || worker.has_let_go() || flows.len() == 0 {
                     return Poll::Ready(());
                 }
                 flows.listen_for_end(cx);
@@ -74,6 +74,8 @@ pub(crate) async fn run(flows: Rc<Flows>, slot: Rc<ListenerSlot>, worker: Rc<Wor
                 carry(&flows, &train, &slot, &worker);
             });
             match received {
+                // those that give way have their turn first, and with it their descriptors come back
+                Poll::Ready(Ok(())) if worker.datagram_flows.get() > worker.most_datagram_flows() => break,
                 Poll::Ready(Ok(())) => {}
                 // of datagrams to clients that are gone
                 Poll::Ready(Err(error)) if is_of_one(&error) => {}
@@ -112,9 +114,12 @@ fn carry(flows: &Rc<Flows>, train: &Train<'_>, slot: &Rc<ListenerSlot>, worker: 
         },
     };
     let counters = slot.counters();
+    if flow.forward(train, worker.clock.tick()).is_err() {
+        counters.flows.lost_to_target.add(train.count());
+        return;
+    }
     counters.received_bytes.add(train.bytes.len() as u64);
     counters.flows.received_datagrams.add(train.count());
-    flow.forward(train, worker.clock.tick());
 }
 
 /// Begins a flow: chooses its target, opens the socket towards it, and starts the task that brings answers back.

@@ -18,7 +18,7 @@ const LAST_SILENCE: Duration = Duration::from_secs(1);
 /// Brings what the target says back to the client, until the flow ends; tells of it then.
 pub(super) async fn reply(mut flow: Flow, flows: Rc<Flows>, carried: Rc<DatagramFlow>) {
     let ended = bring(&mut flow, &flows, &carried).await;
-    flows.remove(&carried);
+    flows.remove(&carried, &flow.worker);
     flow.record.received = carried.received.get();
     flow.finish(ended);
 }
@@ -33,13 +33,15 @@ async fn bring(flow: &mut Flow, flows: &Flows, carried: &DatagramFlow) -> Ended 
         carried.listen(cx);
         loop {
             let received = towards.socket.poll_receive(&worker.batch, BATCH, cx, |train| {
-                // lost where there is no room
-                if flows.socket.send_from(&train, key.client, key.local).is_ok() {
-                    sent += train.bytes.len() as u64;
-                    let counters = slot.counters();
-                    counters.sent_bytes.add(train.bytes.len() as u64);
-                    counters.flows.sent_datagrams.add(train.count());
+                let counters = slot.counters();
+                if flows.socket.send_from(&train, key.client, key.local).is_err() {
+                    // there was no room
+                    counters.flows.lost_to_client.add(train.count());
+                    return;
                 }
+                sent += train.bytes.len() as u64;
+                counters.sent_bytes.add(train.bytes.len() as u64);
+                counters.flows.sent_datagrams.add(train.count());
             });
             match received {
                 Poll::Ready(Ok(())) => carried.moved.set(worker.clock.tick()),

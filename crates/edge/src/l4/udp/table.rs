@@ -43,15 +43,17 @@ pub(super) struct DatagramFlow {
 
 impl DatagramFlow {
     /// Sends what the client has sent on.
-    pub(super) fn forward(&self, train: &Train<'_>, tick: u32) {
+    ///
+    /// # Errors
+    /// Where there is no room, and it is lost; or that nobody receives what was sent before, which ends the flow.
+    pub(super) fn forward(&self, train: &Train<'_>, tick: u32) -> io::Result<()> {
         self.moved.set(tick);
         self.received.set(self.received.get() + train.bytes.len() as u64);
-        // lost where there is no room; that nobody receives what was sent before is learnt by sending more
-        if let Err(error) = self.towards.socket.send(train, self.towards.address)
-            && error.kind() == io::ErrorKind::ConnectionRefused
-        {
-            self.end(Ended::TargetRefused);
-        }
+        self.towards.socket.send(train, self.towards.address).inspect_err(|error| {
+            if error.kind() == io::ErrorKind::ConnectionRefused {
+                self.end(Ended::TargetRefused);
+            }
+        })
     }
 
     /// Has its task end it.
@@ -104,8 +106,8 @@ impl Flows {
         })
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.all.borrow().is_empty()
+    pub(crate) fn len(&self) -> usize {
+        self.all.borrow().len()
     }
 
     pub(super) fn find(&self, key: Key) -> Option<Rc<DatagramFlow>> {
@@ -135,25 +137,37 @@ impl Flows {
             ending: Cell::default(),
             waker: RefCell::default(),
         });
-        let mut all = self.all.borrow_mut();
-        if all.len() >= MOST || worker.is_full() {
-            let draw = |_| (worker.random.next() as usize).checked_rem(all.len());
-            let silent =
-                (0..LOOKED_AT).filter_map(draw).filter_map(|place| all.get(place)).min_by_key(|flow| flow.moved.get());
-            if let Some(silent) = silent {
-                silent.end(Ended::TooManyFlows);
-            }
+        if self.len() >= MOST {
+            self.give_way(worker);
+        } else if worker.datagram_flows.get() >= worker.most_datagram_flows() {
+            // of another listener, if that is the one that has so many
+            worker.busiest_flows().map_or_else(|| self.give_way(worker), |flows| flows.give_way(worker));
         }
+        worker.datagram_flows.set(worker.datagram_flows.get() + 1);
+        let mut all = self.all.borrow_mut();
         self.places.borrow_mut().insert(key, all.len());
         all.push(flow.clone());
         flow
     }
 
+    /// Ends one that has been silent for long.
+    fn give_way(&self, worker: &Worker) {
+        let all = self.all.borrow();
+        let draw = |_| (worker.random.next() as usize).checked_rem(all.len());
+        let drawn = (0..LOOKED_AT).filter_map(draw).filter_map(|place| all.get(place));
+        // one that gives way already makes no room for another
+        let silent = drawn.filter(|flow| flow.ending.get().is_none()).min_by_key(|flow| flow.moved.get());
+        if let Some(silent) = silent {
+            silent.end(Ended::TooManyFlows);
+        }
+    }
+
     /// Lets a flow go.
-    pub(super) fn remove(&self, flow: &DatagramFlow) {
+    pub(super) fn remove(&self, flow: &DatagramFlow, worker: &Worker) {
         self.last.borrow_mut().take_if(|last| last.key == flow.key);
         let mut places = self.places.borrow_mut();
         let Some(place) = places.remove(&flow.key) else { return };
+        worker.datagram_flows.set(worker.datagram_flows.get().saturating_sub(1));
         let mut all = self.all.borrow_mut();
         if place < all.len() {
             all.swap_remove(place);

@@ -37,13 +37,25 @@ impl Exposed {
                 bytes.counter(&labels, total(&plan.counters, get))?;
             }
         }
-        let mut datagrams = begin(encoder, "datagrams", "Datagrams carried, by direction", MetricType::Counter)?;
-        let directions: [(&str, Get); 2] =
-            [("to_target", |c| &c.flows.received_datagrams), ("to_client", |c| &c.flows.sent_datagrams)];
-        for plan in listeners().filter(|plan| plan.protocol.contains("udp")) {
-            for (direction, get) in directions {
-                let labels = with(&listener_labels(plan), "direction", &direction);
-                datagrams.counter(&labels, total(&plan.counters, get))?;
+        let kinds: [(&str, &str, [(&str, Get); 2]); 2] = [
+            (
+                "datagrams",
+                "Datagrams carried, by direction",
+                [("to_target", |c| &c.flows.received_datagrams), ("to_client", |c| &c.flows.sent_datagrams)],
+            ),
+            (
+                "lost_datagrams",
+                "Datagrams that could not be sent on, by direction",
+                [("to_target", |c| &c.flows.lost_to_target), ("to_client", |c| &c.flows.lost_to_client)],
+            ),
+        ];
+        for (name, help, directions) in kinds {
+            let mut datagrams = begin(encoder, name, help, MetricType::Counter)?;
+            for plan in listeners().filter(|plan| plan.protocol.contains("udp")) {
+                for (direction, get) in directions {
+                    let labels = with(&listener_labels(plan), "direction", &direction);
+                    datagrams.counter(&labels, total(&plan.counters, get))?;
+                }
             }
         }
         let mut resets = begin(encoder, "tcp_resets", "Flows reset, by who reset them", MetricType::Counter)?;
