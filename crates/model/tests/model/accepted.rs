@@ -452,7 +452,8 @@ network_acls:
              [ {inbound} ] }} }}\n"
         )
     };
-    let rows: [(&str, &str, &[(u16, Carrier, bool)]); 5] = [
+    type Ways = &'static [(u16, Carrier, bool)];
+    let rows: [(&str, &str, Ways); 5] = [
         ("{ protocol: tcp, from: [w] }", "", &[(53, Carrier::Tcp, true), (53, Carrier::Udp, false)]),
         ("{ protocol: udp, from: [w] }", "", &[(53, Carrier::Tcp, false), (53, Carrier::Udp, true)]),
         ("{ protocol: udp, from: [w] }", "protocol: none", &[(53, Carrier::Udp, true)]),

@@ -15,6 +15,7 @@ impl Exposed {
     pub(super) fn flows(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let listeners = || self.view.plan.iter().flat_map(|plan| plan.listeners.iter().filter(|l| l.flows.is_some()));
         type Get = fn(&ListenerCounters) -> &Count;
+        type Directions = [(&'static str, Get); 2];
         let mut active = begin(encoder, "active_flows", "Flows open", MetricType::Gauge)?;
         for plan in listeners() {
             active.gauge(&listener_labels(plan), total(&plan.counters, |c| &c.active_connections) as f64)?;
@@ -37,7 +38,7 @@ impl Exposed {
                 bytes.counter(&labels, total(&plan.counters, get))?;
             }
         }
-        let kinds: [(&str, &str, [(&str, Get); 2]); 2] = [
+        let kinds: [(&str, &str, Directions); 2] = [
             (
                 "datagrams",
                 "Datagrams carried, by direction",
