@@ -21,6 +21,7 @@ mod deadlines;
 mod description;
 mod desync;
 mod errors;
+mod escalation;
 mod explain;
 mod fallbacks;
 mod firewall;
