@@ -204,7 +204,6 @@ choice! {
 declared! {
     /// Bounds of one listener; 0 means none.
     #[derive(Clone, Debug, PartialEq, Eq)]
-    #[check = check_limits]
     pub struct ListenerLimits {
         /// Connections open at once; default 0.
         pub connections: u32 = 0,
@@ -257,20 +256,6 @@ fn check_mutual<'a>(mutual: &MutualAuthentication, fields: &Fields<'a>, cx: &mut
         }
     } else if mutual.trust_store.is_none() && !fields.has("trust_store") {
         fields.missing("trust_store", "a PEM file of the authorities that verify trusts", cx);
-    }
-}
-
-/// A warning, not a fault: that the key was taken for a bound is what its user must learn, and nothing else of the file is wrong.
-fn check_limits<'a>(limits: &ListenerLimits, fields: &Fields<'a>, cx: &mut Cx<'a>) {
-    if limits.minimum_rate > 0
-        && let Some(listener) = cx.listener.filter(|listener| !listener.is_http())
-        && let Some(node) = fields.get("minimum_rate")
-    {
-        let what = format!(
-            "bounds nothing on a {} listener: a flow may pause as it likes, and idle_timeout ends it",
-            listener.word()
-        );
-        cx.within(Step::Key("minimum_rate"), |cx| cx.warn(node.mark, what));
     }
 }
 

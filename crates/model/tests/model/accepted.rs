@@ -475,30 +475,6 @@ network_acls:
 }
 
 #[test]
-fn what_bounds_nothing_is_warned_of() {
-    let listener = |kind: &str, protocol: &str, group: &str| {
-        format!(
-            "load_balancers:\n  s:\n    type: {kind}\n    listeners:\n      l: {{ port: 80, protocol: {protocol}, limits: {{ \
-             minimum_rate: 1000 }}, default: {{ forward: w }} }}\ntarget_groups: {{ w: {{ protocol: {group} }} }}\n"
-        )
-    };
-    let warned = |text: &str| accept(text).warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert!(warned(&listener("application", "http", "http")).is_empty());
-    for (protocol, group) in [("tcp", "tcp"), ("udp", "udp"), ("tls_passthrough", "tls")] {
-        let text = listener("network", protocol, group);
-        let column = 1 + text.lines().nth(4).and_then(|line| line.find("1000")).expect("a rate");
-        assert_eq!(
-            warned(&text),
-            [format!(
-                "t:5:{column}: load_balancers.s.listeners.l.limits.minimum_rate: bounds nothing on a {protocol} listener: a flow \
-                 may pause as it likes, and idle_timeout ends it"
-            )]
-        );
-        assert!(warned(&text.replace("minimum_rate: 1000", "minimum_rate: 0")).is_empty());
-    }
-}
-
-#[test]
 fn lists_too_long_for_the_kernel_are_warned_of() {
     let listed = |count: usize, guard: &str, protocol: &str, group: &str| {
         let kind = if protocol == "http" { "application" } else { "network" };
