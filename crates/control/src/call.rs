@@ -5,15 +5,14 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use headworks_iam::{Decision, Principal, Request};
 use headworks_model::primitive::Name;
 use headworks_store::Entry;
 use serde_json::Value;
 
+use crate::asker::Asker;
 use crate::change::{Condition, Run};
-use crate::files::Asker;
 use crate::names::action;
-use crate::plane::{Access, Plane};
+use crate::plane::Plane;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::standing::Credential;
@@ -25,12 +24,10 @@ const MOST_VALUES: usize = 2_000_000;
 /// A call.
 pub(crate) struct Call {
     pub(crate) plane: Arc<Plane>,
-    pub(crate) principal: Principal,
+    pub(crate) asker: Asker,
     pub(crate) credential: Credential,
     /// The attempt as it stands.
     pub(crate) entry: Entry,
-    /// What is known of the request, for conditions.
-    pub(crate) circumstances: Request,
     pub(crate) params: Vec<(String, String)>,
     pub(crate) query: Query,
     pub(crate) fields: HeaderMap,
@@ -180,7 +177,7 @@ impl Call {
     /// # Errors
     /// When it may not.
     pub(crate) fn may(&self, name: &str, resource: &str) -> Result<(), Problem> {
-        self.plane.may(&self.principal, &self.circumstances, &action(name), resource)
+        self.asker.may(&self.plane, &action(name), resource)
     }
 
     /// Asks whether the caller may do what it came for to this as well, which its path names in another way.
@@ -188,40 +185,6 @@ impl Call {
     /// # Errors
     /// When it may not.
     pub(crate) fn may_this(&self, resource: &str) -> Result<(), Problem> {
-        self.plane.may(&self.principal, &self.circumstances, &self.entry.action, resource)
+        self.asker.may(&self.plane, &self.entry.action, resource)
     }
-
-    /// Who asks, for what is decided later.
-    pub(crate) fn asker(&self) -> Asker {
-        Asker { principal: self.principal.clone(), circumstances: self.circumstances.clone() }
-    }
-}
-
-impl Plane {
-    /// Asks whether somebody may do this.
-    ///
-    /// # Errors
-    /// When it is not permitted.
-    pub(crate) fn may(
-        &self,
-        principal: &Principal,
-        circumstances: &Request,
-        action: &str,
-        resource: &str,
-    ) -> Result<(), Problem> {
-        if self.access == Access::Open {
-            return Ok(());
-        }
-        let decision = self.directory().decide(principal, circumstances.about(action, resource));
-        if decision.allowed { Ok(()) } else { Err(refusal(principal, action, resource, &decision)) }
-    }
-}
-
-/// Why somebody may not, in the words of AWS.
-pub(crate) fn refusal(principal: &Principal, action: &str, resource: &str, decision: &Decision) -> Problem {
-    let by = decision.by.as_ref().map(|by| format!(" ({}, statement {})", by.policy, by.statement)).unwrap_or_default();
-    let reason = decision.reason;
-    Problem::denied(format!(
-        "User: {principal} is not authorized to perform: {action} on resource: {resource} because {reason}{by}"
-    ))
 }

@@ -8,9 +8,9 @@ use headworks_store::{Commit, Entry, Identity};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+use crate::asker::Asker;
 use crate::desired::{Desired, Gone, Origin, path};
 use crate::difference::{lines, shortened};
-use crate::files::Asker;
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place, rewrite};
 

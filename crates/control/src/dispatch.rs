@@ -16,13 +16,14 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use axum::routing::any;
 use bytes::BytesMut;
+use headworks_iam::Principal;
 use headworks_iam::sigv4::{self, Payload};
-use headworks_iam::{Principal, Reason};
 use headworks_store::{Entry, Outcome};
 use http_body_util::BodyExt;
 use tokio::sync::SemaphorePermit;
 
-use crate::call::{Call, Reply, refusal};
+use crate::asker::Asker;
+use crate::call::{Call, Reply};
 use crate::clock::{now, now_ms};
 use crate::cookie::check_origin;
 use crate::keyfile::random;
@@ -111,18 +112,19 @@ async fn met(
     let (parts, body) = request.into_parts();
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
     let route = routes.iter().find(|route| route.method == method);
-    let mut attempt = Attempt::new(route, &params, &parts, peer);
+    let is_short = params.iter().all(|(_, value)| value.len() <= LONGEST_PARAM);
+    let mut attempt = Attempt::new(route, is_short.then_some(&*params), &parts, peer);
     let mut who = Principal::Anonymous;
     let mut room = None;
     let done = async {
-        if params.iter().any(|(_, value)| value.len() > LONGEST_PARAM) {
+        if !is_short {
             return Err(Problem::no_such_path());
         }
+        let fields = fields_of(&parts);
         // who does not even say who it is, or is not who it says, gets no memory for its body
         let door = route.map_or(Door::Known, |route| route.door);
         if plane.access == Access::Required && !door.is_open() {
             if parts.headers.contains_key(header::AUTHORIZATION) {
-                let fields = fields_of(&parts);
                 signed::announced(plane, &presented(&parts, &fields, Payload::Declared)).await?;
             } else {
                 plane.session(&parts.headers)?;
@@ -134,11 +136,12 @@ async fn met(
             _ => (read(plane, body, door, &mut room).await?, None),
         };
         let payload = if file.is_some() { Payload::Declared } else { Payload::Whole(&body) };
-        let caller = known(plane, route, &mut attempt, &parts, payload).await?;
+        // asked again: it may have ended while the body came
+        let caller = known(plane, route, &mut attempt, &parts, presented(&parts, &fields, payload)).await?;
         let Some(route) = route else { return Err(nowhere(routes)) };
         who = caller.principal.clone();
         let upload = file.map(|file| Upload::new(file, signed::declared(&parts.headers)));
-        let call = admitted(plane, route, caller, &mut attempt, params, parts)?;
+        let call = admitted(plane, route, caller, &attempt, params, parts)?;
         (route.handler)(Call { body, upload, ..call }).await
     };
     let done = Box::pin(done).await;
@@ -221,7 +224,7 @@ async fn known(
     route: Option<&Route>,
     attempt: &mut Attempt,
     parts: &Parts,
-    body: Payload<'_>,
+    presented: sigv4::Presented<'_>,
 ) -> Result<Caller, Problem> {
     let is_open = route.is_some_and(|route| route.door.is_open());
     if is_open || plane.access == Access::Open {
@@ -234,8 +237,6 @@ async fn known(
         check_origin(&parts.method, &parts.headers)?;
         return Ok(Caller { principal, credential: Credential::Cookie(session.token), has_mfa: session.with_mfa });
     }
-    let fields = fields_of(parts);
-    let presented = presented(parts, &fields, body);
     let (principal, credential) =
         signed::principal(plane, &presented, &attempt.entry.action, &attempt.entry.source).await?;
     attempt.entry.principal = principal.to_string();
@@ -247,7 +248,7 @@ fn admitted(
     plane: &Arc<Plane>,
     route: &Route,
     Caller { principal, credential, has_mfa }: Caller,
-    attempt: &mut Attempt,
+    attempt: &Attempt,
     params: Vec<(String, String)>,
     parts: Parts,
 ) -> Result<Call, Problem> {
@@ -258,23 +259,20 @@ fn admitted(
         .with("aws:UserAgent", text("user-agent").get(..LONGEST_AGENT).unwrap_or_else(|| text("user-agent")))
         .with("aws:RequestedRegion", sigv4::REGION)
         .with("aws:MultiFactorAuthPresent", has_mfa.to_string());
-    let circumstances = timed(circumstances);
-    if plane.access == Access::Required && [Door::Guarded, Door::Known].contains(&route.door) {
-        let decision = plane.directory().decide(&principal, circumstances.clone());
-        // what everybody who is known may do can be denied all the same, but to know who one is
-        let is_denied = decision.reason == Reason::ExplicitDeny && route.action != WHO_AM_I;
-        if if route.door == Door::Guarded { !decision.allowed } else { is_denied } {
-            attempt.entry.outcome = Outcome::Denied;
-            return Err(refusal(&principal, &attempt.entry.action, &attempt.entry.resource, &decision));
-        }
+    let asker = Asker { principal, circumstances: timed(circumstances) };
+    let Entry { action, resource, .. } = &attempt.entry;
+    match route.door {
+        Door::Guarded => asker.may(plane, action, resource)?,
+        // what everybody may who is known can be denied all the same, but to know who one is
+        Door::Known if route.action != WHO_AM_I => asker.is_not_denied(plane, action, resource)?,
+        Door::Known | Door::Public | Door::SignIn => {}
     }
     let query = Query::read(parts.uri.query().unwrap_or_default(), &route.parameters())?;
     Ok(Call {
         plane: plane.clone(),
-        principal,
+        asker,
         credential,
         entry: attempt.entry.clone(),
-        circumstances,
         params,
         query,
         fields: parts.headers,
@@ -284,11 +282,11 @@ fn admitted(
 }
 
 impl Attempt {
-    fn new(route: Option<&Route>, params: &[(String, String)], parts: &Parts, peer: SocketAddr) -> Self {
+    /// What it is about is not told where its parameters are none.
+    fn new(route: Option<&Route>, params: Option<&[(String, String)]>, parts: &Parts, peer: SocketAddr) -> Self {
         let request_id = random::<8>().map_or(0, u64::from_be_bytes);
         let request_id = format!("{request_id:016x}");
-        let is_short = params.iter().all(|(_, value)| value.len() <= LONGEST_PARAM);
-        let resource = route.filter(|_| is_short).map(|route| route.resource(params));
+        let resource = route.zip(params).map(|(route, params)| route.resource(params));
         let entry = Entry {
             at: now_ms(),
             principal: Principal::Anonymous.to_string(),

@@ -5,9 +5,9 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use headworks_iam::{Principal, Request};
 use headworks_model::{Config, FileUse, Kind};
 
+use crate::asker::Asker;
 use crate::names::{action, hrn};
 use crate::plane::{Access, Plane};
 use crate::problem::Problem;
@@ -18,22 +18,7 @@ const USE: &str = "UseFile";
 /// The key of conditions that says what for.
 const USE_OF: &str = "headworks:FileUse";
 
-/// Who asks for a change, and under which circumstances.
-#[derive(Clone, Debug)]
-pub(crate) struct Asker {
-    pub(crate) principal: Principal,
-    pub(crate) circumstances: Request,
-}
-
 impl Asker {
-    /// Asks whether it may do something.
-    ///
-    /// # Errors
-    /// When it may not.
-    pub(crate) fn may(&self, plane: &Plane, name: &str, resource: &str) -> Result<(), Problem> {
-        plane.may(&self.principal, &self.circumstances, &action(name), resource)
-    }
-
     /// Asks for each file that a resource names and did not name before.
     ///
     /// # Errors
@@ -54,7 +39,7 @@ impl Asker {
         of(after).difference(&of(before)).try_for_each(|(to, path)| {
             let resource = hrn(&format!("file{}", real(path).display()));
             let circumstances = self.circumstances.clone().set(USE_OF, to.as_str());
-            plane.may(&self.principal, &circumstances, &action(USE), &resource)
+            Asker { circumstances, ..self.clone() }.may(plane, &action(USE), &resource)
         })
     }
 }

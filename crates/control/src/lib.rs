@@ -3,6 +3,7 @@
 //! What should be is the file and what came by the API, validated as one whole. A change goes to the control loop of the program,
 //! which has it run before it is recorded; this crate never sees the data plane, and asks about it through [`Surroundings`].
 
+mod asker;
 mod call;
 mod change;
 mod clock;

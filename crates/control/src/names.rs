@@ -23,6 +23,11 @@ pub(crate) fn noun(kind: Kind) -> &'static str {
     }
 }
 
+/// A number that names something, in its one spelling: another would be another name for what is permitted or denied.
+pub(crate) fn number(text: &str) -> Option<u64> {
+    text.parse::<u64>().ok().filter(|number| number.to_string() == text)
+}
+
 /// `headworks:PutTargetGroup`.
 pub(crate) fn action(name: &str) -> String {
     format!("headworks:{name}")

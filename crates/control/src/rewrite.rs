@@ -4,6 +4,7 @@
 use headworks_model::primitive::Address;
 use serde_json::{Map, Value, json};
 
+use crate::names::number;
 use crate::problem::Problem;
 
 /// Which part.
@@ -188,9 +189,8 @@ fn rules_of<'a>(whole: &'a mut Value, listener: &str) -> Option<&'a mut Vec<Valu
 /// By name, else by number from 1.
 fn find_rule(rules: &[Value], rule: &str) -> Option<usize> {
     let named = rules.iter().position(|known| known.get("name").and_then(Value::as_str) == Some(rule));
-    // another way to write a number would be another name for what is permitted or denied by it
-    let number = rule.parse::<usize>().ok().filter(|number| number.to_string() == rule);
-    named.or_else(|| number?.checked_sub(1).filter(|index| *index < rules.len()))
+    let index = || usize::try_from(number(rule)?.checked_sub(1)?).ok().filter(|index| *index < rules.len());
+    named.or_else(index)
 }
 
 fn address_of(target: &Value) -> Option<Address> {

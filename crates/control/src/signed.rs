@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, header};
 use headworks_iam::directory::Principal;
 use headworks_iam::key::{KeyStatus, LastUsed};
 use headworks_iam::session::Session;
-use headworks_iam::sigv4::{Claim, Presented};
+use headworks_iam::sigv4::{Claim, Presented, SignatureError};
 
 use crate::clock::now;
 use crate::keep::{LOCAL, key_purpose, local_secret};
@@ -25,11 +25,10 @@ pub(crate) fn declared(fields: &HeaderMap) -> Option<String> {
 /// # Errors
 /// When it does not.
 pub(crate) async fn announced(plane: &Plane, presented: &Presented<'_>) -> Result<(), Problem> {
-    let refused = |error: &dyn std::fmt::Display| Problem::unauthenticated(error.to_string());
-    let claim = Claim::read(presented).map_err(|error| refused(&error))?;
+    let claim = Claim::read(presented).map_err(refused)?;
     let (_, secret, _) = found(plane, &claim).await?;
     match presented.content_hash() {
-        Some(_) => claim.verify(presented, &secret, now()).map_err(|error| refused(&error)),
+        Some(_) => claim.verify(presented, &secret, now()).map_err(refused),
         None => Ok(()),
     }
 }
@@ -44,15 +43,18 @@ pub(crate) async fn principal(
     action: &str,
     source: &str,
 ) -> Result<(Principal, Credential), Problem> {
-    let refused = |error: &dyn std::fmt::Display| Problem::unauthenticated(error.to_string());
-    let claim = Claim::read(presented).map_err(|error| refused(&error))?;
+    let claim = Claim::read(presented).map_err(refused)?;
     let (principal, secret, credential) = found(plane, &claim).await?;
-    claim.verify(presented, &secret, now()).map_err(|error| refused(&error))?;
+    claim.verify(presented, &secret, now()).map_err(refused)?;
     if claim.token.is_none() && claim.key != LOCAL {
         let used = LastUsed { at: now(), action: action.to_owned(), source: source.to_owned() };
         plane.uses.key(&claim.key, used);
     }
     Ok((principal, credential))
+}
+
+fn refused(error: SignatureError) -> Problem {
+    Problem::unauthenticated(error.to_string())
 }
 
 /// Whose what is claimed is, and its secret.

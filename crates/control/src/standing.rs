@@ -6,9 +6,9 @@ use std::time::Duration;
 use headworks_iam::session::Session;
 use headworks_iam::{Request, time};
 
+use crate::asker::Asker;
 use crate::call::Call;
 use crate::clock::now;
-use crate::files::Asker;
 use crate::plane::Plane;
 use crate::signed::{is_current, of_key};
 
@@ -49,14 +49,15 @@ pub(crate) struct Standing {
 impl Standing {
     /// That of a call which is permitted.
     pub(crate) fn of(call: &Call) -> Self {
-        Self { plane: call.plane.clone(), credential: call.credential.clone(), asker: call.asker() }
+        Self { plane: call.plane.clone(), credential: call.credential.clone(), asker: call.asker.clone() }
     }
 
     /// Whether it may go on.
     pub(crate) fn holds(&self) -> bool {
-        let Asker { principal, circumstances } = &self.asker;
-        let now = timed(circumstances.clone());
-        self.credential.is_good(&self.plane) && self.plane.may(principal, &now, &now.action, &now.resource).is_ok()
+        let circumstances = timed(self.asker.circumstances.clone());
+        let now = Asker { circumstances, ..self.asker.clone() };
+        let Request { action, resource, .. } = &now.circumstances;
+        self.credential.is_good(&self.plane) && now.may(&self.plane, action, resource).is_ok()
     }
 
     /// Waits until it may not.

@@ -203,7 +203,7 @@ pub(super) async fn carry_out(call: &Call, steps: Vec<Step>, answered: Answered)
 
 /// Steps as one change.
 pub(super) fn change_of(call: &Call, steps: Vec<Step>, answered: Answered) -> Result<Change, Problem> {
-    let (run, reason, entry, asker) = (call.run()?, call.reason()?, call.entry.clone(), call.asker());
+    let (run, reason, entry, asker) = (call.run()?, call.reason()?, call.entry.clone(), call.asker.clone());
     Ok(Change { steps, identities: Vec::new(), reason, run, answered, entry, asker, at: now_ms() })
 }
 

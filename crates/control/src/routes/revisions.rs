@@ -14,7 +14,7 @@ use crate::change::{Condition, Step};
 use crate::desired::Desired;
 use crate::difference::{lines, shown};
 use crate::keep::unsealed;
-use crate::names::hrn;
+use crate::names::{self, hrn};
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place};
 
@@ -57,8 +57,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 fn number(call: &Call) -> Result<u64, Problem> {
     let text = call.param("revision");
-    let number = text.parse::<u64>().ok().filter(|number| number.to_string() == text);
-    number.ok_or_else(|| Problem::not_found(format_args!("revision {text:?}")))
+    names::number(text).ok_or_else(|| Problem::not_found(format_args!("revision {text:?}")))
 }
 
 async fn list(call: Call) -> Result<Reply, Problem> {

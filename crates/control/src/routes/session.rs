@@ -147,8 +147,8 @@ async fn change_password(call: Call) -> Result<Reply, Problem> {
     let mut body = Body::of(call.json()?, &["password", "new_password"])?;
     let (old, new) = (body.required_text("password"), body.required_text("new_password"));
     body.check()?;
-    let Principal::User(name) = call.principal.clone() else {
-        return Err(Problem::conflict(format!("{} is no user, and has no password", call.principal)));
+    let Principal::User(name) = call.asker.principal.clone() else {
+        return Err(Problem::conflict(format!("{} is no user, and has no password", call.asker.principal)));
     };
     let (plane, source) = (&call.plane, call.entry.source.as_str());
     let _admitted = plane.guesses.admit(&name, source, now())?;

@@ -109,5 +109,5 @@ async fn whoami(call: Call) -> Result<Reply, Problem> {
         crate::plane::Access::Open => "none",
         crate::plane::Access::Required => "required",
     };
-    Ok(Reply::ok(&json!({ "principal": call.principal.to_string(), "auth": access })))
+    Ok(Reply::ok(&json!({ "principal": call.asker.principal.to_string(), "auth": access })))
 }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
 use quinn::udp::{RecvMeta, Transmit, UdpSocketState};
@@ -13,7 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::socket::watch;
+use super::socket::{set_if_taken, watch};
 use super::transparent;
 
 /// Room for the longest datagram, or as many as the kernel puts together.
@@ -56,14 +56,7 @@ impl Train<'_> {
 fn allow_fragments(socket: &UdpSocket) {
     let _ = set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::DONT);
     let _ = set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::DONT);
-    let no: libc::c_int = 0;
-    let length = size_of_val(&no) as libc::socklen_t;
-    #[expect(unsafe_code, reason = "there is no safe way to ask for it")]
-    // SAFETY: the kernel reads one `int` from a place that is one, and keeps no reference to it. A socket of the other family
-    // refuses, which is of no consequence.
-    let _ = unsafe {
-        libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, (&raw const no).cast(), length)
-    };
+    set_if_taken(socket, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, 0);
 }
 
 /// A socket.

@@ -300,14 +300,16 @@ pub(crate) enum First {
 /// Has the end of the handshake go in one packet with the first bytes, which must follow at once: otherwise it goes by itself
 /// a fifth of a second later. Saves a small connection one of its ten packets.
 fn acknowledge_with_data(fd: &OwnedFd) {
-    let seconds: libc::c_int = 1;
-    let length = size_of_val(&seconds) as libc::socklen_t;
+    let seconds = 1;
+    set_if_taken(fd, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, seconds);
+}
+
+/// Sets an option that no library has, where the socket takes it: without it all goes on, if not as well.
+pub(super) fn set_if_taken(socket: &impl AsRawFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) {
+    let length = size_of_val(&value) as libc::socklen_t;
     #[expect(unsafe_code, reason = "there is no safe way to ask for it")]
-    // SAFETY: the kernel reads one `int` from a place that is one, and keeps no reference to it. What comes of it is of no
-    // consequence: without it the packet goes by itself.
-    let _ = unsafe {
-        libc::setsockopt(fd.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, (&raw const seconds).cast(), length)
-    };
+    // SAFETY: the kernel reads one `int` from a place that is one, and keeps no reference to it.
+    let _ = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length) };
 }
 
 /// A connection that has been begun.

@@ -55,6 +55,7 @@ fn members(directory: &Directory, group: &str) -> Vec<String> {
 
 impl Identity for Group {
     const WORD: &'static str = "group";
+    const NOUN: &'static str = "Group";
     const KEYS: &'static [&'static str] = &["attached"];
 
     fn all(directory: &Directory) -> &BTreeMap<String, Self> {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::body::{Body, checked};
 use super::changed::{changed, done};
 use crate::call::{Call, Reply};
-use crate::names::hrn;
+use crate::names::{action, hrn};
 use crate::plane::Plane;
 use crate::problem::Problem;
 
@@ -21,6 +21,8 @@ pub(super) const MOST: usize = 10;
 pub(super) trait Identity: Clone + Send + 'static {
     /// What one is called.
     const WORD: &'static str;
+    /// The same in the names of actions.
+    const NOUN: &'static str;
     /// The keys of a body that says what one is.
     const KEYS: &'static [&'static str];
 
@@ -62,16 +64,11 @@ impl Grants<'_> {
     fn each_new(
         &self,
         had: &Grants<'_>,
-        word: &str,
-        name: &str,
+        noun: &str,
+        whose: &str,
         ask: impl Fn(&str, &str) -> Result<(), Problem>,
     ) -> Result<(), Problem> {
         let none = BTreeSet::new();
-        let noun = match word {
-            "user" => "User",
-            "group" => "Group",
-            _ => "Role",
-        };
         let (now, then) = (self.groups.unwrap_or(&none), had.groups.unwrap_or(&none));
         now.difference(then).try_for_each(|group| ask("AddUserToGroup", &format!("group/{group}")))?;
         then.difference(now).try_for_each(|group| ask("RemoveUserFromGroup", &format!("group/{group}")))?;
@@ -84,7 +81,7 @@ impl Grants<'_> {
             Some(_) => "Put",
             None => "Delete",
         };
-        ask(&format!("{verb}{noun}PermissionsBoundary"), &format!("{word}/{name}"))
+        ask(&format!("{verb}{noun}PermissionsBoundary"), whose)
     }
 }
 
@@ -135,13 +132,14 @@ pub(super) async fn put<T: Identity>(call: Call) -> Result<Reply, Problem> {
     let body = Body::of(call.json_or_empty()?, T::KEYS)?;
     let is_new = !T::all(&call.plane.directory()).contains_key(&name);
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    let (known, plane, asker) = (known::<T>(&call), call.plane.clone(), call.asker());
+    let (known, plane, asker) = (known::<T>(&call), call.plane.clone(), call.asker.clone());
     let put = move |directory: &mut Directory, _: &Sealer| {
         known(&name, directory)?;
         let before = T::all(directory).get(&name);
         let one = T::read(body, directory, before.cloned())?;
         let had = before.map(T::grants).unwrap_or_default();
-        one.grants().each_new(&had, T::WORD, &name, |action, resource| asker.may(&plane, action, &hrn(resource)))?;
+        let ask = |name: &str, resource: &str| asker.may(&plane, &action(name), &hrn(resource));
+        one.grants().each_new(&had, T::NOUN, &format!("{}/{name}", T::WORD), ask)?;
         T::all_mut(directory).insert(name.clone(), one.clone());
         Ok((one.shown(&name, directory, &plane), vec![(T::WORD, name)]))
     };

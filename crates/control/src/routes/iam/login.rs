@@ -25,7 +25,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::PUT, password, "PutPassword", user, |call| Box::pin(put_password(call)))
             .judges()
-.about("Gives a user a password for the console, or another. Its sessions end; who was locked may try again.")
+            .about("Gives a user a password for the console, or another. Its sessions end; who was locked may try again.")
             .takes(json!({
                 "type": "object",
                 "properties": { "password": { "type": "string" }, "must_change": { "type": "boolean", "default": true } },
@@ -35,18 +35,18 @@ pub(super) fn routes() -> Vec<Route> {
             .answers_nothing(204),
         route(Method::DELETE, password, "DeletePassword", user, |call| Box::pin(delete_password(call)))
             .judges()
-.about("Takes a user's access to the console away. Its sessions end.")
+            .about("Takes a user's access to the console away. Its sessions end.")
             .answers_nothing(204),
         route(Method::POST, mfa, "CreateMfaDevice", user, |call| Box::pin(create_mfa(call)))
             .behind(Door::Known)
             .judges()
-.about("Makes the secret of a second factor, told once. It counts when two codes have proved it. Users may for themselves.")
+            .about("Makes the secret of a second factor, told once. It counts when two codes have proved it. Users may for themselves.")
             .may_take(json!({ "type": "object", "additionalProperties": false }))
             .answers(201, schema("NewMfaDevice")),
         route(Method::PUT, mfa, "EnableMfaDevice", user, |call| Box::pin(enable_mfa(call)))
             .behind(Door::Known)
             .judges()
-.about(
+            .about(
                 "Has the second factor count from now on, as two codes in a row prove it. Users may for themselves; who has one \
                  already proves it with a code of that, as `current`.",
             )
@@ -62,7 +62,7 @@ pub(super) fn routes() -> Vec<Route> {
             .answers_nothing(204),
         route(Method::DELETE, mfa, "DeleteMfaDevice", user, |call| Box::pin(delete_mfa(call)))
             .judges()
-.about("Takes the second factor away, for who has lost it.")
+            .about("Takes the second factor away, for who has lost it.")
             .answers_nothing(204),
     ]
 }
@@ -104,7 +104,7 @@ async fn delete_password(call: Call) -> Result<Reply, Problem> {
 
 /// Whether the caller asks for itself; else it must be allowed to.
 fn is_own(call: &Call, name: &str, action: &str) -> Result<bool, Problem> {
-    let is_own = call.principal == Principal::User(name.to_owned());
+    let is_own = call.asker.principal == Principal::User(name.to_owned());
     if !is_own {
         call.may(action, &hrn(&format!("user/{name}")))?;
     }

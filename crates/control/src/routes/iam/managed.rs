@@ -32,7 +32,7 @@ pub(super) fn routes() -> Vec<Route> {
             .answers(200, schema("PolicyDocument")),
         route(Method::PUT, path, "PutPolicy", one, |call| Box::pin(put(call)))
             .judges()
-.about(
+            .about(
                 "Creates a managed policy, or has it say something else from now on: that is a version of its own, and where there \
                  would be six, the oldest leaves.",
             )
@@ -41,7 +41,7 @@ pub(super) fn routes() -> Vec<Route> {
             .answers(201, schema("PolicyDocument")),
         route(Method::DELETE, path, "DeletePolicy", one, |call| Box::pin(delete(call)))
             .judges()
-.about("Deletes a managed policy that is attached to nobody.")
+            .about("Deletes a managed policy that is attached to nobody.")
             .answers_nothing(204),
     ]
 }

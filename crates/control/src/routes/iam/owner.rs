@@ -39,13 +39,13 @@ macro_rules! of_owner {
                 .answers(200, schema("PolicyDocument")),
             route(Method::PUT, path, $put, resource, |call| Box::pin(put(call, $owner)))
                 .judges()
-.about(concat!("Creates or replaces a policy of a ", $one, "."))
+            .about(concat!("Creates or replaces a policy of a ", $one, "."))
                 .takes(schema("PolicyDocument"))
                 .answers(200, schema("PolicyDocument"))
                 .answers(201, schema("PolicyDocument")),
             route(Method::DELETE, path, $delete, resource, |call| Box::pin(delete(call, $owner)))
                 .judges()
-.about(concat!("Deletes a policy of a ", $one, "."))
+            .about(concat!("Deletes a policy of a ", $one, "."))
                 .answers_nothing(204),
         ]
     }};

@@ -21,7 +21,7 @@ pub(super) fn routes() -> Vec<Route> {
             .answers(200, schema("PasswordPolicy")),
         route(Method::PUT, path, "PutPasswordPolicy", of, |call| Box::pin(put(call)))
             .judges()
-.about(
+            .about(
                 "Says what passwords must be. What is left out is as it is by itself; where no class is required, three of four \
                  are. Passwords that there are stay.",
             )

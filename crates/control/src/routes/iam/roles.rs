@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use super::super::{Door, Route, route, schema};
 use super::body::Body;
 use super::identity::{Grants, Identity, attached, boundary, delete, find, get, list, put};
-use crate::call::{Call, Reply, refusal};
+use crate::asker::refusal;
+use crate::call::{Call, Reply};
 use crate::clock::now;
 use crate::keyfile::random;
 use crate::names::hrn;
@@ -29,13 +30,13 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::GET, path, "GetRole", one, |call| Box::pin(get::<Role>(call))).about("One role.").answers(200, schema("Role")),
         route(Method::PUT, path, "PutRole", one, |call| Box::pin(put::<Role>(call)))
             .judges()
-.about("Creates a role, or says anew who may assume it, and what it has.")
+            .about("Creates a role, or says anew who may assume it, and what it has.")
             .takes(schema("RoleSettings"))
             .answers(200, schema("Role"))
             .answers(201, schema("Role")),
         route(Method::DELETE, path, "DeleteRole", one, |call| Box::pin(delete::<Role>(call)))
             .judges()
-.about("Deletes a role; its sessions end at once.")
+            .about("Deletes a role; its sessions end at once.")
             .answers_nothing(204),
         route(Method::POST, "/v1/iam/roles/{name}/sessions", "AssumeRole", one, |call| Box::pin(assume(call)))
             .behind(Door::Known)
@@ -56,6 +57,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 impl Identity for Role {
     const WORD: &'static str = "role";
+    const NOUN: &'static str = "Role";
     const KEYS: &'static [&'static str] = &["trust", "attached", "boundary", "longest_session"];
 
     fn all(directory: &Directory) -> &BTreeMap<String, Self> {
@@ -102,9 +104,9 @@ async fn assume(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name").to_owned();
     let directory = call.plane.directory();
     if call.plane.access == Access::Required {
-        let decision = directory.may_assume(&call.principal, &name, call.circumstances.clone());
+        let decision = directory.may_assume(&call.asker.principal, &name, call.asker.circumstances.clone());
         if !decision.allowed {
-            return Err(refusal(&call.principal, &call.entry.action, &call.entry.resource, &decision));
+            return Err(refusal(&call.asker.principal, &call.entry.action, &call.entry.resource, &decision));
         }
     }
     let role = find::<Role>(&directory, &name)?;

@@ -26,19 +26,20 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::GET, path, "GetUser", one, |call| Box::pin(get::<User>(call))).about("One user.").answers(200, schema("User")),
         route(Method::PUT, path, "PutUser", one, |call| Box::pin(put::<User>(call)))
             .judges()
-.about("Creates a user, or says anew which groups, managed policies and boundary it has. Its keys and own policies stay.")
+            .about("Creates a user, or says anew which groups, managed policies and boundary it has. Its keys and own policies stay.")
             .may_take(schema("UserSettings"))
             .answers(200, schema("User"))
             .answers(201, schema("User")),
         route(Method::DELETE, path, "DeleteUser", one, |call| Box::pin(delete::<User>(call)))
             .judges()
-.about("Deletes a user with its keys and its own policies.")
+            .about("Deletes a user with its keys and its own policies.")
             .answers_nothing(204),
     ]
 }
 
 impl Identity for User {
     const WORD: &'static str = "user";
+    const NOUN: &'static str = "User";
     const KEYS: &'static [&'static str] = &["groups", "attached", "boundary"];
 
     fn all(directory: &Directory) -> &BTreeMap<String, Self> {

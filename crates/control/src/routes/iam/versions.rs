@@ -29,7 +29,7 @@ pub(super) fn routes() -> Vec<Route> {
             .answers(200, listed),
         route(Method::POST, all, "CreatePolicyVersion", policy, |call| Box::pin(create(call)))
             .judges()
-.about("Adds a version, of which a policy has at most five. It holds only when it is made the default.")
+            .about("Adds a version, of which a policy has at most five. It holds only when it is made the default.")
             .takes(json!({
                 "type": "object",
                 "properties": { "document": schema("PolicyDocument"), "set_default": { "type": "boolean", "default": false } },
@@ -42,13 +42,13 @@ pub(super) fn routes() -> Vec<Route> {
             .answers(200, schema("PolicyVersion")),
         route(Method::DELETE, one, "DeletePolicyVersion", policy, |call| Box::pin(delete(call)))
             .judges()
-.about("Deletes a version that is not the default.")
+            .about("Deletes a version that is not the default.")
             .answers_nothing(204),
         route(Method::PUT, "/v1/iam/policies/{name}/default-version", "SetDefaultPolicyVersion", policy, |call| {
             Box::pin(set_default(call))
         })
         .judges()
-.about("Has another version hold.")
+            .about("Has another version hold.")
         .takes(json!({
             "type": "object",
             "properties": { "version": { "type": "string", "examples": ["v2"] } },

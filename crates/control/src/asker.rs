@@ -1,0 +1,55 @@
+//! Who asks, and whether it may: the one place where policies are asked.
+
+use headworks_iam::{Decision, Principal, Reason, Request};
+
+use crate::plane::{Access, Plane};
+use crate::problem::Problem;
+
+/// Who asks, and under which circumstances.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker {
+    pub(crate) principal: Principal,
+    /// What is known of the request, for conditions.
+    pub(crate) circumstances: Request,
+}
+
+impl Asker {
+    /// Asks whether it may do something.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub(crate) fn may(&self, plane: &Plane, action: &str, resource: &str) -> Result<(), Problem> {
+        self.refused_if(plane, action, resource, |decision| !decision.allowed)
+    }
+
+    /// Asks whether it is denied something that everybody may.
+    ///
+    /// # Errors
+    /// When it is.
+    pub(crate) fn is_not_denied(&self, plane: &Plane, action: &str, resource: &str) -> Result<(), Problem> {
+        self.refused_if(plane, action, resource, |decision| decision.reason == Reason::ExplicitDeny)
+    }
+
+    fn refused_if(
+        &self,
+        plane: &Plane,
+        action: &str,
+        resource: &str,
+        is_refused: impl FnOnce(&Decision) -> bool,
+    ) -> Result<(), Problem> {
+        if plane.access == Access::Open {
+            return Ok(());
+        }
+        let decision = plane.directory().decide(&self.principal, self.circumstances.about(action, resource));
+        if is_refused(&decision) { Err(refusal(&self.principal, action, resource, &decision)) } else { Ok(()) }
+    }
+}
+
+/// Why somebody may not, in the words of AWS.
+pub(crate) fn refusal(principal: &Principal, action: &str, resource: &str, decision: &Decision) -> Problem {
+    let by = decision.by.as_ref().map(|by| format!(" ({}, statement {})", by.policy, by.statement)).unwrap_or_default();
+    let reason = decision.reason;
+    Problem::denied(format!(
+        "User: {principal} is not authorized to perform: {action} on resource: {resource} because {reason}{by}"
+    ))
+}
