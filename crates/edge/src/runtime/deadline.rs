@@ -101,6 +101,11 @@ impl Timer {
         }
     }
 
+    /// The coarse clock's tick.
+    pub(crate) fn tick(&self) -> u32 {
+        self.worker.clock.tick()
+    }
+
     /// Starts anew: expires at this tick.
     pub(crate) fn arm_until(&mut self, tick: u32) {
         self.entry.at.set(tick);

@@ -253,9 +253,9 @@ impl Attempt {
     ) -> Waited {
         let worker = connection.worker.clone();
         let pool = &worker.pool;
-        let (idle_timeout, minimum_rate) = {
+        let (idle_timeout, demand) = {
             let plan = &connection.slot.table().plan;
-            (plan.idle_timeout, plan.minimum_rate)
+            (plan.idle_timeout, plan.demand)
         };
         let mut in_head = !self.upstream.buffer.is_empty();
         let is_first = scratch.record.retries == 0;
@@ -298,10 +298,11 @@ impl Attempt {
                         } else {
                             deadlines.go_on();
                         }
-                        match (request.waits_for_source, minimum_rate) {
-                            (true, 0) => deadlines.arm(&mut connection.timer, idle_timeout),
-                            (true, rate) => {
-                                if !request.await_client(&mut connection.timer, idle_timeout, rate, taken) {
+                        let is_paced = demand.rate > 0 && (demand.of_streams || request.has_length());
+                        match (request.waits_for_source, is_paced) {
+                            (true, false) => deadlines.arm(&mut connection.timer, idle_timeout),
+                            (true, true) => {
+                                if !request.await_client(&mut connection.timer, idle_timeout, demand, taken) {
                                     return Poll::Ready(Waited::Failed(Kind::ClientTimeout));
                                 }
                             }

@@ -109,9 +109,7 @@ fn reason<C: Client>(
     let request = &course.request;
     let could_go = request.is_untouched() || request.is_kept();
     match kind {
-        Kind::ConnectFailed | Kind::ConnectTimeout | Kind::HandshakeFailed | Kind::HandshakeTimeout if has_others => {
-            return Some(RetryReason::Connect);
-        }
+        kind if kind.is_of_connecting() && has_others => return Some(RetryReason::Connect),
         Kind::Unprocessed if could_go && course.turned_away < TURNED_AWAY => {
             course.turned_away += 1;
             return Some(RetryReason::Unprocessed);
@@ -137,10 +135,7 @@ fn reason<C: Client>(
 /// What of a failure `when` speaks of.
 fn applies(when: RetryWhen, kind: Kind) -> Option<RetryReason> {
     match (when, kind) {
-        (
-            RetryWhen::ConnectFailure,
-            Kind::ConnectFailed | Kind::ConnectTimeout | Kind::HandshakeFailed | Kind::HandshakeTimeout,
-        ) => Some(RetryReason::Connect),
+        (RetryWhen::ConnectFailure, kind) if kind.is_of_connecting() => Some(RetryReason::Connect),
         (RetryWhen::ResetBeforeResponse, Kind::ResetBeforeResponse | Kind::Unprocessed) => Some(RetryReason::Reset),
         (
             RetryWhen::Timeout,
