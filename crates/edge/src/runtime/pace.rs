@@ -56,6 +56,12 @@ impl Pace {
         now.saturating_add(u32::try_from(self.left.div_ceil(self.rate)).unwrap_or(u32::MAX))
     }
 
+    /// The same as a time from now, and `wait` at most; none when nothing is left.
+    pub(crate) fn patience(&mut self, moved: u64, now: u32, wait: Duration) -> Option<Duration> {
+        let until = self.waits(moved, now);
+        (!self.is_spent()).then(|| wait.min(TICK * until.saturating_sub(now)))
+    }
+
     /// Something else is waited for.
     pub(crate) fn rests(&mut self, moved: u64, now: u32) {
         self.settle(moved, now);

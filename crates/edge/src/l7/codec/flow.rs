@@ -14,7 +14,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::encode::{EncodeError, Encoder};
 use super::link::Link;
-use crate::runtime::deadline::Timer;
 use crate::runtime::pace::{Demand, Pace};
 use crate::runtime::pool::Pool;
 
@@ -213,16 +212,15 @@ impl Flow {
         }
     }
 
-    /// Has the timer wait for a client that must be so fast, and has moved so many bytes by now. False when it has been too
-    /// slow.
+    /// How long a client is waited for, `wait` at most, that must be so fast and has moved so many bytes at tick `now`. None
+    /// when it has been too slow.
     #[cold]
-    pub(crate) fn await_client(&mut self, timer: &mut Timer, wait: Duration, demand: Demand, moved: u64) -> bool {
+    pub(crate) fn patience(&mut self, wait: Duration, demand: Demand, moved: u64, now: u32) -> Option<Duration> {
         if self.pace.is_none() {
             self.pace = Pace::new(demand).map(Box::new);
         }
-        let Some(pace) = &mut self.pace else { return true };
-        timer.arm_paced(wait, pace, moved);
-        !pace.is_spent()
+        let Some(pace) = &mut self.pace else { return Some(wait) };
+        pace.patience(moved, now, wait)
     }
 
     /// Whether it is known how much there is of it.
