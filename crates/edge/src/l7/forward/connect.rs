@@ -19,6 +19,7 @@ use crate::runtime::worker::Worker;
 use crate::upstream::connect::{Connection as TargetConnection, Transport, connect_socket, no_port_left, secure};
 use crate::upstream::group::GroupLocal;
 use crate::upstream::multiplex::Taken;
+use crate::upstream::sockets::Counted;
 use crate::upstream::target::TargetLocal;
 
 /// The longest that a TLS handshake with a target may take (H1); less where an answer has less time than that.
@@ -99,6 +100,10 @@ pub(super) async fn to(
             }
         }
     };
+    let counted = match settings.version {
+        HttpVersion::Http1 => Counted::new(&target.shared, settings.limits.max_connections),
+        HttpVersion::Http2 => None,
+    };
     patience.begin(settings.connect_timeout);
     let header = caller.peer.announcement(caller.slot, dial.announces);
     let connecting = pin!(connect_socket(&target.shared.endpoint, header, First::Here));
@@ -113,7 +118,7 @@ pub(super) async fn to(
         }
     };
     let stream = match turn {
-        None => TargetConnection::Direct(transport),
+        None => TargetConnection::Direct(transport, counted),
         Some(turn) => {
             let beginning = pin!(target.multiplexed.begin(transport, epoch, owner.as_ref(), turn));
             let begun = patience.wait(beginning, caller.worker, Kind::ConnectFailed, Kind::ConnectTimeout).await?;
