@@ -74,6 +74,8 @@ pub(crate) struct Route {
     pub(crate) media: &'static str,
     /// Whether it may come without a body all the same.
     pub(crate) takes_nothing: bool,
+    /// Whether `If-Match` and `If-None-Match` are held against what it changes; elsewhere they would mean nothing, and are refused.
+    pub(crate) is_conditional: bool,
     /// Statuses of success, and the schema of what comes with them.
     pub(crate) answers: Vec<(u16, Option<Value>)>,
 }
@@ -98,6 +100,7 @@ pub(crate) fn route(
         takes: None,
         media: JSON,
         takes_nothing: false,
+        is_conditional: false,
         answers: Vec::new(),
     }
 }
@@ -119,13 +122,20 @@ impl Route {
     }
 
     /// What every change of identities may be told.
-    pub(crate) fn judges(self) -> Self {
+    pub(crate) fn judges(mut self) -> Self {
+        self.is_conditional = true;
         self.asks("dry_run", json!({ "type": "boolean" }), "Judge the change, say what it would do, and do nothing.")
     }
 
     /// What every change of resources may be told.
     pub(crate) fn changes(self) -> Self {
         self.judges().asks("reason", json!({ "type": "string", "maxLength": 1000 }), "Why, for the revision.")
+    }
+
+    /// It changes nothing of which there is a tag.
+    pub(crate) fn unconditional(mut self) -> Self {
+        self.is_conditional = false;
+        self
     }
 
     /// What every list may be told.

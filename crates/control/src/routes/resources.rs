@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Route, route, schema};
 use crate::call::{Call, Reply};
-use crate::change::{Answered, Change, Outcome, Run, Step};
+use crate::change::{Answered, Change, Condition, Outcome, Run, Step};
 use crate::clock::now_ms;
 use crate::desired::{Desired, Origin};
 use crate::difference::shown;
@@ -130,10 +130,10 @@ pub(super) fn read(call: &Call, kind: Kind, place: &Place) -> Result<Reply, Prob
     let whole = desired.config().resource(kind, name).ok_or_else(absent)?;
     let part = place.find(&whole).ok_or_else(|| Problem::not_found(place.called()))?;
     let tag = call.plane.tag(part);
-    Ok(call.represented(&tag, || {
+    call.represented(&tag, || {
         let body = place.find(&shown(kind, whole.clone())).cloned().unwrap_or_default();
         described(Reply::ok(&body), &desired, kind, name)
-    }))
+    })
 }
 
 fn described(reply: Reply, desired: &Desired, kind: Kind, name: &str) -> Reply {
@@ -201,10 +201,11 @@ pub(super) async fn carry_out(call: &Call, steps: Vec<Step>, answered: Answered)
     Ok((change.run, call.plane.change(change).await?))
 }
 
-/// Steps as one change.
+/// Steps as one change, each with a condition of its own.
 pub(super) fn change_of(call: &Call, steps: Vec<Step>, answered: Answered) -> Result<Change, Problem> {
     let (run, reason, entry, asker) = (call.run()?, call.reason()?, call.entry.clone(), call.asker.clone());
-    Ok(Change { steps, identities: Vec::new(), reason, run, answered, entry, asker, at: now_ms() })
+    let condition = Condition::default();
+    Ok(Change { steps, condition, identities: Vec::new(), reason, run, answered, entry, asker, at: now_ms() })
 }
 
 /// What a change would do.

@@ -13,6 +13,7 @@ mod check_command;
 mod choosing;
 mod commands;
 mod compression;
+mod conditions;
 mod console;
 mod control;
 mod databases;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::super::{Route, route, schema};
 use super::body::Body;
 use super::changed::done;
-use super::identity::{Grants, Identity, MOST, attached, delete, find, find_mut, get, list, put};
+use super::identity::{Grants, Identity, MOST, attached, delete, find, find_mut, get, known, list, put};
 use crate::call::{Call, Reply};
 use crate::clock::now;
 use crate::names::hrn;
@@ -118,8 +118,11 @@ type Membership = fn(&mut User, &str) -> Result<(), Problem>;
 
 async fn change(call: Call, membership: Membership) -> Result<Reply, Problem> {
     let (group, name) = (call.param("name").to_owned(), call.param("user").to_owned());
+    // who its members are is a part of the group, and has its tag
+    let known = known::<Group>(&call);
     done(&call, move |directory, _| {
         find::<Group>(directory, &group)?;
+        known(&group, directory)?;
         membership(find_mut(directory, &name)?, &group)?;
         Ok(vec![("user", name)])
     })

@@ -110,7 +110,7 @@ pub(super) async fn get<T: Identity>(call: Call) -> Result<Reply, Problem> {
     let (name, directory) = (call.param("name"), call.plane.directory());
     let shown = find::<T>(&directory, name)?.shown(name, &directory, &call.plane);
     let tag = tag::<T>(&call.plane, shown.clone());
-    Ok(call.represented(&tag, || Reply::ok(&shown)))
+    call.represented(&tag, || Reply::ok(&shown))
 }
 
 fn tag<T: Identity>(plane: &Plane, shown: Value) -> String {
@@ -118,7 +118,7 @@ fn tag<T: Identity>(plane: &Plane, shown: Value) -> String {
 }
 
 /// Whether one is what the caller knew. To be asked while nobody else changes it.
-fn known<T: Identity>(call: &Call) -> impl Fn(&str, &Directory) -> Result<(), Problem> + Send + 'static {
+pub(super) fn known<T: Identity>(call: &Call) -> impl Fn(&str, &Directory) -> Result<(), Problem> + Send + 'static {
     let (plane, condition) = (call.plane.clone(), call.condition());
     move |name, directory| {
         let shown = T::all(directory).get(name).map(|one| one.shown(name, directory, &plane));

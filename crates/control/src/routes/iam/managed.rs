@@ -92,7 +92,7 @@ async fn get(call: Call) -> Result<Reply, Problem> {
     let directory = call.plane.directory();
     let policy = directory.policies.get(name).ok_or_else(|| absent(name))?;
     let document = policy.document.json();
-    Ok(call.represented(&call.plane.tag(document), || Reply::ok(document)))
+    call.represented(&call.plane.tag(document), || Reply::ok(document))
 }
 
 pub(super) fn not_built_in(name: &str) -> Result<(), Problem> {

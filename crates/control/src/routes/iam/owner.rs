@@ -116,8 +116,8 @@ impl Owner {
 
 /// Whether a document is what the caller knew. To be asked while nobody else changes it.
 pub(super) fn known(call: &Call) -> impl Fn(Option<&Document>) -> Result<(), Problem> + Send + 'static {
-    let (plane, condition) = (call.plane.clone(), call.condition());
-    move |found| condition.check(found.map(Document::json), "the policy", &|document| plane.tag(document))
+    let knows = call.knows("the policy".to_owned());
+    move |found| knows(found.map(Document::json))
 }
 
 fn no_policy(policy: &str) -> Problem {
@@ -138,7 +138,7 @@ async fn get(call: Call, owner: Owner) -> Result<Reply, Problem> {
     let directory = call.plane.directory();
     let policy = call.param("policy");
     let document = owner.policies(&directory, call.param("name"))?.get(policy).ok_or_else(|| no_policy(policy))?;
-    Ok(call.represented(&call.plane.tag(document.json()), || Reply::ok(document.json())))
+    call.represented(&call.plane.tag(document.json()), || Reply::ok(document.json()))
 }
 
 async fn put(call: Call, owner: Owner) -> Result<Reply, Problem> {
