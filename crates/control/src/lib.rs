@@ -40,6 +40,6 @@ pub use self::events::Event;
 pub use self::keep::{first_user, initialise, local_key, seed};
 pub use self::keyfile::{KeyError, Place};
 pub use self::openapi::document as openapi;
-pub use self::plane::{Access, Ask, AskOf, Plane, Reloaded, Surroundings, Watched};
+pub use self::plane::{Access, Ask, AskOf, Parts, Plane, Reloaded, Surroundings, Targets, WatchFor, Watched};
 pub use self::problem::Problem;
 pub use self::rotate::rotate;
