@@ -289,7 +289,8 @@ fn meaningful(route: &Route, parts: &Parts) -> Result<(), Problem> {
     }
     let given = ["If-Match", "If-None-Match"].into_iter().find(|name| parts.headers.contains_key(*name));
     given.map_or(Ok(()), |name| {
-        let what = format!("{name} has no meaning for {} {}: it changes nothing that has a tag", route.method, route.path);
+        let what =
+            format!("{name} has no meaning for {} {}: it changes nothing that has a tag", route.method, route.path);
         Err(Problem::bad_request(what))
     })
 }

@@ -19,6 +19,7 @@ mod keep;
 mod keyfile;
 mod names;
 mod openapi;
+mod page;
 mod plane;
 mod problem;
 mod query;

@@ -97,8 +97,8 @@ pub type Targets = Box<dyn FnMut() -> Map<String, Value> + Send>;
 pub struct Watched {
     /// What went on until now.
     pub history: Parts,
-    /// What goes on, each second.
-    pub samples: broadcast::Receiver<Arc<Value>>,
+    /// What goes on, each second: a mapping as text, of which `subjects` comes last.
+    pub samples: broadcast::Receiver<Arc<str>>,
     /// What goes on at each target of the group that was asked for.
     pub targets: Option<Targets>,
 }

@@ -96,7 +96,7 @@ impl Line {
 /// What went on of late.
 pub(crate) struct Live {
     past: Mutex<Past>,
-    samples: broadcast::Sender<Arc<Value>>,
+    samples: broadcast::Sender<Arc<str>>,
 }
 
 impl Default for Live {
@@ -135,7 +135,6 @@ impl Past {
             }
         }
     }
-
 }
 
 /// What was until one began to watch, told part by part: while that goes on, more is kept, and comes to it as samples.
@@ -172,7 +171,8 @@ impl Past {
         let mut out = format!("{{\"step\":1,\"to\":{to},\"part\":{number},\"subjects\":{{");
         let mut last: Option<&String> = None;
         let from = if after < of { Bound::Included(of) } else { Bound::Excluded(after) };
-        let lines = self.lines.range::<str, _>((from, Bound::Unbounded)).take_while(|(subject, _)| subject.starts_with(of));
+        let lines =
+            self.lines.range::<str, _>((from, Bound::Unbounded)).take_while(|(subject, _)| subject.starts_with(of));
         for (subject, line) in lines.filter(|(_, line)| line.0.len() > newer) {
             if let Some(last) = last.filter(|_| out.len() > PART) {
                 out.push_str("}}");
@@ -250,8 +250,10 @@ impl Live {
         let (figures, told) = subjects(look);
         let mut past = self.past();
         past.push(at, &figures);
-        // nobody may be watching
-        let _ = self.samples.send(Arc::new(json!({ "at": at, "subjects": told })));
+        if self.samples.receiver_count() > 0 {
+            // as the text that all of them are told: as values it would take ten times as much, for each that waits
+            let _ = self.samples.send(json!({ "at": at, "subjects": told }).to_string().into());
+        }
     }
 
     /// What was, what comes, and the targets of a group with each.
@@ -259,8 +261,7 @@ impl Live {
         let past = self.past();
         let (to, samples) = (past.to, self.samples.subscribe());
         drop(past);
-        let mut told =
-            Told { admin: admin.clone(), to, of: history, after: String::new(), parts: 0, is_over: false };
+        let mut told = Told { admin: admin.clone(), to, of: history, after: String::new(), parts: 0, is_over: false };
         let history = Box::new(move || told.next());
         let mut meter = Meter::default();
         let admin = admin.clone();

@@ -40,7 +40,7 @@ struct Watcher {
     standing: Standing,
     /// None once it has been told.
     history: Option<Parts>,
-    samples: Receiver<Arc<Value>>,
+    samples: Receiver<Arc<str>>,
     targets: Option<Targets>,
     events: Receiver<events::Event>,
 }
@@ -86,12 +86,17 @@ impl Watcher {
         part
     }
 
-    fn whole(&mut self, sample: &Value) -> String {
-        let Some(targets) = &mut self.targets else { return sample.to_string() };
-        let mut sample = sample.clone();
-        if let Some(subjects) = sample.get_mut("subjects").and_then(Value::as_object_mut) {
-            subjects.extend(targets());
-        }
-        sample.to_string()
+    /// A sample with the targets of the group that is watched.
+    fn whole(&mut self, sample: &str) -> String {
+        let targets = self.targets.as_mut().map(|targets| Value::Object(targets()).to_string()).unwrap_or_default();
+        let targets = targets.trim_start_matches('{').strip_suffix('}').unwrap_or_default();
+        let open = sample.strip_suffix("}}").filter(|_| !targets.is_empty());
+        open.map_or_else(
+            || sample.to_owned(),
+            |open| {
+                let comma = if open.ends_with('{') { "" } else { "," };
+                format!("{open}{comma}{targets}}}}}")
+            },
+        )
     }
 }

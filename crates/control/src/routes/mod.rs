@@ -143,6 +143,26 @@ impl Route {
         self.asks("limit", json!({ "type": "integer", "minimum": 1, "maximum": 500 }), "At most so many; default 100.")
     }
 
+    /// What every list by name may be told.
+    pub(crate) fn pages_by_name(self) -> Self {
+        self.pages().asks("after", json!({ "type": "string" }), "Those after this name.").asks(
+            "prefix",
+            json!({ "type": "string" }),
+            "Those whose names begin so.",
+        )
+    }
+
+    /// The same of a list that is told as a whole to whoever does not say how much of it.
+    pub(crate) fn may_page(self, what: &'static str) -> Self {
+        self.asks(
+            "limit",
+            json!({ "type": "integer", "minimum": 1, "maximum": 500 }),
+            "At most so many; default: all. Where others follow, `Link` says where.",
+        )
+        .asks("after", json!({ "type": "string" }), what)
+        .asks("prefix", json!({ "type": "string" }), "Those that begin so.")
+    }
+
     pub(crate) fn takes(mut self, schema: Value) -> Self {
         self.takes = Some(schema);
         self

@@ -12,11 +12,9 @@ use crate::clock::now_ms;
 use crate::desired::{Desired, Origin};
 use crate::difference::shown;
 use crate::names::{noun, segment, word};
+use crate::page::Page;
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place};
-
-/// A page ends where it would be longer than this, whatever its limit.
-const LONGEST_PAGE: usize = 1 << 20;
 
 /// The handlers of one kind: the kind is in their type, because a route's handler is a plain function.
 macro_rules! of_kind {
@@ -36,9 +34,7 @@ macro_rules! of_kind {
         vec![
             route(Method::GET, &*all, $list, format!("{}/*", word(kind)), |call| Box::pin(list(call, $kind)))
                 .about(format!("Every {}, by name.", kind.called()))
-                .pages()
-                .asks("after", json!({ "type": "string" }), "Those after this name.")
-                .asks("prefix", json!({ "type": "string" }), "Those whose names begin so.")
+                .pages_by_name()
                 .asks("origin", json!({ "enum": ["file", "api"] }), "Those that are declared there.")
                 .answers(200, listed),
             route(Method::GET, &*path, $get, &*one, |call| Box::pin(get(call, $kind)))
@@ -78,37 +74,26 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn list(call: Call, kind: Kind) -> Result<Reply, Problem> {
-    let limit = call.query.number("limit", 1, 500)?.unwrap_or(100);
-    let limit = usize::try_from(limit).unwrap_or(100);
-    let prefix = call.query.get("prefix").unwrap_or_default();
-    let after = call.query.get("after");
-    let origin = call.query.get("origin");
+    let (page, origin) = (Page::of(&call)?, call.query.get("origin"));
     if origin.is_some_and(|origin| !["file", "api"].contains(&origin)) {
         return Err(Problem::invalid("?origin", "is neither file nor api"));
     }
     let desired = call.plane.desired();
-    let (mut page, mut metas, mut length, mut next) = (Map::new(), Map::new(), 0, None);
-    for name in desired.config().names(kind) {
-        let name = name.as_str();
-        let is_wanted = name.starts_with(prefix) && after.is_none_or(|after| name > after);
-        let from = desired.origin(kind, name).filter(|from| origin.is_none_or(|wanted| from.word() == wanted));
-        let (true, Some(from)) = (is_wanted, from) else { continue };
-        if page.len() >= limit || length > LONGEST_PAGE {
-            next = page.keys().next_back().cloned();
-            break;
-        }
-        let Some(body) = desired.config().resource(kind, name) else { continue };
-        let tag = call.plane.tag(&body);
-        // what a value takes as text is near to what it was hashed as
-        length += body.to_string().len();
-        metas.insert(name.to_owned(), meta(from, &tag));
-        page.insert(name.to_owned(), shown(kind, body));
+    let wanted = desired.config().names(kind).filter_map(|name| {
+        let from = desired.origin(kind, name.as_str()).filter(|from| origin.is_none_or(|wanted| from.word() == wanted));
+        Some((name.as_str().to_owned(), from?))
+    });
+    let mut metas = Map::new();
+    let found = page.take(wanted, |name, from| {
+        let body = desired.config().resource(kind, name).unwrap_or_default();
+        metas.insert(name.to_owned(), meta(from, &call.plane.tag(&body)));
+        shown(kind, body)
+    });
+    let mut answer = found.answer(kind.collection());
+    if let Some(answer) = answer.as_object_mut() {
+        answer.insert("meta".to_owned(), metas.into());
     }
-    let mut answer = Map::new();
-    answer.insert(kind.collection().to_owned(), page.into());
-    answer.insert("meta".to_owned(), metas.into());
-    answer.extend(next.map(|next| ("next".to_owned(), next.into())));
-    Ok(Reply::ok(&answer.into()))
+    Ok(Reply::ok(&answer))
 }
 
 fn meta(origin: Origin, tag: &str) -> Value {

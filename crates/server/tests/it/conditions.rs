@@ -136,7 +136,9 @@ fn no_change_passes_over_what_the_caller_knew_or_is_made_when_it_is_to_be_judged
                 assert!(path.starts_with("/v1/certificates/"), "{get} has no tag");
                 continue;
             };
-            for field in [format!("If-Match: {known}"), format!("If-Match: \"stale\", {known}"), "If-Match: *".to_owned()] {
+            for field in
+                [format!("If-Match: {known}"), format!("If-Match: \"stale\", {known}"), "If-Match: *".to_owned()]
+            {
                 let current = ask(&judged, &field);
                 // what does not hold for another reason was let in
                 assert!(![412, 404].contains(&current.status) && current.status < 500, "{judged} {field}\n{current}");

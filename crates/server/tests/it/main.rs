@@ -40,6 +40,7 @@ mod iam;
 mod identities;
 mod life;
 mod limits;
+mod lists;
 mod load;
 mod mariadb;
 mod mirroring;

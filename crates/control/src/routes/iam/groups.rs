@@ -14,6 +14,7 @@ use super::identity::{Grants, Identity, MOST, attached, delete, find, find_mut, 
 use crate::call::{Call, Reply};
 use crate::clock::now;
 use crate::names::hrn;
+use crate::page::listed;
 use crate::plane::Plane;
 use crate::problem::Problem;
 
@@ -24,7 +25,8 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/v1/iam/groups", "ListGroups", "group/*", |call| Box::pin(list::<Group>(call)))
             .about("All groups, by name.")
-            .answers(200, json!({ "type": "object" })),
+            .pages_by_name()
+            .answers(200, listed("groups", &schema("Group"))),
         route(Method::GET, path, "GetGroup", one, |call| Box::pin(get::<Group>(call)))
             .about("One group.")
             .answers(200, schema("Group")),

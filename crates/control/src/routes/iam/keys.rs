@@ -139,7 +139,8 @@ async fn update(call: Call) -> Result<Reply, Problem> {
     };
     changed(&call, StatusCode::OK, update, |key| {
         Reply::ok(&key_json(&call.plane, &key)).with("etag", &call.plane.tag(&lasting(&key)))
-    }).await
+    })
+    .await
 }
 
 async fn delete(call: Call) -> Result<Reply, Problem> {
