@@ -22,11 +22,8 @@ const MOST_BEHIND: usize = 16;
 
 /// Bytes of what was that are told in one event, of whole subjects: so much of it is in memory for one who watches.
 const PART: usize = 128 << 10;
-/// Seconds for which a line gets room at once: twice as much as it has would be for nothing.
-const ROOM: usize = 60;
 
 /// What is kept of one subject; the newest is last.
-#[derive(Default)]
 struct Line(VecDeque<Second>);
 
 /// Figures of one second, in as few bytes as they need: a latency that there is not is no number.
@@ -51,13 +48,17 @@ impl Second {
     }
 }
 
+/// It has room for all that will be kept: memory that is not written to is not taken, and none is moved while a thousand of them grow.
+impl Default for Line {
+    fn default() -> Self {
+        Self(VecDeque::with_capacity(KEPT))
+    }
+}
+
 impl Line {
     fn push(&mut self, second: Second) {
         if self.0.len() >= KEPT {
             self.0.pop_front();
-        }
-        if self.0.len() == self.0.capacity() {
-            self.0.reserve_exact(ROOM.min(KEPT - self.0.len()));
         }
         self.0.push_back(second);
     }
