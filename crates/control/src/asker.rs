@@ -1,9 +1,10 @@
 //! Who asks, and whether it may: the one place where policies are asked.
 
-use headworks_iam::{Decision, Principal, Reason, Request};
+use headworks_iam::{Decision, Denials, Principal, Reason, Request};
 
 use crate::plane::{Access, Plane};
 use crate::problem::Problem;
+use crate::sight::Sight;
 
 /// Who asks, and under which circumstances.
 #[derive(Clone, Debug)]
@@ -28,6 +29,19 @@ impl Asker {
     /// When it is.
     pub(crate) fn is_not_denied(&self, plane: &Plane, action: &str, resource: &str) -> Result<(), Problem> {
         self.refused_if(plane, action, resource, |decision| decision.reason == Reason::ExplicitDeny)
+    }
+
+    /// On what it is denied an action explicitly: for many resources at once.
+    pub(crate) fn denied(&self, plane: &Plane, action: &str) -> Denials {
+        match plane.access {
+            Access::Open => Denials::default(),
+            Access::Required => plane.directory().denials(&self.principal, self.circumstances.about(action, "")),
+        }
+    }
+
+    /// What it sees where many things are shown.
+    pub(crate) fn sight(&self, plane: &Plane) -> Sight {
+        Sight::of(self, plane)
     }
 
     fn refused_if(

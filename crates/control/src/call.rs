@@ -15,6 +15,7 @@ use crate::names::action;
 use crate::plane::Plane;
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::sight::Sight;
 use crate::standing::Credential;
 use crate::upload::Upload;
 
@@ -58,7 +59,12 @@ impl Reply {
 
     /// 204.
     pub(crate) fn nothing() -> Self {
-        Self { response: StatusCode::NO_CONTENT.into_response(), is_noted: false }
+        Self::empty(StatusCode::NO_CONTENT)
+    }
+
+    /// A status alone.
+    pub(crate) fn empty(status: StatusCode) -> Self {
+        Self { response: status.into_response(), is_noted: false }
     }
 
     /// Text of a kind.
@@ -178,6 +184,27 @@ impl Call {
     /// When it may not.
     pub(crate) fn may(&self, name: &str, resource: &str) -> Result<(), Problem> {
         self.asker.may(&self.plane, &action(name), resource)
+    }
+
+    /// What the caller sees where many things are shown.
+    pub(crate) fn sight(&self) -> Sight {
+        self.asker.sight(&self.plane)
+    }
+
+    /// Refuses to show what the caller is denied to see, or what has something of that in it.
+    ///
+    /// # Errors
+    /// When it is not seen.
+    pub(crate) fn sees(&self, is_seen: bool) -> Result<(), Problem> {
+        let Entry { action, resource, .. } = &self.entry;
+        let principal = &self.asker.principal;
+        let refused = || {
+            Problem::denied(format!(
+                "User: {principal} is not authorized to perform: {action} on resource: {resource} because a policy denies \
+                 explicitly to see it, or something that it shows"
+            ))
+        };
+        if is_seen { Ok(()) } else { Err(refused()) }
     }
 
     /// Asks whether the caller may do what it came for to this as well, which its path names in another way.

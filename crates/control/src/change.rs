@@ -13,6 +13,7 @@ use crate::desired::{Desired, Gone, Origin, path};
 use crate::difference::{lines, shortened};
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place, rewrite};
+use crate::sight::Sight;
 
 /// What stands in place of a secret where it is shown; sent back, it means that nothing changes.
 const UNCHANGED: &str = "***";
@@ -139,7 +140,8 @@ struct Turned {
 }
 
 impl Change {
-    /// Holds the change against what should be. `tag` makes the entity tag of a body, `seal` what is kept of one.
+    /// Holds the change against what should be. `tag` makes the entity tag of a body, `seal` what is kept of one; what is told
+    /// who asks is what it sees.
     ///
     /// # Errors
     /// When it is not permitted by what is there, or not right.
@@ -148,6 +150,7 @@ impl Change {
         desired: &Desired,
         tag: &dyn Fn(&Value) -> String,
         seal: &dyn Fn(Kind, &str, &Value) -> Result<String, Problem>,
+        sight: &Sight,
     ) -> Result<Proposed, Problem> {
         let mut turned: Vec<Turned> = Vec::with_capacity(self.steps.len());
         for step in self.steps {
@@ -163,7 +166,7 @@ impl Change {
             created: turned.first().is_some_and(|one| one.before.is_none() && one.after.is_some()),
             ..Outcome::default()
         };
-        let (mut kept, mut commits) = (Vec::new(), Vec::new());
+        let (mut kept, mut commits, mut noted) = (Vec::new(), Vec::new(), Vec::new());
         for (index, one) in turned.iter().enumerate() {
             let after = edited.config.resource(one.kind, one.name.as_str());
             if index == 0 {
@@ -172,7 +175,11 @@ impl Change {
             if after == one.before {
                 continue;
             }
-            outcome.changes.extend(lines(one.kind, &one.name, one.before.as_ref(), after.as_ref()));
+            let lines = lines(one.kind, &one.name, one.before.as_ref(), after.as_ref());
+            noted.extend(lines.iter().map(|line| shortened(line)));
+            if sight.has_both(one.kind, one.name.as_str(), one.before.as_ref(), after.as_ref()) {
+                outcome.changes.extend(lines);
+            }
             let body = after.as_ref().map(|body| seal(one.kind, one.name.as_str(), body)).transpose()?;
             kept.push((one.kind, one.name.clone(), if after.is_some() { Gone::No } else { Gone::Yes }));
             let name = one.name.as_str().to_owned();
@@ -185,7 +192,7 @@ impl Change {
             Answered::Nothing => 204,
             Answered::Resource | Answered::Summary => 200,
         };
-        entry.changes.splice(..0, outcome.changes.iter().map(|line| shortened(line)));
+        entry.changes.splice(..0, noted);
         let commit = Commit {
             at: self.at,
             principal: entry.principal.clone(),

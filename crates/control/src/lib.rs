@@ -26,6 +26,7 @@ mod restore;
 mod rewrite;
 mod rotate;
 mod routes;
+mod sight;
 mod sign_in;
 mod signed;
 mod standing;

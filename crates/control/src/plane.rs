@@ -255,7 +255,7 @@ impl Plane {
         let desired = self.desired();
         let asker = change.asker.clone();
         let seal = |kind: Kind, name: &str, body: &Value| sealed(&kept.sealer, kind, name, body);
-        let proposed = change.propose(&desired, &|body| self.tag(body), &seal)?;
+        let proposed = change.propose(&desired, &|body| self.tag(body), &seal, &asker.sight(self))?;
         proposed.edits.iter().try_for_each(|(kind, name, _)| {
             asker.may_name(self, (*kind, name.as_str()), desired.config(), &proposed.config)
         })?;

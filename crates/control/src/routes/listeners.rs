@@ -108,8 +108,14 @@ fn rule_of_call(call: &Call) -> Result<Place, Problem> {
 async fn list_listeners(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name");
     let absent = || Problem::not_found(format_args!("{KIND} {name:?}"));
-    let whole = call.plane.desired().config().resource(KIND, name).ok_or_else(absent)?;
-    Ok(Reply::ok(whole.get("listeners").unwrap_or(&json!({}))))
+    let mut whole = call.plane.desired().config().resource(KIND, name).ok_or_else(absent)?;
+    let sight = call.sight();
+    call.sees(sight.has(KIND, name))?;
+    let mut listeners = whole.get_mut("listeners").map_or_else(|| json!({}), Value::take);
+    if let Some(listeners) = listeners.as_object_mut() {
+        listeners.retain(|listener, body| sight.has_listener(name, listener, body));
+    }
+    Ok(Reply::ok(&listeners))
 }
 
 async fn get(call: Call, part: Part) -> Result<Reply, Problem> {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::events::event_of;
+use super::events::{Told, told_of};
 use super::{Route, route};
 use crate::call::{Call, Reply};
 use crate::events;
@@ -42,7 +42,9 @@ struct Watcher {
 }
 
 async fn live(call: Call) -> Result<Reply, Problem> {
-    let watched = (call.plane.around.live)(call.query.get("target_group").map(str::to_owned));
+    let group = call.query.get("target_group");
+    call.sees(group.is_none_or(|group| call.sight().has_health(group)))?;
+    let watched = (call.plane.around.live)(group.map(str::to_owned));
     let events = call.plane.events.subscribe();
     let watcher = Watcher { standing: Standing::of(&call), watched, events, is_first: true };
     let stream = stream::unfold(watcher, |mut watcher| async move {
@@ -56,26 +58,42 @@ async fn live(call: Call) -> Result<Reply, Problem> {
 impl Watcher {
     async fn next(&mut self) -> Option<Event> {
         if std::mem::take(&mut self.is_first) {
-            return Some(Event::default().event("history").data(self.watched.history.take().to_string()));
+            let mut history = self.watched.history.take();
+            self.standing.sight().sift_subjects(&mut history, self.standing.desired().config());
+            return Some(Event::default().event("history").data(history.to_string()));
         }
-        tokio::select! {
-            sample = self.watched.samples.recv() => match sample {
-                Ok(sample) if self.standing.holds() => Some(Event::default().event("sample").data(self.whole(&sample))),
-                Ok(_) | Err(RecvError::Closed) => None,
-                Err(RecvError::Lagged(missed)) => {
-                    Some(Event::default().event("missed").data(json!({ "samples": missed }).to_string()))
-                }
-            },
-            event = self.events.recv() => event_of(event, &self.standing),
+        loop {
+            tokio::select! {
+                sample = self.watched.samples.recv() => return match sample {
+                    Ok(sample) if self.standing.holds() => {
+                        Some(Event::default().event("sample").data(self.whole(&sample)))
+                    }
+                    Ok(_) | Err(RecvError::Closed) => None,
+                    Err(RecvError::Lagged(missed)) => {
+                        Some(Event::default().event("missed").data(json!({ "samples": missed }).to_string()))
+                    }
+                },
+                event = self.events.recv() => match told_of(event, &self.standing) {
+                    Told::Event(event) => return Some(event),
+                    Told::Nothing => {}
+                    Told::End => return None,
+                },
+            }
         }
     }
 
     fn whole(&mut self, sample: &Value) -> String {
-        let Some(targets) = &mut self.watched.targets else { return sample.to_string() };
+        let sight = self.standing.sight();
+        if self.watched.targets.is_none() && sight.is_clear() {
+            return sample.to_string();
+        }
         let mut sample = sample.clone();
-        if let Some(subjects) = sample.get_mut("subjects").and_then(Value::as_object_mut) {
+        if let (Some(targets), Some(subjects)) =
+            (&mut self.watched.targets, sample.get_mut("subjects").and_then(Value::as_object_mut))
+        {
             subjects.extend(targets());
         }
+        sight.sift_subjects(&mut sample, self.standing.desired().config());
         sample.to_string()
     }
 }

@@ -14,6 +14,7 @@ use crate::difference::shown;
 use crate::names::{noun, segment, word};
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place};
+use crate::sight::Sight;
 
 /// A page ends where it would be longer than this, whatever its limit.
 const LONGEST_PAGE: usize = 1 << 20;
@@ -86,7 +87,7 @@ async fn list(call: Call, kind: Kind) -> Result<Reply, Problem> {
     if origin.is_some_and(|origin| !["file", "api"].contains(&origin)) {
         return Err(Problem::invalid("?origin", "is neither file nor api"));
     }
-    let desired = call.plane.desired();
+    let (desired, sight) = (call.plane.desired(), call.sight());
     let (mut page, mut metas, mut length, mut next) = (Map::new(), Map::new(), 0, None);
     for name in desired.config().names(kind) {
         let name = name.as_str();
@@ -97,7 +98,8 @@ async fn list(call: Call, kind: Kind) -> Result<Reply, Problem> {
             next = page.keys().next_back().cloned();
             break;
         }
-        let Some(body) = desired.config().resource(kind, name) else { continue };
+        let body = desired.config().resource(kind, name).filter(|body| sight.has_whole(kind, name, body));
+        let Some(body) = body else { continue };
         let tag = call.plane.tag(&body);
         // what a value takes as text is near to what it was hashed as
         length += body.to_string().len();
@@ -129,11 +131,24 @@ pub(super) fn read(call: &Call, kind: Kind, place: &Place) -> Result<Reply, Prob
     let absent = || Problem::not_found(format_args!("{kind} {name:?}"));
     let whole = desired.config().resource(kind, name).ok_or_else(absent)?;
     let part = place.find(&whole).ok_or_else(|| Problem::not_found(place.called()))?;
+    call.sees(is_seen(&call.sight(), kind, name, place, &whole))?;
     let tag = call.plane.tag(part);
     Ok(call.represented(&tag, || {
         let body = place.find(&shown(kind, whole.clone())).cloned().unwrap_or_default();
         described(Reply::ok(&body), &desired, kind, name)
     }))
+}
+
+/// Whether a part is seen, and all that is in it.
+fn is_seen(sight: &Sight, kind: Kind, name: &str, place: &Place, whole: &Value) -> bool {
+    match place {
+        Place::Whole => sight.has_whole(kind, name, whole),
+        Place::Listener(listener) | Place::Rules(listener) => {
+            let body = Place::Listener(listener.clone()).find(whole).unwrap_or(&Value::Null);
+            sight.has_listener(name, listener, body)
+        }
+        Place::Rule(..) | Place::Targets => true,
+    }
 }
 
 fn described(reply: Reply, desired: &Desired, kind: Kind, name: &str) -> Reply {
@@ -190,8 +205,12 @@ pub(super) async fn change(call: Call, kind: Kind, place: Place, operation: Oper
     let tag = call.plane.tag(&part);
     let is_created = outcome.created || answered == Answered::NewPart;
     let status = if is_created { StatusCode::CREATED } else { StatusCode::OK };
-    let body = then.find(&shown(kind, whole)).cloned().unwrap_or(Value::Null);
-    let reply = described(Reply::json(status, &body), &call.plane.desired(), kind, name.as_str());
+    let reply = match is_seen(&call.sight(), kind, name.as_str(), &then, &whole) {
+        true => Reply::json(status, &then.find(&shown(kind, whole)).cloned().unwrap_or(Value::Null)),
+        // what may be put need not be what may be got
+        false => Reply::empty(status),
+    };
+    let reply = described(reply, &call.plane.desired(), kind, name.as_str());
     Ok(reply.with("etag", &tag).noted_if(outcome.revision.is_some()))
 }
 

@@ -67,11 +67,17 @@ async fn readyz(call: Call) -> Result<Reply, Problem> {
 
 async fn metrics(call: Call) -> Result<Reply, Problem> {
     let (kind, text) = (call.plane.around.metrics)().map_err(Problem::unavailable)?;
-    Ok(Reply::text(StatusCode::OK, kind, text))
+    Ok(Reply::text(StatusCode::OK, kind, call.sight().sift_metrics(text)))
 }
 
 async fn status(call: Call) -> Result<Reply, Problem> {
-    Ok(Reply::ok(&(call.plane.around.status)()))
+    let (mut status, sight) = ((call.plane.around.status)(), call.sight());
+    sight.sift(&mut status);
+    sight.sift_health(&mut status);
+    if let Some(last) = status.pointer_mut("/configuration/last_reload") {
+        sight.sift_applied(last, call.plane.desired().config());
+    }
+    Ok(Reply::ok(&status))
 }
 
 async fn config(call: Call) -> Result<Reply, Problem> {
@@ -84,11 +90,14 @@ async fn config(call: Call) -> Result<Reply, Problem> {
             of.insert(name.as_str().to_owned(), shown(kind, body));
         }
     }
+    call.sight().sift(&mut config);
     Ok(Reply::ok(&config))
 }
 
 async fn explain(call: Call) -> Result<Reply, Problem> {
-    (call.plane.around.explain)(call.json()?).map(|decision| Reply::ok(&decision)).map_err(Problem::bad_request)
+    let mut decision = (call.plane.around.explain)(call.json()?).map_err(Problem::bad_request)?;
+    call.sees(call.sight().sift_decision(&mut decision, call.plane.desired().config()))?;
+    Ok(Reply::ok(&decision))
 }
 
 async fn reload(call: Call) -> Result<Reply, Problem> {

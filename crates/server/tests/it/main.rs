@@ -63,6 +63,7 @@ mod revisions;
 mod rules;
 mod scanner;
 mod sealing;
+mod sight;
 mod signing_in;
 mod slow_clients;
 mod stickiness;

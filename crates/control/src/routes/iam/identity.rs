@@ -102,7 +102,9 @@ pub(super) fn find_mut<'a, T: Identity>(directory: &'a mut Directory, name: &str
 pub(super) async fn list<T: Identity>(call: Call) -> Result<Reply, Problem> {
     let directory = call.plane.directory();
     let shown = |(name, one): (&String, &T)| (name.clone(), one.shown(name, &directory, &call.plane));
-    let all: Map<String, Value> = T::all(&directory).iter().map(shown).collect();
+    let unseen = call.asker.denied(&call.plane, &action(&format!("Get{}", T::NOUN)));
+    let is_seen = |(name, _): &(&String, &T)| !unseen.has(&hrn(&format!("{}/{name}", T::WORD)));
+    let all: Map<String, Value> = T::all(&directory).iter().filter(is_seen).map(shown).collect();
     Ok(Reply::ok(&json!({ format!("{}s", T::WORD): all })))
 }
 

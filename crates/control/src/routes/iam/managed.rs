@@ -14,7 +14,7 @@ use super::owner::known;
 use super::versions::word;
 use crate::call::{Call, Reply};
 use crate::clock::now;
-use crate::names::hrn;
+use crate::names::{action, hrn};
 use crate::problem::Problem;
 
 /// The longest managed policy, in characters.
@@ -69,9 +69,11 @@ fn holders(directory: &Directory, name: &str) -> Vec<String> {
 
 async fn list(call: Call) -> Result<Reply, Problem> {
     let directory = call.plane.directory();
+    let unseen = call.asker.denied(&call.plane, &action("GetPolicy"));
     let policies: Map<String, Value> = directory
         .policies
         .iter()
+        .filter(|(name, _)| !unseen.has(&hrn(&format!("policy/{name}"))))
         .map(|(name, policy)| {
             let about = json!({
                 "name": name,

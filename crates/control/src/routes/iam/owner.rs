@@ -14,6 +14,7 @@ use super::body::{checked, document};
 use super::changed::{changed, done};
 use super::identity::{Identity, find, find_mut};
 use crate::call::{Call, Reply};
+use crate::names::action;
 use crate::problem::Problem;
 
 /// Whose policies.
@@ -84,6 +85,14 @@ impl Owner {
         }
     }
 
+    fn noun(self) -> &'static str {
+        match self {
+            Self::User => User::NOUN,
+            Self::Group => Group::NOUN,
+            Self::Role => Role::NOUN,
+        }
+    }
+
     /// How much all policies of one may take, in characters.
     fn quota(self) -> usize {
         match self {
@@ -126,9 +135,11 @@ fn no_policy(policy: &str) -> Problem {
 
 async fn list(call: Call, owner: Owner) -> Result<Reply, Problem> {
     let directory = call.plane.directory();
+    let unseen = call.asker.denied(&call.plane, &action(&format!("Get{}Policy", owner.noun())));
     let policies: Map<String, Value> = owner
         .policies(&directory, call.param("name"))?
         .iter()
+        .filter(|_| !unseen.has(&call.entry.resource))
         .map(|(name, document)| (name.clone(), document.json().clone()))
         .collect();
     Ok(Reply::ok(&json!({ "policies": policies })))

@@ -13,6 +13,7 @@ use super::managed::{absent, not_built_in, read};
 use super::owner::known;
 use crate::call::{Call, Reply};
 use crate::clock::now;
+use crate::names::action;
 use crate::problem::Problem;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -102,7 +103,9 @@ fn shown(policy: &Managed, number: u64) -> Result<Value, Problem> {
 async fn list(call: Call) -> Result<Reply, Problem> {
     let (name, directory) = (call.param("name"), call.plane.directory());
     let policy = directory.policies.get(name).ok_or_else(|| absent(name))?;
-    let versions: Vec<Value> = policy.versions().map(|(number, version)| about(policy, number, &version)).collect();
+    let unseen = call.asker.denied(&call.plane, &action("GetPolicyVersion"));
+    let seen = policy.versions().filter(|_| !unseen.has(&call.entry.resource));
+    let versions: Vec<Value> = seen.map(|(number, version)| about(policy, number, &version)).collect();
     Ok(Reply::ok(&json!({ "versions": versions })))
 }
 
