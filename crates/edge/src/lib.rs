@@ -78,6 +78,7 @@ pub struct Edge {
     challenges: Arc<Challenges>,
     pressure: Arc<Pressure>,
     membership: Membership,
+    console: Option<SocketAddr>,
     plan: Option<Arc<Plan>>,
     /// Plans that ran before, as long as anybody may still have them.
     retired: Vec<Arc<Plan>>,
@@ -127,9 +128,15 @@ impl Edge {
             challenges: Arc::default(),
             pressure,
             membership: Membership::default(),
+            console: None,
             plan: None,
             retired: Vec::new(),
         })
+    }
+
+    /// Says where the console is: only there goes the cookie of who has signed in to it. To be called before anything runs.
+    pub fn console_is_at(&mut self, admin: SocketAddr) {
+        self.console = Some(admin);
     }
 
     /// Runs this configuration from now on. When it returns, every worker does.
@@ -260,6 +267,7 @@ impl Edge {
         ports.extend(fresh.iter().map(|(key, fresh)| (key.clone(), fresh.bound.address.port())));
         let (config, before, vault) = (config.clone(), self.plan.clone(), vault.clone());
         let (tickets, challenges, workers) = (self.tickets.clone(), self.challenges.clone(), self.workers.len());
+        let console = self.console;
         let built = aside(move || {
             let context = build::Context {
                 groups: &groups,
@@ -273,6 +281,7 @@ impl Edge {
                 tickets: &tickets,
                 challenges: &challenges,
                 workers,
+                console,
             };
             build::plan(&config, &context)
         });

@@ -195,6 +195,7 @@ impl Control {
         descriptors::shortage(config, descriptors).into_iter().for_each(|shortage| tracing::warn!("{shortage}"));
         let mut edge = Edge::start(workers, descriptors::connections(descriptors), given)
             .map_err(|e| StartError::Io("workers".into(), e))?;
+        edge.console_is_at(admin_address);
         let acme = Desk::new(&config.admin.data);
         acme.restore(config, &mut edge);
         let examined = examined(running.clone());

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use headworks_model::injection::Injection;
 use headworks_model::listener::{CertificateRef, Listener, ListenerProtocol};
 use headworks_model::load_balancer::{LoadBalancer, LoadBalancerKind};
 use headworks_model::overload;
-use headworks_model::primitive::Name;
+use headworks_model::primitive::{Address, Name};
 use headworks_model::rule::Rule;
 use headworks_model::target_group::{self, Fallback, HashOn, Retry, Stickiness, TargetGroup};
 use headworks_model::tls_policy::TlsVersion;
@@ -167,6 +168,8 @@ pub(crate) struct Context<'a> {
     pub(crate) tickets: &'a Tickets,
     pub(crate) challenges: &'a Arc<Challenges>,
     pub(crate) workers: usize,
+    /// The admin address.
+    pub(crate) console: Option<SocketAddr>,
 }
 
 impl<'a> Context<'a> {
@@ -187,6 +190,18 @@ impl<'a> Context<'a> {
                 && !listener.rules.iter().any(|rule| answers::is_file(&rule.action))
         })
     }
+}
+
+/// Whether all targets of a group are the admin address, by its own address: where a name leads may change.
+fn leads_to(group: &TargetGroup, console: SocketAddr) -> bool {
+    let is_console = |address: &Address| match address {
+        Address::Ip(address) => {
+            let (to, own) = (address.ip().to_canonical(), console.ip().to_canonical());
+            address.port() == console.port() && (to == own || own.is_unspecified() && to.is_loopback())
+        }
+        _ => false,
+    };
+    !group.targets.is_empty() && group.targets.iter().all(|target| is_console(&target.address))
 }
 
 /// Builds the plan. Listeners are those that have a port.
@@ -213,7 +228,9 @@ pub(crate) fn plan(config: &Arc<Config>, context: &Context<'_>) -> Result<Plan, 
             };
             let hedge = settings.hedge.as_ref().map(hedge_plan);
             let budget = budget(&settings, hedged.contains(&name));
-            Some(Arc::new(GroupPlan { algorithm: algorithm(&settings), fallback, hedge, budget, shared, settings }))
+            let algorithm = algorithm(&settings);
+            let is_console = context.console.is_some_and(|console| leads_to(&settings, console));
+            Some(Arc::new(GroupPlan { algorithm, fallback, hedge, budget, shared, is_console, settings }))
         })
         .collect();
     let access_lists = AccessLists::new(config);

@@ -129,9 +129,7 @@ fn streams_leave_out_what_is_denied() {
     assert!(told.contains("load_balancers.mixed") && told.contains("\"revision\":6"), "{told}");
     assert!(HIDDEN.iter().all(|word| !told.contains(word)), "{told}");
     let mut told = String::new();
-    while !told.contains("rule/edge/http/default")
-        || told.matches("event: sample").count() < 4
-    {
+    while !told.contains("rule/edge/http/default") || told.matches("event: sample").count() < 4 {
         for balancer in ["vault", "mixed", "edge"] {
             request(balancer);
         }
