@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use headworks_model::primitive::Name;
-use headworks_model::{Config, Edit, Kind};
+use headworks_model::{Config, Edit, Fault, Faults, Kind};
 use headworks_store::{Commit, Entry, Identity};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -151,16 +151,21 @@ impl Change {
         tag: &dyn Fn(&Value) -> String,
         seal: &dyn Fn(Kind, &str, &Value) -> Result<String, Problem>,
         sight: &Sight,
+        knows: &dyn Fn(Kind, &str) -> bool,
     ) -> Result<Proposed, Problem> {
         let mut turned: Vec<Turned> = Vec::with_capacity(self.steps.len());
         for step in self.steps {
             turned.push(step.turn(desired, tag)?);
         }
-        unreferred(desired, &turned)?;
+        unreferred(desired, &turned, knows)?;
         let edits: Vec<Edit> =
             turned.iter().map(|one| Edit { kind: one.kind, name: one.name.clone(), body: one.after.clone() }).collect();
         let base = turned.first().map(|one| one.base.clone()).unwrap_or_default();
-        let edited = desired.config().edited(&edits).map_err(|faults| Problem::of_faults(&faults, &base))?;
+        let tells = |collection: &str, name: &str| Kind::of_collection(collection).is_none_or(|kind| knows(kind, name));
+        let edited = desired.config().edited_for(&edits, &tells).map_err(|faults| {
+            let told = faults.iter().map(|fault| told(fault, &base, &turned, desired.config(), knows)).collect();
+            Problem::of_faults(&Faults(told), &base)
+        })?;
         let mut outcome = Outcome {
             warnings: edited.warnings.iter().map(ToString::to_string).collect(),
             created: turned.first().is_some_and(|one| one.before.is_none() && one.after.is_some()),
@@ -271,16 +276,40 @@ impl Condition {
     }
 }
 
+/// A fault, as it is told to somebody who knows of some resources only: one of another resource, that does not go with what
+/// is changed, is one of that.
+fn told(fault: &Fault, base: &str, turned: &[Turned], config: &Config, knows: &dyn Fn(Kind, &str) -> bool) -> Fault {
+    let is_of_turned = turned.iter().any(|one| {
+        let rest = fault.path.strip_prefix(&path(one.kind, &one.name));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    });
+    let owner = fault.path.split_once('.').and_then(|(of, rest)| Some((Kind::of_collection(of)?, rest)));
+    let is_told = is_of_turned
+        || owner.is_none_or(|(kind, rest)| {
+            let ends = rest.match_indices(['.', '[']).map(|(end, _)| end).chain([rest.len()]);
+            let mut names = ends.filter_map(|end| rest.get(..end)).filter(|name| config.has(kind, name));
+            names.all(|name| knows(kind, name))
+        });
+    if is_told {
+        return fault.clone();
+    }
+    let what = "does not go with something that is not shown to whoever asks".to_owned();
+    Fault { path: base.to_owned(), what, expected: None, ..fault.clone() }
+}
+
 /// Nothing that stays refers to what goes.
-fn unreferred(desired: &Desired, turned: &[Turned]) -> Result<(), Problem> {
+fn unreferred(desired: &Desired, turned: &[Turned], knows: &dyn Fn(Kind, &str) -> bool) -> Result<(), Problem> {
     let is_going = |kind: Kind, name: &Name| turned.iter().any(|one| one.kind == kind && one.name == *name);
     for one in turned.iter().filter(|one| one.after.is_none()) {
         let referrers = desired.config().referrers(one.kind, one.name.as_str());
-        let paths: Vec<String> =
-            referrers.into_iter().filter(|(kind, name, _)| !is_going(*kind, name)).map(|(.., path)| path).collect();
-        if !paths.is_empty() {
-            return Err(Problem::in_use(format_args!("{} {:?}", one.kind, one.name), &paths));
+        let staying: Vec<_> = referrers.into_iter().filter(|(kind, name, _)| !is_going(*kind, name)).collect();
+        if staying.is_empty() {
+            continue;
         }
+        let known = staying.iter().filter(|(kind, name, _)| knows(*kind, name.as_str()));
+        let paths: Vec<String> = known.map(|(.., path)| path.clone()).collect();
+        let untold = staying.len() - paths.len();
+        return Err(Problem::in_use(format_args!("{} {:?}", one.kind, one.name), &paths, untold));
     }
     Ok(())
 }

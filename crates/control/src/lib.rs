@@ -19,6 +19,7 @@ mod keep;
 mod keyfile;
 mod names;
 mod openapi;
+mod parts;
 mod plane;
 mod problem;
 mod query;

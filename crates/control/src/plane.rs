@@ -255,9 +255,12 @@ impl Plane {
         let desired = self.desired();
         let asker = change.asker.clone();
         let seal = |kind: Kind, name: &str, body: &Value| sealed(&kept.sealer, kind, name, body);
-        let proposed = change.propose(&desired, &|body| self.tag(body), &seal, &asker.sight(self))?;
+        let knows = |kind: Kind, name: &str| asker.knows(self, kind, name);
+        let proposed = change.propose(&desired, &|body| self.tag(body), &seal, &asker.sight(self), &knows)?;
         proposed.edits.iter().try_for_each(|(kind, name, _)| {
-            asker.may_name(self, (*kind, name.as_str()), desired.config(), &proposed.config)
+            let (one, before, after) = ((*kind, name.as_str()), desired.config(), &proposed.config);
+            asker.may_change_parts(self, one, before, after)?;
+            asker.may_name(self, one, before, after)
         })?;
         Ok(proposed)
     }

@@ -80,13 +80,16 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "conflict", detail)
     }
 
-    /// Something refers to it, at these paths.
-    pub(crate) fn in_use(what: impl fmt::Display, paths: &[String]) -> Self {
+    /// Something refers to it, at these paths, and at so many others that are not told.
+    pub(crate) fn in_use(what: impl fmt::Display, paths: &[String], untold: usize) -> Self {
         let errors = paths.iter().map(|path| error_json(path, &format!("refers to {what}"), "")).collect();
         let shown: Vec<&str> = paths.iter().take(5).map(String::as_str).collect();
-        let more =
-            if paths.len() > shown.len() { format!(" and {} more", paths.len() - shown.len()) } else { String::new() };
-        let detail = format!("{what} is referred to by {}{more}", shown.join(", "));
+        let more = paths.len() - shown.len();
+        let counts = [(more, "more"), (untold, "that are not shown to whoever asks")];
+        let counts = counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+        let named = Some(shown.join(", ")).filter(|named| !named.is_empty());
+        let by = named.into_iter().chain(counts).collect::<Vec<String>>().join(" and ");
+        let detail = format!("{what} is referred to by {by}");
         Self { errors, ..Self::new(StatusCode::CONFLICT, "in-use", detail) }
     }
 

@@ -86,6 +86,18 @@ impl Sight {
         })
     }
 
+    /// Whether a listener, a rule or a target group is seen, by its resource name.
+    pub(crate) fn has_part(&self, resource: &str) -> bool {
+        self.unless(|unseen| {
+            let groups = unseen.kinds.iter().map(|(_, denials)| denials);
+            let own = groups.chain([&unseen.listeners, &unseen.rules]).any(|denials| denials.has(resource));
+            // what is in something that is not seen is not, either
+            let within = |part: &str| resource.find(part).and_then(|end| resource.get(..end));
+            own || within("/rule/").is_some_and(|listener| unseen.listeners.has(listener))
+                || within("/listener/").is_some_and(|balancer| unseen.kinds.iter().any(|(_, of)| of.has(balancer)))
+        })
+    }
+
     /// Takes what is not seen out of what has the shape of the file: the status, the configuration.
     pub(crate) fn sift(&self, shown: &mut Value) {
         let (Some(unseen), Some(shown)) = (self.0.as_deref(), shown.as_object_mut()) else { return };
@@ -260,7 +272,8 @@ fn entries<'a>(of: &'a mut Value, key: &str) -> Option<&'a mut Map<String, Value
     of.get_mut(key)?.as_object_mut()
 }
 
-fn rules(listener: &Value) -> impl Iterator<Item = &Value> {
+/// The rules of a listener's body.
+pub(crate) fn rules(listener: &Value) -> impl Iterator<Item = &Value> {
     listener.get("rules").and_then(Value::as_array).into_iter().flatten()
 }
 

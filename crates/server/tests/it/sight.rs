@@ -1,6 +1,6 @@
 //! What shows many things leaves out what somebody is denied to get by itself: lists, overviews, streams, differences.
 
-use headworks_testkit::{Client, Headworks, Origin, ask};
+use headworks_testkit::{Client, Headworks, Origin, ask, free_port};
 use serde_json::{Value, json};
 
 use crate::api::Api;
@@ -160,4 +160,38 @@ fn changes_show_no_more_than_is_seen() {
     assert_eq!(patch("plain", "")["deregistration_delay"], "1s");
     let noted = root.get(&headworks, "/v1/audit?resource=hrn:headworks:target-group/payments&limit=1").to_string();
     assert!(noted.contains("target_groups.payments.deregistration_delay"), "{noted}");
+}
+
+/// What is wrong, or stands in the way, is said without the names of what is not seen.
+#[test]
+fn faults_name_what_is_seen_alone() {
+    let web = Origin::echo("web");
+    let (headworks, root, olga) = hiding(&web);
+    let put = crate::identities::allow(&json!(["headworks:Put*", "headworks:Delete*"]), &json!("*"));
+    root.expect(&headworks, "PUT /v1/iam/users/olga/policies/put", &put, 201);
+    let all = crate::identities::allow(&json!("*"), &json!("*"));
+    root.expect(&headworks, "PUT /v1/iam/policies/shared", &all, 201);
+    root.expect(&headworks, "PUT /v1/iam/users/vault", &json!({ "attached": ["shared"] }), 201);
+    let port = free_port();
+    let at =
+        |port: u16, group: &str| json!({ "listeners": { "http": { "port": port, "default": { "forward": group } } } });
+    root.expect(&headworks, "PUT /v1/load-balancers/vault2", &at(port, "plain"), 201);
+    let tcp = json!({ "protocol": "tcp", "health_check": { "protocol": "none" } });
+    for (line, body, status, said) in [
+        ("PUT /v1/load-balancers/new", at(0, "payment"), 400, "there is no target group"),
+        ("PUT /v1/load-balancers/new", at(0, "plan"), 400, "did you mean plain?"),
+        ("PUT /v1/load-balancers/early", at(port, "plain"), 400, "not shown to whoever asks"),
+        ("PUT /v1/load-balancers/zebra", at(port, "plain"), 400, "is taken, expected another port"),
+        ("PUT /v1/target-groups/payments", tcp, 400, "not shown to whoever asks"),
+        ("DELETE /v1/target-groups/payments", Value::Null, 409, "by 1 that are not shown to whoever asks"),
+        ("DELETE /v1/target-groups/plain", Value::Null, 409, "load_balancers.edge"),
+        ("DELETE /v1/iam/policies/shared", Value::Null, 409, "by 1 that are not shown to whoever asks"),
+    ] {
+        let problem = olga.expect(&headworks, line, &body, status);
+        let told = problem.to_string().replace(line.rsplit('/').next().unwrap_or("?"), "");
+        assert!(told.contains(said), "{line}: {told}");
+        assert!(HIDDEN.iter().all(|word| !told.contains(word)), "{line}: {told}");
+        let all = root.expect(&headworks, line, &body, status).to_string();
+        assert!(!all.contains("not shown"), "{line}: {all}");
+    }
 }

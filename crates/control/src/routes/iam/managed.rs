@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::super::{Route, route, schema};
 use super::body::{checked, document};
 use super::changed::{changed, done};
+use super::identity::may_go;
 use super::owner::known;
 use super::versions::word;
 use crate::call::{Call, Reply};
@@ -136,13 +137,10 @@ pub(super) fn read(value: &Value) -> Result<Document, Problem> {
 async fn delete(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name").to_owned();
     not_built_in(&name)?;
-    let known = known(&call);
+    let (known, may_go) = (known(&call), may_go(&call));
     done(&call, move |directory, _| {
         known(directory.policies.get(&name).map(|policy| &policy.document))?;
-        let holders = holders(directory, &name);
-        if !holders.is_empty() {
-            return Err(Problem::in_use(format_args!("managed policy {name:?}"), &holders));
-        }
+        may_go(&format!("managed policy {name:?}"), holders(directory, &name))?;
         directory.policies.remove(&name).ok_or_else(|| absent(&name))?;
         Ok(vec![("policy", name)])
     })
