@@ -28,6 +28,7 @@ use crate::clock::{now, now_ms};
 use crate::cookie::check_origin;
 use crate::keyfile::random;
 use crate::names::{action, hrn};
+use crate::pass::Carrier;
 use crate::plane::{Access, Plane};
 use crate::problem::Problem;
 use crate::query::Query;
@@ -253,9 +254,10 @@ fn admitted(
     parts: Parts,
 ) -> Result<Call, Problem> {
     let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_secure = parts.extensions.get() == Some(&Carrier::Secured);
     let circumstances = headworks_iam::Request::new(&attempt.entry.action, &attempt.entry.resource)
         .with("aws:SourceIp", &attempt.entry.source)
-        .with("aws:SecureTransport", "false")
+        .with("aws:SecureTransport", is_secure.to_string())
         .with("aws:UserAgent", text("user-agent").get(..LONGEST_AGENT).unwrap_or_else(|| text("user-agent")))
         .with("aws:RequestedRegion", sigv4::REGION)
         .with("aws:MultiFactorAuthPresent", has_mfa.to_string());

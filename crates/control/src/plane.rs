@@ -25,6 +25,7 @@ use crate::events::Event;
 use crate::guesses::Guesses;
 use crate::keep::{Kept, edits_of, entry_by, open, passing_key, read_directory, row, sealed, tags_of};
 use crate::keyfile::Place;
+use crate::pass::Pass;
 use crate::problem::Problem;
 use crate::strangers::Strangers;
 use crate::uses::Uses;
@@ -98,6 +99,7 @@ pub struct Plane {
     /// One change of identities at a time.
     pub(crate) changing: tokio::sync::Mutex<()>,
     kept: Result<Arc<Kept>, String>,
+    pass: Pass,
     /// Makes entity tags, so that they tell nothing of what is secret.
     tags: Sealer,
     changes: mpsc::Sender<Asked>,
@@ -134,6 +136,7 @@ impl Plane {
         let (changes, asked) = mpsc::channel(MOST_WAITING);
         let own = kept.as_ref().ok().and_then(|kept| tags_of(&kept.sealer));
         let tags = own.map_or_else(passing_key, Ok)?;
+        let pass = Pass::of(kept.as_ref().map_or(&tags, |kept| &kept.sealer));
         let plane = Self {
             access,
             around,
@@ -141,6 +144,7 @@ impl Plane {
             directory: ArcSwap::from_pointee(directory?.indexed()),
             changing: tokio::sync::Mutex::default(),
             kept,
+            pass,
             tags,
             changes,
             events: broadcast::Sender::new(MOST_BEHIND),
@@ -177,6 +181,11 @@ impl Plane {
         let directory = self.directory();
         let found = directory.session(&token, now()).map(|(name, session)| (name.to_owned(), session.clone()));
         found.ok_or_else(|| Problem::unauthenticated("the session has ended: sign in again"))
+    }
+
+    /// By what it is known who tells of clients.
+    pub fn pass(&self) -> Pass {
+        self.pass.clone()
     }
 
     /// Whether the installation has a root identity.

@@ -57,6 +57,7 @@ use self::tls::certificate::Certificate;
 pub use self::tls::certificate::{CannotShow, Validity};
 use self::tls::ticket::Tickets;
 use self::tls::vault::Vault;
+use self::upstream::announce::Console;
 use self::upstream::resolve::Resolver;
 use self::upstream::supervise::Supervisor;
 
@@ -78,7 +79,6 @@ pub struct Edge {
     challenges: Arc<Challenges>,
     pressure: Arc<Pressure>,
     membership: Membership,
-    console: Option<SocketAddr>,
     plan: Option<Arc<Plan>>,
     /// Plans that ran before, as long as anybody may still have them.
     retired: Vec<Arc<Plan>>,
@@ -128,15 +128,15 @@ impl Edge {
             challenges: Arc::default(),
             pressure,
             membership: Membership::default(),
-            console: None,
             plan: None,
             retired: Vec::new(),
         })
     }
 
-    /// Says where the console is: only there goes the cookie of who has signed in to it. To be called before anything runs.
-    pub fn console_is_at(&mut self, admin: SocketAddr) {
-        self.console = Some(admin);
+    /// Says where the admin address is, and the pass by which it knows what this program tells of clients: only there goes the
+    /// cookie of who has signed in to the console. To be called before anything runs.
+    pub fn console_is_at(&mut self, admin: SocketAddr, pass: Arc<[u8]>) {
+        self.vault.console_is(Console { address: admin, pass });
     }
 
     /// Runs this configuration from now on. When it returns, every worker does.
@@ -267,7 +267,6 @@ impl Edge {
         ports.extend(fresh.iter().map(|(key, fresh)| (key.clone(), fresh.bound.address.port())));
         let (config, before, vault) = (config.clone(), self.plan.clone(), vault.clone());
         let (tickets, challenges, workers) = (self.tickets.clone(), self.challenges.clone(), self.workers.len());
-        let console = self.console;
         let built = aside(move || {
             let context = build::Context {
                 groups: &groups,
@@ -281,7 +280,6 @@ impl Edge {
                 tickets: &tickets,
                 challenges: &challenges,
                 workers,
-                console,
             };
             build::plan(&config, &context)
         });

@@ -1,6 +1,7 @@
 //! The admin address: what is shown there of the program. Routes, and who may use them, are the control plane's.
 
 mod connections;
+mod proxied;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -109,7 +110,7 @@ pub(crate) async fn serve(
     if access == Access::Open {
         app = app.layer(middleware::from_fn(same_machine));
     }
-    connections::serve(listener, app, left).await;
+    connections::serve(listener, app, plane.pass(), left).await;
 }
 
 /// What the control plane asks of the program. Relative paths start at `folder`.

@@ -195,7 +195,7 @@ impl Control {
         descriptors::shortage(config, descriptors).into_iter().for_each(|shortage| tracing::warn!("{shortage}"));
         let mut edge = Edge::start(workers, descriptors::connections(descriptors), given)
             .map_err(|e| StartError::Io("workers".into(), e))?;
-        edge.console_is_at(admin_address);
+        edge.console_is_at(admin_address, plane.pass().bytes());
         let acme = Desk::new(&config.admin.data);
         acme.restore(config, &mut edge);
         let examined = examined(running.clone());

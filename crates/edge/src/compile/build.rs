@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +13,9 @@ use headworks_model::injection::Injection;
 use headworks_model::listener::{CertificateRef, Listener, ListenerProtocol};
 use headworks_model::load_balancer::{LoadBalancer, LoadBalancerKind};
 use headworks_model::overload;
-use headworks_model::primitive::{Address, Name};
+use headworks_model::primitive::Name;
 use headworks_model::rule::Rule;
-use headworks_model::target_group::{self, Fallback, HashOn, Retry, Stickiness, TargetGroup};
+use headworks_model::target_group::{self, Fallback, HashOn, ProxyProtocolVersion, Retry, Stickiness, TargetGroup};
 use headworks_model::tls_policy::TlsVersion;
 use headworks_route::{CompiledTransforms, FlowTable, Table};
 
@@ -168,8 +167,6 @@ pub(crate) struct Context<'a> {
     pub(crate) tickets: &'a Tickets,
     pub(crate) challenges: &'a Arc<Challenges>,
     pub(crate) workers: usize,
-    /// The admin address.
-    pub(crate) console: Option<SocketAddr>,
 }
 
 impl<'a> Context<'a> {
@@ -192,18 +189,6 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Whether all targets of a group are the admin address, by its own address: where a name leads may change.
-fn leads_to(group: &TargetGroup, console: SocketAddr) -> bool {
-    let is_console = |address: &Address| match address {
-        Address::Ip(address) => {
-            let (to, own) = (address.ip().to_canonical(), console.ip().to_canonical());
-            address.port() == console.port() && (to == own || own.is_unspecified() && to.is_loopback())
-        }
-        _ => false,
-    };
-    !group.targets.is_empty() && group.targets.iter().all(|target| is_console(&target.address))
-}
-
 /// Builds the plan. Listeners are those that have a port.
 ///
 /// # Errors
@@ -212,7 +197,7 @@ pub(crate) fn plan(config: &Arc<Config>, context: &Context<'_>) -> Result<Plan, 
     let mut errors = Vec::new();
     let places: HashMap<&Name, usize> = config.target_groups.keys().enumerate().map(|(i, n)| (n, i)).collect();
     let hedged = groups_hedged(config, |_| true);
-    let groups = config
+    let groups: Vec<_> = config
         .target_groups
         .iter()
         .filter_map(|(name, settings)| {
@@ -229,7 +214,10 @@ pub(crate) fn plan(config: &Arc<Config>, context: &Context<'_>) -> Result<Plan, 
             let hedge = settings.hedge.as_ref().map(hedge_plan);
             let budget = budget(&settings, hedged.contains(&name));
             let algorithm = algorithm(&settings);
-            let is_console = context.console.is_some_and(|console| leads_to(&settings, console));
+            let is_console = context.vault.is_console(&settings);
+            if is_console {
+                settings.proxy_protocol = ProxyProtocolVersion::V2;
+            }
             Some(Arc::new(GroupPlan { algorithm, fallback, hedge, budget, shared, is_console, settings }))
         })
         .collect();
@@ -253,7 +241,7 @@ pub(crate) fn plan(config: &Arc<Config>, context: &Context<'_>) -> Result<Plan, 
     if !errors.is_empty() {
         return Err(errors);
     }
-    let announces = config.target_groups.values().any(|group| group.proxy_protocol.is_sent());
+    let announces = groups.iter().any(|group| group.settings.proxy_protocol.is_sent());
     let (config, keyring, challenges) = (config.clone(), context.keyring.clone(), context.challenges.clone());
     Ok(Plan { listeners, groups, config, announces, keyring, challenges })
 }

@@ -330,7 +330,6 @@ async fn furnish(
         tickets: &Tickets::new().expect("random numbers"),
         challenges: &Arc::default(),
         workers: 1,
-        console: None,
     };
     let plan = build::plan(&config, &context).unwrap_or_else(|errors| panic!("{errors:?}"));
     let (worker, slots) = Worker::alone(&Arc::new(plan));

@@ -6,6 +6,7 @@ mod actions;
 mod api;
 mod backups;
 mod bad_input;
+mod behind;
 mod body;
 mod breakers;
 mod browser;

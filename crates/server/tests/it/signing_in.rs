@@ -18,7 +18,7 @@ fn now() -> u64 {
 }
 
 /// A user who may look at everything, and signs in.
-fn reader(headworks: &Headworks, root: &Api, name: &str) {
+pub(crate) fn reader(headworks: &Headworks, root: &Api, name: &str) {
     root.expect(headworks, &format!("PUT /v1/iam/users/{name}"), &json!({ "attached": ["ReadOnlyAccess"] }), 201);
     password(headworks, root, name, false);
 }
@@ -29,7 +29,7 @@ fn password(headworks: &Headworks, root: &Api, name: &str, must_change: bool) {
 }
 
 /// What the console's page sends with whatever changes something.
-const PAGE: &str = "X-Headworks-Request: console";
+pub(crate) const PAGE: &str = "X-Headworks-Request: console";
 
 /// A call of the page with a cookie.
 fn call(headworks: &Headworks, cookie: &str, line: &str, body: &Value) -> Response {
@@ -41,7 +41,7 @@ fn sign_in(headworks: &Headworks, body: &Value) -> Response {
     NOBODY.raw(headworks, "POST /v1/session", &[PAGE], body.to_string().as_bytes())
 }
 
-fn cookie_of(response: &Response) -> String {
+pub(crate) fn cookie_of(response: &Response) -> String {
     assert_eq!(response.status, 200, "{response}");
     let field = response.field("Set-Cookie").unwrap_or_else(|| panic!("no cookie: {response}"));
     for part in ["HttpOnly", "SameSite=Strict", "Path=/"] {

@@ -100,7 +100,7 @@ pub(super) async fn to(
         }
     };
     patience.begin(settings.connect_timeout);
-    let header = caller.peer.announcement(caller.slot, dial.announces);
+    let header = caller.peer.announcement(caller.slot, &dial.announces);
     let connecting = pin!(connect_socket(&target.shared.endpoint, header, First::Here));
     let socket = patience.wait(connecting, caller.worker, Kind::ConnectFailed, Kind::ConnectTimeout).await?;
     let transport = match dial.client().filter(|_| dial.is_secured) {
