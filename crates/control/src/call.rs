@@ -41,6 +41,8 @@ pub(crate) struct Call {
 pub(crate) struct Reply {
     pub(crate) response: Response,
     pub(crate) is_noted: bool,
+    /// What changed, for the attempt that is yet to be written down.
+    pub(crate) changes: Vec<String>,
 }
 
 impl Reply {
@@ -49,12 +51,17 @@ impl Reply {
         let kind = HeaderValue::from_static("application/json");
         let mut response = (status, body.to_string()).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
-        Self { response, is_noted: false }
+        Self { response, is_noted: false, changes: Vec::new() }
     }
 
     /// 200 and JSON.
     pub(crate) fn ok(body: &Value) -> Self {
         Self::json(StatusCode::OK, body)
+    }
+
+    /// Any other answer.
+    pub(crate) fn of(response: Response) -> Self {
+        Self { response, is_noted: false, changes: Vec::new() }
     }
 
     /// 204.
@@ -64,14 +71,14 @@ impl Reply {
 
     /// A status alone.
     pub(crate) fn empty(status: StatusCode) -> Self {
-        Self { response: status.into_response(), is_noted: false }
+        Self { response: status.into_response(), is_noted: false, changes: Vec::new() }
     }
 
     /// Text of a kind.
     pub(crate) fn text(status: StatusCode, kind: &'static str, text: impl Into<Body>) -> Self {
         let mut response = (status, text.into()).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-        Self { response, is_noted: false }
+        Self { response, is_noted: false, changes: Vec::new() }
     }
 
     /// With a field.
@@ -79,6 +86,12 @@ impl Reply {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.response.headers_mut().insert(HeaderName::from_static(name), value);
         }
+        self
+    }
+
+    /// Whose attempt is written down with what changed.
+    pub(crate) fn having_changed(mut self, changes: Vec<String>) -> Self {
+        self.changes = changes;
         self
     }
 
@@ -174,7 +187,8 @@ impl Call {
 
     /// What there is, with its tag; nothing for a caller that has it.
     pub(crate) fn represented(&self, tag: &str, reply: impl FnOnce() -> Reply) -> Reply {
-        let known = || Reply { response: StatusCode::NOT_MODIFIED.into_response(), is_noted: false };
+        let known =
+            || Reply { response: StatusCode::NOT_MODIFIED.into_response(), is_noted: false, changes: Vec::new() };
         if self.has(tag) { known() } else { reply() }.with("etag", tag)
     }
 

@@ -45,5 +45,5 @@ pub use self::keyfile::{KeyError, Place};
 pub use self::openapi::document as openapi;
 pub use self::pass::{Carrier, Pass};
 pub use self::plane::{Access, Ask, AskOf, Plane, Reloaded, Surroundings, Watched};
-pub use self::problem::Problem;
+pub use self::problem::{FileFault, Problem};
 pub use self::rotate::rotate;

@@ -21,6 +21,7 @@ use crate::change::{Asked, Change, Outcome, Proposed, Run};
 use crate::clock::{now, now_ms};
 use crate::cookie;
 use crate::desired::{Clash, Desired};
+use crate::difference::shortened;
 use crate::events::Event;
 use crate::guesses::Guesses;
 use crate::keep::{Kept, edits_of, entry_by, open, passing_key, read_directory, row, sealed, tags_of};
@@ -55,8 +56,11 @@ pub enum Access {
 pub type Ask<T> = Box<dyn Fn() -> T + Send + Sync>;
 /// Asks the program about something.
 pub type AskOf<Q, T> = Box<dyn Fn(Q) -> T + Send + Sync>;
-/// Whether the file was applied, and what to say of it; none when the program is stopping.
-pub type Reloaded = Option<(bool, Value)>;
+/// What to say of a file that was applied, or judged.
+///
+/// # Errors
+/// What is wrong with it; or that the program is stopping.
+pub type Reloaded = Result<Value, Problem>;
 
 /// What the control plane asks of the program that it is part of.
 pub struct Surroundings {
@@ -72,7 +76,7 @@ pub struct Surroundings {
     pub metrics: Ask<Result<(&'static str, String), String>>,
     /// Whether clients are served.
     pub ready: Ask<bool>,
-    /// Has the file applied again, or judged: whether it is right, and what to say of it.
+    /// Has the file applied again, or judged.
     pub reload: AskOf<Run, BoxFuture<'static, Reloaded>>,
     /// Why a request would go where it would go, or what is wrong with what is asked.
     pub explain: AskOf<Value, Result<Value, String>>,
@@ -202,6 +206,22 @@ impl Plane {
         let api = edits_of(kept).map_err(|problem| problem.detail().to_owned())?;
         let revision = kept.store.newest().map_err(|error| error.to_string())?;
         Ok(Desired::merge(file, api, revision))
+    }
+
+    /// Writes down that the file was applied, or refused, because somebody who has the machine said so: `by` a signal, or by saving
+    /// it.
+    pub async fn note_reload(&self, by: &str, changes: &[String], refused: Option<&Problem>) {
+        let mut entry = entry_by(by, "ReloadConfiguration", "hrn:headworks:configuration");
+        entry.changes = changes.iter().map(|line| shortened(line)).collect();
+        if let Some(problem) = refused {
+            (entry.status, entry.why) = (problem.status().as_u16(), Some(problem.detail().to_owned()));
+        }
+        let noted = self.blocking(move |kept| Ok(kept.store.note(&entry)?)).await;
+        if let Err(problem) = noted
+            && self.kept.is_ok()
+        {
+            tracing::error!(error = problem.detail(), "a reload is missing from the audit trail");
+        }
     }
 
     /// The newest revision that is kept, whoever made it; none when nothing can be kept.

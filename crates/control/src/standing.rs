@@ -27,7 +27,7 @@ pub(crate) enum Credential {
     /// An access key.
     Key(String),
     /// Temporary credentials.
-    Session(Session),
+    Session(Box<Session>),
 }
 
 impl Credential {
@@ -84,8 +84,18 @@ impl Standing {
     }
 }
 
+/// Whether a second factor was shown; for how many seconds that is so; and since when, by which the age is known.
+pub(crate) const MFA_PRESENT: &str = "aws:MultiFactorAuthPresent";
+pub(crate) const MFA_AGE: &str = "aws:MultiFactorAuthAge";
+pub(crate) const MFA_SINCE: &str = "headworks:MultiFactorAuthTime";
+
 /// What is known of a request, as of now.
 pub(crate) fn timed(circumstances: Request) -> Request {
     let now = now();
+    let since = circumstances.value(MFA_SINCE).and_then(|since| since.parse::<u64>().ok());
+    let circumstances = match since {
+        Some(since) => circumstances.set(MFA_AGE, now.saturating_sub(since).to_string()),
+        None => circumstances,
+    };
     circumstances.set("aws:CurrentTime", time::iso(now)).set("aws:EpochTime", now.to_string())
 }

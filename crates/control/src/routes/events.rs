@@ -75,7 +75,7 @@ async fn events(call: Call) -> Result<Reply, Problem> {
         Some((Ok::<Event, Infallible>(event), listener))
     });
     let alive = KeepAlive::new().interval(Duration::from_secs(15));
-    Ok(Reply { response: Sse::new(events).keep_alive(alive).into_response(), is_noted: false })
+    Ok(Reply::of(Sse::new(events).keep_alive(alive).into_response()))
 }
 
 /// The newest revisions after one, the oldest first, and how many are missing between.

@@ -52,7 +52,7 @@ async fn live(call: Call) -> Result<Reply, Problem> {
         Some((Ok::<Event, Infallible>(event), watcher))
     });
     let alive = KeepAlive::new().interval(Duration::from_secs(15));
-    Ok(Reply { response: Sse::new(stream).keep_alive(alive).into_response(), is_noted: false })
+    Ok(Reply::of(Sse::new(stream).keep_alive(alive).into_response()))
 }
 
 impl Watcher {

@@ -1,12 +1,12 @@
 //! The program as a whole: health, metrics, status, configuration, reload, and the description of all of it.
 
 use axum::http::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Door, Route, route, schema};
 use crate::call::{Call, Reply};
 use crate::change::Run;
-use crate::difference::shown;
+use crate::difference::{shortened, shown};
 use crate::openapi;
 use crate::problem::Problem;
 
@@ -102,15 +102,16 @@ async fn explain(call: Call) -> Result<Reply, Problem> {
 
 async fn reload(call: Call) -> Result<Reply, Problem> {
     let run = call.run()?;
-    match (call.plane.around.reload)(run).await {
-        Some((true, judged)) if run == Run::Dry => {
-            let told = |key: &str| judged.get(key).cloned().unwrap_or_default();
-            Ok(Reply::ok(&json!({ "dry_run": true, "changes": told("changes"), "warnings": told("warnings") })))
-        }
-        Some((true, applied)) => Ok(Reply::ok(&applied)),
-        Some((false, refused)) => Ok(Reply::json(StatusCode::UNPROCESSABLE_ENTITY, &refused)),
-        None => Ok(Reply::json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "errors": ["the program is stopping"] }))),
-    }
+    let mut applied = (call.plane.around.reload)(run).await?;
+    let changes = applied.get("changes").and_then(Value::as_array).into_iter().flatten();
+    let changes = changes.filter_map(Value::as_str).map(shortened).collect();
+    call.sight().sift_applied(&mut applied, call.plane.desired().config());
+    let told = |key: &str| applied.get(key).cloned().unwrap_or_default();
+    let reply = match run {
+        Run::Wet => Reply::ok(&applied),
+        Run::Dry => Reply::ok(&json!({ "dry_run": true, "changes": told("changes"), "warnings": told("warnings") })),
+    };
+    Ok(reply.having_changed(changes))
 }
 
 async fn whoami(call: Call) -> Result<Reply, Problem> {

@@ -22,7 +22,9 @@ fn doors(headworks: &Headworks, root: &Api, certificate: &std::path::Path) -> Do
         |protocol: &str| json!({ "protocol": protocol, "targets": [admin], "health_check": { "interval": "1s" } });
     let forward = |more: Value, group: &str| {
         let mut listener = json!({ "address": "127.0.0.1:0", "default": { "forward": group } });
-        listener.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        for (key, value) in more.as_object().into_iter().flatten() {
+            listener[key] = value.clone();
+        }
         listener
     };
     let secured = |protocol: &str| json!({ "protocol": protocol, "certificates": ["a"] });

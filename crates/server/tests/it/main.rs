@@ -64,6 +64,7 @@ mod revisions;
 mod rules;
 mod scanner;
 mod sealing;
+mod second_factor;
 mod sight;
 mod signing_in;
 mod slow_clients;

@@ -37,7 +37,7 @@ fn call(headworks: &Headworks, cookie: &str, line: &str, body: &Value) -> Respon
     NOBODY.raw(headworks, line, &[PAGE, &format!("Cookie: other=1; {cookie}")], &body)
 }
 
-fn sign_in(headworks: &Headworks, body: &Value) -> Response {
+pub(crate) fn sign_in(headworks: &Headworks, body: &Value) -> Response {
     NOBODY.raw(headworks, "POST /v1/session", &[PAGE], body.to_string().as_bytes())
 }
 
@@ -198,7 +198,7 @@ fn a_second_factor_counts_when_two_codes_prove_it_and_a_code_is_good_once() {
 }
 
 /// RFC 4648.
-fn base32(text: &str) -> Vec<u8> {
+pub(crate) fn base32(text: &str) -> Vec<u8> {
     let (mut bits, mut count, mut out) = (0_u32, 0, Vec::new());
     for letter in text.bytes() {
         let value = if letter.is_ascii_uppercase() { letter - b'A' } else { letter - b'2' + 26 };
