@@ -52,6 +52,12 @@ pub(crate) async fn connect_socket(endpoint: &Endpoint, header: Option<Vec<u8>>,
     Ok(socket)
 }
 
+/// Whether all ports are taken: to a target of TCP, of UDP, or at a client's own address.
+pub(crate) fn no_port_left(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable, WouldBlock};
+    matches!(error.kind(), AddrInUse | AddrNotAvailable | WouldBlock)
+}
+
 /// Opens a connection, says `header` on it first, and shakes hands when there is a `client` for it; `host` is the name that the target is declared
 /// by. The caller bounds its time.
 ///

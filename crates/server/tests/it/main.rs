@@ -50,6 +50,7 @@ mod network_tls;
 mod observability;
 mod operate;
 mod overload;
+mod pace;
 mod postgres;
 mod preserve;
 mod proxy_protocol;

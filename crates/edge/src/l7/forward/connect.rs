@@ -16,7 +16,7 @@ use crate::listen::slot::ListenerSlot;
 use crate::runtime::deadline::Timer;
 use crate::runtime::socket::First;
 use crate::runtime::worker::Worker;
-use crate::upstream::connect::{Connection as TargetConnection, Transport, connect_socket, secure};
+use crate::upstream::connect::{Connection as TargetConnection, Transport, connect_socket, no_port_left, secure};
 use crate::upstream::group::GroupLocal;
 use crate::upstream::multiplex::Taken;
 use crate::upstream::target::TargetLocal;
@@ -102,7 +102,8 @@ pub(super) async fn to(
     patience.begin(settings.connect_timeout);
     let header = caller.peer.announcement(caller.slot, &dial.announces);
     let connecting = pin!(connect_socket(&target.shared.endpoint, header, First::Here));
-    let socket = patience.wait(connecting, caller.worker, Kind::ConnectFailed, Kind::ConnectTimeout).await?;
+    let connected = patience.wait(connecting, caller.worker, Kind::ConnectFailed, Kind::ConnectTimeout).await;
+    let socket = connected.map_err(|error| of_connecting(error, group))?;
     let transport = match dial.client().filter(|_| dial.is_secured) {
         None => Transport::Plain(socket),
         Some(client) => {
@@ -121,6 +122,16 @@ pub(super) async fn to(
     };
     target.counters().new_connections.add(1);
     Ok(Way { stream, which: Which::New, epoch, owner: owner.clone() })
+}
+
+/// That there is no port left is no fault of the target's.
+#[cold]
+fn of_connecting(error: ProxyError, group: &GroupLocal) -> ProxyError {
+    if !error.source.as_ref().is_some_and(no_port_left) {
+        return error;
+    }
+    group.counters().port_allocation_errors.add(1);
+    ProxyError { kind: Kind::NoPortLeft, ..error }
 }
 
 impl Patience<'_> {
