@@ -15,6 +15,7 @@ use crate::names::action;
 use crate::plane::Plane;
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::sight::Sight;
 use crate::standing::Credential;
 use crate::upload::Upload;
 
@@ -40,6 +41,8 @@ pub(crate) struct Call {
 pub(crate) struct Reply {
     pub(crate) response: Response,
     pub(crate) is_noted: bool,
+    /// What changed, for the attempt that is yet to be written down.
+    pub(crate) changes: Vec<String>,
 }
 
 impl Reply {
@@ -48,7 +51,7 @@ impl Reply {
         let kind = HeaderValue::from_static("application/json");
         let mut response = (status, body.to_string()).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
-        Self { response, is_noted: false }
+        Self { response, is_noted: false, changes: Vec::new() }
     }
 
     /// 200 and JSON.
@@ -56,16 +59,26 @@ impl Reply {
         Self::json(StatusCode::OK, body)
     }
 
+    /// Any other answer.
+    pub(crate) fn of(response: Response) -> Self {
+        Self { response, is_noted: false, changes: Vec::new() }
+    }
+
     /// 204.
     pub(crate) fn nothing() -> Self {
-        Self { response: StatusCode::NO_CONTENT.into_response(), is_noted: false }
+        Self::empty(StatusCode::NO_CONTENT)
+    }
+
+    /// A status alone.
+    pub(crate) fn empty(status: StatusCode) -> Self {
+        Self { response: status.into_response(), is_noted: false, changes: Vec::new() }
     }
 
     /// Text of a kind.
     pub(crate) fn text(status: StatusCode, kind: &'static str, text: impl Into<Body>) -> Self {
         let mut response = (status, text.into()).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-        Self { response, is_noted: false }
+        Self { response, is_noted: false, changes: Vec::new() }
     }
 
     /// With a field.
@@ -73,6 +86,12 @@ impl Reply {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.response.headers_mut().insert(HeaderName::from_static(name), value);
         }
+        self
+    }
+
+    /// Whose attempt is written down with what changed.
+    pub(crate) fn having_changed(mut self, changes: Vec<String>) -> Self {
+        self.changes = changes;
         self
     }
 
@@ -173,7 +192,8 @@ impl Call {
     pub(crate) fn represented(&self, tag: &str, reply: impl FnOnce() -> Reply) -> Result<Reply, Problem> {
         let condition = Condition { if_none_match: None, ..self.condition() };
         condition.check_tag(Some(tag), &self.entry.resource)?;
-        let known = || Reply { response: StatusCode::NOT_MODIFIED.into_response(), is_noted: false };
+        let known =
+            || Reply { response: StatusCode::NOT_MODIFIED.into_response(), is_noted: false, changes: Vec::new() };
         Ok(if self.has(tag) { known() } else { reply() }.with("etag", tag))
     }
 
@@ -189,6 +209,27 @@ impl Call {
     /// When it may not.
     pub(crate) fn may(&self, name: &str, resource: &str) -> Result<(), Problem> {
         self.asker.may(&self.plane, &action(name), resource)
+    }
+
+    /// What the caller sees where many things are shown.
+    pub(crate) fn sight(&self) -> Sight {
+        self.asker.sight(&self.plane)
+    }
+
+    /// Refuses to show what the caller is denied to see, or what has something of that in it.
+    ///
+    /// # Errors
+    /// When it is not seen.
+    pub(crate) fn sees(&self, is_seen: bool) -> Result<(), Problem> {
+        let Entry { action, resource, .. } = &self.entry;
+        let principal = &self.asker.principal;
+        let refused = || {
+            Problem::denied(format!(
+                "User: {principal} is not authorized to perform: {action} on resource: {resource} because a policy denies \
+                 explicitly to see it, or something that it shows"
+            ))
+        };
+        if is_seen { Ok(()) } else { Err(refused()) }
     }
 
     /// Asks whether the caller may do what it came for to this as well, which its path names in another way.

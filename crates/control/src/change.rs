@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use headworks_model::primitive::Name;
-use headworks_model::{Config, Edit, Kind};
+use headworks_model::{Config, Edit, Fault, Faults, Kind};
 use headworks_store::{Commit, Entry, Identity};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -13,6 +13,7 @@ use crate::desired::{Desired, Gone, Origin, path};
 use crate::difference::{lines, shortened};
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place, rewrite};
+use crate::sight::Sight;
 
 /// What stands in place of a secret where it is shown; sent back, it means that nothing changes.
 const UNCHANGED: &str = "***";
@@ -141,7 +142,8 @@ struct Turned {
 }
 
 impl Change {
-    /// Holds the change against what should be. `tag` makes the entity tag of a body, `seal` what is kept of one.
+    /// Holds the change against what should be. `tag` makes the entity tag of a body, `seal` what is kept of one; what is told
+    /// who asks is what it sees.
     ///
     /// # Errors
     /// When it is not permitted by what is there, or not right.
@@ -150,23 +152,29 @@ impl Change {
         desired: &Desired,
         tag: &dyn Fn(&Value) -> String,
         seal: &dyn Fn(Kind, &str, &Value) -> Result<String, Problem>,
+        sight: &Sight,
+        knows: &dyn Fn(Kind, &str) -> bool,
     ) -> Result<Proposed, Problem> {
         self.condition.check(Some(&desired.state()), "what comes by the API", tag)?;
         let mut turned: Vec<Turned> = Vec::with_capacity(self.steps.len());
         for step in self.steps {
             turned.push(step.turn(desired, tag)?);
         }
-        unreferred(desired, &turned)?;
+        unreferred(desired, &turned, knows)?;
         let edits: Vec<Edit> =
             turned.iter().map(|one| Edit { kind: one.kind, name: one.name.clone(), body: one.after.clone() }).collect();
         let base = turned.first().map(|one| one.base.clone()).unwrap_or_default();
-        let edited = desired.config().edited(&edits).map_err(|faults| Problem::of_faults(&faults, &base))?;
+        let tells = |collection: &str, name: &str| Kind::of_collection(collection).is_none_or(|kind| knows(kind, name));
+        let edited = desired.config().edited_for(&edits, &tells).map_err(|faults| {
+            let told = faults.iter().map(|fault| told(fault, &base, &turned, desired.config(), knows)).collect();
+            Problem::of_faults(&Faults(told), &base)
+        })?;
         let mut outcome = Outcome {
             warnings: edited.warnings.iter().map(ToString::to_string).collect(),
             created: turned.first().is_some_and(|one| one.before.is_none() && one.after.is_some()),
             ..Outcome::default()
         };
-        let (mut kept, mut commits) = (Vec::new(), Vec::new());
+        let (mut kept, mut commits, mut noted) = (Vec::new(), Vec::new(), Vec::new());
         for (index, one) in turned.iter().enumerate() {
             let after = edited.config.resource(one.kind, one.name.as_str());
             if index == 0 {
@@ -175,7 +183,11 @@ impl Change {
             if after == one.before {
                 continue;
             }
-            outcome.changes.extend(lines(one.kind, &one.name, one.before.as_ref(), after.as_ref()));
+            let lines = lines(one.kind, &one.name, one.before.as_ref(), after.as_ref());
+            noted.extend(lines.iter().map(|line| shortened(line)));
+            if sight.has_both(one.kind, one.name.as_str(), one.before.as_ref(), after.as_ref()) {
+                outcome.changes.extend(lines);
+            }
             let body = after.as_ref().map(|body| seal(one.kind, one.name.as_str(), body)).transpose()?;
             kept.push((one.kind, one.name.clone(), if after.is_some() { Gone::No } else { Gone::Yes }));
             let name = one.name.as_str().to_owned();
@@ -188,7 +200,7 @@ impl Change {
             Answered::Nothing => 204,
             Answered::Resource | Answered::Summary => 200,
         };
-        entry.changes.splice(..0, outcome.changes.iter().map(|line| shortened(line)));
+        entry.changes.splice(..0, noted);
         let commit = Commit {
             at: self.at,
             principal: entry.principal.clone(),
@@ -271,16 +283,40 @@ impl Condition {
     }
 }
 
+/// A fault, as it is told to somebody who knows of some resources only: one of another resource, that does not go with what
+/// is changed, is one of that.
+fn told(fault: &Fault, base: &str, turned: &[Turned], config: &Config, knows: &dyn Fn(Kind, &str) -> bool) -> Fault {
+    let is_of_turned = turned.iter().any(|one| {
+        let rest = fault.path.strip_prefix(&path(one.kind, &one.name));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    });
+    let owner = fault.path.split_once('.').and_then(|(of, rest)| Some((Kind::of_collection(of)?, rest)));
+    let is_told = is_of_turned
+        || owner.is_none_or(|(kind, rest)| {
+            let ends = rest.match_indices(['.', '[']).map(|(end, _)| end).chain([rest.len()]);
+            let mut names = ends.filter_map(|end| rest.get(..end)).filter(|name| config.has(kind, name));
+            names.all(|name| knows(kind, name))
+        });
+    if is_told {
+        return fault.clone();
+    }
+    let what = "does not go with something that is not shown to whoever asks".to_owned();
+    Fault { path: base.to_owned(), what, expected: None, ..fault.clone() }
+}
+
 /// Nothing that stays refers to what goes.
-fn unreferred(desired: &Desired, turned: &[Turned]) -> Result<(), Problem> {
+fn unreferred(desired: &Desired, turned: &[Turned], knows: &dyn Fn(Kind, &str) -> bool) -> Result<(), Problem> {
     let is_going = |kind: Kind, name: &Name| turned.iter().any(|one| one.kind == kind && one.name == *name);
     for one in turned.iter().filter(|one| one.after.is_none()) {
         let referrers = desired.config().referrers(one.kind, one.name.as_str());
-        let paths: Vec<String> =
-            referrers.into_iter().filter(|(kind, name, _)| !is_going(*kind, name)).map(|(.., path)| path).collect();
-        if !paths.is_empty() {
-            return Err(Problem::in_use(format_args!("{} {:?}", one.kind, one.name), &paths));
+        let staying: Vec<_> = referrers.into_iter().filter(|(kind, name, _)| !is_going(*kind, name)).collect();
+        if staying.is_empty() {
+            continue;
         }
+        let known = staying.iter().filter(|(kind, name, _)| knows(*kind, name.as_str()));
+        let paths: Vec<String> = known.map(|(.., path)| path.clone()).collect();
+        let untold = staying.len() - paths.len();
+        return Err(Problem::in_use(format_args!("{} {:?}", one.kind, one.name), &paths, untold));
     }
     Ok(())
 }

@@ -2,10 +2,10 @@
 
 use axum::http::{HeaderMap, Method, header};
 use headworks_iam::sign_in::{SESSION, token_hash};
+use headworks_model::config::SESSION_COOKIE as NAME;
 
 use crate::problem::Problem;
 
-const NAME: &str = "headworks_session";
 /// What every call of the console has that changes something: a page of another origin cannot send it without being asked about,
 /// and is never permitted.
 const FIELD: &str = "x-headworks-request";

@@ -28,12 +28,13 @@ use crate::clock::{now, now_ms};
 use crate::cookie::check_origin;
 use crate::keyfile::random;
 use crate::names::{action, hrn};
+use crate::pass::Carrier;
 use crate::plane::{Access, Plane};
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::routes::{Door, Route, table};
 use crate::signed;
-use crate::standing::{Credential, timed};
+use crate::standing::{Credential, MFA_PRESENT, MFA_SINCE, timed};
 use crate::upload::Upload;
 
 /// The longest body: a target group of a hundred thousand targets.
@@ -89,16 +90,16 @@ struct Attempt {
     is_public: bool,
 }
 
-/// Who asks, and whether a second factor has said so.
+/// Who asks, and when a second factor has said so.
 struct Caller {
     principal: Principal,
     credential: Credential,
-    has_mfa: bool,
+    mfa: Option<u64>,
 }
 
 impl Caller {
     fn without_mfa(principal: Principal, credential: Credential) -> Self {
-        Self { principal, credential, has_mfa: false }
+        Self { principal, credential, mfa: None }
     }
 }
 
@@ -146,7 +147,10 @@ async fn met(
     };
     let done = Box::pin(done).await;
     let (mut response, is_noted) = match done {
-        Ok(Reply { response, is_noted }) => (response, is_noted),
+        Ok(Reply { response, is_noted, changes }) => {
+            attempt.entry.changes.extend(changes);
+            (response, is_noted)
+        }
         Err(problem) => {
             attempt.refused(&problem);
             (problem.answer(&attempt.request_id), false)
@@ -165,6 +169,12 @@ async fn met(
         response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     }
     response
+}
+
+/// Whether it is only asked what would change.
+fn is_dry(route: &Route, parts: &Parts) -> bool {
+    let query = Query::read(parts.uri.query().unwrap_or_default(), &route.parameters());
+    query.and_then(|query| query.flag("dry_run")).unwrap_or(false)
 }
 
 /// What is answered where there is no route.
@@ -235,30 +245,37 @@ async fn known(
         let principal = Principal::User(name);
         attempt.entry.principal = principal.to_string();
         check_origin(&parts.method, &parts.headers)?;
-        return Ok(Caller { principal, credential: Credential::Cookie(session.token), has_mfa: session.with_mfa });
+        let mfa = session.with_mfa.then_some(session.since);
+        return Ok(Caller { principal, credential: Credential::Cookie(session.token), mfa });
     }
     let (principal, credential) =
         signed::principal(plane, &presented, &attempt.entry.action, &attempt.entry.source).await?;
     attempt.entry.principal = principal.to_string();
-    Ok(Caller::without_mfa(principal, credential))
+    let mfa = match &credential {
+        Credential::Session(session) => session.mfa,
+        _ => None,
+    };
+    Ok(Caller { principal, credential, mfa })
 }
 
 /// Whether it may.
 fn admitted(
     plane: &Arc<Plane>,
     route: &Route,
-    Caller { principal, credential, has_mfa }: Caller,
+    Caller { principal, credential, mfa }: Caller,
     attempt: &Attempt,
     params: Vec<(String, String)>,
     parts: Parts,
 ) -> Result<Call, Problem> {
     let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_secure = parts.extensions.get() == Some(&Carrier::Secured);
     let circumstances = headworks_iam::Request::new(&attempt.entry.action, &attempt.entry.resource)
         .with("aws:SourceIp", &attempt.entry.source)
-        .with("aws:SecureTransport", "false")
+        .with("aws:SecureTransport", is_secure.to_string())
         .with("aws:UserAgent", text("user-agent").get(..LONGEST_AGENT).unwrap_or_else(|| text("user-agent")))
         .with("aws:RequestedRegion", sigv4::REGION)
-        .with("aws:MultiFactorAuthPresent", has_mfa.to_string());
+        .with(MFA_PRESENT, mfa.is_some().to_string());
+    let circumstances = mfa.map_or(circumstances.clone(), |since| circumstances.with(MFA_SINCE, since.to_string()));
     let asker = Asker { principal, circumstances: timed(circumstances) };
     let Entry { action, resource, .. } = &attempt.entry;
     match route.door {
@@ -310,6 +327,7 @@ impl Attempt {
             request_id: request_id.clone(),
             outcome: Outcome::Allowed,
             status: 200,
+            dry_run: route.is_some_and(|route| is_dry(route, parts)),
             revision: None,
             changes: Vec::new(),
             why: None,

@@ -238,6 +238,7 @@ pub(crate) fn entry_by(command: &str, action: &str, resource: &str) -> Entry {
         request_id: String::new(),
         outcome: headworks_store::Outcome::Allowed,
         status: 200,
+        dry_run: false,
         revision: None,
         changes: Vec::new(),
         why: None,

@@ -197,7 +197,7 @@ fn components() -> Value {
                     "number": { "type": "integer" }, "hash": text, "at": { "type": "integer" }, "principal": text,
                     "action": text, "resource": text, "source": text, "request_id": text,
                     "outcome": { "enum": ["allowed", "denied"] }, "status": { "type": "integer" },
-                    "revision": { "type": "integer" }, "changes": texts, "why": text,
+                    "revision": { "type": "integer" }, "changes": texts, "why": text, "dry_run": { "type": "boolean" },
                 }),
                 &["number", "hash", "at", "principal", "action", "resource", "outcome", "status"],
             ),

@@ -21,10 +21,12 @@ use crate::change::{Asked, Change, Outcome, Proposed, Run};
 use crate::clock::{now, now_ms};
 use crate::cookie;
 use crate::desired::{Clash, Desired};
+use crate::difference::shortened;
 use crate::events::Event;
 use crate::guesses::Guesses;
 use crate::keep::{Kept, edits_of, entry_by, open, passing_key, read_directory, row, sealed, tags_of};
 use crate::keyfile::Place;
+use crate::pass::Pass;
 use crate::problem::Problem;
 use crate::strangers::Strangers;
 use crate::uses::Uses;
@@ -54,8 +56,11 @@ pub enum Access {
 pub type Ask<T> = Box<dyn Fn() -> T + Send + Sync>;
 /// Asks the program about something.
 pub type AskOf<Q, T> = Box<dyn Fn(Q) -> T + Send + Sync>;
-/// Whether the file was applied, and what to say of it; none when the program is stopping.
-pub type Reloaded = Option<(bool, Value)>;
+/// What to say of a file that was applied, or judged.
+///
+/// # Errors
+/// What is wrong with it; or that the program is stopping.
+pub type Reloaded = Result<Value, Problem>;
 
 /// What the control plane asks of the program that it is part of.
 pub struct Surroundings {
@@ -71,7 +76,7 @@ pub struct Surroundings {
     pub metrics: Ask<Result<(&'static str, String), String>>,
     /// Whether clients are served.
     pub ready: Ask<bool>,
-    /// Has the file applied again, or judged: whether it is right, and what to say of it.
+    /// Has the file applied again, or judged.
     pub reload: AskOf<Run, BoxFuture<'static, Reloaded>>,
     /// Why a request would go where it would go, or what is wrong with what is asked.
     pub explain: AskOf<Value, Result<Value, String>>,
@@ -112,6 +117,7 @@ pub struct Plane {
     /// One change of identities at a time.
     pub(crate) changing: tokio::sync::Mutex<()>,
     kept: Result<Arc<Kept>, String>,
+    pass: Pass,
     /// Makes entity tags, so that they tell nothing of what is secret.
     tags: Sealer,
     changes: mpsc::Sender<Asked>,
@@ -148,6 +154,7 @@ impl Plane {
         let (changes, asked) = mpsc::channel(MOST_WAITING);
         let own = kept.as_ref().ok().and_then(|kept| tags_of(&kept.sealer));
         let tags = own.map_or_else(passing_key, Ok)?;
+        let pass = Pass::of(kept.as_ref().map_or(&tags, |kept| &kept.sealer));
         let plane = Self {
             access,
             around,
@@ -155,6 +162,7 @@ impl Plane {
             directory: ArcSwap::from_pointee(directory?.indexed()),
             changing: tokio::sync::Mutex::default(),
             kept,
+            pass,
             tags,
             changes,
             events: broadcast::Sender::new(MOST_BEHIND),
@@ -193,6 +201,11 @@ impl Plane {
         found.ok_or_else(|| Problem::unauthenticated("the session has ended: sign in again"))
     }
 
+    /// By what it is known who tells of clients.
+    pub fn pass(&self) -> Pass {
+        self.pass.clone()
+    }
+
     /// Whether the installation has a root identity.
     pub fn is_initialised(&self) -> bool {
         self.directory.load().root.is_some()
@@ -207,6 +220,22 @@ impl Plane {
         let api = edits_of(kept).map_err(|problem| problem.detail().to_owned())?;
         let revision = kept.store.newest().map_err(|error| error.to_string())?;
         Ok(Desired::merge(file, api, revision))
+    }
+
+    /// Writes down that the file was applied, or refused, because somebody who has the machine said so: `by` a signal, or by saving
+    /// it.
+    pub async fn note_reload(&self, by: &str, changes: &[String], refused: Option<&Problem>) {
+        let mut entry = entry_by(by, "ReloadConfiguration", "hrn:headworks:configuration");
+        entry.changes = changes.iter().map(|line| shortened(line)).collect();
+        if let Some(problem) = refused {
+            (entry.status, entry.why) = (problem.status().as_u16(), Some(problem.detail().to_owned()));
+        }
+        let noted = self.blocking(move |kept| Ok(kept.store.note(&entry)?)).await;
+        if let Err(problem) = noted
+            && self.kept.is_ok()
+        {
+            tracing::error!(error = problem.detail(), "a reload is missing from the audit trail");
+        }
     }
 
     /// The newest revision that is kept, whoever made it; none when nothing can be kept.
@@ -269,9 +298,12 @@ impl Plane {
         let desired = self.desired();
         let asker = change.asker.clone();
         let seal = |kind: Kind, name: &str, body: &Value| sealed(&kept.sealer, kind, name, body);
-        let proposed = change.propose(&desired, &|body| self.tag(body), &seal)?;
+        let knows = |kind: Kind, name: &str| asker.knows(self, kind, name);
+        let proposed = change.propose(&desired, &|body| self.tag(body), &seal, &asker.sight(self), &knows)?;
         proposed.edits.iter().try_for_each(|(kind, name, _)| {
-            asker.may_name(self, (*kind, name.as_str()), desired.config(), &proposed.config)
+            let (one, before, after) = ((*kind, name.as_str()), desired.config(), &proposed.config);
+            asker.may_change_parts(self, one, before, after)?;
+            asker.may_name(self, one, before, after)
         })?;
         Ok(proposed)
     }

@@ -19,6 +19,46 @@ pub struct Problem {
     fields: Vec<(HeaderName, HeaderValue)>,
 }
 
+/// Something that is wrong with a file.
+#[derive(Clone, Debug)]
+pub struct FileFault {
+    /// The file, the line and the column, as far as they are known.
+    pub place: (Option<String>, Option<(u32, u32)>),
+    /// Dotted; empty for the whole.
+    pub path: String,
+    /// What, and what was expected.
+    pub what: String,
+}
+
+impl FileFault {
+    fn json(&self) -> Value {
+        let mut error = error_json(&self.path, &self.what, "\0");
+        if let Some(error) = error.as_object_mut() {
+            error.insert("message".to_owned(), self.to_string().into());
+            let (file, at) = &self.place;
+            error.extend(file.clone().map(|file| ("file".to_owned(), file.into())));
+            let at = at.map(|(line, column)| [("line", line), ("column", column)]);
+            error.extend(at.into_iter().flatten().map(|(key, number)| (key.to_owned(), number.into())));
+        }
+        error
+    }
+}
+
+impl fmt::Display for FileFault {
+    /// `file:line:column: path: what`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            (Some(file), Some((line, column))) => write!(f, "{file}:{line}:{column}: ")?,
+            (Some(file), None) => write!(f, "{file}: ")?,
+            (None, _) => {}
+        }
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self { status, code, detail: detail.into(), errors: Vec::new(), fields: Vec::new() }
@@ -51,6 +91,13 @@ impl Problem {
         Self { detail: "it is valid, but cannot be run here".to_owned(), ..Self::invalid_with(errors) }
     }
 
+    /// A file is refused: all that is wrong in it.
+    pub fn file_refused(faults: &[FileFault]) -> Self {
+        let errors = faults.iter().map(FileFault::json).collect();
+        let refused = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "file-refused", "");
+        Self { status: refused.status, code: refused.code, ..Self::invalid_with(errors) }
+    }
+
     fn invalid_with(errors: Vec<Value>) -> Self {
         let first = errors.first().and_then(|error| error.get("message")).and_then(Value::as_str).unwrap_or_default();
         let more = match errors.len() {
@@ -80,13 +127,16 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "conflict", detail)
     }
 
-    /// Something refers to it, at these paths.
-    pub(crate) fn in_use(what: impl fmt::Display, paths: &[String]) -> Self {
+    /// Something refers to it, at these paths, and at so many others that are not told.
+    pub(crate) fn in_use(what: impl fmt::Display, paths: &[String], untold: usize) -> Self {
         let errors = paths.iter().map(|path| error_json(path, &format!("refers to {what}"), "")).collect();
         let shown: Vec<&str> = paths.iter().take(5).map(String::as_str).collect();
-        let more =
-            if paths.len() > shown.len() { format!(" and {} more", paths.len() - shown.len()) } else { String::new() };
-        let detail = format!("{what} is referred to by {}{more}", shown.join(", "));
+        let more = paths.len() - shown.len();
+        let counts = [(more, "more"), (untold, "that are not shown to whoever asks")];
+        let counts = counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+        let named = Some(shown.join(", ")).filter(|named| !named.is_empty());
+        let by = named.into_iter().chain(counts).collect::<Vec<String>>().join(" and ");
+        let detail = format!("{what} is referred to by {by}");
         Self { errors, ..Self::new(StatusCode::CONFLICT, "in-use", detail) }
     }
 
@@ -128,6 +178,11 @@ impl Problem {
     /// The password is right, but not enough.
     pub(crate) fn mfa_required() -> Self {
         Self { code: "mfa-required", ..Self::unauthenticated("a one-time code is needed, as `code`") }
+    }
+
+    /// A one-time code that is not right, or has been used.
+    pub(crate) fn mfa_failed() -> Self {
+        Self { code: "mfa-failed", ..Self::denied("the one-time code is not right, or has been used") }
     }
 
     /// The password is right, but must be followed by another.

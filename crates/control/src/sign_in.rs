@@ -132,6 +132,36 @@ pub(crate) async fn sign_in(plane: &Plane, brought: Brought, mut entry: Entry) -
     Ok((token, session))
 }
 
+/// Takes a code of a user's second factor, which is then used: whoever guesses codes waits as whoever guesses passwords. The attempt is
+/// written down with it.
+///
+/// # Errors
+/// When the code is not right, there is no second factor, or there were too many attempts.
+pub(crate) async fn prove(plane: &Plane, name: &str, code: &str, mut entry: Entry) -> Result<(), Problem> {
+    let source = entry.source.clone();
+    let _admitted = plane.guesses.admit(name, &source, now())?;
+    plane.follow_others().await?;
+    let directory = plane.directory();
+    let user = directory.users.get(name).ok_or_else(Problem::mfa_failed)?;
+    let kept = user.mfa.active.as_ref().ok_or_else(|| Problem::invalid("code", "the user has no second factor"))?;
+    let secret = open_mfa(&plane.kept()?.sealer, name, kept)?;
+    let Some(step) = totp::step_of(&secret, code, now(), user.mfa.used) else {
+        plane.guesses.wrong(name, &source, now());
+        return Err(Problem::mfa_failed());
+    };
+    entry.status = 201;
+    let of = name.to_owned();
+    let taken = plane.identities(entry, move |directory, _| {
+        // another may have taken it since
+        let user = directory.users.get_mut(&of).filter(|user| user.mfa.used < step).ok_or_else(Problem::mfa_failed)?;
+        user.mfa.used = step;
+        Ok(((), vec![("user", of)]))
+    });
+    taken.await?;
+    plane.guesses.right(name, &source);
+    Ok(())
+}
+
 /// Gives a user another password, which ends its sessions but the one that asks for it.
 pub(crate) fn set_password(user: &mut User, hash: String, must_change: bool, stays: Option<&str>) {
     user.login = Some(match user.login.take() {

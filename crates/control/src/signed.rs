@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, header};
 use headworks_iam::directory::Principal;
 use headworks_iam::key::{KeyStatus, LastUsed};
-use headworks_iam::session::Session;
+use headworks_iam::session::{Session, Whose};
 use headworks_iam::sigv4::{Claim, Presented, SignatureError};
 
 use crate::clock::now;
@@ -61,7 +61,7 @@ fn refused(error: SignatureError) -> Problem {
 async fn found(plane: &Plane, claim: &Claim) -> Result<(Principal, String, Credential), Problem> {
     if let Some(token) = &claim.token {
         let session = of_token(plane, claim, token)?;
-        return Ok((session.principal(), session.secret.clone(), Credential::Session(session)));
+        return Ok((session.principal(), session.secret.clone(), Credential::Session(Box::new(session))));
     }
     if claim.key == LOCAL {
         return Ok((Principal::Local, local_secret(&plane.kept()?.sealer), Credential::Lasting));
@@ -98,8 +98,19 @@ fn of_token(plane: &Plane, claim: &Claim, token: &str) -> Result<Session, Proble
     if session.key == claim.key && is_current(plane, &session) { Ok(session) } else { Err(ended()) }
 }
 
-/// Whether temporary credentials are good still: they have not run out, and their role is the one that was assumed.
+/// Whether temporary credentials are good still: they have not run out, and their role is the one that was assumed, or their user
+/// has the key that it asked for them with, and the second factor that it showed.
 pub(crate) fn is_current(plane: &Plane, session: &Session) -> bool {
     let directory = plane.directory();
-    session.expires > now() && directory.roles.get(&session.role).is_some_and(|role| role.created == session.of)
+    let is_there = match session.whose {
+        Whose::Role => directory.roles.get(&session.identity).is_some_and(|role| role.created == session.of),
+        Whose::User => {
+            let owner = session.by.as_ref().and_then(|key| of_key(plane, key).ok()).map(|(owner, _)| owner);
+            owner == Some(session.principal())
+                && directory.users.get(&session.identity).is_some_and(|user| {
+                    user.created == session.of && (session.mfa.is_none() || user.mfa.active.is_some())
+                })
+        }
+    };
+    session.expires > now() && is_there
 }

@@ -9,7 +9,9 @@ use headworks_iam::{Request, time};
 use crate::asker::Asker;
 use crate::call::Call;
 use crate::clock::now;
+use crate::desired::Desired;
 use crate::plane::Plane;
+use crate::sight::Sight;
 use crate::signed::{is_current, of_key};
 
 /// How long somebody whose leave has ended may go on when nothing happens.
@@ -25,7 +27,7 @@ pub(crate) enum Credential {
     /// An access key.
     Key(String),
     /// Temporary credentials.
-    Session(Session),
+    Session(Box<Session>),
 }
 
 impl Credential {
@@ -52,10 +54,24 @@ impl Standing {
         Self { plane: call.plane.clone(), credential: call.credential.clone(), asker: call.asker.clone() }
     }
 
+    /// Who watches, as of now.
+    fn asker(&self) -> Asker {
+        Asker { circumstances: timed(self.asker.circumstances.clone()), ..self.asker.clone() }
+    }
+
+    /// What it sees by now.
+    pub(crate) fn sight(&self) -> Sight {
+        self.asker().sight(&self.plane)
+    }
+
+    /// What should be by now.
+    pub(crate) fn desired(&self) -> Arc<Desired> {
+        self.plane.desired()
+    }
+
     /// Whether it may go on.
     pub(crate) fn holds(&self) -> bool {
-        let circumstances = timed(self.asker.circumstances.clone());
-        let now = Asker { circumstances, ..self.asker.clone() };
+        let now = self.asker();
         let Request { action, resource, .. } = &now.circumstances;
         self.credential.is_good(&self.plane) && now.may(&self.plane, action, resource).is_ok()
     }
@@ -68,8 +84,18 @@ impl Standing {
     }
 }
 
+/// Whether a second factor was shown; for how many seconds that is so; and since when, by which the age is known.
+pub(crate) const MFA_PRESENT: &str = "aws:MultiFactorAuthPresent";
+pub(crate) const MFA_AGE: &str = "aws:MultiFactorAuthAge";
+pub(crate) const MFA_SINCE: &str = "headworks:MultiFactorAuthTime";
+
 /// What is known of a request, as of now.
 pub(crate) fn timed(circumstances: Request) -> Request {
     let now = now();
+    let since = circumstances.value(MFA_SINCE).and_then(|since| since.parse::<u64>().ok());
+    let circumstances = match since {
+        Some(since) => circumstances.set(MFA_AGE, now.saturating_sub(since).to_string()),
+        None => circumstances,
+    };
     circumstances.set("aws:CurrentTime", time::iso(now)).set("aws:EpochTime", now.to_string())
 }

@@ -57,6 +57,7 @@ use self::tls::certificate::Certificate;
 pub use self::tls::certificate::{CannotShow, Validity};
 use self::tls::ticket::Tickets;
 use self::tls::vault::Vault;
+use self::upstream::announce::Console;
 use self::upstream::resolve::Resolver;
 use self::upstream::supervise::Supervisor;
 
@@ -130,6 +131,12 @@ impl Edge {
             plan: None,
             retired: Vec::new(),
         })
+    }
+
+    /// Says where the admin address is, and the pass by which it knows what this program tells of clients: only there goes the
+    /// cookie of who has signed in to the console. To be called before anything runs.
+    pub fn console_is_at(&mut self, admin: SocketAddr, pass: Arc<[u8]>) {
+        self.vault.console_is(Console { address: admin, pass });
     }
 
     /// Runs this configuration from now on. When it returns, every worker does.

@@ -120,18 +120,21 @@ impl Named<'_> {
 impl Statement {
     /// Whether it is about what is asked.
     pub(crate) fn is_about(&self, request: &Request, has_variables: bool) -> bool {
-        let look_up = |name: &str| request.value(name);
-        let action = |pattern: &String| Pattern::plain(pattern).matches(&request.action, Case::Insensitive);
-        let resource = |pattern: &String| {
-            let pattern = match has_variables {
-                true => Pattern::filled(pattern, &look_up),
-                false => Ok(Pattern::plain(pattern)),
-            };
-            pattern.is_ok_and(|pattern| pattern.matches(&request.resource, Case::Sensitive))
+        let resource = |text: &String| {
+            Pattern::of_resource(text, request, has_variables)
+                .is_some_and(|pattern| pattern.matches(&request.resource, Case::Sensitive))
         };
-        self.actions.has(action)
-            && self.resources.has(resource)
-            && self.conditions.iter().all(|condition| condition.holds(request, has_variables))
+        self.is_about_action(request) && self.resources.has(resource) && self.holds(request, has_variables)
+    }
+
+    /// Whether it is about the action that is asked.
+    pub(crate) fn is_about_action(&self, request: &Request) -> bool {
+        self.actions.has(|pattern| Pattern::plain(pattern).matches(&request.action, Case::Insensitive))
+    }
+
+    /// Whether all its conditions hold.
+    pub(crate) fn holds(&self, request: &Request, has_variables: bool) -> bool {
+        self.conditions.iter().all(|condition| condition.holds(request, has_variables))
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::decision::{Decision, Named, Policies, Reason};
+use crate::denials::Denials;
 use crate::document::{Attached, Document, Mistake, trust};
 use crate::key::{AccessKey, Accessed};
 use crate::managed::Managed;
@@ -228,11 +229,22 @@ impl Directory {
 
     /// Whether a principal may do what is asked, and why.
     pub fn decide(&self, principal: &Principal, request: Request) -> Decision {
-        let request = about(principal, request);
-        let policies = match principal {
-            Principal::Root | Principal::Local => {
-                return Decision { allowed: true, reason: Reason::Root, by: None };
-            }
+        match self.policies_of(principal) {
+            None => Decision { allowed: true, reason: Reason::Root, by: None },
+            Some(policies) => policies.decide(&about(principal, request)),
+        }
+    }
+
+    /// Of what a principal is denied the action of `request` explicitly, whatever its resource.
+    pub fn denials(&self, principal: &Principal, request: Request) -> Denials {
+        let policies = self.policies_of(principal).unwrap_or_default();
+        if policies.deny_nothing() { Denials::default() } else { policies.denials(&about(principal, request)) }
+    }
+
+    /// What is said of a principal; none of one that may do everything.
+    fn policies_of<'a>(&'a self, principal: &'a Principal) -> Option<Policies<'a>> {
+        Some(match principal {
+            Principal::Root | Principal::Local => return None,
             Principal::Anonymous => Policies::default(),
             Principal::User(name) => self.users.get(name).map(|user| self.of_user(name, user)).unwrap_or_default(),
             Principal::Role { role, policy, .. } => {
@@ -240,8 +252,7 @@ impl Directory {
                 policies.session = policy.as_ref().map(|document| Named { name: "session".to_owned(), document });
                 policies
             }
-        };
-        policies.decide(&request)
+        })
     }
 
     /// Whether a principal may assume a role: the role's trust must name it, and nothing of its own may deny it.

@@ -4,6 +4,7 @@
 
 pub mod condition;
 pub mod decision;
+mod denials;
 pub mod directory;
 pub mod document;
 mod hex;
@@ -23,6 +24,7 @@ pub mod totp;
 pub mod trust;
 
 pub use self::decision::{Decision, Matched, Reason};
+pub use self::denials::Denials;
 pub use self::directory::{Directory, Principal};
 pub use self::document::{Document, Mistake};
 pub use self::request::Request;

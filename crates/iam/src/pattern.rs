@@ -1,5 +1,7 @@
 //! Patterns of policies: `*` is any text, `?` one character, and what a variable stands for is itself, whatever it looks like.
 
+use crate::request::Request;
+
 /// Whether letters count as they are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Case {
@@ -16,6 +18,7 @@ enum Piece {
 }
 
 /// A pattern in which variables have been replaced.
+#[derive(Debug)]
 pub(crate) struct Pattern(Vec<Piece>);
 
 /// A variable that stands for nothing that is known: the pattern matches nothing.
@@ -57,6 +60,27 @@ impl Pattern {
         }
         pieces.extend(rest.chars().map(wild));
         Ok(Self(pieces))
+    }
+
+    /// What a statement names; none when a variable in it is not known, so that it names nothing.
+    pub(crate) fn of_resource(text: &str, request: &Request, has_variables: bool) -> Option<Self> {
+        match has_variables {
+            true => Self::filled(text, &|name| request.value(name)).ok(),
+            false => Some(Self::plain(text)),
+        }
+    }
+
+    /// Whether it fits any text that begins so.
+    pub(crate) fn fits_some_that_begin(&self, prefix: &str) -> bool {
+        let mut text = prefix.chars();
+        for piece in &self.0 {
+            match (piece, text.next()) {
+                (_, None) | (Piece::Any, _) => return true,
+                (Piece::One(wanted), Some(found)) if *wanted != found => return false,
+                _ => {}
+            }
+        }
+        text.next().is_none()
     }
 
     /// Whether all of `text` is as it says. Takes time in proportion to both, never more.
@@ -138,6 +162,24 @@ mod tests {
             assert_eq!(Pattern::plain(pattern).matches(text, Case::Sensitive), fits, "{pattern} {text}");
         }
         assert!(Pattern::plain("PUT*").matches("putTargetGroup", Case::Insensitive));
+    }
+
+    #[test]
+    fn what_may_begin_so() {
+        for (pattern, prefix, fits) in [
+            ("ab", "", true),
+            ("ab", "a", true),
+            ("ab", "ab", true),
+            ("ab", "abc", false),
+            ("ab", "b", false),
+            ("a?c", "ax", true),
+            ("a?c", "axd", false),
+            ("a*c", "axyz", true),
+            ("a*c", "b", false),
+            ("*", "anything", true),
+        ] {
+            assert_eq!(Pattern::plain(pattern).fits_some_that_begin(prefix), fits, "{pattern} {prefix}");
+        }
     }
 
     #[test]

@@ -13,15 +13,34 @@ pub const SHORTEST: u64 = 900;
 pub const LONGEST: u64 = 12 * 3600;
 /// See [`SHORTEST`].
 pub const USUAL: u64 = 3600;
+/// The longest session of a user, and what it is unless said otherwise, in seconds.
+pub const LONGEST_OF_USER: u64 = 36 * 3600;
+/// See [`LONGEST_OF_USER`].
+pub const USUAL_OF_USER: u64 = 12 * 3600;
 
 const PURPOSE: &str = "session-token";
 
-/// A session of somebody who has assumed a role.
+/// Whose identity a session has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whose {
+    /// A role's, of somebody who has assumed it.
+    #[default]
+    Role,
+    /// A user's own.
+    User,
+}
+
+/// A session of somebody who has assumed a role, or of a user.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Session {
-    /// The role, by name.
-    pub role: String,
-    /// When the role was created, in seconds since 1970: another of the same name is another role.
+    /// Whose.
+    #[serde(default)]
+    pub whose: Whose,
+    /// The role or the user, by name.
+    #[serde(alias = "role")]
+    pub identity: String,
+    /// When that was created, in seconds since 1970: another of the same name is another one.
     pub of: u64,
     /// What the session is called.
     pub name: String,
@@ -34,6 +53,12 @@ pub struct Session {
     /// What bounds it.
     #[serde(default)]
     pub policy: Option<Document>,
+    /// When a second factor was shown for it, in seconds since 1970; none: not.
+    #[serde(default)]
+    pub mfa: Option<u64>,
+    /// The access key that a user's session was asked for with, and ends with.
+    #[serde(default)]
+    pub by: Option<String>,
 }
 
 impl Session {
@@ -56,6 +81,10 @@ impl Session {
 
     /// Who it speaks for.
     pub fn principal(&self) -> Principal {
-        Principal::Role { role: self.role.clone(), session: self.name.clone(), policy: self.policy.clone() }
+        let identity = self.identity.clone();
+        match self.whose {
+            Whose::Role => Principal::Role { role: identity, session: self.name.clone(), policy: self.policy.clone() },
+            Whose::User => Principal::User(identity),
+        }
     }
 }

@@ -76,6 +76,7 @@ fn main() {
             trailers: false,
             reserved: &[],
             renewed: &[],
+            withheld_cookie: Some(b"headworks_session"),
         };
         let mut out = Vec::new();
         let view = RequestView { bytes, head: &head };

@@ -11,7 +11,7 @@ mod write;
 use std::net::{IpAddr, SocketAddr};
 
 pub use read::read;
-pub use tlv::{AUTHORITY, AWS, Tlvs, UNIQUE_ID};
+pub use tlv::{AUTHORITY, AWS, PASS, Tlvs, UNIQUE_ID};
 pub use write::{Certified, Secured, Told, put_v1, put_v2};
 
 /// The longest header that is read, in bytes. One of version 1 has at most 107 (PP 2.1); one of version 2 could have 64 KiB, and

@@ -2,6 +2,8 @@
 //!
 //! Lines that go on unchanged are copied in runs straight from the received bytes.
 
+mod cookies;
+
 use std::sync::Arc;
 
 use crate::bytes::{decimal, is_control, is_target, list, trimmed};
@@ -31,6 +33,8 @@ pub struct Outgoing<'a> {
     pub reserved: &'a [Arc<str>],
     /// Fields that are said anew, each with what it says now, if anything; received ones never go on.
     pub renewed: &'a [Renewed<'a>],
+    /// The cookie that does not go on.
+    pub withheld_cookie: Option<&'a [u8]>,
     /// A fresh `1-{8 hex}-{24 hex}` for X-Amzn-Trace-Id (H5).
     pub trace: &'a [u8],
     /// The target may answer with trailers, if the client takes them: it is spoken to in HTTP/2.
@@ -174,6 +178,11 @@ pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
         let is_reserved = || plan.reserved.iter().any(|name| reads_as(field.name.of(bytes), name.as_bytes()));
         let is_renewed = || plan.renewed.iter().any(|(name, _)| reads_as(field.name.of(bytes), name));
         let keeps = keeps && !is_reserved() && !is_renewed();
+        if keeps && field.known == Known::Cookie && is_withheld(field, bytes, plan) {
+            lines.flush();
+            cookies::put(lines.out, std::iter::once(field.value.of(bytes)), plan.withheld_cookie);
+            continue;
+        }
         match field.fitness {
             Fitness::Clean if keeps => {}
             Fitness::UnusualName if keeps && !plan.drop_unusual_names => {}
@@ -208,7 +217,7 @@ pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
         put_field(out, b"Upgrade", values(view, Known::Upgrade).next().unwrap_or(b"websocket"));
     }
     if cookies {
-        put_joined(out, b"Cookie: ", values(view, Known::Cookie), b"; ");
+        cookies::put(out, values(view, Known::Cookie), plan.withheld_cookie);
     }
     if let ForwardedFor::Append(client) = plan.forwarded_for {
         let received = values(view, Known::XForwardedFor).filter(|v| forwarded && !v.is_empty());
@@ -223,6 +232,11 @@ pub fn request(view: RequestView<'_>, plan: &Outgoing<'_>, out: &mut Vec<u8>) {
     let trace = if traced && head.len <= TRACE_LIMIT { values(view, Known::XAmznTraceId).next() } else { None };
     put_trace(trace.unwrap_or(b""), plan.trace, out);
     out.extend_from_slice(b"\r\n\r\n");
+}
+
+/// Whether a Cookie field may have the cookie that does not go on.
+fn is_withheld(field: &Field, bytes: &[u8], plan: &Outgoing<'_>) -> bool {
+    plan.withheld_cookie.is_some_and(|name| cookies::may_have(field.value.of(bytes), name))
 }
 
 fn values<'a>(view: RequestView<'a>, known: Known) -> impl Iterator<Item = &'a [u8]> {

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::declared::{Cx, Fields, Referable, Step};
 use crate::guard::{Carrier, NetworkAcl, SecurityGroup};
 use crate::listener::Listener;
+use crate::load_balancer::LoadBalancer;
 use crate::primitive::{Bind, Name};
 use crate::target_group::{Fallback, TargetGroup};
 use crate::yaml::{Entry, Mark, Node};
@@ -70,16 +71,25 @@ fn fallback_fault<'a>(name: &Name, what: String, expected: &str, fields: &Fields
     at(&[TargetGroup::COLLECTION, &entry.key, "fallback"], cx, |cx| cx.fault(mark, what, Some(expected.to_owned())));
 }
 
+/// Who has a port.
+#[derive(Clone)]
+struct Holder {
+    /// None: the admin address.
+    load_balancer: Option<String>,
+    /// As a path.
+    place: String,
+}
+
 /// Who has taken a port already.
 #[derive(Default)]
 struct Taken {
     /// By carrier and address.
-    by: HashMap<(Carrier, SocketAddr), String>,
+    by: HashMap<(Carrier, SocketAddr), Holder>,
 }
 
 impl Taken {
     /// Takes it, or says who has it. A port of all addresses and the same port of one are different: the narrower wins.
-    fn take(&mut self, carrier: Carrier, bind: Bind, who: &str) -> Option<String> {
+    fn take(&mut self, carrier: Carrier, bind: Bind, who: &Holder) -> Option<Holder> {
         if bind.port() == 0 {
             return None;
         }
@@ -104,7 +114,7 @@ impl Taken {
         }
         let before = self.by.get(&(carrier, address)).cloned();
         if before.is_none() {
-            self.by.insert((carrier, address), who.to_owned());
+            self.by.insert((carrier, address), who.clone());
         }
         before
     }
@@ -112,13 +122,15 @@ impl Taken {
 
 fn check_binds<'a>(config: &Config, fields: &Fields<'a>, cx: &mut Cx<'a>) {
     let mut taken = Taken::default();
-    taken.take(Carrier::Tcp, Bind::Address(config.admin.address), "admin");
+    let admin = Holder { load_balancer: None, place: "admin".to_owned() };
+    taken.take(Carrier::Tcp, Bind::Address(config.admin.address), &admin);
     // In the order of the file, so that the second of two is the one that is wrong.
     for balancer in fields.get("load_balancers").and_then(Node::as_map).unwrap_or_default() {
         let Some(read) = config.load_balancers.get(&*balancer.key) else { continue };
         for entry in balancer.node.get("listeners").and_then(Node::as_map).unwrap_or_default() {
             let Some(listener) = read.listeners.get(&*entry.key) else { continue };
-            let who = format!("load_balancers.{}.listeners.{}", balancer.key, entry.key);
+            let place = format!("load_balancers.{}.listeners.{}", balancer.key, entry.key);
+            let who = Holder { load_balancer: Some(balancer.key.clone().into_owned()), place };
             let before = listener.carriers().iter().find_map(|carrier| taken.take(*carrier, listener.bind, &who));
             if let Some(before) = before {
                 collision(balancer, entry, listener, &before, cx);
@@ -127,11 +139,13 @@ fn check_binds<'a>(config: &Config, fields: &Fields<'a>, cx: &mut Cx<'a>) {
     }
 }
 
-fn collision<'a>(balancer: &'a Entry, entry: &'a Entry, listener: &Listener, before: &str, cx: &mut Cx<'a>) {
+fn collision<'a>(balancer: &'a Entry, entry: &'a Entry, listener: &Listener, before: &Holder, cx: &mut Cx<'a>) {
     let key = if matches!(listener.bind, Bind::Any(_)) { "port" } else { "address" };
     let mark = entry.node.get(key).map_or(entry.mark, |node| node.mark);
     at(&["load_balancers", &balancer.key, "listeners", &entry.key, key], cx, |cx| {
-        cx.fault(mark, format!("{} is taken by {before}", listener.bind), Some("another port or address".to_owned()));
+        let is_told = before.load_balancer.as_ref().is_none_or(|name| cx.may_tell_of(LoadBalancer::COLLECTION, name));
+        let by = if is_told { format!(" by {}", before.place) } else { String::new() };
+        cx.fault(mark, format!("{} is taken{by}", listener.bind), Some("another port or address".to_owned()));
     });
 }
 

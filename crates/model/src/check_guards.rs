@@ -297,7 +297,10 @@ fn check_targets<'a>(config: &Config, fields: &Fields<'a>, cx: &mut Cx<'a>) {
     for (name, node) in entries(fields, TargetGroup::COLLECTION) {
         let Some(declared) = node.get("security_groups") else { continue };
         for reach in reaches.iter().filter(|reach| reach.target_group.as_str() == name && reach.by.is_none()) {
-            let what = format!("no rule lets load balancer {} reach {}", reach.load_balancer, reach.place());
+            let is_told = cx.may_tell_of(LoadBalancer::COLLECTION, reach.load_balancer.as_str());
+            let who =
+                if is_told { format!("load balancer {}", reach.load_balancer) } else { "a load balancer".to_owned() };
+            let what = format!("no rule lets {who} reach {}", reach.place());
             at(&[TargetGroup::COLLECTION, name, "security_groups"], cx, |cx| cx.warn(declared.mark, what));
         }
     }

@@ -95,6 +95,10 @@ declared! {
     }
 }
 
+/// The cookie of who has signed in to the console. Browsers send it to every port of a host name; the data plane takes it out of
+/// what goes to targets.
+pub const SESSION_COOKIE: &str = "headworks_session";
+
 choice! {
     /// Who may use the admin address.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -44,6 +44,15 @@ impl Config {
     /// # Errors
     /// All that is wrong: in what was edited, and in what depends on it.
     pub fn edited(&self, edits: &[Edit]) -> Result<Edited, Faults> {
+        self.edited_for(edits, &|_, _| true)
+    }
+
+    /// The same, asked for by somebody who may be told of some resources only, by the keys under which they are declared and their
+    /// names: nothing that is said of what was edited names others.
+    ///
+    /// # Errors
+    /// As of [`Config::edited`]; what is wrong with others then is at their places.
+    pub fn edited_for(&self, edits: &[Edit], tells: &dyn Fn(&str, &str) -> bool) -> Result<Edited, Faults> {
         let edits: BTreeMap<(Kind, &Name), &Edit> = edits.iter().map(|edit| ((edit.kind, &edit.name), edit)).collect();
         let again = self.to_read_again(&edits);
         let bodies: Vec<Option<Value>> = again.iter().map(|(kind, name)| self.resource(*kind, name.as_str())).collect();
@@ -58,7 +67,7 @@ impl Config {
             )
             .collect();
         let root = self.skeleton(&edits);
-        let mut cx = Cx::new("");
+        let mut cx = Cx::telling("", tells);
         Kind::ALL.into_iter().for_each(|kind| cx.declare(kind.collection(), &root));
         for (name, group) in &self.target_groups {
             let (protocol, version, stickiness) = (Some(group.protocol), group.version, group.stickiness.clone());

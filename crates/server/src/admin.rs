@@ -1,6 +1,7 @@
 //! The admin address: what is shown there of the program. Routes, and who may use them, are the control plane's.
 
 mod connections;
+mod proxied;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use headworks_control::{Access, Plane, Run, Surroundings, router};
+use headworks_control::{Access, Plane, Problem, Reloaded, Run, Surroundings, router};
 use headworks_edge::Asked;
 use headworks_edge::metrics::{self, Process};
 use headworks_edge::status::View;
@@ -40,12 +41,17 @@ pub(crate) struct Applied {
     pub(crate) changes: Vec<String>,
     /// What is right, but likely not what was meant.
     pub(crate) warnings: Vec<String>,
+    /// What was wrong, for whoever asked.
+    #[serde(skip)]
+    pub(crate) problem: Option<Problem>,
 }
 
 impl Applied {
     pub(crate) fn refused(at: u64, refused: &Refused) -> Self {
-        let errors = refused.to_string().lines().map(str::to_owned).collect();
-        Self { at, result: "refused", errors, changes: Vec::new(), warnings: Vec::new() }
+        let faults = refused.faults();
+        let errors = faults.iter().map(ToString::to_string).collect();
+        let problem = Some(Problem::file_refused(&faults));
+        Self { at, result: "refused", errors, changes: Vec::new(), warnings: Vec::new(), problem }
     }
 }
 
@@ -109,7 +115,7 @@ pub(crate) async fn serve(
     if access == Access::Open {
         app = app.layer(middleware::from_fn(same_machine));
     }
-    connections::serve(listener, app, left).await;
+    connections::serve(listener, app, plane.pass(), left).await;
 }
 
 /// What the control plane asks of the program. Relative paths start at `folder`.
@@ -184,11 +190,16 @@ fn explain(admin: &Admin, asked: Value) -> Result<Value, String> {
     Ok(json!(decision))
 }
 
-async fn reload(admin: Arc<Admin>, run: Run) -> Option<(bool, Value)> {
+async fn reload(admin: Arc<Admin>, run: Run) -> Reloaded {
+    let stopping = || Problem::unavailable("the program is stopping, or has too much to do");
     let (answer, applied) = oneshot::channel();
-    admin.reloads.send_timeout(ReloadAsked { run, answer }, Duration::from_secs(60)).await.ok()?;
-    let applied = applied.await.ok()?;
-    Some((applied.errors.is_empty(), json!(applied)))
+    let asked = admin.reloads.send_timeout(ReloadAsked { run, answer }, Duration::from_secs(60)).await;
+    asked.map_err(|_| stopping())?;
+    let mut applied = applied.await.map_err(|_| stopping())?;
+    match applied.problem.take() {
+        None => Ok(json!(applied)),
+        Some(problem) => Err(problem),
+    }
 }
 
 /// Tells those who listen of targets whose state has changed. Nothing is looked at while nobody listens.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use headworks_control::{Access, Asked, Change, Clash, Desired, Outcome, Place, Plane, Problem};
+use headworks_control::{Access, Asked, Change, Clash, Desired, FileFault, Outcome, Place, Plane, Problem};
 use headworks_edge::CannotRun;
 use headworks_model::config::AdminAuth;
 use tokio::sync::mpsc;
@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::admin::{self, Admin};
 use crate::check::in_the_way;
 use crate::descriptors;
-use crate::file::{Loaded, Refused};
+use crate::file::{Loaded, Refused, fault_of};
 use crate::run::{Control, StartError, apply_to};
 
 /// The control plane at the start.
@@ -46,14 +46,18 @@ pub(crate) fn with_file(plane: &Plane, loaded: &Loaded) -> Result<Desired, Refus
 }
 
 fn refused(clash: &Clash) -> Refused {
-    let lines = match clash {
+    let faults = match clash {
         Clash::Twice(paths) => {
-            let what = "is declared by the API as well: delete it there, or rename it here";
-            paths.iter().map(|path| format!("{path}: {what}")).collect()
+            let what = "is declared by the API as well: delete it there, or rename it here".to_owned();
+            let fault = |path: &String| FileFault { place: (None, None), path: path.clone(), what: what.clone() };
+            paths.iter().map(fault).collect()
         }
-        Clash::Faults(faults) => faults.iter().map(|fault| format!("by the API, with this file: {fault}")).collect(),
+        Clash::Faults(faults) => {
+            let place = (Some("by the API, with this file".to_owned()), None);
+            faults.iter().map(|fault| FileFault { place: place.clone(), ..fault_of(fault) }).collect()
+        }
     };
-    Refused::CannotRun(lines)
+    Refused::CannotRun(faults)
 }
 
 fn cannot_run(errors: Vec<CannotRun>) -> Problem {

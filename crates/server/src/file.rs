@@ -5,8 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use headworks_control::FileFault;
 use headworks_edge::CannotRun;
 use headworks_model::Config;
+use headworks_model::Fault;
 use headworks_model::Faults;
 use headworks_model::Resolve;
 use headworks_model::{Change, Kind, Parsed, difference_of_shown, place, redact};
@@ -20,18 +22,36 @@ pub(crate) enum Refused {
     /// It is wrong.
     Faults(Faults),
     /// It is right, but cannot be run here.
-    CannotRun(Vec<String>),
+    CannotRun(Vec<FileFault>),
+}
+
+impl Refused {
+    /// All that is wrong.
+    pub(crate) fn faults(&self) -> Vec<FileFault> {
+        match self {
+            Refused::Unreadable(path, error) => vec![FileFault {
+                place: (Some(path.display().to_string()), Some((1, 1))),
+                path: String::new(),
+                what: format!("cannot be read ({error}), expected a configuration file"),
+            }],
+            Refused::Faults(faults) => faults.iter().map(fault_of).collect(),
+            Refused::CannotRun(faults) => faults.clone(),
+        }
+    }
+}
+
+/// A fault of the file, for whoever asked for it to be applied.
+pub(crate) fn fault_of(fault: &Fault) -> FileFault {
+    let expected = fault.expected.as_ref().map(|expected| format!(", expected {expected}")).unwrap_or_default();
+    let at = (fault.line > 0).then_some((fault.line, fault.column));
+    let file = at.map(|_| fault.file.to_string());
+    FileFault { place: (file, at), path: fault.path.clone(), what: format!("{}{expected}", fault.what) }
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Refused::Unreadable(path, error) => {
-                write!(f, "{}:1:1: cannot be read ({error}), expected a configuration file", path.display())
-            }
-            Refused::Faults(faults) => faults.fmt(f),
-            Refused::CannotRun(faults) => f.write_str(&faults.join("\n")),
-        }
+        let lines: Vec<String> = self.faults().iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 
@@ -156,11 +176,13 @@ impl Loaded {
     }
 
     /// Each on a line, with its place in the file.
-    pub(crate) fn places(&self, errors: &[CannotRun]) -> Vec<String> {
-        let placed = errors.iter().map(|error| match place(&self.text, &error.path) {
-            _ if !self.has(&error.path) => format!("by the API: {error}"),
-            Some((line, column)) => format!("{}:{line}:{column}: {error}", self.label),
-            None => format!("{}: {error}", self.label),
+    pub(crate) fn places(&self, errors: &[CannotRun]) -> Vec<FileFault> {
+        let placed = errors.iter().map(|error| {
+            let place = match self.has(&error.path) {
+                true => (Some(self.label.to_string()), place(&self.text, &error.path)),
+                false => (Some("by the API".to_owned()), None),
+            };
+            FileFault { place, path: error.path.clone(), what: error.what.clone() }
         });
         placed.collect()
     }

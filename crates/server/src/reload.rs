@@ -19,7 +19,11 @@ pub(crate) fn main(args: &File) -> ExitCode {
         }
         Ok((_, _, answer)) => {
             let errors = answer.get("errors").and_then(|e| e.as_array()).map_or(&[][..], Vec::as_slice);
-            errors.iter().filter_map(|e| e.as_str()).for_each(complain);
+            let lines: Vec<&str> = errors.iter().filter_map(|error| error.get("message")?.as_str()).collect();
+            match lines.as_slice() {
+                [] => complain(answer.get("detail").and_then(|detail| detail.as_str()).unwrap_or("refused")),
+                lines => lines.iter().for_each(complain),
+            }
             ExitCode::from(REFUSED)
         }
         Err(exit) => exit,

@@ -39,6 +39,7 @@ use crate::systemd;
 use crate::takeover::predecessor::{NoEstate, Predecessor};
 use crate::takeover::succession::Succession;
 
+use self::apply::By;
 pub(crate) use self::order::{Beginning, End, Order, Source};
 use self::output::Output;
 
@@ -194,6 +195,7 @@ impl Control {
         descriptors::shortage(config, descriptors).for_each(|shortage| tracing::warn!("{shortage}"));
         let mut edge = Edge::start(workers, descriptors::connections(descriptors), given)
             .map_err(|e| StartError::Io("workers".into(), e))?;
+        edge.console_is_at(admin_address, plane.pass().bytes());
         let acme = Desk::new(&config.admin.data);
         acme.restore(config, &mut edge);
         let examined = examined(running.clone());
@@ -278,18 +280,18 @@ impl Control {
             // while another process prepares to take over what there is, nothing of it changes
             let is_settled = !inbox.succession.is_under_way();
             tokio::select! {
-                _ = signals.hangup.recv(), if is_settled => drop(self.reload().await),
+                _ = signals.hangup.recv(), if is_settled => drop(self.reload(By::Signal).await),
                 Some(()) = saves.recv(), if is_settled => {
                     // an editor writes in several steps; the last one within this time is what was meant
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     while saves.try_recv().is_ok() {}
                     if !self.is_current().await {
-                        drop(self.reload().await);
+                        drop(self.reload(By::Watching).await);
                     }
                 }
                 Some(ReloadAsked { run, answer }) = inbox.reloads.recv(), if is_settled => {
                     let applied = match run {
-                        headworks_control::Run::Wet => self.reload().await,
+                        headworks_control::Run::Wet => self.reload(By::Call).await,
                         headworks_control::Run::Dry => self.judge().await,
                     };
                     let _ = answer.send(applied);

@@ -45,6 +45,9 @@ pub struct Entry {
     pub outcome: Outcome,
     /// The answer's status.
     pub status: u16,
+    /// It was only asked what would change.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub dry_run: bool,
     /// The revision that it made.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub revision: Option<u64>,

@@ -12,6 +12,7 @@ fn entry(resource: &str) -> Entry {
         request_id: "1".to_owned(),
         outcome: Outcome::Allowed,
         status: 200,
+        dry_run: false,
         revision: None,
         changes: Vec::new(),
         why: None,

@@ -9,11 +9,11 @@ use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream;
 use headworks_store::Revision;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::revisions::revision_json;
+use super::revisions::{has, revision_json};
 use super::{Route, route};
 use crate::call::{Call, Reply};
 use crate::events;
@@ -57,23 +57,25 @@ async fn events(call: Call) -> Result<Reply, Problem> {
     let hello = json!({ "revision": call.plane.desired().revision() });
     let mut before = VecDeque::from([Event::default().event("hello").data(hello.to_string())]);
     let mut told = 0;
+    let standing = Standing::of(&call);
     if let Some(since) = since {
+        let sight = standing.sight();
         let (missed, revisions) = revisions_after(&call, since).await?;
         if missed > 0 {
             before.push_back(Event::default().event("missed").data(json!({ "events": missed }).to_string()));
         }
         told = revisions.last().map_or(0, |last| last.number);
         before.extend(
-            revisions.iter().map(|one| Event::default().event("revision").data(revision_json(one).to_string())),
+            revisions.iter().map(|one| Event::default().event("revision").data(revision_json(one, &sight).to_string())),
         );
     }
-    let listener = Listener { before, events, told, standing: Standing::of(&call) };
+    let listener = Listener { before, events, told, standing };
     let events = stream::unfold(listener, |mut listener| async move {
         let event = listener.next().await?;
         Some((Ok::<Event, Infallible>(event), listener))
     });
     let alive = KeepAlive::new().interval(Duration::from_secs(15));
-    Ok(Reply { response: Sse::new(events).keep_alive(alive).into_response(), is_noted: false })
+    Ok(Reply::of(Sse::new(events).keep_alive(alive).into_response()))
 }
 
 /// The newest revisions after one, the oldest first, and how many are missing between.
@@ -101,22 +103,63 @@ impl Listener {
                 .filter(|event| event.kind == "revision")
                 .and_then(|event| event.data["revision"].as_u64());
             if number.is_none_or(|number| number > self.told) {
-                return event_of(event, &self.standing);
+                match told_of(event, &self.standing) {
+                    Told::Event(event) => return Some(event),
+                    Told::Nothing => {}
+                    Told::End => return None,
+                }
             }
         }
     }
 }
 
-/// What is told of an event; none when there are no more, or who watches may not any longer.
-pub(super) fn event_of(event: Result<events::Event, RecvError>, to: &Standing) -> Option<Event> {
+/// What is told of something that happened.
+pub(super) enum Told {
+    Event(Event),
+    /// Who watches does not see what it is about.
+    Nothing,
+    /// There is no more, or who watches may not any longer.
+    End,
+}
+
+/// What is told of an event to one who watches.
+pub(super) fn told_of(event: Result<events::Event, RecvError>, to: &Standing) -> Told {
     if !to.holds() {
-        return None;
+        return Told::End;
     }
     match event {
-        Ok(event) => Some(Event::default().event(event.kind).data(event.data.to_string())),
+        Ok(events::Event { kind, mut data }) => match is_seen(kind, &mut data, to) {
+            true => Told::Event(Event::default().event(kind).data(data.to_string())),
+            false => Told::Nothing,
+        },
         Err(RecvError::Lagged(missed)) => {
-            Some(Event::default().event("missed").data(json!({ "events": missed }).to_string()))
+            Told::Event(Event::default().event("missed").data(json!({ "events": missed }).to_string()))
         }
-        Err(RecvError::Closed) => None,
+        Err(RecvError::Closed) => Told::End,
+    }
+}
+
+/// Whether one who watches sees what an event is about, from which what it does not see is taken.
+fn is_seen(kind: &str, data: &mut Value, to: &Standing) -> bool {
+    let sight = to.sight();
+    match kind {
+        _ if sight.is_clear() => true,
+        "target_state" => data.get("target_group").and_then(Value::as_str).is_some_and(|group| sight.has_health(group)),
+        "reload" => {
+            sight.sift_applied(data, to.desired().config());
+            true
+        }
+        "revision" => {
+            if let Some(resources) = data.get_mut("resources").and_then(Value::as_array_mut) {
+                let path = |one: &Value| {
+                    one.as_str()
+                        .and_then(|path| path.split_once('.'))
+                        .map(|(of, name)| (of.to_owned(), name.to_owned()))
+                };
+                resources.retain(|one| path(one).is_some_and(|(of, name)| has(&sight, &of, &name)));
+            }
+            true
+        }
+        _ => false,
     }
 }

@@ -6,7 +6,7 @@ use axum::http::Method;
 use headworks_model::Kind;
 use serde_json::{Value, json};
 
-use super::resources::{change, read};
+use super::resources::{change, is_seen, read};
 use super::{Route, route, schema};
 use crate::call::{Call, Reply};
 use crate::names::hrn_of;
@@ -119,10 +119,14 @@ async fn list_listeners(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name");
     let absent = || Problem::not_found(format_args!("{KIND} {name:?}"));
     let whole = call.plane.desired().config().resource(KIND, name).ok_or_else(absent)?;
+    let sight = call.sight();
+    call.sees(sight.has(KIND, name))?;
     let none = json!({});
     let all = whole.get("listeners").unwrap_or(&none);
-    let by_name: BTreeMap<&String, &Value> = all.as_object().into_iter().flatten().collect();
-    let Found { entries, next } = Page::of_whole(&call)?.take(by_name, |_, listener| listener.clone());
+    let listeners = all.as_object().into_iter().flatten();
+    let seen: BTreeMap<&String, &Value> =
+        listeners.filter(|(listener, body)| sight.has_listener(name, listener, body)).collect();
+    let Found { entries, next } = Page::of_whole(&call)?.take(seen, |_, listener| listener.clone());
     call.represented(&call.plane.tag(all), || Found::linked(next.as_deref(), &call, &entries.into()))
 }
 
@@ -136,6 +140,7 @@ async fn list_rules(call: Call) -> Result<Reply, Problem> {
     let absent = || Problem::not_found(format_args!("{KIND} {name:?}"));
     let whole = call.plane.desired().config().resource(KIND, name).ok_or_else(absent)?;
     let all = place.find(&whole).ok_or_else(|| Problem::not_found(place.called()))?;
+    call.sees(is_seen(&call.sight(), KIND, name, &place, &whole))?;
     let rules = all.as_array().map_or(&[][..], Vec::as_slice);
     let page = rules.iter().skip(after.unwrap_or(0)).take(limit.unwrap_or(usize::MAX));
     let page: Vec<Value> = page.cloned().collect();

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::events::event_of;
+use super::events::{Told, told_of};
 use super::{Route, route};
 use crate::call::{Call, Reply};
 use crate::events;
@@ -48,6 +48,7 @@ struct Watcher {
 async fn live(call: Call) -> Result<Reply, Problem> {
     let given = |name: &str| call.query.get(name).map(str::to_owned);
     let wanted = WatchFor { history: given("history"), group: given("target_group") };
+    call.sees(wanted.group.as_deref().is_none_or(|group| call.sight().has_health(group)))?;
     let Watched { history, samples, targets } = (call.plane.around.live)(wanted);
     let events = call.plane.events.subscribe();
     let history = Some(history);
@@ -57,7 +58,7 @@ async fn live(call: Call) -> Result<Reply, Problem> {
         Some((Ok::<Event, Infallible>(event), watcher))
     });
     let alive = KeepAlive::new().interval(Duration::from_secs(15));
-    Ok(Reply { response: Sse::new(stream).keep_alive(alive).into_response(), is_noted: false })
+    Ok(Reply::of(Sse::new(stream).keep_alive(alive).into_response()))
 }
 
 impl Watcher {
@@ -65,15 +66,23 @@ impl Watcher {
         if let Some(part) = self.part().await {
             return self.standing.holds().then(|| Event::default().event("history").data(part));
         }
-        tokio::select! {
-            sample = self.samples.recv() => match sample {
-                Ok(sample) if self.standing.holds() => Some(Event::default().event("sample").data(self.whole(&sample))),
-                Ok(_) | Err(RecvError::Closed) => None,
-                Err(RecvError::Lagged(missed)) => {
-                    Some(Event::default().event("missed").data(json!({ "samples": missed }).to_string()))
-                }
-            },
-            event = self.events.recv() => event_of(event, &self.standing),
+        loop {
+            tokio::select! {
+                sample = self.samples.recv() => return match sample {
+                    Ok(sample) if self.standing.holds() => {
+                        Some(Event::default().event("sample").data(self.whole(&sample)))
+                    }
+                    Ok(_) | Err(RecvError::Closed) => None,
+                    Err(RecvError::Lagged(missed)) => {
+                        Some(Event::default().event("missed").data(json!({ "samples": missed }).to_string()))
+                    }
+                },
+                event = self.events.recv() => match told_of(event, &self.standing) {
+                    Told::Event(event) => return Some(event),
+                    Told::Nothing => {}
+                    Told::End => return None,
+                },
+            }
         }
     }
 
@@ -83,7 +92,7 @@ impl Watcher {
         let made = tokio::task::spawn_blocking(move || (history(), history)).await;
         let (part, history) = made.ok()?;
         self.history = part.is_some().then_some(history);
-        part
+        part.map(|part| self.seen(part))
     }
 
     /// A sample with the targets of the group that is watched.
@@ -91,12 +100,24 @@ impl Watcher {
         let targets = self.targets.as_mut().map(|targets| Value::Object(targets()).to_string()).unwrap_or_default();
         let targets = targets.trim_start_matches('{').strip_suffix('}').unwrap_or_default();
         let open = sample.strip_suffix("}}").filter(|_| !targets.is_empty());
-        open.map_or_else(
+        let whole = open.map_or_else(
             || sample.to_owned(),
             |open| {
                 let comma = if open.ends_with('{') { "" } else { "," };
                 format!("{open}{comma}{targets}}}}}")
             },
-        )
+        );
+        self.seen(whole)
+    }
+
+    /// Without the subjects that are not seen; nearly everybody sees all of them, and is told the text as it is.
+    fn seen(&self, told: String) -> String {
+        let sight = self.standing.sight();
+        if sight.is_clear() {
+            return told;
+        }
+        let mut told: Value = serde_json::from_str(&told).unwrap_or_default();
+        sight.sift_subjects(&mut told, self.standing.desired().config());
+        told.to_string()
     }
 }

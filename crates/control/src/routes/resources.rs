@@ -15,6 +15,7 @@ use crate::names::{noun, segment, word};
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place};
+use crate::sight::Sight;
 
 /// The handlers of one kind: the kind is in their type, because a route's handler is a plain function.
 macro_rules! of_kind {
@@ -78,10 +79,11 @@ async fn list(call: Call, kind: Kind) -> Result<Reply, Problem> {
     if origin.is_some_and(|origin| !["file", "api"].contains(&origin)) {
         return Err(Problem::invalid("?origin", "is neither file nor api"));
     }
-    let desired = call.plane.desired();
+    let (desired, sight) = (call.plane.desired(), call.sight());
     let wanted = desired.config().names(kind).filter_map(|name| {
-        let from = desired.origin(kind, name.as_str()).filter(|from| origin.is_none_or(|wanted| from.word() == wanted));
-        Some((name.as_str().to_owned(), from?))
+        let name = name.as_str();
+        let from = desired.origin(kind, name).filter(|from| origin.is_none_or(|wanted| from.word() == wanted))?;
+        sight.has_all_of(kind, name, desired.config()).then(|| (name.to_owned(), from))
     });
     let mut metas = Map::new();
     let found = page.take(wanted, |name, from| {
@@ -114,11 +116,24 @@ pub(super) fn read(call: &Call, kind: Kind, place: &Place) -> Result<Reply, Prob
     let absent = || Problem::not_found(format_args!("{kind} {name:?}"));
     let whole = desired.config().resource(kind, name).ok_or_else(absent)?;
     let part = place.find(&whole).ok_or_else(|| Problem::not_found(place.called()))?;
+    call.sees(is_seen(&call.sight(), kind, name, place, &whole))?;
     let tag = call.plane.tag(part);
     call.represented(&tag, || {
         let body = place.find(&shown(kind, whole.clone())).cloned().unwrap_or_default();
         described(Reply::ok(&body), &desired, kind, name)
     })
+}
+
+/// Whether a part is seen, and all that is in it.
+pub(super) fn is_seen(sight: &Sight, kind: Kind, name: &str, place: &Place, whole: &Value) -> bool {
+    match place {
+        Place::Whole => sight.has_whole(kind, name, whole),
+        Place::Listener(listener) | Place::Rules(listener) => {
+            let body = Place::Listener(listener.clone()).find(whole).unwrap_or(&Value::Null);
+            sight.has_listener(name, listener, body)
+        }
+        Place::Rule(..) | Place::Targets => true,
+    }
 }
 
 fn described(reply: Reply, desired: &Desired, kind: Kind, name: &str) -> Reply {
@@ -175,8 +190,12 @@ pub(super) async fn change(call: Call, kind: Kind, place: Place, operation: Oper
     let tag = call.plane.tag(&part);
     let is_created = outcome.created || answered == Answered::NewPart;
     let status = if is_created { StatusCode::CREATED } else { StatusCode::OK };
-    let body = then.find(&shown(kind, whole)).cloned().unwrap_or(Value::Null);
-    let reply = described(Reply::json(status, &body), &call.plane.desired(), kind, name.as_str());
+    let reply = match is_seen(&call.sight(), kind, name.as_str(), &then, &whole) {
+        true => Reply::json(status, &then.find(&shown(kind, whole)).cloned().unwrap_or(Value::Null)),
+        // what may be put need not be what may be got
+        false => Reply::empty(status),
+    };
+    let reply = described(reply, &call.plane.desired(), kind, name.as_str());
     Ok(reply.with("etag", &tag).noted_if(outcome.revision.is_some()))
 }
 

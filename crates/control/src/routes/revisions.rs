@@ -17,6 +17,7 @@ use crate::keep::unsealed;
 use crate::names::{self, hrn};
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place};
+use crate::sight::Sight;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -64,12 +65,15 @@ async fn list(call: Call) -> Result<Reply, Problem> {
     let limit = call.query.number("limit", 1, 500)?.unwrap_or(100);
     let limit = usize::try_from(limit).unwrap_or(100);
     let before = call.query.number("before", 1, u64::MAX >> 1)?;
+    let sight = call.sight();
     let of = match call.query.get("resource") {
         None => None,
         Some(text) => {
             let wrong = || Problem::invalid("?resource", "names no resource, expected one such as target_groups.web");
             let (kind, name) = text.split_once('.').ok_or_else(wrong)?;
-            Some((Kind::of_collection(kind).ok_or_else(wrong)?.collection(), name.to_owned()))
+            let kind = Kind::of_collection(kind).ok_or_else(wrong)?;
+            call.sees(sight.has(kind, name))?;
+            Some((kind.collection(), name.to_owned()))
         }
     };
     let found = call.plane.blocking(move |kept| {
@@ -79,13 +83,15 @@ async fn list(call: Call) -> Result<Reply, Problem> {
     let found = found.await?;
     let next = found.last().map(|last| last.number).filter(|last| found.len() == limit && *last > 1);
     let mut answer = Map::new();
-    answer.insert("revisions".to_owned(), found.iter().map(revision_json).collect());
+    answer.insert("revisions".to_owned(), found.iter().map(|one| revision_json(one, &sight)).collect());
     answer.extend(next.map(|next| ("next".to_owned(), next.into())));
     Ok(Reply::ok(&answer.into()))
 }
 
-pub(super) fn revision_json(revision: &headworks_store::Revision) -> Value {
-    let resources: Vec<String> = revision.resources.iter().map(|(kind, name)| format!("{kind}.{name}")).collect();
+/// A revision, with those of its resources that are seen.
+pub(super) fn revision_json(revision: &headworks_store::Revision, sight: &Sight) -> Value {
+    let seen = revision.resources.iter().filter(|(kind, name)| has(sight, kind, name));
+    let resources: Vec<String> = seen.map(|(kind, name)| format!("{kind}.{name}")).collect();
     json!({
         "revision": revision.number,
         "at": headworks_iam::time::iso(revision.at / 1000),
@@ -95,16 +101,22 @@ pub(super) fn revision_json(revision: &headworks_store::Revision) -> Value {
     })
 }
 
+/// Whether a resource of a collection is seen.
+pub(super) fn has(sight: &Sight, collection: &str, name: &str) -> bool {
+    Kind::of_collection(collection).is_none_or(|kind| sight.has(kind, name))
+}
+
 async fn get(call: Call) -> Result<Reply, Problem> {
     let number = number(&call)?;
     let against = call.query.number("against", 0, u64::MAX >> 1)?;
     if let Some(other) = against {
         call.may_this(&hrn(&format!("revision/{other}")))?;
     }
+    let sight = call.sight();
     let answer = call.plane.blocking(move |kept| {
         let absent = |number: u64| Problem::not_found(format_args!("revision {number}"));
         let (revision, differences) = kept.store.revision(number)?.ok_or_else(|| absent(number))?;
-        let mut answer = revision_json(&revision);
+        let mut answer = revision_json(&revision, &sight);
         let open = |kind: &str, name: &str, body: &Option<String>| {
             let opened = body.as_ref().map(|body| unsealed(&kept.sealer, kind, name, body)).transpose()?;
             Ok::<Option<Value>, Problem>(opened.and_then(|edit| edit.body))
@@ -115,7 +127,7 @@ async fn get(call: Call) -> Result<Reply, Problem> {
                 for one in &differences {
                     let (before, after) =
                         (open(&one.kind, &one.name, &one.before)?, open(&one.kind, &one.name, &one.after)?);
-                    changes.extend(line(&one.kind, &one.name, before.as_ref(), after.as_ref()));
+                    changes.extend(line(&sight, &one.kind, &one.name, before.as_ref(), after.as_ref()));
                 }
             }
             Some(other) => {
@@ -128,7 +140,7 @@ async fn get(call: Call) -> Result<Reply, Problem> {
                         let stored = all.iter().find(|stored| stored.kind == kind && stored.name == name);
                         open(&kind, &name, &stored.map(|stored| stored.body.clone()))
                     };
-                    changes.extend(line(&kind, &name, of(&old)?.as_ref(), of(&new)?.as_ref()));
+                    changes.extend(line(&sight, &kind, &name, of(&old)?.as_ref(), of(&new)?.as_ref()));
                 }
             }
         }
@@ -141,9 +153,11 @@ async fn get(call: Call) -> Result<Reply, Problem> {
     call.represented(&call.plane.tag(&answer), || Reply::ok(&answer))
 }
 
-fn line(kind: &str, name: &str, before: Option<&Value>, after: Option<&Value>) -> Vec<String> {
+fn line(sight: &Sight, kind: &str, name: &str, before: Option<&Value>, after: Option<&Value>) -> Vec<String> {
     match (Kind::of_collection(kind), Name::new(name)) {
-        (Some(kind), Ok(name)) => lines(kind, &name, before, after),
+        (Some(kind), Ok(name)) if sight.has_both(kind, name.as_str(), before, after) => {
+            lines(kind, &name, before, after)
+        }
         _ => Vec::new(),
     }
 }
@@ -161,7 +175,11 @@ async fn at(call: &Call) -> Result<Vec<Edit>, Problem> {
 
 async fn resources(call: Call) -> Result<Reply, Problem> {
     let mut answer = Map::new();
+    let sight = call.sight();
     for edit in at(&call).await? {
+        if !sight.has_both(edit.kind, edit.name.as_str(), edit.body.as_ref(), None) {
+            continue;
+        }
         let of = answer.entry(edit.kind.collection()).or_insert_with(|| json!({}));
         if let (Some(of), Some(body)) = (of.as_object_mut(), edit.body) {
             of.insert(edit.name.as_str().to_owned(), shown(edit.kind, body));

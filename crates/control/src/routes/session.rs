@@ -101,7 +101,7 @@ async fn begin(call: Call) -> Result<Reply, Problem> {
         }
         Err(problem) => {
             note_refusal(&call.plane, call.entry.clone(), &name, &problem).await;
-            Ok(Reply { response: problem.answer(&call.entry.request_id), is_noted: true })
+            Ok(Reply::of(problem.answer(&call.entry.request_id)).noted())
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The program as a whole: health, metrics, status, configuration, reload, and the description of all of it.
 
 use axum::http::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Door, Route, route, schema};
 use crate::call::{Call, Reply};
 use crate::change::Run;
-use crate::difference::shown;
+use crate::difference::{shortened, shown};
 use crate::openapi;
 use crate::problem::Problem;
 
@@ -68,11 +68,17 @@ async fn readyz(call: Call) -> Result<Reply, Problem> {
 
 async fn metrics(call: Call) -> Result<Reply, Problem> {
     let (kind, text) = (call.plane.around.metrics)().map_err(Problem::unavailable)?;
-    Ok(Reply::text(StatusCode::OK, kind, text))
+    Ok(Reply::text(StatusCode::OK, kind, call.sight().sift_metrics(text)))
 }
 
 async fn status(call: Call) -> Result<Reply, Problem> {
-    Ok(Reply::ok(&(call.plane.around.status)()))
+    let (mut status, sight) = ((call.plane.around.status)(), call.sight());
+    sight.sift(&mut status);
+    sight.sift_health(&mut status);
+    if let Some(last) = status.pointer_mut("/configuration/last_reload") {
+        sight.sift_applied(last, call.plane.desired().config());
+    }
+    Ok(Reply::ok(&status))
 }
 
 async fn config(call: Call) -> Result<Reply, Problem> {
@@ -85,24 +91,28 @@ async fn config(call: Call) -> Result<Reply, Problem> {
             of.insert(name.as_str().to_owned(), shown(kind, body));
         }
     }
+    call.sight().sift(&mut config);
     Ok(Reply::ok(&config))
 }
 
 async fn explain(call: Call) -> Result<Reply, Problem> {
-    (call.plane.around.explain)(call.json()?).map(|decision| Reply::ok(&decision)).map_err(Problem::bad_request)
+    let mut decision = (call.plane.around.explain)(call.json()?).map_err(Problem::bad_request)?;
+    call.sees(call.sight().sift_decision(&mut decision, call.plane.desired().config()))?;
+    Ok(Reply::ok(&decision))
 }
 
 async fn reload(call: Call) -> Result<Reply, Problem> {
     let run = call.run()?;
-    match (call.plane.around.reload)(run).await {
-        Some((true, judged)) if run == Run::Dry => {
-            let told = |key: &str| judged.get(key).cloned().unwrap_or_default();
-            Ok(Reply::ok(&json!({ "dry_run": true, "changes": told("changes"), "warnings": told("warnings") })))
-        }
-        Some((true, applied)) => Ok(Reply::ok(&applied)),
-        Some((false, refused)) => Ok(Reply::json(StatusCode::UNPROCESSABLE_ENTITY, &refused)),
-        None => Ok(Reply::json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "errors": ["the program is stopping"] }))),
-    }
+    let mut applied = (call.plane.around.reload)(run).await?;
+    let changes = applied.get("changes").and_then(Value::as_array).into_iter().flatten();
+    let changes = changes.filter_map(Value::as_str).map(shortened).collect();
+    call.sight().sift_applied(&mut applied, call.plane.desired().config());
+    let told = |key: &str| applied.get(key).cloned().unwrap_or_default();
+    let reply = match run {
+        Run::Wet => Reply::ok(&applied),
+        Run::Dry => Reply::ok(&json!({ "dry_run": true, "changes": told("changes"), "warnings": told("warnings") })),
+    };
+    Ok(reply.having_changed(changes))
 }
 
 async fn whoami(call: Call) -> Result<Reply, Problem> {

@@ -15,7 +15,7 @@ use headworks_model::load_balancer::{LoadBalancer, LoadBalancerKind};
 use headworks_model::overload;
 use headworks_model::primitive::Name;
 use headworks_model::rule::Rule;
-use headworks_model::target_group::{self, Fallback, HashOn, Retry, Stickiness, TargetGroup};
+use headworks_model::target_group::{self, Fallback, HashOn, ProxyProtocolVersion, Retry, Stickiness, TargetGroup};
 use headworks_model::tls_policy::TlsVersion;
 use headworks_route::{CompiledTransforms, FlowTable, Table};
 
@@ -212,7 +212,7 @@ pub(crate) fn plan(config: &Arc<Config>, context: &Context<'_>) -> Result<Plan, 
     let mut errors = Vec::new();
     let places: HashMap<&Name, usize> = config.target_groups.keys().enumerate().map(|(i, n)| (n, i)).collect();
     let hedged = groups_hedged(config, |_| true);
-    let groups = config
+    let groups: Vec<_> = config
         .target_groups
         .iter()
         .filter_map(|(name, settings)| {
@@ -228,7 +228,12 @@ pub(crate) fn plan(config: &Arc<Config>, context: &Context<'_>) -> Result<Plan, 
             };
             let hedge = settings.hedge.as_ref().map(hedge_plan);
             let budget = budget(&settings, hedged.contains(&name));
-            Some(Arc::new(GroupPlan { algorithm: algorithm(&settings), fallback, hedge, budget, shared, settings }))
+            let algorithm = algorithm(&settings);
+            let is_console = context.vault.is_console(&settings);
+            if is_console {
+                settings.proxy_protocol = ProxyProtocolVersion::V2;
+            }
+            Some(Arc::new(GroupPlan { algorithm, fallback, hedge, budget, shared, is_console, settings }))
         })
         .collect();
     let access_lists = AccessLists::new(config);
@@ -251,7 +256,7 @@ pub(crate) fn plan(config: &Arc<Config>, context: &Context<'_>) -> Result<Plan, 
     if !errors.is_empty() {
         return Err(errors);
     }
-    let announces = config.target_groups.values().any(|group| group.proxy_protocol.is_sent());
+    let announces = groups.iter().any(|group| group.settings.proxy_protocol.is_sent());
     let (config, keyring, challenges) = (config.clone(), context.keyring.clone(), context.challenges.clone());
     Ok(Plan { listeners, groups, config, announces, keyring, challenges })
 }

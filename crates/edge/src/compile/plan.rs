@@ -235,6 +235,8 @@ pub(crate) struct GroupPlan {
     /// Retries and hedges may be at most this share of requests; none where there are none.
     pub(crate) budget: Option<f64>,
     pub(crate) shared: Arc<GroupShared>,
+    /// Its targets are the admin address: what is the console's own goes there.
+    pub(crate) is_console: bool,
 }
 
 /// When nothing is healthy.

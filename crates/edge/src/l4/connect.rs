@@ -163,7 +163,7 @@ async fn attempt(
 ) -> Result<Target, Ended> {
     let endpoint = &target.shared.endpoint;
     let dial = group.shared.dial();
-    let header = flow.announcement(dial.announces, spoken);
+    let header = flow.announcement(&dial.announces, spoken);
     let first = if header.is_some() { First::Here } else { first };
     let connecting = match endpoint {
         Endpoint::Ip(to) => source::open(flow, group, settings, *to, |from| Connecting::tcp(*to, from, first))?,

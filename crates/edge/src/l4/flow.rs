@@ -9,7 +9,6 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use headworks_message::client_hello::ClientHello;
-use headworks_model::target_group::ProxyProtocolVersion;
 
 use crate::guard::Admission;
 use crate::l7::connection::Open;
@@ -94,7 +93,7 @@ impl Flow {
     }
 
     /// What a target is told of the client first, if it is told.
-    pub(super) fn announcement(&self, version: ProxyProtocolVersion, spoken: &Spoken) -> Option<Vec<u8>> {
+    pub(super) fn announcement(&self, announces: &announce::Announces, spoken: &Spoken) -> Option<Vec<u8>> {
         let local = self.known.as_ref().map_or(self.slot.address, |known| known.local);
         let records = self.known.as_ref().map_or(&[][..], |known| &known.records);
         let session = match spoken {
@@ -104,7 +103,7 @@ impl Flow {
         let server_name = spoken.hello().and_then(|hello| hello.server_name.as_deref());
         let local = canonical(local);
         let client = announce::Client { address: self.peer, local, session, server_name, records };
-        announce::header(version, Some(&client))
+        announce::header(announces, Some(&client))
     }
 
     /// The client did what it is kept out for when it does so again and again.

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use headworks_message::{Framing, RequestView, Taken, Tier};
 use headworks_model::load_balancer::DesyncMitigation;
-use headworks_model::target_group::ProxyProtocolVersion;
 
 use super::codec::link::{Client, Goodbye, Link, Stopped};
 use crate::compile::plan::RulePlan;
@@ -106,7 +105,7 @@ impl Peer {
 
 impl Peer {
     /// What a target is told of the client before its requests, if it is told (PROXY protocol).
-    pub(crate) fn announcement(&self, slot: &ListenerSlot, version: ProxyProtocolVersion) -> Option<Vec<u8>> {
+    pub(crate) fn announcement(&self, slot: &ListenerSlot, announces: &announce::Announces) -> Option<Vec<u8>> {
         let Peer { address, known, session, .. } = self;
         let (local, records) = match known {
             Some(known) => (known.local, &*known.records),
@@ -114,7 +113,7 @@ impl Peer {
         };
         let session = session.as_deref();
         let client = announce::Client { address: *address, local, session, server_name: None, records };
-        announce::header(version, Some(&client))
+        announce::header(announces, Some(&client))
     }
 }
 

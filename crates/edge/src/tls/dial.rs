@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use headworks_model::target_group::{HttpVersion, ProxyProtocolVersion, TargetTls};
+use headworks_model::target_group::{HttpVersion, TargetTls};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
@@ -16,6 +16,7 @@ use tokio_rustls::client::TlsStream;
 use super::certificate::{Certificate, Fault, Problem, read_all};
 use super::policy;
 use crate::runtime::socket::Socket;
+use crate::upstream::announce::Announces;
 use crate::upstream::connect::Endpoint;
 
 /// How the targets of a group are spoken to. Idle connections and sessions are kept as long as it stays the same.
@@ -24,7 +25,7 @@ pub(crate) struct Dial {
     /// Requests go over TLS, not only health checks.
     pub(crate) is_secured: bool,
     /// What targets are told of a client before its bytes.
-    pub(crate) announces: ProxyProtocolVersion,
+    pub(crate) announces: Announces,
     client: Option<(Asked, ClientSide)>,
 }
 
@@ -64,19 +65,19 @@ impl Dial {
     ///
     /// # Errors
     /// When what is asked for makes no configuration.
-    pub(crate) fn new(is_secured: bool, announces: ProxyProtocolVersion, asked: Option<Asked>) -> Result<Dial, Error> {
+    pub(crate) fn new(is_secured: bool, announces: Announces, asked: Option<Asked>) -> Result<Dial, Error> {
         let client = asked.map(|asked| ClientSide::new(&asked).map(|side| (asked, side))).transpose()?;
         Ok(Dial { is_secured, announces, client })
     }
 
     /// Whether it was made of this.
-    pub(crate) fn is_of(&self, is_secured: bool, announces: ProxyProtocolVersion, asked: Option<&Asked>) -> bool {
+    pub(crate) fn is_of(&self, is_secured: bool, announces: &Announces, asked: Option<&Asked>) -> bool {
         let same = match (&self.client, asked) {
             (Some((before, _)), Some(asked)) => before.is_same(asked),
             (None, None) => true,
             _ => false,
         };
-        same && self.is_secured == is_secured && self.announces == announces
+        same && self.is_secured == is_secured && self.announces == *announces
     }
 
     /// What handshakes are made with.

@@ -25,6 +25,7 @@ use super::ticket::Tickets;
 use super::watched::{Looked, Watched};
 use crate::compile::build::{self, CannotRun};
 use crate::compile::plan::ListenerKey;
+use crate::upstream::announce::{Announces, Console};
 
 /// What was read, and what it is for.
 #[derive(Clone, Debug, Default)]
@@ -34,13 +35,14 @@ pub(crate) struct Vault {
     groups: BTreeMap<Name, GroupSpec>,
     /// By ACME: what was issued last, or what stands in for it.
     issued: BTreeMap<NameSet, Arc<Certificate>>,
+    console: Option<Console>,
 }
 
 /// What a target group asks for.
 #[derive(Clone, Debug)]
 struct GroupSpec {
     is_secured: bool,
-    announces: ProxyProtocolVersion,
+    announces: Announces,
     version: HttpVersion,
     /// Absent when not even health checks are over TLS.
     tls: Option<TargetTls>,
@@ -89,9 +91,19 @@ fn roots_fault(name: &Name, tls: &TargetTls, fault: &Fault) -> CannotRun {
 }
 
 impl Vault {
+    /// Where the program's own admin address is, and what it knows the program by.
+    pub(crate) fn console_is(&mut self, console: Console) {
+        self.console = Some(console);
+    }
+
+    /// Whether the targets of a group are the admin address.
+    pub(crate) fn is_console(&self, group: &TargetGroup) -> bool {
+        self.console.as_ref().is_some_and(|console| console.is_all_of(group))
+    }
+
     /// Reads what a configuration names. What is unchanged since is not read again.
     pub(crate) fn load(&self, config: &Config, errors: &mut Vec<CannotRun>) -> Vault {
-        let mut vault = Vault::default();
+        let mut vault = Vault { console: self.console.clone(), ..Vault::default() };
         for (name, declared) in &config.certificates {
             let kept = self.certificates.get(name).filter(|(before, held)| before == declared && held.is_current());
             let read = || Watched::new(certificate_files(declared), || Certificate::read(name.as_str(), declared));
@@ -141,7 +153,11 @@ impl Vault {
                 Some(kept.map_or_else(read, Ok).map_err(|fault| roots_fault(name, tls, &fault))?)
             }
         };
-        Ok(GroupSpec { is_secured, announces: group.proxy_protocol, version: group.version, tls, roots })
+        let announces = match self.console.as_ref().filter(|console| console.is_all_of(group)) {
+            Some(console) => Announces { version: ProxyProtocolVersion::V2, pass: Some(console.pass.clone()) },
+            None => Announces { version: group.proxy_protocol, pass: None },
+        };
+        Ok(GroupSpec { is_secured, announces, version: group.version, tls, roots })
     }
 
     /// What the targets of a group are spoken to with; none when that is `before`.
@@ -156,10 +172,10 @@ impl Vault {
             roots: spec.roots.as_ref().map(|held| held.value().clone()),
             certificate: tls.certificate.as_ref().and_then(|name| Some(self.certificates.get(name)?.1.value().clone())),
         });
-        if before.is_of(spec.is_secured, spec.announces, asked.as_ref()) {
+        if before.is_of(spec.is_secured, &spec.announces, asked.as_ref()) {
             return Ok(None);
         }
-        Dial::new(spec.is_secured, spec.announces, asked).map(Some)
+        Dial::new(spec.is_secured, spec.announces.clone(), asked).map(Some)
     }
 
     fn spec(&self, key: &ListenerKey, listener: &Listener) -> Result<Spec, CannotRun> {

@@ -39,7 +39,7 @@ pub(crate) async fn probe(
         protocol => protocol.is_database() && dial.is_secured,
     };
     let asked = async {
-        let header = announce::header(dial.announces, None);
+        let header = announce::header(&dial.announces, None);
         let connection = connect(endpoint, host, dial.client().filter(|_| is_tls), header).await?;
         match (check.protocol, version) {
             (HealthProtocol::Http | HealthProtocol::Https, HttpVersion::Http1) => {

@@ -169,7 +169,7 @@ fn what_is_passed_on() {
     let between = ends("192.0.2.1:1", "192.0.2.2:2");
     let kinds = |server_name, secured| {
         let mut out = Vec::new();
-        put_v2(Some(between), Told { server_name, secured }, Tlvs::of(&passed), &mut out);
+        put_v2(Some(between), Told { server_name, secured, pass: None }, Tlvs::of(&passed), &mut out);
         let Ok(Read::Complete(header)) = read(&out) else { panic!("{:?}", read(&out)) };
         header.tlvs.passed().map(|(kind, value)| (kind, value.to_vec())).collect::<Vec<_>>()
     };
@@ -220,7 +220,7 @@ proptest! {
         let mut one = Vec::new();
         put_v1(Some(said), &mut one);
         let secured = Secured { protocol: None, version: "TLSv1.2", cipher: "X", certified: None };
-        let told = Told { server_name: Some(&name), secured: Some(secured) };
+        let told = Told { server_name: Some(&name), secured: Some(secured), pass: Some(b"pass") };
         let mut two = Vec::new();
         put_v2(Some(said), told, Tlvs::of(&passed), &mut two);
         for mut bytes in [one, two] {

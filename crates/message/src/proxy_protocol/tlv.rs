@@ -16,8 +16,13 @@ pub const UNIQUE_ID: u8 = 0x05;
 pub(super) const SSL: u8 = 0x20;
 pub(super) const SSL_VERSION: u8 = 0x21;
 pub(super) const SSL_CIPHER: u8 = 0x23;
+/// Of those that are for whoever uses them (PP 2.2.7): what this program knows itself by, at its own admin address.
+pub const PASS: u8 = 0xe5;
 /// What AWS says, such as the identifier of a VPC endpoint.
 pub const AWS: u8 = 0xea;
+
+/// The client has connected over TLS, by the flags of [`SSL`] (PP 2.2.6).
+pub(super) const CLIENT_SSL: u8 = 0x01;
 
 /// Type and length.
 const PREFIX: usize = 3;
@@ -42,6 +47,16 @@ impl<'a> Tlvs<'a> {
     /// As they stood in the header.
     pub fn bytes(self) -> &'a [u8] {
         self.0
+    }
+
+    /// The value of the first record of a type.
+    pub fn value(mut self, kind: u8) -> Option<&'a [u8]> {
+        self.find(|(found, _)| *found == kind).map(|(_, value)| value)
+    }
+
+    /// Whether the client came over TLS, as the proxy says (PP 2.2.6).
+    pub fn is_secured(self) -> bool {
+        self.value(SSL).and_then(<[u8]>::first).is_some_and(|flags| flags & CLIENT_SSL != 0)
     }
 
     /// Those that are for the next proxy as well: not what was said of this header alone, that is its checksum and its

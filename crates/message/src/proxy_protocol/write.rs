@@ -3,12 +3,10 @@
 use std::io::Write;
 use std::net::IpAddr;
 
-use super::tlv::{ALPN, AUTHORITY, SSL, SSL_CIPHER, SSL_VERSION, Tlvs, finish, put};
+use super::tlv::{ALPN, AUTHORITY, CLIENT_SSL, PASS, SSL, SSL_CIPHER, SSL_VERSION, Tlvs, finish, put};
 use super::{Ends, LOCAL, PROXY, SIGNATURE, TCP4, TCP6, UNSPECIFIED, VERSION};
 
-/// The client has connected over TLS (PP 2.2.6).
-const CLIENT_SSL: u8 = 0x01;
-/// It has shown a certificate on this connection,
+/// The client has shown a certificate on this connection,
 const CLIENT_CERT_CONN: u8 = 0x02;
 /// or on one that began the session which this one goes on with.
 const CLIENT_CERT_SESS: u8 = 0x04;
@@ -39,13 +37,15 @@ pub enum Certified {
     Before,
 }
 
-/// What is known of a client's TLS.
+/// What is known of a client's TLS, and of who tells it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Told<'a> {
     /// The name that the client asked for.
     pub server_name: Option<&'a str>,
     /// Where its TLS ends at this proxy.
     pub secured: Option<Secured<'a>>,
+    /// By which the other end knows who tells it.
+    pub pass: Option<&'a [u8]>,
 }
 
 /// Appends a header of version 1. Without `ends`, the proxy speaks for itself.
@@ -74,7 +74,10 @@ pub fn put_v2(ends: Option<Ends>, told: Told<'_>, passed: Tlvs<'_>, out: &mut Ve
     put_ip(destination.ip(), out);
     out.extend_from_slice(&source.port().to_be_bytes());
     out.extend_from_slice(&destination.port().to_be_bytes());
-    let Told { server_name, secured } = told;
+    let Told { server_name, secured, pass } = told;
+    if let Some(pass) = pass {
+        put(out, begin, PASS, pass);
+    }
     if let Some(protocol) = secured.and_then(|secured| secured.protocol) {
         put(out, begin, ALPN, protocol);
     }
@@ -97,6 +100,8 @@ pub fn put_v2(ends: Option<Ends>, told: Told<'_>, passed: Tlvs<'_>, out: &mut Ve
         let is_known_better = match kind {
             ALPN | SSL => secured.is_some(),
             AUTHORITY => secured.is_some() || server_name.is_some(),
+            // it is for one hop, whoever has said it
+            PASS => true,
             _ => false,
         };
         if !is_known_better {

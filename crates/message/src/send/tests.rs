@@ -18,6 +18,7 @@ fn bare() -> Outgoing<'static> {
         trailers: false,
         reserved: &[],
         renewed: &[],
+        withheld_cookie: None,
     }
 }
 
@@ -126,6 +127,63 @@ fn upgrades_pass_when_asked_for() {
     upgrade("Upgrade: websocket", "");
     upgrade("Connection: Upgrade|Upgrade: h2c|HTTP2-Settings: x", "");
     upgrade("Connection: Upgrade|Upgrade: web\x01socket", "");
+}
+
+#[test]
+fn one_cookie_is_withheld() {
+    let plan = Outgoing { withheld_cookie: Some(b"own"), ..bare() };
+    let cookies = |received: &str, expected: &str| {
+        let expected = if expected.is_empty() { String::new() } else { format!("|{expected}") };
+        check(&format!("GET / HTTP/1.1|Host: a|{received}"), &plan, &format!("GET / HTTP/1.1|Host: a{expected}"));
+    };
+    for (received, expected) in [
+        ("Cookie: own=x", ""),
+        ("cookie:own=x", ""),
+        ("Cookie: own=", ""),
+        ("Cookie: own =x", ""),
+        ("Cookie: a=b; own=x", "Cookie: a=b"),
+        ("Cookie: own=x; a=b", "Cookie: a=b"),
+        ("Cookie: a=b; own=x; c=d", "Cookie: a=b; c=d"),
+        ("Cookie: a=b;own=x;;c=d; own=y;", "Cookie: a=b; c=d"),
+        ("Cookie: a=b; \town=x\t ; c=d", "Cookie: a=b; c=d"),
+        ("Cookie: own=x|X-A: 1|Cookie: a=own; own=y|Cookie: c=d", "X-A: 1|Cookie: a=own|Cookie: c=d"),
+        // one that only looks like it, and spelling that is another's
+        ("Cookie: a=own", "Cookie: a=own"),
+        ("Cookie: a=own=x;  b=\"c d\"", "Cookie: a=own=x; b=\"c d\""),
+        ("Cookie: owner=x;Own=y; downy; own; xown=z", "Cookie: owner=x; Own=y; downy; own; xown=z"),
+        // others as they were, whatever they are
+        ("Cookie: a=b;c=d ;; e", "Cookie: a=b;c=d ;; e"),
+        ("Cookie: $Version=1; a=b", "Cookie: $Version=1; a=b"),
+        // quotes keep nothing in
+        ("Cookie: a=\"; own=x; b=\"", "Cookie: a=\"; b=\""),
+        ("Cookie: a=\"own=x\"; own=\"y\"", "Cookie: a=\"own=x\""),
+        ("Cookie: a=\x01b; own=x\x01; c=\x7fd", "Cookie: a= b; c= d"),
+        ("Cookie: a=\x01b", "Cookie: a= b"),
+        ("X-Cookie: own=x", "X-Cookie: own=x"),
+    ] {
+        cookies(received, expected);
+    }
+    let none = "Cookie: a=b; own=x; c=d|Cookie: own=y";
+    check(&format!("GET / HTTP/1.1|Host: a|{none}"), &bare(), &format!("GET / HTTP/1.1|Host: a|{none}"));
+}
+
+#[test]
+fn crumbs_of_a_cookie_that_is_withheld() {
+    let plan = Outgoing { withheld_cookie: Some(b"own"), ..bare() };
+    for (crumbs, expected) in [
+        (&["own=x"][..], ""),
+        (&["own=x", "own=y"], ""),
+        (&["a=b", "own=x", "c=d"], "|Cookie: a=b; c=d"),
+        (&["own=x", "a=b"], "|Cookie: a=b"),
+        (&["a=b; own=x", "c=\"; own=y", "d=\""], "|Cookie: a=b; c=\"; d=\""),
+        (&["a=b", "c=d"], "|Cookie: a=b; c=d"),
+    ] {
+        let (mut bytes, mut head) = (Vec::new(), RequestHead::default());
+        let fields = crumbs.iter().map(|crumb| (&b"cookie"[..], crumb.as_bytes()));
+        head.lay_out(&mut bytes, b"GET", b"/", b"a", fields);
+        let sent = shown(RequestView { bytes: &bytes, head: &head }, &plan);
+        assert_eq!(sent, format!("GET / HTTP/1.1|Host: a{expected}"), "{crumbs:?}");
+    }
 }
 
 #[test]

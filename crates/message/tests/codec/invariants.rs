@@ -325,6 +325,7 @@ const PLANS: [Outgoing<'static>; 3] = [
         trailers: false,
         reserved: &[],
         renewed: &[],
+        withheld_cookie: None,
     },
     Outgoing {
         target: None,
@@ -338,6 +339,7 @@ const PLANS: [Outgoing<'static>; 3] = [
         trailers: false,
         reserved: &[],
         renewed: &[],
+        withheld_cookie: Some(b"headworks_session"),
     },
     Outgoing {
         target: Some(b"/re written?\r\n"),
@@ -351,6 +353,7 @@ const PLANS: [Outgoing<'static>; 3] = [
         trailers: false,
         reserved: &[],
         renewed: &[],
+        withheld_cookie: None,
     },
 ];
 

@@ -23,6 +23,8 @@ pub(crate) struct Cx<'a> {
     used: HashSet<(&'static str, &'a str)>,
     faults: Vec<Fault>,
     warnings: Vec<Fault>,
+    /// Of which resources whoever wrote this may be told that they are there; none: of all.
+    tells: Option<Tells<'a>>,
     /// The protocol of the target group that is being read.
     pub(crate) group_protocol: Option<TargetProtocol>,
     /// What the health check that is being read speaks.
@@ -34,6 +36,9 @@ pub(crate) struct Cx<'a> {
     /// The target groups, as far as they could be read.
     pub(crate) groups: HashMap<Name, Group>,
 }
+
+/// Whether somebody may be told that a resource is there, by the key under which it is declared and its name.
+pub(crate) type Tells<'a> = &'a dyn Fn(&str, &str) -> bool;
 
 /// What a forward has to know of a target group.
 #[derive(Clone, Debug)]
@@ -60,12 +65,23 @@ impl<'a> Cx<'a> {
             used: HashSet::new(),
             faults: Vec::new(),
             warnings: Vec::new(),
+            tells: None,
             group_protocol: None,
             probe: None,
             load_balancer: None,
             listener: None,
             groups: HashMap::new(),
         }
+    }
+
+    /// The same for somebody who may not be told of everything.
+    pub(crate) fn telling(file: &str, tells: Tells<'a>) -> Self {
+        Self { tells: Some(tells), ..Self::new(file) }
+    }
+
+    /// Whether a fault may name a resource that it is not about.
+    pub(crate) fn may_tell_of(&self, collection: &str, name: &str) -> bool {
+        self.tells.is_none_or(|tells| tells(collection, name))
     }
 
     /// The keys under `collection` may be referred to, right or wrong as what they stand for may be.
@@ -172,7 +188,8 @@ impl<T: Referable> To<T> {
             return true;
         };
         // Comparing with thousands for each of thousands of mistakes would take minutes.
-        let few = if known.len() <= 1000 { Some(known.iter().copied()) } else { None };
+        let told = known.iter().copied().filter(|name| cx.may_tell_of(T::COLLECTION, name));
+        let few = if known.len() <= 1000 { Some(told) } else { None };
         let hint = few.and_then(|known| nearest(name, known)).map(|near| format!(" (did you mean {near}?)"));
         let shown: String = name.chars().take(64).collect();
         let what = format!("there is no {} {shown:?}", T::CALLED);

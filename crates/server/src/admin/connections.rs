@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use headworks_control::{Carrier, Pass};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -23,6 +24,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
 use tower::Service;
 
+use super::proxied::{Greeting, Known};
+
 /// Connections at once: most of the descriptors that are kept for all but clients and targets.
 const MOST: usize = 96;
 /// How long one may take to ask, and to ask again.
@@ -33,7 +36,8 @@ const STALLED: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `left`; what was asked by then is answered.
-pub(super) async fn serve(listener: TcpListener, app: Router, left: impl Future<Output = ()>) {
+/// What is told of clients is believed by `pass`.
+pub(super) async fn serve(listener: TcpListener, app: Router, pass: Pass, left: impl Future<Output = ()>) {
     let places = Arc::new(Semaphore::new(MOST));
     let open = GracefulShutdown::new();
     let mut left = pin!(left);
@@ -46,11 +50,15 @@ pub(super) async fn serve(listener: TcpListener, app: Router, left: impl Future<
         match accepted {
             Ok((stream, peer, place)) => {
                 let (app, watcher) = (app.clone(), open.watcher());
+                let known = Known::default();
+                let greeting = Greeting::new(pass.clone(), known.clone());
                 tokio::spawn(async move {
-                    let answer = service_fn(move |request| answer(app.clone(), peer, request));
+                    let direct = (peer, Carrier::Plain);
+                    let answer =
+                        service_fn(move |request| answer(app.clone(), *known.get().unwrap_or(&direct), request));
                     let mut settings = http1::Builder::new();
                     settings.timer(TokioTimer::new()).header_read_timeout(HEADER);
-                    let stream = TokioIo::new(Patient { stream, stalled: None });
+                    let stream = TokioIo::new(Patient { stream, greeting, stalled: None });
                     // that somebody goes away is nothing to tell
                     let _ = watcher.watch(settings.serve_connection(stream, answer)).await;
                     drop(place);
@@ -86,16 +94,18 @@ async fn accept(
 
 async fn answer(
     mut app: Router,
-    peer: SocketAddr,
+    (peer, carrier): (SocketAddr, Carrier),
     mut request: hyper::Request<Incoming>,
 ) -> Result<axum::response::Response, Infallible> {
     request.extensions_mut().insert(ConnectInfo(peer));
+    request.extensions_mut().insert(carrier);
     app.call(request.map(Body::new)).await
 }
 
 /// A connection that breaks off when nothing of what is written is taken for a while.
 struct Patient {
     stream: TcpStream,
+    greeting: Greeting,
     /// Runs while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
 }
@@ -112,8 +122,9 @@ impl Patient {
 }
 
 impl AsyncRead for Patient {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, into)
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, greeting, .. } = self.get_mut();
+        greeting.poll_read(Pin::new(stream), cx, into)
     }
 }
 
@@ -153,6 +164,66 @@ mod tests {
 
     use super::*;
 
+    /// A listener of this program says who asks; nobody else does.
+    #[tokio::test]
+    async fn who_asks_is_told_by_the_program_alone() {
+        use axum::extract::Extension;
+        use headworks_message::proxy_protocol::{Ends, Secured, Tlvs, Told, put_v1, put_v2};
+
+        let told = |ConnectInfo(peer): ConnectInfo<SocketAddr>, Extension(carrier): Extension<Carrier>| async move {
+            format!("{} {carrier:?}", peer.ip())
+        };
+        let app = Router::new().route("/", get(told));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let pass = Pass::new(b"pass".as_slice());
+        let serving = tokio::spawn(serve(listener, app, pass, std::future::pending()));
+        let secured = Secured { protocol: None, version: "TLSv1.3", cipher: "x", certified: None };
+        let ends = Ends { source: "192.0.2.7:9".parse().unwrap(), destination: address };
+        let v2 = |ends: Option<Ends>, pass: Option<&[u8]>, secured: Option<Secured<'_>>, passed: &[u8]| {
+            let mut header = Vec::new();
+            put_v2(ends, Told { server_name: None, secured, pass }, Tlvs::of(passed), &mut header);
+            header
+        };
+        let v1 = |ends: Option<Ends>| {
+            let mut header = Vec::new();
+            put_v1(ends, &mut header);
+            header
+        };
+        let cut = v2(Some(ends), Some(b"pass"), None, &[]);
+        let mut broken = cut.clone();
+        *broken.last_mut().unwrap() ^= 1;
+        for (header, answer) in [
+            (Vec::new(), Some("127.0.0.1 Plain")),
+            (b"\r\n".to_vec(), Some("127.0.0.1 Plain")),
+            (v2(Some(ends), Some(b"pass"), None, &[]), Some("192.0.2.7 Plain")),
+            (v2(Some(ends), Some(b"pass"), Some(secured), &[]), Some("192.0.2.7 Secured")),
+            (v2(Some(ends), None, Some(secured), &[]), None),
+            (v2(Some(ends), Some(b"pass "), Some(secured), &[]), None),
+            (v2(Some(ends), None, None, b"\xe5\0\x04pass"), None),
+            (v2(None, None, None, &[]), None),
+            (v1(Some(ends)), None),
+            (v1(None), None),
+            (broken, None),
+        ] {
+            for pieces in [usize::MAX, 5] {
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                let bytes = [&*header, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"].concat();
+                for piece in bytes.chunks(pieces.min(bytes.len())) {
+                    // whoever is refused is not waited for
+                    let _ = stream.write_all(piece).await;
+                    tokio::task::yield_now().await;
+                }
+                let mut response = Vec::new();
+                let _ = stream.read_to_end(&mut response).await;
+                let response = String::from_utf8(response).unwrap();
+                let body = response.split_once("\r\n\r\n").map(|(_, body)| body);
+                assert_eq!(body, answer, "{} {response}", header.escape_ascii());
+            }
+        }
+        serving.abort();
+    }
+
     /// Whoever only connects has its place taken away, and others are served then.
     #[tokio::test(start_paused = true)]
     async fn nobody_keeps_others_out() {
@@ -160,7 +231,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (leave, left) = oneshot::channel::<()>();
-        let serving = tokio::spawn(serve(listener, app, async {
+        let pass = Pass::new(b"pass".as_slice());
+        let serving = tokio::spawn(serve(listener, app, pass, async {
             let _ = left.await;
         }));
         let mut idle = Vec::new();

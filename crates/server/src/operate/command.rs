@@ -208,6 +208,23 @@ pub(crate) struct Weights {
 pub(crate) enum Iam {
     /// Every user with its password, second factor and keys, and when they were used: CSV
     CredentialReport(Asking),
+    /// Temporary credentials, as lines for a shell: `eval "$(headworks iam session --code 123456)"`
+    Session {
+        /// Those of this role; else of the user that asks
+        #[arg(long, value_name = "NAME")]
+        role: Option<String>,
+        /// What the session of a role is called
+        #[arg(long, value_name = "NAME", default_value = "headworks")]
+        session_name: String,
+        /// A one-time code of the second factor
+        #[arg(long)]
+        code: Option<String>,
+        /// How long they are good
+        #[arg(long, value_name = "SECONDS")]
+        duration: Option<u64>,
+        #[command(flatten)]
+        asking: Asking,
+    },
     /// When an identity was last permitted each action: `user/alice`, `role/deploy`
     LastAccessed {
         identity: String,

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use headworks_control::Desired;
+use headworks_control::{Desired, FileFault};
 use headworks_edge::{Examined, aside, discard};
 use headworks_model::Change;
 use serde_json::json;
@@ -24,6 +24,21 @@ struct Draft {
     changes: Vec<Change>,
 }
 
+/// Who has the file applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// A call, which is written down by whoever takes calls.
+    Call,
+    /// A signal.
+    Signal,
+    /// Saving it.
+    Watching,
+}
+
+fn no_thread(error: &std::io::Error) -> FileFault {
+    FileFault { place: (None, None), path: String::new(), what: format!("no thread to read it: {error}") }
+}
+
 impl Control {
     /// Whether the file says what runs already.
     pub(super) async fn is_current(&self) -> bool {
@@ -42,11 +57,11 @@ impl Control {
             let changes = before.difference(&loaded.shown());
             Ok(Draft { loaded, desired, running, changes })
         });
-        draft.await.unwrap_or_else(|error| Err(Refused::CannotRun(vec![format!("no thread to read it: {error}")])))
+        draft.await.unwrap_or_else(|error| Err(Refused::CannotRun(vec![no_thread(&error)])))
     }
 
     /// Applies the source again. Whatever is wrong with it, what runs goes on.
-    pub(super) async fn reload(&mut self) -> Applied {
+    pub(super) async fn reload(&mut self, by: By) -> Applied {
         systemd::reloading();
         let result = match self.draft().await {
             Ok(draft) => self.apply(draft).await,
@@ -58,7 +73,7 @@ impl Control {
                 tracing::info!(changes = changes.len(), "configuration applied");
                 let changes = changes.iter().map(ToString::to_string).collect();
                 let warnings = self.loaded.warnings.clone();
-                Applied { at, result: "applied", errors: Vec::new(), changes, warnings }
+                Applied { at, result: "applied", errors: Vec::new(), changes, warnings, problem: None }
             }
             Err(refused) => {
                 let refused = Applied::refused(at, &refused);
@@ -76,6 +91,14 @@ impl Control {
             }
             shown.last = Some(last);
         });
+        let said = match by {
+            By::Call => None,
+            By::Signal => Some("SIGHUP"),
+            By::Watching => Some("headworks run --watch"),
+        };
+        if let Some(by) = said {
+            self.plane.note_reload(by, &applied.changes, applied.problem.as_ref()).await;
+        }
         self.plane
             .tell("reload", json!({ "result": applied.result, "errors": applied.errors, "changes": applied.changes }));
         applied
@@ -95,7 +118,8 @@ impl Control {
         }
         let judged = if errors.is_empty() {
             let changes = draft.changes.iter().map(ToString::to_string).collect();
-            Applied { at, result: "judged", errors: Vec::new(), changes, warnings: draft.loaded.warnings.clone() }
+            let warnings = draft.loaded.warnings.clone();
+            Applied { at, result: "judged", errors: Vec::new(), changes, warnings, problem: None }
         } else {
             Applied::refused(at, &draft.loaded.placed(&errors))
         };

@@ -1,7 +1,7 @@
 //! Resources by the API: live in all workers when the call returns, right as a whole or refused with every fault, the file's
 //! own left to the file, and there after a restart.
 
-use headworks_testkit::{Client, Headworks, Origin, ask};
+use headworks_testkit::{Client, Headworks, Origin, ask, wait};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -352,6 +352,69 @@ fn a_reload_keeps_what_came_by_the_api_and_never_breaks_it() {
     refused(&headworks, &unreadable, "certificates.shop");
     let gone = SHOP.replace("web:", "old:").replace("forward: web", "forward: old");
     refused(&headworks, &gone, "load_balancers.edge.listeners.http.default");
+}
+
+/// Whoever has a file applied, and however, is in the trail with what changed, or why it was refused.
+#[test]
+fn reloads_are_in_the_trail() {
+    let (web, other) = (Origin::echo("web"), Origin::echo("other"));
+    let mut headworks = start(SHOP, &[("web", &web)]);
+    let newest = |headworks: &Headworks, source: &str| {
+        let trail = API.get(headworks, "/v1/audit?action=headworks:ReloadConfiguration&limit=1");
+        let entry = trail["entries"][0].clone();
+        assert_eq!((&entry["source"], &entry["outcome"]), (&json!(source), &json!("allowed")), "{entry:#}");
+        entry
+    };
+    let changed = |entry: &Value| entry["changes"].to_string().contains("~ target_groups.web.targets[0]");
+    headworks.reload(SHOP, &[("web", &other)]);
+    let entry = wait::until("the entry", || {
+        let trail = API.get(&headworks, "/v1/audit?action=headworks:ReloadConfiguration&limit=1");
+        (!trail["entries"][0].is_null()).then(|| newest(&headworks, "SIGHUP"))
+    });
+    assert!(entry["principal"] == "hrn:headworks:local" && entry["status"] == 200 && changed(&entry), "{entry:#}");
+    headworks.save(SHOP, &[("web", &web)]);
+    API.expect(&headworks, "POST /v1/reload?dry_run=true", &Value::Null, 200);
+    let entry = newest(&headworks, "127.0.0.1");
+    assert!(entry["dry_run"] == true && changed(&entry), "{entry:#}");
+    API.expect(&headworks, "POST /v1/reload", &Value::Null, 200);
+    let entry = newest(&headworks, "127.0.0.1");
+    assert!(entry["dry_run"].is_null() && changed(&entry), "{entry:#}");
+    // all that is wrong, with its place, as a problem
+    let wrong = SHOP.replace("forward: web", "forward: wbe").replace("health_check:", "algorithm: x, health_check:");
+    headworks.save(&wrong, &[("web", &web)]);
+    let response = API.call(&headworks, "POST /v1/reload", &Value::Null);
+    assert_eq!(
+        (response.status, response.field("Content-Type")),
+        (422, Some("application/problem+json")),
+        "{response}"
+    );
+    let problem = response.json();
+    assert_eq!(problem["type"], "urn:headworks:problem:file-refused", "{problem:#}");
+    let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+    let has = |path: &str, what: &str| {
+        errors.iter().any(|error| {
+            error["path"].as_str().is_some_and(|at| at.starts_with(path))
+                && error["detail"].as_str().is_some_and(|detail| detail.contains(what))
+                && [&error["line"], &error["column"]].iter().all(|number| number.as_u64() > Some(0))
+                && error["file"].as_str().is_some_and(|file| file.ends_with("headworks.yaml"))
+        })
+    };
+    assert!(has("target_groups.web.algorithm", "expected"), "{problem:#}");
+    assert!(has("load_balancers.shop.listeners.http.default", "did you mean web?"), "{problem:#}");
+    assert_eq!(newest(&headworks, "127.0.0.1")["why"], problem["detail"]);
+    headworks.signal(Signal::HUP);
+    let entry = wait::until("the entry", || {
+        let trail = API.get(&headworks, "/v1/audit?action=headworks:ReloadConfiguration&limit=1");
+        (trail["entries"][0]["source"] == "SIGHUP").then(|| newest(&headworks, "SIGHUP"))
+    });
+    assert!(entry["status"] == 422 && entry["why"] == problem["detail"], "{entry:#}");
+    let output = headworks.beside(&["reload", "-c", "headworks.yaml"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("target_groups.web.algorithm"), "{said}");
+    // what was only asked of a resource is marked as well
+    API.expect(&headworks, "PUT /v1/target-groups/new?dry_run=true", &json!({}), 200);
+    let trail = API.get(&headworks, "/v1/audit?action=headworks:PutTargetGroup&limit=1");
+    assert_eq!(trail["entries"][0]["dry_run"], true, "{trail:#}");
 }
 
 #[test]

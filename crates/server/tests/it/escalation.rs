@@ -166,6 +166,74 @@ fn a_rule_is_the_same_by_its_number() {
     }
 }
 
+/// What is denied of a part holds against who may put the whole of it.
+#[test]
+fn a_part_is_guarded_within_its_whole() {
+    let web = Origin::echo("web");
+    let (headworks, root) = locked(&web);
+    let paul = user(&headworks, &root, "paul");
+    let at = web.address().to_string();
+    let rule = |name: &str, path: &str| json!({ "name": name, "if": { "path": path }, "then": { "forward": "web" } });
+    let [guarded, moved, open] = [rule("guarded", "/g"), rule("guarded", "/x"), rule("open", "/o")];
+    let bare = json!({ "if": { "path": "/b" }, "then": { "forward": "web" } });
+    let listener =
+        |rules: &[&Value]| json!({ "address": "127.0.0.1:0", "rules": rules, "default": { "forward": "web" } });
+    let balancer = |rules: &[&Value]| json!({ "listeners": { "http": listener(rules), "inner": listener(&[]) } });
+    let group = |targets: &[&str], algorithm: &str| json!({ "targets": targets, "algorithm": algorithm, "health_check": { "protocol": "none" } });
+    let mut other = balancer(&[&guarded, &open]);
+    root.expect(&headworks, "PUT /v1/load-balancers/edge", &balancer(&[&moved, &open]), 201);
+    root.expect(&headworks, "PUT /v1/load-balancers/edge", &other, 200);
+    root.expect(&headworks, "PUT /v1/target-groups/pay", &group(&[&at], "round_robin"), 201);
+    let policy = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": "headworks:*", "Resource": "*" },
+        { "Effect": "Deny", "Action": ["headworks:PutRule", "headworks:DeleteRule"], "Resource": "hrn:*/rule/guarded" },
+        { "Effect": "Deny", "Action": "headworks:*Listener", "Resource": "hrn:*/listener/inner" },
+        { "Effect": "Deny", "Action": "headworks:*Targets", "Resource": "hrn:headworks:target-group/pay" },
+    ] });
+    root.expect(&headworks, "PUT /v1/iam/users/paul/policies/own", &policy, 201);
+    let rules = "PUT /v1/load-balancers/edge/listeners/http/rules";
+    let [whole, pay] = ["PUT /v1/load-balancers/edge", "PUT /v1/target-groups/pay"];
+    let put = |body: &Value| json!({ "put": { "load_balancers": { "edge": body } } });
+    other["listeners"]["inner"]["default"] = json!({ "fixed_response": { "status": 404 } });
+    let mut less = balancer(&[&guarded, &open]);
+    less["listeners"].as_object_mut().unwrap().remove("inner");
+    attempt(
+        &headworks,
+        &[
+            (&paul, "PUT /v1/load-balancers/edge/listeners/http/rules/guarded", moved.clone(), 403),
+            (&paul, rules, json!([open, bare, guarded]), 200),
+            (&paul, rules, json!([open, bare, moved]), 403),
+            (&paul, rules, json!([open, bare]), 403),
+            (&paul, "PUT /v1/load-balancers/edge/listeners/http/rules?dry_run=true", json!([open]), 403),
+            // neither under another name, nor is another given its
+            (&paul, rules, json!([open, bare, rule("other", "/g")]), 403),
+            (&paul, "PATCH /v1/load-balancers/edge/listeners/http/rules/2", json!({ "name": "guarded" }), 403),
+            (&paul, "PUT /v1/load-balancers/edge/listeners/http", listener(&[&moved]), 403),
+            (&paul, "DELETE /v1/load-balancers/edge/listeners/http", Value::Null, 403),
+            (&paul, "PATCH /v1/load-balancers/edge", json!({ "listeners": { "http": { "rules": [] } } }), 403),
+            (&paul, "PATCH /v1/load-balancers/edge", json!({ "idle_timeout": "9s" }), 200),
+            (&paul, whole, balancer(&[&moved, &open]), 403),
+            (&paul, whole, less, 403),
+            (&paul, whole, other, 403),
+            (&paul, "DELETE /v1/load-balancers/edge", Value::Null, 403),
+            (&paul, "PUT /v1/load-balancers/new", balancer(&[&guarded]), 403),
+            (&paul, "POST /v1/changes", put(&balancer(&[])), 403),
+            (&paul, "POST /v1/changes", json!({ "delete": { "load_balancers": ["edge"] } }), 403),
+            (&paul, "POST /v1/revisions/1/restore", json!({}), 403),
+            (&paul, whole, balancer(&[&guarded]), 200),
+            (&paul, pay, group(&[&at], "least_outstanding_requests"), 200),
+            (&paul, pay, group(&[&at, "127.0.0.1:9"], "round_robin"), 403),
+            (&paul, pay, group(&[], "round_robin"), 403),
+            (&paul, "DELETE /v1/target-groups/pay", Value::Null, 403),
+        ],
+    );
+    let refused = paul.expect(&headworks, rules, &json!([]), 403);
+    let detail = refused["detail"].as_str().unwrap_or_default();
+    for part in ["headworks:DeleteRule", "load-balancer/edge/listener/http/rule/guarded", "user/paul/own"] {
+        assert!(detail.contains(part), "{detail}");
+    }
+}
+
 /// Who is known may do what is everybody's, unless it is denied; and who is not is told so before anything it sends is taken.
 #[test]
 fn at_the_door() {

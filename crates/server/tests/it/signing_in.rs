@@ -18,7 +18,7 @@ fn now() -> u64 {
 }
 
 /// A user who may look at everything, and signs in.
-fn reader(headworks: &Headworks, root: &Api, name: &str) {
+pub(crate) fn reader(headworks: &Headworks, root: &Api, name: &str) {
     root.expect(headworks, &format!("PUT /v1/iam/users/{name}"), &json!({ "attached": ["ReadOnlyAccess"] }), 201);
     password(headworks, root, name, false);
 }
@@ -29,7 +29,7 @@ fn password(headworks: &Headworks, root: &Api, name: &str, must_change: bool) {
 }
 
 /// What the console's page sends with whatever changes something.
-const PAGE: &str = "X-Headworks-Request: console";
+pub(crate) const PAGE: &str = "X-Headworks-Request: console";
 
 /// A call of the page with a cookie.
 fn call(headworks: &Headworks, cookie: &str, line: &str, body: &Value) -> Response {
@@ -37,11 +37,11 @@ fn call(headworks: &Headworks, cookie: &str, line: &str, body: &Value) -> Respon
     NOBODY.raw(headworks, line, &[PAGE, &format!("Cookie: other=1; {cookie}")], &body)
 }
 
-fn sign_in(headworks: &Headworks, body: &Value) -> Response {
+pub(crate) fn sign_in(headworks: &Headworks, body: &Value) -> Response {
     NOBODY.raw(headworks, "POST /v1/session", &[PAGE], body.to_string().as_bytes())
 }
 
-fn cookie_of(response: &Response) -> String {
+pub(crate) fn cookie_of(response: &Response) -> String {
     assert_eq!(response.status, 200, "{response}");
     let field = response.field("Set-Cookie").unwrap_or_else(|| panic!("no cookie: {response}"));
     for part in ["HttpOnly", "SameSite=Strict", "Path=/"] {
@@ -108,6 +108,45 @@ fn a_user_signs_in_does_what_it_may_and_signs_out() {
     }
 }
 
+/// Browsers send the cookie to every port of a host name: of what comes by a listener, it goes to the console alone.
+#[test]
+fn the_cookie_goes_to_no_target() {
+    let (web, shadow) = (Origin::echo("web"), Origin::echo("shadow"));
+    let (headworks, root) = locked(&web);
+    reader(&headworks, &root, "alice");
+    let [admin, web_at, shadow_at] = [headworks.admin(), web.address(), shadow.address()].map(|at| at.to_string());
+    let group = |targets: &[&str]| json!({ "targets": targets, "health_check": { "protocol": "none" } });
+    for (name, targets) in [("console", &[&*admin][..]), ("both", &[&*admin, &*web_at]), ("shadow", &[&*shadow_at])] {
+        root.expect(&headworks, &format!("PUT /v1/target-groups/{name}"), &group(targets), 201);
+    }
+    let forward = |path: &str, forward: Value| json!({ "if": { "path": path }, "then": { "forward": forward } });
+    let rules = json!([
+        forward("/web", json!("web")),
+        forward("/v1/openapi.json", json!("both")),
+        forward("/v1/iam/whoami", json!({ "groups": "console", "mirror": "shadow" })),
+    ]);
+    let door = json!({ "address": "127.0.0.1:0", "rules": rules, "default": { "forward": "console" } });
+    root.expect(&headworks, "PUT /v1/load-balancers/door", &json!({ "listeners": { "http": door } }), 201);
+    let status = root.get(&headworks, "/v1/status");
+    let door = status["load_balancers"]["door"]["listeners"]["http"]["address"].as_str().unwrap().parse().unwrap();
+    let body = json!({ "user": "alice", "password": PASSWORD }).to_string();
+    let mut client = Client::connect(door);
+    let cookie = cookie_of(&client.ask(&ask("POST", "/v1/session").with(PAGE).body(body)).response_to("POST"));
+    let cookies = format!("Cookie: a=b; {cookie}; c=d");
+    let mut get = |path: &str| client.ask(&ask("GET", path).with(&cookies)).response();
+    assert_eq!(get("/v1/session").json()["user"], "alice");
+    let echo = get("/web").echo();
+    assert_eq!((&*echo.origin, echo.fields.all("Cookie")), ("web", vec!["a=b; c=d"]));
+    // what goes elsewhere as well does not bring it, wherever it arrives
+    assert_eq!(get("/v1/iam/whoami").status, 401);
+    assert_eq!(shadow.wait_heads(1)[0].request.fields.all("Cookie"), ["a=b; c=d"]);
+    for _ in 0..2 {
+        let response = get("/v1/openapi.json");
+        let is_web = response.field("X-Origin").is_some();
+        assert!(if is_web { response.echo().fields.all("Cookie") == ["a=b; c=d"] } else { response.status == 401 });
+    }
+}
+
 #[test]
 fn a_second_factor_counts_when_two_codes_prove_it_and_a_code_is_good_once() {
     let web = Origin::echo("web");
@@ -159,7 +198,7 @@ fn a_second_factor_counts_when_two_codes_prove_it_and_a_code_is_good_once() {
 }
 
 /// RFC 4648.
-fn base32(text: &str) -> Vec<u8> {
+pub(crate) fn base32(text: &str) -> Vec<u8> {
     let (mut bits, mut count, mut out) = (0_u32, 0, Vec::new());
     for letter in text.bytes() {
         let value = if letter.is_ascii_uppercase() { letter - b'A' } else { letter - b'2' + 26 };

@@ -89,11 +89,8 @@ impl Identity for Group {
         body.check().map(|()| group)
     }
 
-    fn may_go(name: &str, directory: &Directory) -> Result<(), Problem> {
-        match members(directory, name) {
-            members if members.is_empty() => Ok(()),
-            members => Err(Problem::in_use(format_args!("group {name:?}"), &members)),
-        }
+    fn holders(name: &str, directory: &Directory) -> Vec<String> {
+        members(directory, name).iter().map(|member| format!("user/{member}")).collect()
     }
 }
 

@@ -45,9 +45,9 @@ pub(super) trait Identity: Clone + Send + 'static {
     /// What it has been given.
     fn grants(&self) -> Grants<'_>;
 
-    /// Whether it may be deleted.
-    fn may_go(_name: &str, _directory: &Directory) -> Result<(), Problem> {
-        Ok(())
+    /// The identities because of which it cannot be deleted, as `user/alice`.
+    fn holders(_name: &str, _directory: &Directory) -> Vec<String> {
+        Vec::new()
     }
 }
 
@@ -102,7 +102,10 @@ pub(super) fn find_mut<'a, T: Identity>(directory: &'a mut Directory, name: &str
 
 pub(super) async fn list<T: Identity>(call: Call) -> Result<Reply, Problem> {
     let directory = call.plane.directory();
-    let found = Page::of(&call)?.take(T::all(&directory), |name, one| one.shown(name, &directory, &call.plane));
+    let unseen = call.asker.denied(&call.plane, &action(&format!("Get{}", T::NOUN)));
+    let is_seen = |(name, _): &(&String, &T)| !unseen.has(&hrn(&format!("{}/{name}", T::WORD)));
+    let seen = T::all(&directory).iter().filter(is_seen);
+    let found = Page::of(&call)?.take(seen, |name, one| one.shown(name, &directory, &call.plane));
     Ok(Reply::ok(&found.answer(&format!("{}s", T::WORD))))
 }
 
@@ -149,14 +152,24 @@ pub(super) async fn put<T: Identity>(call: Call) -> Result<Reply, Problem> {
 
 pub(super) async fn delete<T: Identity>(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name").to_owned();
-    let known = known::<T>(&call);
+    let (known, may_go) = (known::<T>(&call), may_go(&call));
     done(&call, move |directory, _| {
         known(&name, directory)?;
-        T::may_go(&name, directory)?;
+        may_go(&format!("{} {name:?}", T::WORD), T::holders(&name, directory))?;
         T::all_mut(directory).remove(&name).ok_or_else(|| absent::<T>(&name))?;
         Ok(vec![(T::WORD, name)])
     })
     .await
+}
+
+/// Whether something may be deleted that these hold, of which those are named that the caller knows.
+pub(super) fn may_go(call: &Call) -> impl Fn(&str, Vec<String>) -> Result<(), Problem> + Send + 'static {
+    let (plane, asker) = (call.plane.clone(), call.asker.clone());
+    move |what, holders| {
+        let count = holders.len();
+        let known: Vec<String> = holders.into_iter().filter(|holder| asker.knows_identity(&plane, holder)).collect();
+        if count == 0 { Ok(()) } else { Err(Problem::in_use(what, &known, count - known.len())) }
+    }
 }
 
 /// The managed policies that a body names.

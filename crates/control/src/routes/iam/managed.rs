@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use super::super::{Route, route, schema};
 use super::body::{checked, document};
 use super::changed::{changed, done};
+use super::identity::may_go;
 use super::owner::known;
 use super::versions::word;
 use crate::call::{Call, Reply};
 use crate::clock::now;
-use crate::names::hrn;
+use crate::names::{action, hrn};
 use crate::page::{Page, listed};
 use crate::problem::Problem;
 
@@ -72,11 +73,13 @@ fn holders(directory: &Directory, name: &str) -> Vec<String> {
 
 async fn list(call: Call) -> Result<Reply, Problem> {
     let directory = call.plane.directory();
+    let unseen = call.asker.denied(&call.plane, &action("GetPolicy"));
     let built_in = call.query.get("built_in").map(|_| call.query.flag("built_in")).transpose()?;
     let wanted = directory
         .policies
         .iter()
-        .filter(|(name, _)| built_in.is_none_or(|wanted| Directory::is_built_in(name) == wanted));
+        .filter(|(name, _)| built_in.is_none_or(|wanted| Directory::is_built_in(name) == wanted))
+        .filter(|(name, _)| !unseen.has(&hrn(&format!("policy/{name}"))));
     let found = Page::of(&call)?.take(wanted, |name, policy| {
         json!({
             "name": name,
@@ -137,13 +140,10 @@ pub(super) fn read(value: &Value) -> Result<Document, Problem> {
 async fn delete(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name").to_owned();
     not_built_in(&name)?;
-    let known = known(&call);
+    let (known, may_go) = (known(&call), may_go(&call));
     done(&call, move |directory, _| {
         known(directory.policies.get(&name).map(|policy| &policy.document))?;
-        let holders = holders(directory, &name);
-        if !holders.is_empty() {
-            return Err(Problem::in_use(format_args!("managed policy {name:?}"), &holders));
-        }
+        may_go(&format!("managed policy {name:?}"), holders(directory, &name))?;
         directory.policies.remove(&name).ok_or_else(|| absent(&name))?;
         Ok(vec![("policy", name)])
     })

@@ -11,6 +11,7 @@ mod owner;
 mod password_policy;
 mod report;
 mod roles;
+mod sessions;
 mod simulate;
 mod users;
 mod versions;
@@ -26,6 +27,7 @@ pub(super) fn routes() -> Vec<Route> {
         password_policy::routes(),
         groups::routes(),
         roles::routes(),
+        sessions::routes(),
         managed::routes(),
         versions::routes(),
         owner::routes(),

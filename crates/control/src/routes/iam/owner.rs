@@ -14,6 +14,7 @@ use super::body::{checked, document};
 use super::changed::{changed, done};
 use super::identity::{Identity, find, find_mut};
 use crate::call::{Call, Reply};
+use crate::names::action;
 use crate::page::{Page, listed};
 use crate::problem::Problem;
 
@@ -86,6 +87,14 @@ impl Owner {
         }
     }
 
+    fn noun(self) -> &'static str {
+        match self {
+            Self::User => User::NOUN,
+            Self::Group => Group::NOUN,
+            Self::Role => Role::NOUN,
+        }
+    }
+
     /// How much all policies of one may take, in characters.
     fn quota(self) -> usize {
         match self {
@@ -129,7 +138,9 @@ fn no_policy(policy: &str) -> Problem {
 async fn list(call: Call, owner: Owner) -> Result<Reply, Problem> {
     let directory = call.plane.directory();
     let policies = owner.policies(&directory, call.param("name"))?;
-    let found = Page::of(&call)?.take(policies, |_, document| document.json().clone());
+    let unseen = call.asker.denied(&call.plane, &action(&format!("Get{}Policy", owner.noun())));
+    let seen = policies.iter().filter(|_| !unseen.has(&call.entry.resource));
+    let found = Page::of(&call)?.take(seen, |_, document| document.json().clone());
     Ok(Reply::ok(&found.answer("policies")))
 }
 

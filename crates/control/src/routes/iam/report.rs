@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::super::{Route, route, schema};
 use super::identity::find;
 use crate::call::{Call, Reply};
-use crate::names::hrn;
+use crate::names::{action, hrn};
 use crate::plane::Plane;
 use crate::problem::Problem;
 
@@ -75,7 +75,9 @@ pub(super) fn routes() -> Vec<Route> {
 async fn report(call: Call) -> Result<Reply, Problem> {
     let directory = call.plane.directory();
     let root = directory.root.iter().map(|root| of_root(&call.plane, root));
-    let users = directory.users.iter().map(|(name, user)| line(&call.plane, name, user, &directory.password_policy));
+    let unseen = call.asker.denied(&call.plane, &action("GetUser"));
+    let seen = directory.users.iter().filter(|(name, _)| !unseen.has(&hrn(&format!("user/{name}"))));
+    let users = seen.map(|(name, user)| line(&call.plane, name, user, &directory.password_policy));
     let head = COLUMNS.map(str::to_owned).to_vec();
     let text: String = std::iter::once(head).chain(root).chain(users).map(|cells| csv(&cells)).collect();
     Ok(Reply::text(StatusCode::OK, "text/csv", text))

@@ -12,6 +12,7 @@ use super::changed::changed;
 use super::managed::{absent, not_built_in, read};
 use crate::call::{Call, Reply};
 use crate::clock::now;
+use crate::names::action;
 use crate::problem::Problem;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -105,7 +106,8 @@ fn shown(policy: &Managed, number: u64) -> Result<Value, Problem> {
 async fn list(call: Call) -> Result<Reply, Problem> {
     let (name, directory) = (call.param("name"), call.plane.directory());
     let policy = directory.policies.get(name).ok_or_else(|| absent(name))?;
-    let versions = all(policy);
+    let unseen = call.asker.denied(&call.plane, &action("GetPolicyVersion"));
+    let versions = if unseen.has(&call.entry.resource) { json!([]) } else { all(policy) };
     call.represented(&call.plane.tag(&versions), || Reply::ok(&json!({ "versions": versions })))
 }
 

@@ -105,7 +105,7 @@ pub(super) async fn to(
         HttpVersion::Http2 => None,
     };
     patience.begin(settings.connect_timeout);
-    let header = caller.peer.announcement(caller.slot, dial.announces);
+    let header = caller.peer.announcement(caller.slot, &dial.announces);
     let connecting = pin!(connect_socket(&target.shared.endpoint, header, First::Here));
     let connected = patience.wait(connecting, caller.worker, Kind::ConnectFailed, Kind::ConnectTimeout).await;
     let socket = connected.map_err(|error| of_connecting(error, group))?;

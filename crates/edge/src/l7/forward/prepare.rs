@@ -9,6 +9,7 @@ use headworks_message::encoding::{self, Asked};
 use headworks_message::number::hex;
 use headworks_message::send::{self, ForwardedFor, Host, Outgoing};
 use headworks_message::{Framing, RequestView, Version};
+use headworks_model::config::SESSION_COOKIE;
 use headworks_model::load_balancer::XffHeaderProcessing;
 use headworks_model::target_group::{HashOn, HttpVersion, TargetGroup, TargetProtocol};
 use headworks_route::{Rewritten, transform};
@@ -124,7 +125,14 @@ pub(super) fn request<'t, C: Client>(
     scratch.record.group = Some(group.name.clone());
     let trailers = plan.settings.version == HttpVersion::Http2;
     let told = deadline::told(&plan.settings, Deadlines::of(deadline).left());
-    write_head(connection, table, rule, trailers, &told, scratch)?;
+    // a mirror is sent what the target is
+    let is_console = |group: usize| tables.group(group).is_some_and(|(plan, _)| plan.is_console);
+    let withheld_cookie = match plan.is_console && mirror.is_none_or(|mirror| is_console(mirror.group)) {
+        true => None,
+        false => Some(SESSION_COOKIE.as_bytes()),
+    };
+    let onward = Onward { withheld_cookie, trailers, told: &told };
+    write_head(connection, table, rule, &onward, scratch)?;
     connection.client.buffer.consume(scratch.request.len, &connection.worker.pool);
     Ok(prepared)
 }
@@ -306,12 +314,21 @@ fn trace(root: [u8; 8], random: &Random) -> [u8; 35] {
     trace
 }
 
+/// What a head depends on of the group that it goes to.
+struct Onward<'a> {
+    /// The cookie that does not go on.
+    withheld_cookie: Option<&'a [u8]>,
+    /// The target may answer with trailers.
+    trailers: bool,
+    /// Fields that tell how much time is left.
+    told: &'a [(&'a [u8], Option<Vec<u8>>)],
+}
+
 fn write_head<C: Client>(
     connection: &Connection<C>,
     table: &ListenerTable,
     rule: &RulePlan,
-    trailers: bool,
-    told: &[(&[u8], Option<Vec<u8>>)],
+    onward: &Onward<'_>,
     scratch: &mut Scratch,
 ) -> Result<(), ProxyError> {
     let plan = &table.plan;
@@ -348,9 +365,10 @@ fn write_head<C: Client>(
         certificate_lines: session.map_or(&[], |session| &session.certificate_lines),
         cipher_lines: plan.tells_cipher.then(|| session.map_or(&[][..], |session| &session.cipher_lines)),
         reserved: &plan.told.reserved,
-        renewed: &told.iter().map(|(name, value)| (*name, value.as_deref())).collect::<Vec<_>>(),
+        renewed: &onward.told.iter().map(|(name, value)| (*name, value.as_deref())).collect::<Vec<_>>(),
+        withheld_cookie: onward.withheld_cookie,
         trace: &trace,
-        trailers,
+        trailers: onward.trailers,
     };
     scratch.to_target.clear();
     send::request(view, &outgoing, &mut scratch.to_target);
