@@ -141,7 +141,11 @@ fn applies(when: RetryWhen, kind: Kind) -> Option<RetryReason> {
             RetryWhen::ConnectFailure,
             Kind::ConnectFailed | Kind::ConnectTimeout | Kind::HandshakeFailed | Kind::HandshakeTimeout,
         ) => Some(RetryReason::Connect),
-        (RetryWhen::ResetBeforeResponse, Kind::ResetBeforeResponse | Kind::Unprocessed) => Some(RetryReason::Reset),
+        // what began and is no answer is as none: its client has seen nothing of it
+        (
+            RetryWhen::ResetBeforeResponse,
+            Kind::ResetBeforeResponse | Kind::ResetInHead | Kind::BadResponse | Kind::Unprocessed,
+        ) => Some(RetryReason::Reset),
         (
             RetryWhen::Timeout,
             Kind::TargetTimeout | Kind::AttemptTimeout | Kind::ConnectTimeout | Kind::HandshakeTimeout,
