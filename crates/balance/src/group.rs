@@ -391,13 +391,13 @@ impl Group {
         self.touch();
     }
 
-    /// Never the last one that can be used, and never more than the settings allow. One on trial is still out: it takes a
-    /// few requests only, and nobody knows yet what becomes of them.
+    /// Never the last one that can be used, unless something stands in for it, and never more than the settings allow. One
+    /// on trial is still out: it takes a few requests only, and nobody knows yet what becomes of them.
     fn may_eject(&self, place: usize, most: usize) -> bool {
         let others = || self.members.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, member)| member);
         let out = others().filter(|member| !member.breaker.is_closed()).count();
         let is_left = others().any(|member| member.is_healthy(&self.settings) && member.breaker.is_closed());
-        is_left && out < most
+        (is_left || self.settings.has_stand_in) && out < most
     }
 
     fn remove_drained(&mut self, now: Moment) {
@@ -441,8 +441,10 @@ impl Group {
         let healthy = self.members.iter().filter(|member| member.is_healthy(&self.settings)).count();
         let registered = self.registered();
         let is_short = registered > 0 && healthy < self.settings.healthy_needed(registered);
+        let is_left = |member: &Member| member.is_healthy(&self.settings) && member.breaker.is_closed();
         let supply = match (is_short, self.settings.fails_open) {
-            (false, _) => Supply::Enough,
+            (false, _) if healthy == 0 || self.members.iter().any(is_left) => Supply::Enough,
+            (false, _) => Supply::Ejected,
             (true, true) => Supply::FailOpen,
             (true, false) => Supply::FailClosed,
         };

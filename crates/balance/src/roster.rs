@@ -35,6 +35,8 @@ pub enum Supply {
     FailOpen,
     /// It has not, and only healthy ones are eligible.
     FailClosed,
+    /// It has, but all of them are ejected or on trial: they are eligible for want of others.
+    Ejected,
 }
 
 impl Supply {
@@ -42,7 +44,7 @@ impl Supply {
     #[inline]
     #[must_use]
     pub fn is_short(self) -> bool {
-        self != Self::Enough
+        matches!(self, Self::FailOpen | Self::FailClosed)
     }
 }
 

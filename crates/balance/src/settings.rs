@@ -20,6 +20,8 @@ pub struct Settings {
     pub minimum_healthy_percent: Option<u8>,
     /// Whether that is so. Otherwise only healthy targets get requests, however few they are.
     pub fails_open: bool,
+    /// Whether something stands in for the group when no target can be used: then the last one may be ejected as well.
+    pub has_stand_in: bool,
     /// How long a target that became healthy takes to reach its full share (`slow_start.duration_seconds`); zero: at once.
     pub slow_start: Duration,
     /// How long a deregistered target keeps what is in flight (`deregistration_delay.timeout_seconds`).
@@ -73,6 +75,7 @@ impl Default for Settings {
             minimum_healthy: 1,
             minimum_healthy_percent: None,
             fails_open: true,
+            has_stand_in: false,
             slow_start: Duration::ZERO,
             deregistration_delay: Duration::from_secs(300),
             unhealthy_draining: None,

@@ -167,9 +167,20 @@ impl Call {
     }
 
     /// What there is, with its tag; nothing for a caller that has it.
-    pub(crate) fn represented(&self, tag: &str, reply: impl FnOnce() -> Reply) -> Reply {
+    ///
+    /// # Errors
+    /// When it is not what `If-Match` says (RFC 9110, section 13.1.1).
+    pub(crate) fn represented(&self, tag: &str, reply: impl FnOnce() -> Reply) -> Result<Reply, Problem> {
+        let condition = Condition { if_none_match: None, ..self.condition() };
+        condition.check_tag(Some(tag), &self.entry.resource)?;
         let known = || Reply { response: StatusCode::NOT_MODIFIED.into_response(), is_noted: false };
-        if self.has(tag) { known() } else { reply() }.with("etag", tag)
+        Ok(if self.has(tag) { known() } else { reply() }.with("etag", tag))
+    }
+
+    /// Whether something is what the caller knew. To be asked while nobody else changes it.
+    pub(crate) fn knows(&self, called: String) -> impl Fn(Option<&Value>) -> Result<(), Problem> + Send + 'static {
+        let (plane, condition) = (self.plane.clone(), self.condition());
+        move |found| condition.check(found, &called, &|found| plane.tag(found))
     }
 
     /// Asks whether the caller may do something more than what it came for.

@@ -62,6 +62,8 @@ pub(crate) enum Answered {
 #[derive(Clone, Debug)]
 pub struct Change {
     pub(crate) steps: Vec<Step>,
+    /// What the caller knew of all that comes by the API.
+    pub(crate) condition: Condition,
     /// Identities that are written with it, if anything is.
     pub(crate) identities: Vec<Identity>,
     /// Why, in the caller's words.
@@ -149,6 +151,7 @@ impl Change {
         tag: &dyn Fn(&Value) -> String,
         seal: &dyn Fn(Kind, &str, &Value) -> Result<String, Problem>,
     ) -> Result<Proposed, Problem> {
+        self.condition.check(Some(&desired.state()), "what comes by the API", tag)?;
         let mut turned: Vec<Turned> = Vec::with_capacity(self.steps.len());
         for step in self.steps {
             turned.push(step.turn(desired, tag)?);
@@ -246,8 +249,12 @@ impl Condition {
         called: &str,
         tag: &dyn Fn(&Value) -> String,
     ) -> Result<(), Problem> {
-        let found = found.map(tag);
-        let has = |tags: &Vec<String>| match &found {
+        self.check_tag(found.map(tag).as_deref(), called)
+    }
+
+    /// The same of what has this tag.
+    pub(crate) fn check_tag(&self, found: Option<&str>, called: &str) -> Result<(), Problem> {
+        let has = |tags: &Vec<String>| match found {
             Some(found) => tags.iter().any(|tag| tag == "*" || tag == found),
             None => false,
         };

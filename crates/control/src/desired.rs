@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use headworks_model::primitive::Name;
 use headworks_model::{Config, Edit, Faults, Kind};
+use serde_json::{Value, json};
 
 /// Where a resource is declared, and so who may change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +106,11 @@ impl Desired {
         self.revision
     }
 
+    /// What stands for all that came by the API, where a tag of it is made.
+    pub(crate) fn state(&self) -> Value {
+        state(self.revision)
+    }
+
     /// Where a resource is declared; none when there is none.
     pub fn origin(&self, kind: Kind, name: &str) -> Option<Origin> {
         if !self.config.has(kind, name) {
@@ -118,6 +124,11 @@ impl Desired {
     pub fn ours(&self) -> impl Iterator<Item = (Kind, &Name)> {
         self.ours.keys().map(|(kind, name)| (*kind, name))
     }
+}
+
+/// All that came by the API, as of a revision.
+pub(crate) fn state(revision: u64) -> Value {
+    json!({ "revision": revision })
 }
 
 /// Whether a change took a resource away.

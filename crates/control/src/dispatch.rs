@@ -268,6 +268,7 @@ fn admitted(
         Door::Known | Door::Public | Door::SignIn => {}
     }
     let query = Query::read(parts.uri.query().unwrap_or_default(), &route.parameters())?;
+    meaningful(route, &parts)?;
     Ok(Call {
         plane: plane.clone(),
         asker,
@@ -278,6 +279,19 @@ fn admitted(
         fields: parts.headers,
         body: Bytes::new(),
         upload: None,
+    })
+}
+
+/// A condition that nothing is held against is not passed over: whoever sends one counts on it.
+fn meaningful(route: &Route, parts: &Parts) -> Result<(), Problem> {
+    if route.is_conditional || route.method == Method::GET {
+        return Ok(());
+    }
+    let given = ["If-Match", "If-None-Match"].into_iter().find(|name| parts.headers.contains_key(*name));
+    given.map_or(Ok(()), |name| {
+        let what =
+            format!("{name} has no meaning for {} {}: it changes nothing that has a tag", route.method, route.path);
+        Err(Problem::bad_request(what))
     })
 }
 

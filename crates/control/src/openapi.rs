@@ -59,6 +59,13 @@ fn operation(route: &Route) -> Value {
             "schema": parameter.schema,
         })
     }));
+    if route.is_conditional {
+        let about = "Tags: the change is made only where what is there has one of them; `*`: where it is there.";
+        parameters.push(json!({
+            "name": "If-Match", "in": "header", "description": about,
+            "schema": { "type": "string", "examples": ["*"] },
+        }));
+    }
     let mut answers = Map::new();
     let judged = route.parameters().contains(&"dry_run").then(|| json!({ "$ref": format!("{SCHEMAS}Judged") }));
     let is_own = |status: u16| route.answers.iter().any(|(own, _)| *own == status);
@@ -269,6 +276,26 @@ fn components() -> Value {
                     "version": text,
                 }),
                 &["auth", "initialised", "user", "principal", "mfa", "expires", "version"],
+            ),
+        ),
+        (
+            "Password",
+            object(
+                json!({
+                    "changed": time, "must_change": { "type": "boolean" },
+                    "last_used": { "type": ["string", "null"], "format": "date-time" },
+                }),
+                &["changed", "must_change", "last_used"],
+            ),
+        ),
+        (
+            "MfaDevice",
+            object(
+                json!({
+                    "active": { "type": "boolean" }, "pending": { "type": "boolean" },
+                    "since": { "type": ["string", "null"], "format": "date-time" },
+                }),
+                &["active", "pending", "since"],
             ),
         ),
         ("NewMfaDevice", object(json!({ "secret": text, "uri": text }), &["secret", "uri"])),

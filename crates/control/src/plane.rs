@@ -75,18 +75,32 @@ pub struct Surroundings {
     pub reload: AskOf<Run, BoxFuture<'static, Reloaded>>,
     /// Why a request would go where it would go, or what is wrong with what is asked.
     pub explain: AskOf<Value, Result<Value, String>>,
-    /// What goes on, with the targets of a group.
-    pub live: AskOf<Option<String>, Watched>,
+    /// What goes on.
+    pub live: AskOf<WatchFor, Watched>,
 }
+
+/// What somebody wants to watch.
+pub struct WatchFor {
+    /// Of which subjects it is told what was: what their names begin with; none: of all.
+    pub history: Option<String>,
+    /// The group whose targets are told.
+    pub group: Option<String>,
+}
+
+/// What went on until somebody began to watch, part by part; none when that was all. Each takes milliseconds.
+pub type Parts = Box<dyn FnMut() -> Option<String> + Send>;
+
+/// What goes on at each target of a group, by name.
+pub type Targets = Box<dyn FnMut() -> Map<String, Value> + Send>;
 
 /// What goes on, for one who watches.
 pub struct Watched {
     /// What went on until now.
-    pub history: Value,
-    /// What goes on, each second.
-    pub samples: broadcast::Receiver<Arc<Value>>,
+    pub history: Parts,
+    /// What goes on, each second: a mapping as text, of which `subjects` comes last.
+    pub samples: broadcast::Receiver<Arc<str>>,
     /// What goes on at each target of the group that was asked for.
-    pub targets: Option<Box<dyn FnMut() -> Map<String, Value> + Send>>,
+    pub targets: Option<Targets>,
 }
 
 /// The control plane.

@@ -52,6 +52,8 @@ pub(crate) enum Kind {
     TransformFailed,
     /// No connection to the target.
     ConnectFailed,
+    /// No connection to the target: all of this machine's ports towards it are taken.
+    NoPortLeft,
     /// No connection to the target in time.
     ConnectTimeout,
     /// No TLS with the target: no agreement, or its certificate is not taken.
@@ -113,7 +115,12 @@ impl Kind {
             | Kind::UnaskedUpgrade
             | Kind::ResponseTruncated
             | Kind::Deregistered => 502,
-            Kind::NoTarget | Kind::Overloaded | Kind::PendingTimeout | Kind::Shed | Kind::Stopping => 503,
+            Kind::NoTarget
+            | Kind::Overloaded
+            | Kind::PendingTimeout
+            | Kind::Shed
+            | Kind::NoPortLeft
+            | Kind::Stopping => 503,
             Kind::ConnectTimeout
             | Kind::TargetTimeout
             | Kind::AttemptTimeout
@@ -166,7 +173,14 @@ impl Kind {
 impl Kind {
     /// Whether there was no connection on which a request could have been sent.
     pub(crate) fn is_of_connecting(self) -> bool {
-        matches!(self, Kind::ConnectFailed | Kind::ConnectTimeout | Kind::HandshakeFailed | Kind::HandshakeTimeout)
+        matches!(
+            self,
+            Kind::ConnectFailed
+                | Kind::NoPortLeft
+                | Kind::ConnectTimeout
+                | Kind::HandshakeFailed
+                | Kind::HandshakeTimeout
+        )
     }
 
     /// Whether a target's answer did not come in time.
@@ -176,7 +190,7 @@ impl Kind {
 
     /// Whether it may be better in a moment, which a client is told (RFC 9110 section 10.2.3).
     pub(crate) fn is_passing(self) -> bool {
-        matches!(self, Kind::Overloaded | Kind::PendingTimeout | Kind::Shed)
+        matches!(self, Kind::Overloaded | Kind::PendingTimeout | Kind::Shed | Kind::NoPortLeft)
     }
 }
 
@@ -206,6 +220,7 @@ impl ErrorReason {
             Kind::RedirectTooLong => "RedirectUrlLimitExceeded",
             Kind::TransformFailed => "TransformFailed",
             Kind::ConnectFailed => "TargetConnectionError",
+            Kind::NoPortLeft => "NoPortLeft",
             Kind::ConnectTimeout => "TargetConnectionTimeout",
             Kind::HandshakeFailed => "TargetTlsError",
             Kind::HandshakeTimeout => "TargetTlsTimeout",

@@ -48,11 +48,24 @@ pub struct Block {
     pub lasts: Duration,
 }
 
+/// What one client may have; 0 for no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// Connections open at once.
+    pub open: u32,
+    /// New connections a second; as many may come at once after a second without one.
+    pub per_second: u32,
+    /// When it is kept out.
+    pub block: Option<Block>,
+}
+
 /// Why a client is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// It has as many connections as it may.
     TooMany,
+    /// Its connections come faster than they may.
+    TooFast,
     /// It is kept out for what it did before.
     Blocked,
 }
@@ -70,6 +83,9 @@ pub struct Client {
     pub blocked_until: Option<Duration>,
     offences: u32,
     first_offence: Duration,
+    /// When all that was let in would have come, had each waited for its share of a second (the theoretical arrival time of
+    /// ITU-T I.371's GCRA).
+    due: Duration,
 }
 
 impl Client {
@@ -88,6 +104,8 @@ pub struct Clients<S> {
     no_room_until: Duration,
 }
 
+const A_SECOND: Duration = Duration::from_secs(1);
+
 /// How often a full table is looked through for room.
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(1);
 
@@ -97,25 +115,23 @@ impl<S: BuildHasher> Clients<S> {
         Clients { by_key: HashMap::with_hasher(hasher), capacity, no_room_until: Duration::ZERO }
     }
 
-    /// A connection begins, if the client may have one more; 0 for no limit. True when it is counted, and has to be given
-    /// back by [`Clients::release`].
+    /// A connection begins, if the client may have one more. True when it is counted, and has to be given back by
+    /// [`Clients::release`].
     ///
     /// # Errors
     /// Why it must not.
-    pub fn admit(&mut self, key: ClientKey, limit: u32, block: Option<Block>, now: Duration) -> Result<bool, Refusal> {
+    pub fn admit(&mut self, key: ClientKey, allowed: ClientLimits, now: Duration) -> Result<bool, Refusal> {
         let Some(client) = self.entry(key, now) else { return Ok(false) };
-        if block.is_some() && client.is_blocked(now) {
-            client.refused += 1;
-            return Err(Refusal::Blocked);
-        }
-        if limit > 0 && client.open >= limit {
-            client.refused += 1;
-            client.offend(block, now);
-            return Err(Refusal::TooMany);
-        }
-        client.open += 1;
-        client.admitted += 1;
-        Ok(true)
+        client.admit(allowed, now).map_or_else(
+            |refusal| {
+                client.refused += 1;
+                if refusal != Refusal::Blocked {
+                    client.offend(allowed.block, now);
+                }
+                Err(refusal)
+            },
+            |()| Ok(true),
+        )
     }
 
     /// A connection that was counted is over.
@@ -166,6 +182,25 @@ impl<S: BuildHasher> Clients<S> {
 }
 
 impl Client {
+    fn admit(&mut self, allowed: ClientLimits, now: Duration) -> Result<(), Refusal> {
+        if allowed.block.is_some() && self.is_blocked(now) {
+            return Err(Refusal::Blocked);
+        }
+        if allowed.open > 0 && self.open >= allowed.open {
+            return Err(Refusal::TooMany);
+        }
+        if allowed.per_second > 0 {
+            let due = self.due.max(now) + A_SECOND / allowed.per_second;
+            if due > now + A_SECOND {
+                return Err(Refusal::TooFast);
+            }
+            self.due = due;
+        }
+        self.open += 1;
+        self.admitted += 1;
+        Ok(())
+    }
+
     fn offend(&mut self, block: Option<Block>, now: Duration) -> bool {
         let Some(block) = block else { return false };
         if self.offences == 0 || now.saturating_sub(self.first_offence) > block.within {

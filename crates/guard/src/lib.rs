@@ -13,7 +13,7 @@ pub mod security_group;
 mod ranges;
 
 pub use access_list::{AccessList, Action, Fate, NumberedRule};
-pub use clients::{Block, Client, ClientKey, Clients, Refusal};
+pub use clients::{Block, Client, ClientKey, ClientLimits, Clients, Refusal};
 pub use networks::Networks;
 pub use rate::Rate;
 pub use security_group::{Allowance, Overlap, overlaps};

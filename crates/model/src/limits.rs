@@ -9,7 +9,8 @@ declared! {
     #[derive(Clone, Debug, PartialEq)]
     #[check = check_limits]
     pub struct TargetLimits {
-        /// Requests, or flows, in flight to one target, over all workers.
+        /// Requests, or flows, in flight to one target, over all workers; and connections of HTTP/1.1 to it, of which idle
+        /// ones are closed for those that are needed.
         pub max_connections: u32 = 0,
         /// Requests in flight to the whole group, over all workers.
         pub max_requests: u32 = 0,

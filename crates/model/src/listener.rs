@@ -56,6 +56,9 @@ declared! {
         /// Numbered allow and deny list.
         #[via = Optional<To<NetworkAcl>>]
         pub network_acl: Option<Name> = None,
+        /// What a connection is met with that security groups or the network ACL deny: `drop`, as if nobody were there (the
+        /// default), or `reset`, so that who is denied need not wait.
+        pub deny: Denial = Denial::Drop,
         /// `{ from: [networks] }`: the PROXY protocol is accepted from these peers only, and required of them.
         #[via = ProxyFrom]
         pub proxy_protocol: Vec<IpNet> = Vec::new(),
@@ -143,6 +146,17 @@ impl Listener {
 }
 
 choice! {
+    /// What a connection that is denied is met with.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Denial {
+        /// Silence, as from a security group of AWS.
+        Drop = "drop",
+        /// A reset.
+        Reset = "reset",
+    }
+}
+
+choice! {
     /// What a `tls` listener agrees on by ALPN, in the words of a Network Load Balancer (N9).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub enum AlpnPolicy {
@@ -212,12 +226,19 @@ declared! {
         pub connections_per_client: u32 = 20_000,
         /// New connections in any second; default 0.
         pub new_connections_per_second: u32 = 0,
-        /// From the first byte of a head to its end; default the idle timeout.
+        /// New connections a second of one client; as many may come at once after a second without one. Default 0.
+        pub new_connections_per_client: u32 = 0,
+        /// TLS handshakes under way, and hellos that are waited for, at once; default 4096. A client has an eighth of them at
+        /// most.
+        pub handshakes: u32 = 4096,
+        /// From the first byte of a head to its end; default the idle timeout, at most 60 s; 10 s for a ClientHello that is
+        /// waited for.
         #[via = Optional<Lasts<100, 86_400_000>>]
         pub header_timeout: Option<Duration> = None,
-        /// Bytes a second that a client must send while it is waited for inside a head or a body, and take of an answer;
-        /// measured after a grace of 5 s. Default 0. Only of listeners that speak HTTP.
-        pub minimum_rate: u32 = 0,
+        /// Bytes a second that a client must send while it is waited for inside a head or a body, and take of what it is
+        /// sent; measured after a grace of 5 s. Of a client whose bytes are only carried: take. Default, over HTTP: 100, of
+        /// answers and of bodies with a declared length, after a grace of the idle timeout.
+        pub minimum_rate: Option<u32> = None,
         /// Clients that go over `connections_per_client`, or are too slow, again and again are refused for a while.
         /// Absent: none is.
         pub block: Option<Block> = None,
@@ -307,6 +328,7 @@ fn inspect_listener<'a>(fields: &Fields<'a>, cx: &mut Cx<'a>) {
     }
     if protocol == ListenerProtocol::Udp {
         fields.only_with("proxy_protocol", "it on listeners that accept connections", cx);
+        fields.only_with("deny", "it on listeners that accept connections", cx);
     }
 }
 

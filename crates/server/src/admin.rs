@@ -130,7 +130,7 @@ pub(crate) fn surroundings(admin: &Arc<Admin>, folder: PathBuf) -> Surroundings 
         ready: Box::new(move || ready_of.ready.load(Ordering::Acquire)),
         reload: Box::new(move |run| Box::pin(reload(reload_of.clone(), run))),
         explain: Box::new(move |asked| explain(&explain_of, asked)),
-        live: Box::new(move |group| live_of.live.watch(&live_of, group)),
+        live: Box::new(move |wanted| live_of.live.watch(&live_of, wanted)),
     }
 }
 

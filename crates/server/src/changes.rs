@@ -101,7 +101,7 @@ impl Control {
             let errors = in_the_way(&running);
             return if errors.is_empty() { Ok(proposed.settled()) } else { Err(cannot_run(errors)) };
         }
-        descriptors::shortage(&running, descriptors::most()).into_iter().for_each(|what| tracing::warn!("{what}"));
+        descriptors::shortage(&running, descriptors::most()).for_each(|what| tracing::warn!("{what}"));
         self.acme.restore(&running, &mut self.edge);
         apply_to(&mut self.edge, &running, self.keyring.clone()).await.map_err(cannot_run)?;
         match self.plane.record(proposed).await {

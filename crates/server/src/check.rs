@@ -63,7 +63,7 @@ pub(crate) fn main(args: &File) -> ExitCode {
     };
     loaded.warnings.iter().for_each(|warning| complain(format_args!("warning: {warning}")));
     let shortage = descriptors::shortage(&loaded.config, descriptors::most());
-    shortage.into_iter().for_each(|shortage| complain(format_args!("warning: {shortage}")));
+    shortage.for_each(|shortage| complain(format_args!("warning: {shortage}")));
     // the machine that it is for may permit it
     let unpermitted = loaded.places(&headworks_edge::unpermitted(&loaded.config));
     unpermitted.iter().for_each(|what| complain(format_args!("warning: {what}")));

@@ -1,4 +1,4 @@
-//! `headworks firewall`: what network ACLs and security groups say, as a ruleset of nftables, so that the kernel drops what
+//! `headworks firewall`: what network ACLs and security groups say, as a ruleset of nftables, so that the kernel drops, or resets, what
 //! they deny before it is anything to us: of any length, and for datagrams as well.
 
 use std::fmt::{self, Write as _};
@@ -10,6 +10,7 @@ use headworks_edge::members;
 use headworks_guard::Networks;
 use headworks_model::Config;
 use headworks_model::guard::Carrier;
+use headworks_model::listener::Denial;
 use headworks_model::primitive::{Address, Bind, Name};
 
 use crate::check::{accepted, complain};
@@ -54,6 +55,10 @@ fn ruleset(config: &Config, out: &mut String) -> fmt::Result {
                 let chain = format!("in_{number}");
                 number += 1;
                 let whose = format!("{balancer_name}/{name}");
+                let verdict = match (listener.deny, carrier) {
+                    (Denial::Reset, Carrier::Tcp) => "reject with tcp reset",
+                    _ => "drop",
+                };
                 let address = match listener.bind {
                     Bind::Address(address) if !address.ip().is_unspecified() => match address.ip().to_canonical() {
                         IpAddr::V4(ip) => format!("ip daddr {ip} "),
@@ -66,7 +71,7 @@ fn ruleset(config: &Config, out: &mut String) -> fmt::Result {
                 if let Some(acl) = &listener.network_acl {
                     for (family, version) in [("ip", 4), ("ip6", 6)] {
                         let said = format!("comment \"network ACL {acl}\"");
-                        writeln!(chains, "\t\t{family} saddr != @acl_{acl}_v{version} counter drop {said}")?;
+                        writeln!(chains, "\t\t{family} saddr != @acl_{acl}_v{version} counter {verdict} {said}")?;
                     }
                 }
                 match config.allowed(balancer, port, *carrier) {
@@ -80,7 +85,7 @@ fn ruleset(config: &Config, out: &mut String) -> fmt::Result {
                             .collect();
                         set(&chain, &allowed.networks.union(&members), &mut sets)?;
                         writeln!(chains, "\t\tip saddr @{chain}_v4 accept\n\t\tip6 saddr @{chain}_v6 accept")?;
-                        writeln!(chains, "\t\tcounter drop comment \"security groups\"")?;
+                        writeln!(chains, "\t\tcounter {verdict} comment \"security groups\"")?;
                     }
                 }
                 writeln!(chains, "\t}}")?;

@@ -1,10 +1,12 @@
 //! What goes on, once a second, for whoever watches: a quarter of an hour is kept of it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use headworks_control::Watched;
+use headworks_control::{Targets, WatchFor, Watched};
 use headworks_edge::meter::{Figures, Look, Meter};
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
@@ -13,18 +15,89 @@ use crate::admin::{Admin, unix_now};
 
 /// Seconds that are kept: a quarter of an hour.
 const KEPT: usize = 900;
-/// Listeners and target groups of which they are kept; those after them are only told as they are now. 29 KiB each.
+/// Listeners and target groups of which they are kept; those after them are only told as they are now. 28 KiB each.
 const MOST: usize = 1000;
 /// Samples that a slow watcher may be behind.
 const MOST_BEHIND: usize = 16;
 
+/// Bytes of what was that are told in one event, of whole subjects: so much of it is in memory for one who watches.
+const PART: usize = 128 << 10;
+
 /// What is kept of one subject; the newest is last.
-type Line = VecDeque<Figures>;
+struct Line(VecDeque<Second>);
+
+/// Figures of one second, in as few bytes as they need: a latency that there is not is no number.
+#[derive(Clone, Copy)]
+struct Second {
+    counts: [f32; 4],
+    latencies: [f32; 3],
+    active: u32,
+}
+
+impl From<Figures> for Second {
+    fn from(figures: Figures) -> Self {
+        let Figures { requests, errors, p50, p95, p99, active, received, sent } = figures;
+        let latencies = [p50, p95, p99].map(|latency| latency.unwrap_or(f32::NAN));
+        Self { counts: [requests, errors, received, sent], latencies, active }
+    }
+}
+
+impl Second {
+    fn is_idle(self) -> bool {
+        self.active == 0 && self.counts == [0.0; 4]
+    }
+}
+
+/// It has room for all that will be kept: memory that is not written to is not taken, and none is moved while a thousand of them grow.
+impl Default for Line {
+    fn default() -> Self {
+        Self(VecDeque::with_capacity(KEPT))
+    }
+}
+
+impl Line {
+    fn push(&mut self, second: Second) {
+        if self.0.len() >= KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(second);
+    }
+
+    /// Columns, of which those are left out that say nothing; without the newest `left_out`.
+    fn write(&self, left_out: usize, out: &mut String) {
+        let seconds = || self.0.iter().take(self.0.len().saturating_sub(left_out));
+        let column = |out: &mut String, name: &str, of: &dyn Fn(&Second) -> f64| {
+            let says = |value: f64| value != 0.0 && !value.is_nan();
+            if name != "requests" && !seconds().any(|second| says(of(second))) {
+                return;
+            }
+            let comma = if out.ends_with('{') { "" } else { "," };
+            // a text takes whatever is written
+            let _ = write!(out, "{comma}\"{name}\":");
+            for (index, second) in seconds().enumerate() {
+                let start = if index == 0 { '[' } else { ',' };
+                let value = rounded(of(second));
+                let _ = if value.is_nan() { write!(out, "{start}null") } else { write!(out, "{start}{value}") };
+            }
+            out.push(']');
+        };
+        out.push('{');
+        column(out, "requests", &|second| second.counts[0].into());
+        column(out, "errors", &|second| second.counts[1].into());
+        column(out, "p50", &|second| second.latencies[0].into());
+        column(out, "p95", &|second| second.latencies[1].into());
+        column(out, "p99", &|second| second.latencies[2].into());
+        column(out, "active", &|second| second.active.into());
+        column(out, "received", &|second| second.counts[2].into());
+        column(out, "sent", &|second| second.counts[3].into());
+        out.push('}');
+    }
+}
 
 /// What went on of late.
 pub(crate) struct Live {
     past: Mutex<Past>,
-    samples: broadcast::Sender<Arc<Value>>,
+    samples: broadcast::Sender<Arc<str>>,
 }
 
 impl Default for Live {
@@ -48,45 +121,81 @@ impl Past {
         let missed = if self.to == 0 { 0 } else { missed };
         self.to = at;
         for (subject, line) in &mut self.lines {
-            line.extend(std::iter::repeat_n(Figures::default(), missed));
-            line.push_back(now.get(subject).copied().unwrap_or_default());
-            line.drain(..line.len().saturating_sub(KEPT));
+            (0..missed).for_each(|_| line.push(Figures::default().into()));
+            line.push(now.get(subject).copied().unwrap_or_default().into());
         }
-        self.lines.retain(|_, line| line.iter().any(|figures| !figures.is_idle()));
+        self.lines.retain(|_, line| line.0.iter().any(|second| !second.is_idle()));
         for (subject, figures) in now {
             if self.lines.len() >= MOST {
                 break;
             }
-            if !figures.is_idle() {
-                self.lines.entry(subject.clone()).or_insert_with(|| Line::from([*figures]));
+            if !figures.is_idle() && !self.lines.contains_key(subject) {
+                let mut line = Line::default();
+                line.push((*figures).into());
+                self.lines.insert(subject.clone(), line);
             }
         }
     }
+}
 
-    fn to_json(&self) -> Value {
-        let subjects: Map<String, Value> =
-            self.lines.iter().map(|(subject, line)| (subject.clone(), columns(line))).collect();
-        json!({ "step": 1, "to": self.to, "subjects": subjects })
+/// What was until one began to watch, told part by part: while that goes on, more is kept, and comes to it as samples.
+struct Told {
+    admin: Arc<Admin>,
+    /// Seconds since 1970 of the newest that is told.
+    to: u64,
+    /// Of which subjects: what their names begin with.
+    of: Option<String>,
+    /// The last subject that was told.
+    after: String,
+    parts: usize,
+    is_over: bool,
+}
+
+impl Told {
+    fn next(&mut self) -> Option<String> {
+        if self.is_over {
+            return None;
+        }
+        let past = self.admin.live.past();
+        let (part, after) = past.part(self.to, self.of.as_deref().unwrap_or_default(), &self.after, self.parts);
+        self.parts += 1;
+        self.is_over = after.is_none();
+        self.after = after.unwrap_or_default();
+        Some(part)
     }
 }
 
-fn columns(line: &Line) -> Value {
-    let column = |of: fn(&Figures) -> Value| line.iter().map(of).collect::<Vec<_>>();
-    json!({
-        "requests": column(|f| tidy(f.requests)),
-        "errors": column(|f| tidy(f.errors)),
-        "p50": column(|f| f.p50.map_or(Value::Null, tidy)),
-        "p95": column(|f| f.p95.map_or(Value::Null, tidy)),
-        "p99": column(|f| f.p99.map_or(Value::Null, tidy)),
-        "active": column(|f| f.active.into()),
-        "received": column(|f| tidy(f.received)),
-        "sent": column(|f| tidy(f.sent)),
-    })
+impl Past {
+    /// Subjects after `after` whose names begin with `of`, until `to`, as much as is told at once; and the last of them, where more follow.
+    fn part(&self, to: u64, of: &str, after: &str, number: usize) -> (String, Option<String>) {
+        let newer = usize::try_from(self.to.saturating_sub(to)).unwrap_or(KEPT);
+        let mut out = format!("{{\"step\":1,\"to\":{to},\"part\":{number},\"subjects\":{{");
+        let mut last: Option<&String> = None;
+        let from = if after < of { Bound::Included(of) } else { Bound::Excluded(after) };
+        let lines =
+            self.lines.range::<str, _>((from, Bound::Unbounded)).take_while(|(subject, _)| subject.starts_with(of));
+        for (subject, line) in lines.filter(|(_, line)| line.0.len() > newer) {
+            if let Some(last) = last.filter(|_| out.len() > PART) {
+                out.push_str("}}");
+                return (out, Some(last.clone()));
+            }
+            let comma = if last.is_some() { "," } else { "" };
+            let _ = write!(out, "{comma}{}:", Value::from(subject.as_str()));
+            line.write(newer, &mut out);
+            last = Some(subject);
+        }
+        out.push_str("}}");
+        (out, None)
+    }
 }
 
 /// Three digits behind the point are more than anybody reads.
+fn rounded(number: f64) -> f64 {
+    (number * 1e3).round() / 1e3
+}
+
 fn tidy(number: f32) -> Value {
-    let rounded = (f64::from(number) * 1e3).round() / 1e3;
+    let rounded = rounded(number.into());
     if rounded.fract() == 0.0 { json!(rounded as u64) } else { json!(rounded) }
 }
 
@@ -142,15 +251,19 @@ impl Live {
         let (figures, told) = subjects(look);
         let mut past = self.past();
         past.push(at, &figures);
-        // nobody may be watching
-        let _ = self.samples.send(Arc::new(json!({ "at": at, "subjects": told })));
+        if self.samples.receiver_count() > 0 {
+            // as the text that all of them are told: as values it would take ten times as much, for each that waits
+            let _ = self.samples.send(json!({ "at": at, "subjects": told }).to_string().into());
+        }
     }
 
     /// What was, what comes, and the targets of a group with each.
-    pub(crate) fn watch(&self, admin: &Arc<Admin>, group: Option<String>) -> Watched {
+    pub(crate) fn watch(&self, admin: &Arc<Admin>, WatchFor { history, group }: WatchFor) -> Watched {
         let past = self.past();
-        let (history, samples) = (past.to_json(), self.samples.subscribe());
+        let (to, samples) = (past.to, self.samples.subscribe());
         drop(past);
+        let mut told = Told { admin: admin.clone(), to, of: history, after: String::new(), parts: 0, is_over: false };
+        let history = Box::new(move || told.next());
         let mut meter = Meter::default();
         let admin = admin.clone();
         let targets = group.map(|group| {
@@ -161,7 +274,7 @@ impl Live {
                 });
                 told.collect::<Map<String, Value>>()
             };
-            Box::new(look) as Box<dyn FnMut() -> Map<String, Value> + Send>
+            Box::new(look) as Targets
         });
         Watched { history, samples, targets }
     }
@@ -185,7 +298,9 @@ mod tests {
 
     use headworks_edge::meter::Figures;
 
-    use super::{KEPT, MOST, Past};
+    use serde_json::Value;
+
+    use super::{KEPT, MOST, PART, Past, Second};
 
     fn now(subjects: impl IntoIterator<Item = (String, f32)>) -> BTreeMap<String, Figures> {
         let figures = |requests| Figures { requests, ..Figures::default() };
@@ -193,7 +308,7 @@ mod tests {
     }
 
     fn requests(past: &Past, subject: &str) -> Vec<f32> {
-        past.lines.get(subject).into_iter().flatten().map(|figures| figures.requests).collect()
+        past.lines.get(subject).into_iter().flat_map(|line| &line.0).map(|second| second.counts[0]).collect()
     }
 
     #[test]
@@ -220,5 +335,34 @@ mod tests {
         let mut past = Past::default();
         past.push(1, &now((0..2 * MOST).map(|n| (n.to_string(), 1.0))));
         assert_eq!(past.lines.len(), MOST);
+    }
+
+    #[test]
+    fn what_was_is_told_in_parts_that_are_bounded_and_end_where_the_watching_began() {
+        let mut past = Past::default();
+        for second in 1..=KEPT as u64 {
+            past.push(second, &now((0..MOST).map(|n| (format!("group/{n:04}"), (n + 1) as f32 + second as f32 / 8.0))));
+        }
+        let kept: usize = past.lines.values().map(|line| line.0.capacity() * size_of::<Second>()).sum();
+        assert!(kept <= MOST * KEPT * 32, "{kept} bytes are kept");
+        let (to, mut after, mut told, mut longest) = (past.to, String::new(), BTreeMap::new(), 0);
+        for number in 0.. {
+            // time goes on while it is told
+            past.push(past.to + 1, &now([("group/0999".to_owned(), 1.0), ("group/9999".to_owned(), 1.0)]));
+            let (part, last) = past.part(to, "group/", &after, number);
+            longest = longest.max(part.len());
+            let part: Value = serde_json::from_str(&part).unwrap();
+            assert_eq!((&part["to"], &part["part"]), (&to.into(), &number.into()));
+            told.extend(part["subjects"].as_object().cloned().unwrap_or_default());
+            let Some(last) = last else { break };
+            after = last;
+        }
+        assert!(longest < 2 * PART, "a part has {longest} bytes");
+        assert_eq!(told.len(), MOST, "each once, and none that came later");
+        let last = told["group/0999"]["requests"].as_array().unwrap().last().cloned();
+        assert_eq!(last, Some((1000.0 + KEPT as f64 / 8.0).into()), "what came later is told as samples");
+        assert!(told["group/0000"].get("p50").is_none(), "what says nothing is left out");
+        let (one, more) = past.part(past.to, "group/0999", "", 0);
+        assert!(one.contains("group/0999") && !one.contains("group/0998") && more.is_none());
     }
 }

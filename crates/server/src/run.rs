@@ -171,8 +171,7 @@ impl Control {
         if let Some(Predecessor { pid, version, .. }) = &predecessor {
             tracing::info!(pid, version, "taking over");
         }
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = config.workers.map_or(cores, |n| usize::from(n.get()));
+        let workers = descriptors::workers(config);
         let keyring = keys::load(&config.admin.data).map_err(|e| StartError::Io("stickiness keys".into(), e))?;
         let wanted = config.admin.address;
         let (given, listener) = admin_listener(wanted, given, predecessor.as_ref()).map_err(|e| {
@@ -192,7 +191,7 @@ impl Control {
         let running = loaded.whole(desired.config());
         let config = &running;
         let descriptors = descriptors::raise();
-        descriptors::shortage(config, descriptors).into_iter().for_each(|shortage| tracing::warn!("{shortage}"));
+        descriptors::shortage(config, descriptors).for_each(|shortage| tracing::warn!("{shortage}"));
         let mut edge = Edge::start(workers, descriptors::connections(descriptors), given)
             .map_err(|e| StartError::Io("workers".into(), e))?;
         let acme = Desk::new(&config.admin.data);

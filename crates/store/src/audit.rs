@@ -4,7 +4,7 @@
 use std::sync::PoisonError;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -175,35 +175,35 @@ impl Store {
     pub fn audit(&self, query: &Query, limit: usize) -> Result<Vec<Linked>, StoreError> {
         self.flush()?;
         let reader = self.reader();
-        let mut statement = reader.prepare_cached(
-            "SELECT number, hash, entry FROM audit
-             WHERE number < ?1
-               AND (?2 IS NULL OR json_extract(entry, '$.principal') = ?2)
-               AND (?3 IS NULL OR json_extract(entry, '$.action') = ?3)
-               AND (?4 IS NULL OR json_extract(entry, '$.resource') = ?4)
-               AND (?5 IS NULL OR json_extract(entry, '$.outcome') = ?5)
-             ORDER BY number DESC LIMIT ?6",
-        )?;
+        let (text, values) = search(query);
+        let mut statement = reader.prepare_cached(&text)?;
         let before = query.before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX));
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = statement
-            .query_map(params![before, query.principal, query.action, query.resource, query.outcome, limit], linked)?;
+        let mut given: Vec<&dyn ToSql> = vec![&before, &limit];
+        given.extend(values.iter().map(|value| value as &dyn ToSql));
+        let rows = statement.query_map(&*given, linked)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Hands every entry to `take`, the oldest first, until it says to stop.
+    /// Entries above `after`, the oldest first, until they have about `most` bytes; none when there are no more. Nothing is held
+    /// between two calls.
     ///
     /// # Errors
-    /// Those of the database, and of `take`.
-    pub fn export(&self, mut take: impl FnMut(&Linked) -> std::io::Result<()>) -> Result<(), StoreError> {
+    /// Those of the database.
+    pub fn entries(&self, after: u64, most: usize) -> Result<Vec<Linked>, StoreError> {
         self.flush()?;
         let reader = self.reader();
-        let mut statement = reader.prepare("SELECT number, hash, entry FROM audit ORDER BY number")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            take(&linked(row)?)?;
+        let mut statement =
+            reader.prepare_cached("SELECT number, hash, entry FROM audit WHERE number > ?1 ORDER BY number")?;
+        let mut rows = statement.query([i64::try_from(after).unwrap_or(i64::MAX)])?;
+        let (mut found, mut length) = (Vec::new(), 0);
+        while length < most
+            && let Some(row) = rows.next()?
+        {
+            length += row.get_ref(2)?.as_bytes().map_or(0, <[u8]>::len);
+            found.push(linked(row)?);
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Follows the chain from its beginning, or from where what is older has left, to its end.
@@ -243,6 +243,27 @@ impl Store {
     }
 }
 
+/// The statement that finds entries, and its values from the third on. One index is used: that of the filter which leaves the
+/// fewest, as a rule; `+` keeps the engine, which knows no better, from another.
+fn search(query: &Query) -> (String, Vec<&String>) {
+    let filters = [
+        ("resource", &query.resource),
+        ("principal", &query.principal),
+        ("action", &query.action),
+        ("outcome", &query.outcome),
+    ];
+    let mut text = "SELECT number, hash, entry FROM audit WHERE number < ?1".to_owned();
+    let mut values = Vec::new();
+    for (column, value) in filters {
+        let Some(value) = value else { continue };
+        let plus = if values.is_empty() { "" } else { "+" };
+        values.push(value);
+        text.push_str(&format!(" AND {plus}json_extract(entry, '$.{column}') = ?{}", values.len() + 2));
+    }
+    text.push_str(" ORDER BY number DESC LIMIT ?2");
+    (text, values)
+}
+
 fn linked(row: &rusqlite::Row<'_>) -> rusqlite::Result<Linked> {
     let text: String = row.get(2)?;
     let entry = serde_json::from_str(&text).unwrap_or(Value::String(text));
@@ -279,4 +300,40 @@ pub(crate) fn append(transaction: &Transaction<'_>, entries: &[Entry]) -> Result
         params![number, before],
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_searched_for_is_found_by_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let some = || Some("x".to_owned());
+        let by = |query: Query| query;
+        let rows = [
+            (by(Query { principal: some(), ..Query::default() }), "USING INDEX audit_by_principal"),
+            (by(Query { action: some(), ..Query::default() }), "USING INDEX audit_by_action"),
+            (by(Query { resource: some(), ..Query::default() }), "USING INDEX audit_by_resource"),
+            (by(Query { outcome: some(), ..Query::default() }), "USING INDEX audit_by_outcome"),
+            (by(Query { outcome: some(), action: some(), ..Query::default() }), "USING INDEX audit_by_action"),
+            (
+                Query { before: Some(7), principal: some(), action: some(), resource: some(), outcome: some() },
+                "USING INDEX audit_by_resource",
+            ),
+            (Query::default(), "USING INTEGER PRIMARY KEY"),
+        ];
+        for (query, expected) in rows {
+            let (text, values) = search(&query);
+            let reader = store.reader();
+            let mut statement = reader.prepare(&format!("EXPLAIN QUERY PLAN {text}")).unwrap();
+            let given = ["9".to_owned(), "9".to_owned()];
+            let given = given.iter().chain(values);
+            let plan = statement.query_map(rusqlite::params_from_iter(given), |row| row.get::<_, String>(3)).unwrap();
+            let plan: Vec<String> = plan.collect::<Result<_, _>>().unwrap();
+            assert_eq!(plan.len(), 1, "{query:?} is sorted: {plan:?}");
+            assert!(plan[0].contains(expected), "{query:?}: {plan:?}");
+        }
+    }
 }

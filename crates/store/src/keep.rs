@@ -77,11 +77,11 @@ pub trait Keep: Send + Sync {
     /// # Errors
     /// See there.
     fn audit(&self, query: &Query, limit: usize) -> Result<Vec<Linked>, StoreError>;
-    /// See [`Store::export`].
+    /// See [`Store::entries`].
     ///
     /// # Errors
     /// See there.
-    fn export(&self, take: &mut dyn FnMut(&Linked) -> std::io::Result<()>) -> Result<(), StoreError>;
+    fn entries(&self, after: u64, most: usize) -> Result<Vec<Linked>, StoreError>;
     /// See [`Store::verify`].
     ///
     /// # Errors
@@ -167,8 +167,8 @@ impl Keep for Store {
         self.audit(query, limit)
     }
 
-    fn export(&self, take: &mut dyn FnMut(&Linked) -> std::io::Result<()>) -> Result<(), StoreError> {
-        self.export(take)
+    fn entries(&self, after: u64, most: usize) -> Result<Vec<Linked>, StoreError> {
+        self.entries(after, most)
     }
 
     fn verify(&self) -> Result<Result<Verified, Broken>, StoreError> {

@@ -65,6 +65,10 @@ const STEPS: &[&str] = &[
         WHEN OLD.number > coalesce((SELECT number FROM audit_start), 0)
         BEGIN SELECT RAISE(ABORT, 'append only'); END;
 ",
+    "
+    CREATE INDEX audit_by_resource ON audit (json_extract(entry, '$.resource'), number);
+    CREATE INDEX audit_by_outcome ON audit (json_extract(entry, '$.outcome'), number);
+",
 ];
 
 /// The newest version that is known.
@@ -121,4 +125,42 @@ pub(crate) fn migrate(connection: &mut Connection, path: &std::path::Path) -> Re
     transaction.pragma_update(None, "user_version", newest())?;
     transaction.commit()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_database_of_every_version_is_brought_up_to_date_with_what_is_in_it() {
+        let path = Path::new("test");
+        let mut fresh = Connection::open_in_memory().unwrap();
+        migrate(&mut fresh, path).unwrap();
+        for version in 1..=STEPS.len() {
+            let mut old = Connection::open_in_memory().unwrap();
+            STEPS.iter().take(version).try_for_each(|step| old.execute_batch(step)).unwrap();
+            old.pragma_update(None, "user_version", i64::try_from(version).unwrap()).unwrap();
+            old.execute_batch(
+                "INSERT INTO revision VALUES (1, 1, 'somebody', 'because');
+                 INSERT INTO change VALUES ('target_groups', 'a', 1, '1');
+                 INSERT INTO resource VALUES ('target_groups', 'a', 1, '1');
+                 INSERT INTO audit VALUES (1, '{\"resource\":\"a\",\"outcome\":\"denied\"}', 'hash');",
+            )
+            .unwrap();
+            assert!(is_ours(&old, path).unwrap(), "version {version}");
+            migrate(&mut old, path).unwrap();
+            assert_eq!(layout(&old).unwrap(), layout(&fresh).unwrap(), "version {version}");
+            let found: String = old
+                .query_row(
+                    "SELECT hash FROM audit WHERE json_extract(entry, '$.resource') = 'a'
+                     AND EXISTS (SELECT 1 FROM resource WHERE name = 'a')",
+                    [],
+                    |row| row.get(0),
+                )
+                .unwrap();
+            assert_eq!(found, "hash", "version {version}");
+        }
+    }
 }

@@ -209,3 +209,25 @@ fn what_is_old_leaves_the_trail_and_the_rest_holds() {
     let broken = Store::open(folder.path()).unwrap().verify().unwrap().unwrap_err();
     assert_eq!((broken.number, broken.what), (10, "is said to be the first, and no entry says why"));
 }
+
+#[test]
+fn the_trail_is_read_in_parts_while_it_grows() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    (0..50).for_each(|_| store.note_later(Entry { why: Some("w".repeat(1000)), ..entry("x") }));
+    let (mut read, mut parts) = (Vec::new(), 0);
+    loop {
+        let part = store.entries(read.last().copied().unwrap_or(0), 4000).unwrap();
+        assert!(part.len() <= 4, "{} entries at once", part.len());
+        let Some(last) = part.last() else { break };
+        assert_eq!(last.entry["principal"], "somebody");
+        read.extend(part.iter().map(|linked| linked.number));
+        parts += 1;
+        if parts == 3 {
+            // what is read holds nobody up who writes
+            store.note(&entry("y")).unwrap();
+        }
+    }
+    assert_eq!(read, (1..=51).collect::<Vec<u64>>());
+    assert!(store.entries(u64::MAX, 4000).unwrap().is_empty());
+}

@@ -97,6 +97,7 @@ impl World {
             Supply::Enough => None,
             Supply::FailOpen => Some("open".to_owned()),
             Supply::FailClosed => Some("closed".to_owned()),
+            Supply::Ejected => Some("out".to_owned()),
         };
         let eligible = roster.entries.iter().filter(|entry| entry.eligible);
         let trial = |entry: &Entry| if entry.trial > 0 { "?" } else { "" };
@@ -434,7 +435,23 @@ fn ejection_is_bounded() {
          12: -d => a:1000 b:1000? c:1000 d=draining",
     );
     // An ejected target still beats an unhealthy one.
-    check(breaking(1.0), "0: +a +b a. b. a!9 bx bx => a:1000 b=unhealthy ejected:a");
+    check(breaking(1.0), "0: +a +b a. b. a!9 bx bx => out a:1000 b=unhealthy ejected:a");
+}
+
+/// Where something stands in, all may be ejected that the share allows, and each comes back by a trial.
+#[test]
+fn the_last_one_is_ejected_where_something_stands_in() {
+    let with = |max_ejected| Settings { has_stand_in: true, ..breaking(max_ejected) };
+    check(
+        with(1.0),
+        "0: +a +b a. b. => a:1000 b:1000
+         1: a!3 b!3 => out a:1000 b:1000 ejected:a ejected:b
+         11: => out a:1000? b:1000? restored:a restored:b
+         12: a~ a~ b!1 => a:1000 ejected:b",
+    );
+    check(with(1.0), "0: +a a. a!3 => out a:1000 ejected:a");
+    check(with(0.5), "0: +a +b a. b. a!9 b!9 => b:1000 ejected:a");
+    check(with(0.9), "0: +a a. a!9 => a:1000");
 }
 
 #[test]

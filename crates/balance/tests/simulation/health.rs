@@ -196,6 +196,9 @@ impl World {
         }
         if in_use {
             assert_eq!(self.roster.supply.is_short(), registered > 0 && healthy == 0);
+            let is_out = self.roster.supply == Supply::Ejected;
+            assert!(!is_out || healthy > 0, "what is out is healthy");
+            assert!(is_out || healthy == 0 || usable > 0, "where nothing can be used, it is said");
         }
         for Entry { key, eligible, draining, weight, .. } in &self.roster.entries {
             let report = reports[key];
@@ -271,6 +274,7 @@ fn settings(dice: &mut Dice) -> Settings {
         circuit_breaker: dice.one_in(2).then_some(breaker),
         anomaly_mitigation: dice.one_in(2),
         fails_open: !dice.one_in(3),
+        has_stand_in: dice.one_in(4),
         ..Settings::default()
     }
 }

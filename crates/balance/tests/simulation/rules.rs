@@ -86,6 +86,7 @@ pub(crate) fn settings(dice: &mut Dice) -> Settings {
         deregistration_delay: Duration::from_secs(dice.of(&[0, 3, 20])),
         circuit_breaker: if dice.one_in(4) { None } else { Some(breaker) },
         fails_open: !dice.one_in(3),
+        has_stand_in: dice.one_in(4),
         ..Settings::default()
     }
 }

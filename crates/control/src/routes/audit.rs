@@ -1,12 +1,21 @@
 //! The audit trail: searched, exported, verified.
 
+use std::sync::Arc;
+
+use axum::body::Body;
 use axum::http::{Method, StatusCode};
+use futures_util::stream;
 use headworks_store::Query;
 use serde_json::{Map, Value, json};
 
 use super::{Route, route, schema};
 use crate::call::{Call, Reply};
+use crate::plane::Plane;
 use crate::problem::Problem;
+use crate::standing::Standing;
+
+/// Bytes of the trail that are read at once.
+const PART: usize = 256 << 10;
 
 pub(super) fn routes() -> Vec<Route> {
     let text = || json!({ "type": "string" });
@@ -57,17 +66,50 @@ async fn list(call: Call) -> Result<Reply, Problem> {
     Ok(Reply::ok(&answer.into()))
 }
 
+/// One who reads the whole trail.
+struct Reader {
+    standing: Standing,
+    plane: Arc<Plane>,
+    /// The number of the last entry that was read.
+    after: u64,
+    /// The newest when it began: what comes later is not waited for.
+    to: u64,
+}
+
 async fn export(call: Call) -> Result<Reply, Problem> {
-    let lines = call.plane.blocking(|kept| {
-        let mut lines = Vec::new();
-        kept.store.export(&mut |linked| {
+    let newest = call.plane.blocking(|kept| Ok(kept.store.audit(&Query::default(), 1)?)).await?;
+    let to = newest.first().map_or(0, |newest| newest.number);
+    let reader = Reader { standing: Standing::of(&call), plane: call.plane.clone(), after: 0, to };
+    // it may be long: no more of it is in memory than what is on its way
+    let parts = stream::try_unfold(reader, |mut reader| async move {
+        let part = reader.next().await?;
+        Ok::<_, std::io::Error>(part.map(|part| (part, reader)))
+    });
+    Ok(Reply::text(StatusCode::OK, "application/jsonl", Body::from_stream(parts)))
+}
+
+impl Reader {
+    /// Some lines; none when that was all. Whoever may read no more is cut off, which is not taken for the end.
+    async fn next(&mut self) -> std::io::Result<Option<Vec<u8>>> {
+        if self.after >= self.to {
+            return Ok(None);
+        }
+        if !self.standing.holds() {
+            return Err(std::io::Error::other("it may be read no more"));
+        }
+        let after = self.after;
+        let found = self.plane.blocking(move |kept| Ok(kept.store.entries(after, PART)?)).await;
+        let mut found = found.map_err(|problem| std::io::Error::other(problem.detail().to_owned()))?;
+        found.retain(|linked| linked.number <= self.to);
+        let Some(last) = found.last() else { return Ok(None) };
+        self.after = last.number;
+        let mut lines = Vec::with_capacity(2 * PART);
+        for linked in &found {
             serde_json::to_writer(&mut lines, linked)?;
             lines.push(b'\n');
-            Ok(())
-        })?;
-        Ok(lines)
-    });
-    Ok(Reply::text(StatusCode::OK, "application/jsonl", lines.await?))
+        }
+        Ok(Some(lines))
+    }
 }
 
 async fn verify(call: Call) -> Result<Reply, Problem> {

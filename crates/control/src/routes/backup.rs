@@ -7,12 +7,11 @@ use headworks_store::StoreError;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 
-use super::batch::{permitted, told};
-use super::resources::change_of;
+use super::batch::{change_of_all, permitted, told};
 use super::revisions::steps_to;
 use super::{Route, route};
 use crate::call::{Call, Reply};
-use crate::change::{Answered, Run};
+use crate::change::Run;
 use crate::problem::Problem;
 use crate::restore::Saved;
 use crate::upload::Aside;
@@ -66,10 +65,10 @@ async fn restore(mut call: Call) -> Result<Reply, Problem> {
     let Saved { resources, directory } = call.plane.blocking(move |kept| Saved::read(file.path(), kept)).await?;
     let steps = steps_to(&resources, &call.plane.desired());
     permitted(&call, &steps)?;
-    let change = change_of(&call, steps, Answered::Summary)?;
+    let change = change_of_all(&call, steps)?;
     let run = change.run;
     let outcome = call.plane.restore(change, directory).await?;
     // identities alone are written down with what was done as well; what was only judged was not done
     let is_noted = run == Run::Wet && !outcome.changes.is_empty();
-    Ok(told(run, &outcome).noted_if(is_noted))
+    Ok(told(&call, run, &outcome).noted_if(is_noted))
 }

@@ -5,10 +5,11 @@ use headworks_model::Kind;
 use headworks_model::primitive::Name;
 use serde_json::{Value, json};
 
-use super::resources::{carry_out, judged};
+use super::resources::{change_of, judged};
 use super::{Door, Route, route};
 use crate::call::{Call, Reply};
-use crate::change::{Answered, Condition, Outcome, Run, Step};
+use crate::change::{Answered, Change, Condition, Outcome, Run, Step};
+use crate::desired::state;
 use crate::names::{hrn_of, noun};
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place};
@@ -18,6 +19,12 @@ const MOST: usize = 10_000;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
+        route(Method::GET, "/v1/changes", "GetRevision", "revision/*", |call| Box::pin(newest(call)))
+            .about(
+                "The newest revision, with the tag of all that comes by the API: `If-Match` of a change of many resources, and \
+                 of what restores them, is held against it.",
+            )
+            .answers(200, json!({ "type": "object", "properties": { "revision": { "type": "integer" } }, "required": ["revision"] })),
         route(Method::POST, "/v1/changes", "ChangeResources", "changes", |call| Box::pin(apply(call)))
             .behind(Door::Known)
             .about(
@@ -35,6 +42,11 @@ pub(super) fn routes() -> Vec<Route> {
             }))
             .answers(200, json!({ "type": "object" })),
     ]
+}
+
+async fn newest(call: Call) -> Result<Reply, Problem> {
+    let state = call.plane.desired().state();
+    call.represented(&call.plane.tag(&state), || Reply::ok(&state))
 }
 
 async fn apply(call: Call) -> Result<Reply, Problem> {
@@ -84,8 +96,15 @@ fn step(kind: Kind, name: &str, at: &str, operation: Operation) -> Result<Step, 
 /// Asks for each, does all, and says what changed.
 pub(super) async fn done(call: Call, steps: Vec<Step>) -> Result<Reply, Problem> {
     permitted(&call, &steps)?;
-    let (run, outcome) = carry_out(&call, steps, Answered::Summary).await?;
-    Ok(told(run, &outcome))
+    let change = change_of_all(&call, steps)?;
+    let run = change.run;
+    let outcome = call.plane.change(change).await?;
+    Ok(told(&call, run, &outcome))
+}
+
+/// Steps as one change, on condition that all is what the caller knew.
+pub(super) fn change_of_all(call: &Call, steps: Vec<Step>) -> Result<Change, Problem> {
+    Ok(Change { condition: call.condition(), ..change_of(call, steps, Answered::Summary)? })
 }
 
 /// Asks for each as if it came alone.
@@ -97,10 +116,14 @@ pub(super) fn permitted(call: &Call, steps: &[Step]) -> Result<(), Problem> {
 }
 
 /// What changed, or would.
-pub(super) fn told(run: Run, outcome: &Outcome) -> Reply {
+pub(super) fn told(call: &Call, run: Run, outcome: &Outcome) -> Reply {
     if run == Run::Dry {
         return judged(outcome);
     }
     let body = json!({ "revision": outcome.revision, "changes": outcome.changes, "warnings": outcome.warnings });
-    Reply::ok(&body).noted_if(outcome.revision.is_some())
+    let reply = Reply::ok(&body).noted_if(outcome.revision.is_some());
+    match outcome.revision {
+        Some(revision) => reply.with("etag", &call.plane.tag(&state(revision))),
+        None => reply,
+    }
 }

@@ -1,5 +1,7 @@
 //! Listeners of a load balancer and rules of a listener, each by itself. A change of one is a change of its load balancer.
 
+use std::collections::BTreeMap;
+
 use axum::http::Method;
 use headworks_model::Kind;
 use serde_json::{Value, json};
@@ -8,6 +10,7 @@ use super::resources::{change, read};
 use super::{Route, route, schema};
 use crate::call::{Call, Reply};
 use crate::names::hrn_of;
+use crate::page::{Found, Page};
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place};
 
@@ -25,6 +28,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, LISTENERS, "ListListeners", "load-balancer/{name}", |call| Box::pin(list_listeners(call)))
             .about("The listeners of a load balancer, by name.")
+            .may_page("Those after this name.")
             .answers(200, json!({ "type": "object", "additionalProperties": listener })),
         route(Method::GET, &*one, "GetListener", of_listener, |call| Box::pin(get(call, of_call)))
             .about("One listener.")
@@ -44,8 +48,14 @@ pub(super) fn routes() -> Vec<Route> {
             .about("Deletes a listener.")
             .changes()
             .answers_nothing(204),
-        route(Method::GET, &*rules, "ListRules", of_listener, |call| Box::pin(get(call, rules_of_call)))
+        route(Method::GET, &*rules, "ListRules", of_listener, |call| Box::pin(list_rules(call)))
             .about("The rules of a listener, in the order in which they are asked.")
+            .asks(
+                "limit",
+                json!({ "type": "integer", "minimum": 1, "maximum": 500 }),
+                "At most so many; default: all. Where others follow, `Link` says where.",
+            )
+            .asks("after", json!({ "type": "integer", "minimum": 0 }), "Those after the rule of this number.")
             .answers(200, list.clone()),
         route(Method::PUT, &*rules, "PutRules", of_listener, |call| Box::pin(put(call, rules_of_call)))
             .about("Replaces all rules of a listener: to bring them into another order, all at once.")
@@ -109,7 +119,29 @@ async fn list_listeners(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name");
     let absent = || Problem::not_found(format_args!("{KIND} {name:?}"));
     let whole = call.plane.desired().config().resource(KIND, name).ok_or_else(absent)?;
-    Ok(Reply::ok(whole.get("listeners").unwrap_or(&json!({}))))
+    let none = json!({});
+    let all = whole.get("listeners").unwrap_or(&none);
+    let by_name: BTreeMap<&String, &Value> = all.as_object().into_iter().flatten().collect();
+    let Found { entries, next } = Page::of_whole(&call)?.take(by_name, |_, listener| listener.clone());
+    call.represented(&call.plane.tag(all), || Found::linked(next.as_deref(), &call, &entries.into()))
+}
+
+async fn list_rules(call: Call) -> Result<Reply, Problem> {
+    let after = call.query.number("after", 0, 100_000)?.and_then(|after| usize::try_from(after).ok());
+    let limit = call.query.number("limit", 1, 500)?.and_then(|limit| usize::try_from(limit).ok());
+    if after.or(limit).is_none() {
+        return get(call, rules_of_call).await;
+    }
+    let (name, place) = (call.param("name"), rules_of_call(&call)?);
+    let absent = || Problem::not_found(format_args!("{KIND} {name:?}"));
+    let whole = call.plane.desired().config().resource(KIND, name).ok_or_else(absent)?;
+    let all = place.find(&whole).ok_or_else(|| Problem::not_found(place.called()))?;
+    let rules = all.as_array().map_or(&[][..], Vec::as_slice);
+    let page = rules.iter().skip(after.unwrap_or(0)).take(limit.unwrap_or(usize::MAX));
+    let page: Vec<Value> = page.cloned().collect();
+    let end = after.unwrap_or(0).saturating_add(page.len());
+    let next = (end < rules.len() && !page.is_empty()).then(|| end.to_string());
+    call.represented(&call.plane.tag(all), || Found::linked(next.as_deref(), &call, &page.into()))
 }
 
 async fn get(call: Call, part: Part) -> Result<Reply, Problem> {

@@ -1,6 +1,7 @@
 //! What goes on, second by second, and what happens, in one stream of server-sent events.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -15,7 +16,7 @@ use super::events::event_of;
 use super::{Route, route};
 use crate::call::{Call, Reply};
 use crate::events;
-use crate::plane::Watched;
+use crate::plane::{Parts, Targets, WatchFor, Watched};
 use crate::problem::Problem;
 use crate::standing::Standing;
 
@@ -25,10 +26,11 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::GET, "/v1/live", "ListEvents", "live", |call| Box::pin(live(call)))
             .about(
                 "Server-sent events: `history`, what went on in the last quarter of an hour at listeners and target groups, one \
-                 value a second; then each second `sample`, what goes on now; between them the events of `/v1/events`. \
+                 value a second, in as many events as it takes, of some subjects each; then each second `sample`, what goes on now; between them the events of `/v1/events`. \
                  It ends when who asked for it may no more.",
             )
             .asks("target_group", text.clone(), "A target group whose targets are told with each sample.")
+            .asks("history", text.clone(), "What was is told of subjects whose names begin so, as listener/ or group/web; absent: of all.")
             .answers(200, text),
     ]
 }
@@ -36,15 +38,20 @@ pub(super) fn routes() -> Vec<Route> {
 /// One who watches.
 struct Watcher {
     standing: Standing,
-    watched: Watched,
+    /// None once it has been told.
+    history: Option<Parts>,
+    samples: Receiver<Arc<str>>,
+    targets: Option<Targets>,
     events: Receiver<events::Event>,
-    is_first: bool,
 }
 
 async fn live(call: Call) -> Result<Reply, Problem> {
-    let watched = (call.plane.around.live)(call.query.get("target_group").map(str::to_owned));
+    let given = |name: &str| call.query.get(name).map(str::to_owned);
+    let wanted = WatchFor { history: given("history"), group: given("target_group") };
+    let Watched { history, samples, targets } = (call.plane.around.live)(wanted);
     let events = call.plane.events.subscribe();
-    let watcher = Watcher { standing: Standing::of(&call), watched, events, is_first: true };
+    let history = Some(history);
+    let watcher = Watcher { standing: Standing::of(&call), history, samples, targets, events };
     let stream = stream::unfold(watcher, |mut watcher| async move {
         let event = watcher.next().await?;
         Some((Ok::<Event, Infallible>(event), watcher))
@@ -55,11 +62,11 @@ async fn live(call: Call) -> Result<Reply, Problem> {
 
 impl Watcher {
     async fn next(&mut self) -> Option<Event> {
-        if std::mem::take(&mut self.is_first) {
-            return Some(Event::default().event("history").data(self.watched.history.take().to_string()));
+        if let Some(part) = self.part().await {
+            return self.standing.holds().then(|| Event::default().event("history").data(part));
         }
         tokio::select! {
-            sample = self.watched.samples.recv() => match sample {
+            sample = self.samples.recv() => match sample {
                 Ok(sample) if self.standing.holds() => Some(Event::default().event("sample").data(self.whole(&sample))),
                 Ok(_) | Err(RecvError::Closed) => None,
                 Err(RecvError::Lagged(missed)) => {
@@ -70,12 +77,26 @@ impl Watcher {
         }
     }
 
-    fn whole(&mut self, sample: &Value) -> String {
-        let Some(targets) = &mut self.watched.targets else { return sample.to_string() };
-        let mut sample = sample.clone();
-        if let Some(subjects) = sample.get_mut("subjects").and_then(Value::as_object_mut) {
-            subjects.extend(targets());
-        }
-        sample.to_string()
+    /// The next part of what was. It is made when the one before is on its way, beside whoever answers others.
+    async fn part(&mut self) -> Option<String> {
+        let mut history = self.history.take()?;
+        let made = tokio::task::spawn_blocking(move || (history(), history)).await;
+        let (part, history) = made.ok()?;
+        self.history = part.is_some().then_some(history);
+        part
+    }
+
+    /// A sample with the targets of the group that is watched.
+    fn whole(&mut self, sample: &str) -> String {
+        let targets = self.targets.as_mut().map(|targets| Value::Object(targets()).to_string()).unwrap_or_default();
+        let targets = targets.trim_start_matches('{').strip_suffix('}').unwrap_or_default();
+        let open = sample.strip_suffix("}}").filter(|_| !targets.is_empty());
+        open.map_or_else(
+            || sample.to_owned(),
+            |open| {
+                let comma = if open.ends_with('{') { "" } else { "," };
+                format!("{open}{comma}{targets}}}}}")
+            },
+        )
     }
 }

@@ -74,6 +74,8 @@ pub(crate) struct Route {
     pub(crate) media: &'static str,
     /// Whether it may come without a body all the same.
     pub(crate) takes_nothing: bool,
+    /// Whether `If-Match` and `If-None-Match` are held against what it changes; elsewhere they would mean nothing, and are refused.
+    pub(crate) is_conditional: bool,
     /// Statuses of success, and the schema of what comes with them.
     pub(crate) answers: Vec<(u16, Option<Value>)>,
 }
@@ -98,6 +100,7 @@ pub(crate) fn route(
         takes: None,
         media: JSON,
         takes_nothing: false,
+        is_conditional: false,
         answers: Vec::new(),
     }
 }
@@ -119,7 +122,8 @@ impl Route {
     }
 
     /// What every change of identities may be told.
-    pub(crate) fn judges(self) -> Self {
+    pub(crate) fn judges(mut self) -> Self {
+        self.is_conditional = true;
         self.asks("dry_run", json!({ "type": "boolean" }), "Judge the change, say what it would do, and do nothing.")
     }
 
@@ -128,9 +132,35 @@ impl Route {
         self.judges().asks("reason", json!({ "type": "string", "maxLength": 1000 }), "Why, for the revision.")
     }
 
+    /// It changes nothing of which there is a tag.
+    pub(crate) fn unconditional(mut self) -> Self {
+        self.is_conditional = false;
+        self
+    }
+
     /// What every list may be told.
     pub(crate) fn pages(self) -> Self {
         self.asks("limit", json!({ "type": "integer", "minimum": 1, "maximum": 500 }), "At most so many; default 100.")
+    }
+
+    /// What every list by name may be told.
+    pub(crate) fn pages_by_name(self) -> Self {
+        self.pages().asks("after", json!({ "type": "string" }), "Those after this name.").asks(
+            "prefix",
+            json!({ "type": "string" }),
+            "Those whose names begin so.",
+        )
+    }
+
+    /// The same of a list that is told as a whole to whoever does not say how much of it.
+    pub(crate) fn may_page(self, what: &'static str) -> Self {
+        self.asks(
+            "limit",
+            json!({ "type": "integer", "minimum": 1, "maximum": 500 }),
+            "At most so many; default: all. Where others follow, `Link` says where.",
+        )
+        .asks("after", json!({ "type": "string" }), what)
+        .asks("prefix", json!({ "type": "string" }), "Those that begin so.")
     }
 
     pub(crate) fn takes(mut self, schema: Value) -> Self {

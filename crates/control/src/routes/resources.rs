@@ -7,16 +7,14 @@ use serde_json::{Map, Value, json};
 
 use super::{Route, route, schema};
 use crate::call::{Call, Reply};
-use crate::change::{Answered, Change, Outcome, Run, Step};
+use crate::change::{Answered, Change, Condition, Outcome, Run, Step};
 use crate::clock::now_ms;
 use crate::desired::{Desired, Origin};
 use crate::difference::shown;
 use crate::names::{noun, segment, word};
+use crate::page::Page;
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place};
-
-/// A page ends where it would be longer than this, whatever its limit.
-const LONGEST_PAGE: usize = 1 << 20;
 
 /// The handlers of one kind: the kind is in their type, because a route's handler is a plain function.
 macro_rules! of_kind {
@@ -36,9 +34,7 @@ macro_rules! of_kind {
         vec![
             route(Method::GET, &*all, $list, format!("{}/*", word(kind)), |call| Box::pin(list(call, $kind)))
                 .about(format!("Every {}, by name.", kind.called()))
-                .pages()
-                .asks("after", json!({ "type": "string" }), "Those after this name.")
-                .asks("prefix", json!({ "type": "string" }), "Those whose names begin so.")
+                .pages_by_name()
                 .asks("origin", json!({ "enum": ["file", "api"] }), "Those that are declared there.")
                 .answers(200, listed),
             route(Method::GET, &*path, $get, &*one, |call| Box::pin(get(call, $kind)))
@@ -78,37 +74,26 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn list(call: Call, kind: Kind) -> Result<Reply, Problem> {
-    let limit = call.query.number("limit", 1, 500)?.unwrap_or(100);
-    let limit = usize::try_from(limit).unwrap_or(100);
-    let prefix = call.query.get("prefix").unwrap_or_default();
-    let after = call.query.get("after");
-    let origin = call.query.get("origin");
+    let (page, origin) = (Page::of(&call)?, call.query.get("origin"));
     if origin.is_some_and(|origin| !["file", "api"].contains(&origin)) {
         return Err(Problem::invalid("?origin", "is neither file nor api"));
     }
     let desired = call.plane.desired();
-    let (mut page, mut metas, mut length, mut next) = (Map::new(), Map::new(), 0, None);
-    for name in desired.config().names(kind) {
-        let name = name.as_str();
-        let is_wanted = name.starts_with(prefix) && after.is_none_or(|after| name > after);
-        let from = desired.origin(kind, name).filter(|from| origin.is_none_or(|wanted| from.word() == wanted));
-        let (true, Some(from)) = (is_wanted, from) else { continue };
-        if page.len() >= limit || length > LONGEST_PAGE {
-            next = page.keys().next_back().cloned();
-            break;
-        }
-        let Some(body) = desired.config().resource(kind, name) else { continue };
-        let tag = call.plane.tag(&body);
-        // what a value takes as text is near to what it was hashed as
-        length += body.to_string().len();
-        metas.insert(name.to_owned(), meta(from, &tag));
-        page.insert(name.to_owned(), shown(kind, body));
+    let wanted = desired.config().names(kind).filter_map(|name| {
+        let from = desired.origin(kind, name.as_str()).filter(|from| origin.is_none_or(|wanted| from.word() == wanted));
+        Some((name.as_str().to_owned(), from?))
+    });
+    let mut metas = Map::new();
+    let found = page.take(wanted, |name, from| {
+        let body = desired.config().resource(kind, name).unwrap_or_default();
+        metas.insert(name.to_owned(), meta(from, &call.plane.tag(&body)));
+        shown(kind, body)
+    });
+    let mut answer = found.answer(kind.collection());
+    if let Some(answer) = answer.as_object_mut() {
+        answer.insert("meta".to_owned(), metas.into());
     }
-    let mut answer = Map::new();
-    answer.insert(kind.collection().to_owned(), page.into());
-    answer.insert("meta".to_owned(), metas.into());
-    answer.extend(next.map(|next| ("next".to_owned(), next.into())));
-    Ok(Reply::ok(&answer.into()))
+    Ok(Reply::ok(&answer))
 }
 
 fn meta(origin: Origin, tag: &str) -> Value {
@@ -130,10 +115,10 @@ pub(super) fn read(call: &Call, kind: Kind, place: &Place) -> Result<Reply, Prob
     let whole = desired.config().resource(kind, name).ok_or_else(absent)?;
     let part = place.find(&whole).ok_or_else(|| Problem::not_found(place.called()))?;
     let tag = call.plane.tag(part);
-    Ok(call.represented(&tag, || {
+    call.represented(&tag, || {
         let body = place.find(&shown(kind, whole.clone())).cloned().unwrap_or_default();
         described(Reply::ok(&body), &desired, kind, name)
-    }))
+    })
 }
 
 fn described(reply: Reply, desired: &Desired, kind: Kind, name: &str) -> Reply {
@@ -201,10 +186,11 @@ pub(super) async fn carry_out(call: &Call, steps: Vec<Step>, answered: Answered)
     Ok((change.run, call.plane.change(change).await?))
 }
 
-/// Steps as one change.
+/// Steps as one change, each with a condition of its own.
 pub(super) fn change_of(call: &Call, steps: Vec<Step>, answered: Answered) -> Result<Change, Problem> {
     let (run, reason, entry, asker) = (call.run()?, call.reason()?, call.entry.clone(), call.asker.clone());
-    Ok(Change { steps, identities: Vec::new(), reason, run, answered, entry, asker, at: now_ms() })
+    let condition = Condition::default();
+    Ok(Change { steps, condition, identities: Vec::new(), reason, run, answered, entry, asker, at: now_ms() })
 }
 
 /// What a change would do.

@@ -137,7 +137,8 @@ async fn get(call: Call) -> Result<Reply, Problem> {
         }
         Ok(answer)
     });
-    Ok(Reply::ok(&answer.await?))
+    let answer = answer.await?;
+    call.represented(&call.plane.tag(&answer), || Reply::ok(&answer))
 }
 
 fn line(kind: &str, name: &str, before: Option<&Value>, after: Option<&Value>) -> Vec<String> {

@@ -1,5 +1,7 @@
 //! Targets of a target group: registered, deregistered, which drains them, and their health.
 
+use std::collections::BTreeMap;
+
 use axum::http::Method;
 use headworks_model::Kind;
 use serde_json::{Value, json};
@@ -7,6 +9,7 @@ use serde_json::{Value, json};
 use super::resources::{change, read};
 use super::{Route, route, schema};
 use crate::call::{Call, Reply};
+use crate::page::{Found, Page};
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place};
 
@@ -24,7 +27,8 @@ pub(super) fn routes() -> Vec<Route> {
     ] });
     vec![
         route(Method::GET, path, "GetTargetGroup", one, |call| Box::pin(get(call)))
-            .about("The targets that are registered.")
+            .about("The targets that are registered; in pages, those are by address.")
+            .may_page("Those after this address.")
             .answers(200, list.clone()),
         route(Method::POST, path, "RegisterTargets", one, |call| Box::pin(register(call)))
             .about("Registers targets; one of an address that is there already gets the weight that is given.")
@@ -50,7 +54,20 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn get(call: Call) -> Result<Reply, Problem> {
-    read(&call, KIND, &Place::Targets)
+    if !["limit", "after", "prefix"].iter().any(|name| call.query.get(name).is_some()) {
+        return read(&call, KIND, &Place::Targets);
+    }
+    let name = call.param("name");
+    let absent = || Problem::not_found(format_args!("{KIND} {name:?}"));
+    let whole = call.plane.desired().config().resource(KIND, name).ok_or_else(absent)?;
+    let none = json!([]);
+    let all = Place::Targets.find(&whole).unwrap_or(&none);
+    let address = |target: &Value| target.get("address").unwrap_or(target).as_str().map(str::to_owned);
+    let by_address: BTreeMap<String, &Value> =
+        all.as_array().into_iter().flatten().filter_map(|target| Some((address(target)?, target))).collect();
+    let Found { entries, next } = Page::of_whole(&call)?.take(by_address, |_, target| target.clone());
+    let page = entries.into_iter().map(|(_, target)| target).collect();
+    call.represented(&call.plane.tag(all), || Found::linked(next.as_deref(), &call, &page))
 }
 
 /// One target, a list of them, or a mapping with such a list.

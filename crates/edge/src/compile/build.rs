@@ -31,6 +31,7 @@ use crate::guard::door::{AccessLists, Doors};
 use crate::observe::access_log::{self, LogTarget};
 use crate::observe::counters::{Count, ListenerCounters};
 use crate::quic;
+use crate::runtime::pace::{Demand, GRACE};
 use crate::tls::listener::TlsListener;
 use crate::tls::ticket::Tickets;
 use crate::tls::told::ToldAs;
@@ -150,10 +151,24 @@ fn groups_hedged(config: &Config, fits: impl Fn(&target_group::Hedge) -> bool) -
 
 /// How long a ClientHello may take that is looked at on its way, unless the listener says otherwise.
 const HELLO_PATIENCE: Duration = Duration::from_secs(10);
+/// The same for a request's head; less where the idle timeout is.
+const HEAD_PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes a second that nobody is too slow for who means well.
+const USUAL_RATE: u32 = 100;
 /// How long a flow of datagrams may be silent, unless the listener says otherwise (N2).
 const SILENCE: Duration = Duration::from_secs(120);
 /// Hash seed of the identifier in a load balancer's label.
 const LABEL_SEED: u64 = 0x6170_7070;
+
+/// How fast a listener's clients must be. What is carried as it is may be read as slowly as anybody likes, unless it is said:
+/// who holds what a database sends may be at work on it.
+fn demand(listener: &Listener, idle_timeout: Duration) -> Demand {
+    match listener.limits.minimum_rate {
+        Some(rate) => Demand { rate, grace: GRACE, of_streams: true },
+        None if listener.protocol.is_http() => Demand { rate: USUAL_RATE, grace: idle_timeout, of_streams: false },
+        None => Demand { rate: 0, grace: GRACE, of_streams: false },
+    }
+}
 
 /// What building needs besides the configuration.
 pub(crate) struct Context<'a> {
@@ -225,7 +240,7 @@ pub(crate) fn plan(config: &Arc<Config>, context: &Context<'_>) -> Result<Plan, 
             let Some(port) = context.ports.get(&key).copied() else { continue };
             let doors = |carrier| Doors::new(config, balancer, listener, port, carrier, &access_lists);
             let state = context.before_of(&key).map(|before| before.guard.state.clone());
-            let guard = Guard::new(doors, &listener.limits, state.unwrap_or_default());
+            let guard = Guard::new(doors, listener, state.unwrap_or_default());
             let part = ListenerPart { key, balancer, listener, port, guard, log: log.clone() };
             match part.build(&places, context) {
                 Ok(plan) => listeners.push(Arc::new(plan)),
@@ -306,7 +321,7 @@ impl ListenerPart<'_> {
         let hash = hash64(LABEL_SEED, key.load_balancer.as_bytes());
         let kind = if balancer.kind == LoadBalancerKind::Network { "net" } else { "app" };
         let flows = flow_plan(listener);
-        let usual_patience = if flows.is_some() { HELLO_PATIENCE } else { balancer.idle_timeout };
+        let usual_patience = if flows.is_some() { HELLO_PATIENCE } else { balancer.idle_timeout.min(HEAD_PATIENCE) };
         Ok(ListenerPlan {
             label: format!("{kind}/{}/{hash:016x}", key.load_balancer),
             protocol: listener.protocol.word(),
@@ -318,7 +333,7 @@ impl ListenerPart<'_> {
             port,
             idle_timeout: listener.idle_timeout.unwrap_or(balancer.idle_timeout),
             header_timeout: listener.limits.header_timeout.unwrap_or(usual_patience),
-            minimum_rate: listener.limits.minimum_rate,
+            demand: demand(listener, balancer.idle_timeout),
             client_keep_alive: balancer.client_keep_alive,
             desync: balancer.desync_mitigation,
             drop_invalid_header_fields: balancer.drop_invalid_header_fields,

@@ -18,6 +18,7 @@ use crate::challenge::Challenges;
 use crate::guard::Guard;
 use crate::observe::access_log::LogTarget;
 use crate::observe::counters::{Count, ListenerCounters};
+use crate::runtime::pace::Demand;
 use crate::tls::listener::TlsListener;
 use crate::tls::told::ToldAs;
 use crate::upstream::group::GroupShared;
@@ -55,8 +56,8 @@ pub(crate) struct ListenerPlan {
     pub(crate) port: u16,
     pub(crate) idle_timeout: Duration,
     pub(crate) header_timeout: Duration,
-    /// Bytes a second that clients must bring and take; 0 for none.
-    pub(crate) minimum_rate: u32,
+    /// How fast clients must bring and take what they do.
+    pub(crate) demand: Demand,
     pub(crate) client_keep_alive: Duration,
     pub(crate) desync: DesyncMitigation,
     pub(crate) drop_invalid_header_fields: bool,
@@ -246,6 +247,12 @@ pub(crate) enum FallbackPlan {
 }
 
 impl ListenerPlan {
+    /// Whether clients have to begin with a ClientHello.
+    pub(crate) fn awaits_hellos(&self) -> bool {
+        let passes_through = |flows: &FlowPlan| flows.protocol == FlowProtocol::TlsPassthrough;
+        self.tls.is_some() || self.flows.as_ref().is_some_and(passes_through)
+    }
+
     /// `http` or `https`.
     pub(crate) fn scheme_text(&self) -> &'static str {
         match self.scheme {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use headworks_balance::{Algorithm, Choice, GroupKey, Kind, Picker, Roster};
+use headworks_balance::{Algorithm, Choice, GroupKey, Kind, Picker, Roster, Supply};
 use headworks_message::RequestView;
 use headworks_model::action::Forward;
 use headworks_model::config::Config;
@@ -146,7 +146,7 @@ pub(super) fn most_waiting(settings: &TargetGroup, shared: Option<&Arc<GroupShar
 fn is_short(context: &Context<'_>, name: &Name) -> bool {
     shared(context, name).is_some_and(|group| {
         let published = group.published();
-        published.roster.supply.is_short() || published.roster.eligible() == 0
+        published.roster.supply != Supply::Enough || published.roster.eligible() == 0
     })
 }
 

@@ -15,6 +15,7 @@ use headworks_message::request::{self, Parsed};
 use headworks_message::{RequestHead, RequestView, Tier};
 use headworks_model::action::Action;
 use headworks_model::config::Config;
+use headworks_model::guard::Carrier;
 use headworks_model::listener::Listener;
 use headworks_model::load_balancer::DesyncMitigation;
 use serde::{Deserialize, Serialize};
@@ -114,7 +115,7 @@ fn text(asked: &Asked, url: &listener::Url<'_>) -> Result<Vec<u8>, CannotExplain
 /// Why it would not get as far as the rules, if it would not.
 fn refused(found: &Found<'_>, view: &View, request: RequestView<'_>, from: IpAddr) -> Option<String> {
     let plan = found.plan(view);
-    if let Some(reason) = plan.and_then(|plan| plan.guard.tcp.judge(from).err()) {
+    if let Some(reason) = plan.and_then(|plan| plan.guard.judge(from, Carrier::Tcp).err()) {
         return Some(format!("the connection, by {}", reason.as_str()));
     }
     if request.head.tier > Tier::Compliant && found.balancer.desync_mitigation == DesyncMitigation::Strictest {

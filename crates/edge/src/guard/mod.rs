@@ -12,9 +12,10 @@ pub(crate) mod state;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use headworks_guard::{Block, ClientKey};
+use headworks_guard::filter::Instruction;
+use headworks_guard::{Block, ClientKey, ClientLimits};
 use headworks_model::guard::Carrier;
-use headworks_model::listener::ListenerLimits;
+use headworks_model::listener::{Denial, Listener, ListenerLimits};
 use headworks_model::primitive::Name;
 
 use self::door::Doors;
@@ -24,9 +25,11 @@ use self::state::State;
 /// What stands before a listener, compiled.
 pub(crate) struct Guard {
     /// For those who come over TCP,
-    pub(crate) tcp: Doors,
+    tcp: Doors,
     /// and over UDP.
     udp: Doors,
+    /// What who is denied is met with.
+    denial: Denial,
     limits: Limits,
     /// Shared with the plans before and after.
     pub(crate) state: Arc<State>,
@@ -36,19 +39,23 @@ pub(crate) struct Guard {
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) connections: u32,
-    pub(crate) connections_per_client: u32,
     pub(crate) new_connections_per_second: u32,
-    pub(crate) block: Option<Block>,
+    pub(crate) of_client: ClientLimits,
+    pub(crate) handshakes: u32,
 }
 
 impl Limits {
-    pub(crate) fn new(limits: &ListenerLimits) -> Limits {
+    fn new(limits: &ListenerLimits) -> Limits {
         let block = limits.block.as_ref();
         Limits {
             connections: limits.connections,
-            connections_per_client: limits.connections_per_client,
             new_connections_per_second: limits.new_connections_per_second,
-            block: block.map(|block| Block { after: block.after, within: block.within, lasts: block.lasts }),
+            of_client: ClientLimits {
+                open: limits.connections_per_client,
+                per_second: limits.new_connections_per_client,
+                block: block.map(|block| Block { after: block.after, within: block.within, lasts: block.lasts }),
+            },
+            handshakes: limits.handshakes,
         }
     }
 }
@@ -63,8 +70,18 @@ pub(crate) struct Admission {
 /// A connection's share of what its listener allows.
 struct Seat {
     state: Arc<State>,
-    /// None for a client that there was no room to count.
+    /// Whose it is, by the word of the proxy where there is one. None for a client that there was no room to count, and
+    /// until a proxy has said for whom it speaks.
     client: Option<ClientKey>,
+}
+
+/// A handshake that is under way.
+pub(crate) struct Shaking(Arc<State>);
+
+impl Drop for Shaking {
+    fn drop(&mut self) {
+        self.0.shaken();
+    }
 }
 
 impl Drop for Seat {
@@ -74,8 +91,38 @@ impl Drop for Seat {
 }
 
 impl Guard {
-    pub(crate) fn new(doors: impl Fn(Carrier) -> Doors, limits: &ListenerLimits, state: Arc<State>) -> Guard {
-        Guard { tcp: doors(Carrier::Tcp), udp: doors(Carrier::Udp), limits: Limits::new(limits), state }
+    pub(crate) fn new(doors: impl Fn(Carrier) -> Doors, listener: &Listener, state: Arc<State>) -> Guard {
+        let (tcp, udp) = (doors(Carrier::Tcp), doors(Carrier::Udp));
+        Guard { tcp, udp, denial: listener.deny, limits: Limits::new(&listener.limits), state }
+    }
+
+    /// A filter for the listening socket, so that who is denied meets nobody. None where all may connect, where those who
+    /// must not are to be told, and where the filter would be too long: they are refused when they are accepted.
+    pub(crate) fn filter(&self) -> Option<Vec<Instruction>> {
+        match self.denial {
+            Denial::Drop => self.tcp.filter(),
+            Denial::Reset => None,
+        }
+    }
+
+    /// A handshake may begin. It counts until what is given back is dropped.
+    pub(crate) fn shake(&self) -> Option<Shaking> {
+        let may = self.state.shake(self.limits.handshakes);
+        may.then(|| Shaking(self.state.clone()))
+    }
+
+    /// Half of the handshakes that there may be are under way.
+    pub(crate) fn is_crowded(&self) -> bool {
+        let most = u64::from(self.limits.handshakes);
+        most > 0 && self.state.handshakes() >= most.div_ceil(2)
+    }
+
+    /// How many handshakes of one client may be under way in one worker.
+    pub(crate) fn handshakes_of_one(&self) -> u32 {
+        match self.limits.handshakes {
+            0 => u32::MAX,
+            all => all.div_ceil(8),
+        }
     }
 
     /// Whether an address may come in at all. Enough to ask for as long as nobody has proved to be there.
@@ -106,13 +153,30 @@ impl Guard {
         Ok(Admission { peer, seat: Seat { state: self.state.clone(), client } })
     }
 
-    /// The client was too slow: an offence, which keeps it out for a while when it is repeated. A proxy is not blamed for
-    /// those whom it speaks for.
-    pub(crate) fn offended(&self, admission: &Admission, client: SocketAddr) {
-        if client != admission.peer {
-            return;
-        }
-        if let (Some(block), Some(client)) = (self.limits.block, admission.seat.client)
+    /// The same for a connection of those who speak for others: whose it is, is said by [`Guard::belong`].
+    ///
+    /// # Errors
+    /// Why it must not come in.
+    pub(crate) fn admit_proxy(&self, peer: SocketAddr) -> Result<Admission, Reason> {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        self.judge(peer.ip(), Carrier::Tcp)?;
+        self.state.enter_unknown(&self.limits)?;
+        Ok(Admission { peer, seat: Seat { state: self.state.clone(), client: None } })
+    }
+
+    /// A proxy has said whose connection it is: from now on it counts as that client's, and as none of the proxy's.
+    ///
+    /// # Errors
+    /// Why that client must not have it.
+    pub(crate) fn belong(&self, admission: &mut Admission, client: IpAddr) -> Result<(), Reason> {
+        admission.seat.client = self.state.belong(client.into(), &self.limits)?;
+        Ok(())
+    }
+
+    /// The client was too slow: an offence, which keeps it out for a while when it is repeated. A proxy that has not said
+    /// for whom it speaks is not blamed.
+    pub(crate) fn offended(&self, admission: &Admission) {
+        if let (Some(block), Some(client)) = (self.limits.of_client.block, admission.seat.client)
             && self.state.offend(client, block)
         {
             tracing::warn!(%client, "client is kept out for a while");

@@ -13,18 +13,21 @@ pub(crate) enum Reason {
     ConnectionsPerClient,
     /// There were as many new connections in the last second as there may be.
     NewConnectionsPerSecond,
+    /// The client's connections come faster than they may.
+    NewConnectionsPerClient,
     /// The client is kept out for what it did before.
     Blocked,
 }
 
 impl Reason {
     /// All of them, in the order of the counters.
-    pub(crate) const ALL: [Reason; 6] = [
+    pub(crate) const ALL: [Reason; 7] = [
         Reason::SecurityGroup,
         Reason::NetworkAcl,
         Reason::Connections,
         Reason::ConnectionsPerClient,
         Reason::NewConnectionsPerSecond,
+        Reason::NewConnectionsPerClient,
         Reason::Blocked,
     ];
 
@@ -41,6 +44,7 @@ impl Reason {
             Reason::Connections => "connections",
             Reason::ConnectionsPerClient => "connections_per_client",
             Reason::NewConnectionsPerSecond => "new_connections_per_second",
+            Reason::NewConnectionsPerClient => "new_connections_per_client",
             Reason::Blocked => "blocked",
         }
     }

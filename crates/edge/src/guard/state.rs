@@ -22,6 +22,7 @@ const CLIENTS: usize = 1024;
 /// Connections and clients of a listener.
 pub(crate) struct State {
     open: Padded<AtomicU64>,
+    handshakes: Padded<AtomicU64>,
     rate: Padded<Mutex<Rate>>,
     shards: Box<[Padded<Mutex<Clients<RandomState>>>]>,
     /// Chooses the part, so that nobody can choose addresses that meet in one.
@@ -50,6 +51,7 @@ impl Default for State {
         let hasher = RandomState::new();
         State {
             open: Padded(AtomicU64::new(0)),
+            handshakes: Padded(AtomicU64::new(0)),
             rate: Padded(Mutex::default()),
             shards: (0..SHARDS).map(|_| Padded(Mutex::new(Clients::new(CLIENTS, hasher.clone())))).collect(),
             hasher: RandomState::new(),
@@ -57,6 +59,13 @@ impl Default for State {
             told: AtomicU64::new(0),
         }
     }
+}
+
+/// Counts one more, unless there are `most`; 0 for no limit.
+fn one_more(count: &AtomicU64, most: u32) -> Option<u64> {
+    let most = if most == 0 { u64::MAX } else { u64::from(most) };
+    // nothing else is read or written by the order of this count
+    count.try_update(Ordering::Relaxed, Ordering::Relaxed, |now| (now < most).then_some(now + 1)).ok()
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -79,11 +88,7 @@ impl State {
     /// Why it must not.
     pub(super) fn enter(&self, key: ClientKey, limits: &Limits) -> Result<Option<ClientKey>, Reason> {
         let now = self.now();
-        let counted = self.shard(key).admit(key, limits.connections_per_client, limits.block, now);
-        let client = counted.map(|counted| counted.then_some(key)).map_err(|refusal| match refusal {
-            Refusal::TooMany => Reason::ConnectionsPerClient,
-            Refusal::Blocked => Reason::Blocked,
-        })?;
+        let client = self.count(key, limits, now)?;
         self.enter_listener(limits, now).inspect_err(|_| {
             if let Some(key) = client {
                 self.shard(key).take_back(key);
@@ -92,18 +97,54 @@ impl State {
         Ok(client)
     }
 
+    /// The same for a proxy's connection, of which it is not known yet whose it is.
+    ///
+    /// # Errors
+    /// Why it must not.
+    pub(super) fn enter_unknown(&self, limits: &Limits) -> Result<(), Reason> {
+        self.enter_listener(limits, self.now())
+    }
+
+    /// A connection that was let in is a client's. What is given back is to be handed to [`State::leave`].
+    ///
+    /// # Errors
+    /// Why the client must not have it.
+    pub(super) fn belong(&self, key: ClientKey, limits: &Limits) -> Result<Option<ClientKey>, Reason> {
+        self.count(key, limits, self.now())
+    }
+
+    fn count(&self, key: ClientKey, limits: &Limits, now: Duration) -> Result<Option<ClientKey>, Reason> {
+        let counted = self.shard(key).admit(key, limits.of_client, now);
+        counted.map(|counted| counted.then_some(key)).map_err(|refusal| match refusal {
+            Refusal::TooMany => Reason::ConnectionsPerClient,
+            Refusal::TooFast => Reason::NewConnectionsPerClient,
+            Refusal::Blocked => Reason::Blocked,
+        })
+    }
+
     fn enter_listener(&self, limits: &Limits, now: Duration) -> Result<(), Reason> {
-        let most = if limits.connections == 0 { u64::MAX } else { u64::from(limits.connections) };
-        // nothing else is read or written by the order of this count
-        let one_more = |open: u64| (open < most).then_some(open + 1);
-        let entered = self.open.0.try_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
-        entered.map_err(|_| Reason::Connections)?;
+        one_more(&self.open.0, limits.connections).ok_or(Reason::Connections)?;
         let per_second = limits.new_connections_per_second;
         if per_second > 0 && !locked(&self.rate.0).admit(per_second, now) {
             self.open.0.fetch_sub(1, Ordering::Relaxed);
             return Err(Reason::NewConnectionsPerSecond);
         }
         Ok(())
+    }
+
+    /// A handshake begins, if there may be one more; [`State::shaken`] is to be called when it is over.
+    pub(super) fn shake(&self, most: u32) -> bool {
+        one_more(&self.handshakes.0, most).is_some()
+    }
+
+    /// Handshakes under way.
+    pub(super) fn handshakes(&self) -> u64 {
+        self.handshakes.0.load(Ordering::Relaxed)
+    }
+
+    /// A handshake is over.
+    pub(super) fn shaken(&self) {
+        self.handshakes.0.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// A connection that was let in is over.

@@ -1,6 +1,5 @@
 //! Choosing a target and connecting to it; another one when that fails, for no byte has left by then.
 
-use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
@@ -86,7 +85,10 @@ pub(super) async fn run(flow: &mut Flow, route: &Route, spoken: &Spoken, first: 
             Err(ended) => ended,
         };
         target.counters().connect_failures.add(1);
-        target.counters().outcome(false);
+        // the machine's own want of ports is not to put all targets out
+        if ended != Ended::NoPortLeft {
+            target.counters().outcome(false);
+        }
         group.counters().connect_failures.add(1);
         tried.push(place);
         let others = group.published().roster.has_others(&tried);
@@ -119,15 +121,14 @@ pub(super) fn datagrams(flow: &mut Flow, route: &Route) -> Result<Towards, Ended
     let opened = match &target.shared.endpoint {
         Endpoint::Ip(to) => {
             let opened = source::open(flow, group, &plan.settings, *to, |from| Datagrams::connected(*to, from));
-            opened.ok().map(|socket| (socket, *to))
+            opened.map(|socket| (socket, *to))
         }
-        Endpoint::Unix(_) => None,
+        Endpoint::Unix(_) => Err(Ended::ConnectFailed),
     };
-    let Some((socket, address)) = opened else {
+    let (socket, address) = opened.inspect_err(|_| {
         target.counters().connect_failures.add(1);
         group.counters().connect_failures.add(1);
-        return Err(Ended::ConnectFailed);
-    };
+    })?;
     target.counters().new_connections.add(1);
     Ok(Towards { socket, address, through })
 }
@@ -164,11 +165,10 @@ async fn attempt(
     let dial = group.shared.dial();
     let header = flow.announcement(dial.announces, spoken);
     let first = if header.is_some() { First::Here } else { first };
-    let begun: io::Result<Connecting> = match endpoint {
-        Endpoint::Ip(to) => source::open(flow, group, settings, *to, |from| Connecting::tcp(*to, from, first)),
-        Endpoint::Unix(path) => Connecting::unix(path),
+    let connecting = match endpoint {
+        Endpoint::Ip(to) => source::open(flow, group, settings, *to, |from| Connecting::tcp(*to, from, first))?,
+        Endpoint::Unix(path) => Connecting::unix(path).map_err(|_| Ended::ConnectFailed)?,
     };
-    let connecting = begun.map_err(|_| Ended::ConnectFailed)?;
     flow.arm(settings.connect_timeout);
     let told = async {
         let mut socket = connecting.done().await?;

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use super::connect::Through;
 use super::end::{End, Taking};
 use super::flow::Flow;
+use super::taker::Taker;
 use crate::l7::codec::buffer::Buffer;
 use crate::observe::flow::Ended;
 use crate::runtime::pipe::Pipe;
@@ -42,6 +43,7 @@ pub(super) async fn run<C: End, T: End>(
     // clients' sockets have been told by their listener's
     let mut down = Direction { is_prompt: true, ..Direction::default() };
     flow.timer.arm(flow.idle_timeout);
+    let mut taker = Taker::new(flow);
     let ended = poll_fn(|cx| {
         let before = (up.moved, down.moved);
         let polled = poll(&mut up, &mut down, &mut client, &mut target, pool, cx);
@@ -63,9 +65,17 @@ pub(super) async fn run<C: End, T: End>(
         if flow.timer.poll_expired(cx) {
             return Poll::Ready(Ended::IdleTimeout);
         }
+        if let Some(taker) = &mut taker
+            && taker.poll_too_slow(&down, client.socket(), cx)
+        {
+            return Poll::Ready(Ended::ClientTooSlow);
+        }
         Poll::Pending
     })
     .await;
+    if ended == Ended::ClientTooSlow {
+        flow.offended();
+    }
     if ended != Ended::Closed {
         client.socket().reset_on_close();
         target.socket().reset_on_close();
@@ -103,7 +113,7 @@ fn poll<C: End, T: End>(
 
 /// One direction.
 #[derive(Default)]
-struct Direction {
+pub(super) struct Direction {
     stage: Stage,
     /// What has been read and not given.
     buffer: Buffer,
@@ -146,6 +156,16 @@ impl Broken {
 impl Direction {
     fn is_done(&self) -> bool {
         self.stage == Stage::Done
+    }
+
+    /// Whether the sink has something to take.
+    pub(super) fn is_held(&self) -> bool {
+        !self.buffer.is_empty() || self.pipe.as_ref().is_some_and(|pipe| !pipe.is_empty())
+    }
+
+    /// Bytes given.
+    pub(super) fn moved(&self) -> u64 {
+        self.moved
     }
 
     /// Moves what can be moved; ready when all of it has been. `is_last`: the other direction is done.

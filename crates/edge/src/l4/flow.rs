@@ -109,7 +109,7 @@ impl Flow {
 
     /// The client did what it is kept out for when it does so again and again.
     pub(super) fn offended(&self) {
-        self.slot.table().plan.guard.offended(&self.admission, self.peer);
+        self.slot.table().plan.guard.offended(&self.admission);
     }
 
     /// Bounds a wait.

@@ -11,6 +11,7 @@ mod flow;
 mod hello;
 mod route;
 mod source;
+mod taker;
 pub(crate) mod udp;
 
 use std::future::poll_fn;

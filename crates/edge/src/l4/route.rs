@@ -74,7 +74,7 @@ pub(super) fn find(flow: &mut Flow, spoken: &Spoken, transport: Transport) -> Re
     let (plan, group) = table.tables.group(chosen).ok_or(Ended::NoTarget)?;
     // one step only: the file is checked for loops, and what is short itself then does what it does without another
     let place = match &plan.fallback {
-        FallbackPlan::Group(other) if group.is_short() => *other,
+        FallbackPlan::Group(other) if group.is_short(&plan.settings) => *other,
         _ => chosen,
     };
     let (plan, group) = table.tables.group(place).ok_or(Ended::NoTarget)?;

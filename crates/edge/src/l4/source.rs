@@ -6,32 +6,29 @@ use std::net::{IpAddr, SocketAddr};
 use headworks_model::target_group::TargetGroup;
 
 use super::flow::Flow;
+use crate::observe::flow::Ended;
+use crate::upstream::connect::no_port_left;
 use crate::upstream::group::GroupLocal;
 
 /// Opens a socket towards a target by `connect`, which is given the address that it is to have, if it is not to be the load
 /// balancer's. Where the client's cannot be kept, the load balancer's stands for it; where its port is taken, another.
 ///
 /// # Errors
-/// Those of `connect`.
+/// Those of `connect`, as the flow ends by them.
 pub(super) fn open<T>(
     flow: &Flow,
     group: &GroupLocal,
     settings: &TargetGroup,
     target: SocketAddr,
     connect: impl Fn(Option<SocketAddr>) -> io::Result<T>,
-) -> io::Result<T> {
-    let opened = open_from(flow, group, settings, target, connect);
-    opened.inspect_err(|error| {
-        if is_exhaustion(error) {
-            group.counters().port_allocation_errors.add(1);
+) -> Result<T, Ended> {
+    open_from(flow, group, settings, target, connect).map_err(|error| {
+        if !no_port_left(&error) {
+            return Ended::ConnectFailed;
         }
+        group.counters().port_allocation_errors.add(1);
+        Ended::NoPortLeft
     })
-}
-
-/// All ports are taken: to a target of TCP, of UDP, or at the client's own address.
-fn is_exhaustion(error: &io::Error) -> bool {
-    use io::ErrorKind::{AddrInUse, AddrNotAvailable, WouldBlock};
-    matches!(error.kind(), AddrInUse | AddrNotAvailable | WouldBlock)
 }
 
 fn open_from<T>(

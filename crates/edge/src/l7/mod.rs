@@ -13,6 +13,7 @@ mod lay_out;
 pub(crate) mod multiplexed;
 mod read;
 pub(crate) mod respond;
+pub(crate) mod watch;
 mod why;
 
 use self::codec::link::Client;

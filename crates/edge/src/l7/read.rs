@@ -9,7 +9,7 @@ use super::codec::link::{Client, Stopped};
 use super::connection::Connection;
 use crate::error::{Kind, ProxyError};
 use crate::runtime::clock::ticks;
-use crate::runtime::pace::{GRACE, Pace};
+use crate::runtime::pace::Pace;
 use crate::runtime::pool::Scratch;
 
 /// Reads until the head is whole. The time from its first byte is bounded as a whole, not by read: a head that drips in
@@ -59,10 +59,10 @@ impl Drip {
     /// Arms the timer for the head as a whole.
     fn begin<C: Client>(connection: &mut Connection<C>) -> Option<Drip> {
         let table = connection.slot.table();
-        let (timeout, rate) = (table.plan.header_timeout, table.plan.minimum_rate);
+        let (timeout, demand) = (table.plan.header_timeout, table.plan.demand);
         connection.timer.arm(timeout);
         // in a time shorter than the grace no rate can be missed
-        let pace = Pace::new(rate).filter(|_| timeout > GRACE)?;
+        let pace = Pace::new(demand).filter(|_| timeout > demand.grace)?;
         Some(Drip { pace, end: connection.worker.clock.tick().saturating_add(ticks(timeout)) })
     }
 }

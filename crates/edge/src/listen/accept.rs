@@ -57,7 +57,10 @@ async fn pause() {
 
 fn spawn(stream: Socket, peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) {
     let table = slot.table();
-    let admission = match table.plan.guard.admit(peer, Carrier::Tcp) {
+    let is_proxied = table.plan.proxied_from.is_some();
+    let guard = &table.plan.guard;
+    let admitted = if is_proxied { guard.admit_proxy(peer) } else { guard.admit(peer, Carrier::Tcp) };
+    let admission = match admitted {
         Ok(admission) => admission,
         Err(reason) => {
             slot.refuse(peer, reason);
@@ -66,7 +69,7 @@ fn spawn(stream: Socket, peer: SocketAddr, slot: &Rc<ListenerSlot>, worker: &Rc<
             return;
         }
     };
-    if table.plan.proxied_from.is_some() {
+    if is_proxied {
         tokio::task::spawn_local(proxied::serve(stream, admission, slot.clone(), worker.clone()));
         return;
     }

@@ -17,6 +17,7 @@ use super::accept;
 use super::arrival::Arrival;
 use super::slot::ListenerSlot;
 use crate::guard::Admission;
+use crate::guard::reason::Reason;
 use crate::runtime::deadline::Timer;
 use crate::runtime::socket::Socket;
 use crate::runtime::worker::Worker;
@@ -105,13 +106,28 @@ pub(crate) async fn serve(mut socket: Socket, admission: Admission, slot: Rc<Lis
     let peer = admission.peer;
     let place = Place::take(&worker);
     match arrival(&mut socket, admission, &slot, &worker).await {
-        Ok(arrival) => accept::begin(socket, arrival, &slot, &worker),
+        Ok(mut arrival) => match belong(&mut arrival, &slot) {
+            Ok(()) => accept::begin(socket, arrival, &slot, &worker),
+            Err(reason) => {
+                slot.refuse(arrival.peer, reason);
+                socket.reset_on_close();
+            }
+        },
         Err(refusal) => {
             tracing::debug!(%peer, reason = refusal.as_str(), "connection without a PROXY header refused");
             slot.counters().proxy_refusals.add(refusal);
         }
     }
     drop(place);
+}
+
+/// Counts the connection as that of the client whom the proxy speaks for, if it does.
+fn belong(arrival: &mut Arrival, slot: &ListenerSlot) -> Result<(), Reason> {
+    let client = arrival.peer;
+    if client == arrival.admission.peer {
+        return Ok(());
+    }
+    slot.table().plan.guard.belong(&mut arrival.admission, client.ip())
 }
 
 async fn arrival(

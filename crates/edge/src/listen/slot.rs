@@ -146,7 +146,7 @@ impl ListenerSlot {
         if sockets.is_empty() {
             return;
         }
-        let filter = self.table().plan.guard.tcp.filter().map(|filter| {
+        let filter = self.table().plan.guard.filter().map(|filter| {
             let step = |i: Instruction| SockFilter::new(i.code, i.when_true, i.when_false, i.operand);
             filter.into_iter().map(step).collect::<Vec<_>>()
         });

@@ -54,6 +54,8 @@ pub(crate) enum Ended {
     /// Every target was at its limit.
     Overloaded,
     ConnectFailed,
+    /// There was no port left to connect to it from.
+    NoPortLeft,
     ConnectTimeout,
     /// No TLS with the target.
     HandshakeFailed,
@@ -64,6 +66,8 @@ pub(crate) enum Ended {
     MalformedHello,
     /// It did not come in time.
     HelloTimeout,
+    /// The client takes what it is sent too slowly.
+    ClientTooSlow,
     /// Too many are awaited, on the whole or from this address.
     TooManyHandshakes,
     /// No datagram came for the idle timeout.
@@ -87,7 +91,7 @@ pub(crate) enum Reset {
 
 impl Ended {
     /// All of them, in the order of the counters.
-    pub(crate) const ALL: [Ended; 21] = [
+    pub(crate) const ALL: [Ended; 23] = [
         Ended::Closed,
         Ended::ClientReset,
         Ended::TargetReset,
@@ -98,12 +102,14 @@ impl Ended {
         Ended::NoTarget,
         Ended::Overloaded,
         Ended::ConnectFailed,
+        Ended::NoPortLeft,
         Ended::ConnectTimeout,
         Ended::HandshakeFailed,
         Ended::HandshakeTimeout,
         Ended::ClientClosed,
         Ended::MalformedHello,
         Ended::HelloTimeout,
+        Ended::ClientTooSlow,
         Ended::TooManyHandshakes,
         Ended::Silent,
         Ended::TargetRefused,
@@ -123,6 +129,7 @@ impl Ended {
             Ended::Stopping => "stopping",
             Ended::NoTarget => "no_target",
             Ended::Overloaded => "target_limit",
+            Ended::NoPortLeft => "no_port_left",
             Ended::ConnectFailed => "target_connection_error",
             Ended::ConnectTimeout => "target_connection_timeout",
             Ended::HandshakeFailed => "target_tls_error",
@@ -130,6 +137,7 @@ impl Ended {
             Ended::ClientClosed => "client_closed",
             Ended::MalformedHello => "malformed_hello",
             Ended::HelloTimeout => "hello_timeout",
+            Ended::ClientTooSlow => "client_too_slow",
             Ended::TooManyHandshakes => "too_many_handshakes",
             Ended::Silent => "silent",
             Ended::TargetRefused => "target_refused",
@@ -153,12 +161,14 @@ impl Ended {
             Ended::ClientReset => Some(Reset::Client),
             Ended::TargetReset => Some(Reset::Target),
             Ended::IdleTimeout
+            | Ended::ClientTooSlow
             | Ended::Deregistered
             | Ended::TargetUnhealthy
             | Ended::Stopping
             | Ended::NoTarget
             | Ended::Overloaded
             | Ended::ConnectFailed
+            | Ended::NoPortLeft
             | Ended::ConnectTimeout
             | Ended::HandshakeFailed
             | Ended::HandshakeTimeout => Some(Reset::Own),

@@ -241,9 +241,9 @@ impl Exposed {
                 failed.counter(&with(&listener_labels(plan), "reason", &reason), count)?;
             }
         }
-        let help = "TLS handshakes under way";
+        let help = "TLS handshakes under way, and hellos that are waited for";
         let mut under_way = begin(encoder, "tls_handshakes_in_flight", help, MetricType::Gauge)?;
-        for plan in listeners() {
+        for plan in self.view.plan.iter().flat_map(|plan| &plan.listeners).filter(|plan| plan.awaits_hellos()) {
             under_way.gauge(&listener_labels(plan), total(&plan.counters, |c| &c.tls.under_way) as f64)?;
         }
         type Get = fn(&ListenerCounters) -> &Count;
@@ -271,7 +271,7 @@ impl Exposed {
             ("target_group_connection_errors", "Connections of flows that could not be opened", |c| {
                 &c.connect_failures
             }),
-            ("port_allocation_errors", "Flows for which there was no port left to connect from", |c| {
+            ("port_allocation_errors", "Connections for which there was no port left to connect from", |c| {
                 &c.port_allocation_errors
             }),
             ("target_group_replaced_client_addresses", "Flows that could not come from their client's address", |c| {

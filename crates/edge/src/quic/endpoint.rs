@@ -114,7 +114,8 @@ fn config(table: &ListenerTable, secrets: &Secrets) -> Option<(Arc<Handshake>, q
 fn meet(incoming: Incoming, secrets: &Secrets, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) {
     let from = incoming.remote_address();
     let peer = SocketAddr::new(from.ip().to_canonical(), from.port());
-    if worker.handshakes.count() >= CROWDED && incoming.may_retry() {
+    let is_crowded = worker.handshakes.count() >= CROWDED || slot.table().plan.guard.is_crowded();
+    if is_crowded && incoming.may_retry() {
         // fails only where it has been proved
         let _ = incoming.retry();
         slot.counters().tls.validations.add(1);

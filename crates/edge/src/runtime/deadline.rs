@@ -10,7 +10,6 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use super::clock::ticks;
-use super::pace::Pace;
 use super::worker::Worker;
 
 /// Below this the coarse tick would be too rough.
@@ -101,20 +100,18 @@ impl Timer {
         }
     }
 
+    /// The coarse clock's tick.
+    pub(crate) fn tick(&self) -> u32 {
+        self.worker.clock.tick()
+    }
+
     /// Starts anew: expires at this tick.
     pub(crate) fn arm_until(&mut self, tick: u32) {
         self.entry.at.set(tick);
         self.sharp = None;
     }
 
-    /// Starts anew for a client that has moved so many bytes: expires `wait` from now, or as soon as it is too slow.
-    pub(crate) fn arm_paced(&mut self, wait: Duration, pace: &mut Pace, moved: u64) {
-        let now = self.worker.clock.tick();
-        let at = pace.waits(moved, now);
-        self.arm_until(at.min(now.saturating_add(ticks(wait))));
-    }
-
-    /// The same by the coarse clock however short: late by up to two ticks, but it costs a store.
+    /// Starts anew, by the coarse clock however short the wait: late by up to two ticks, but it costs a store.
     #[inline]
     pub(crate) fn arm_roughly(&mut self, wait: Duration) {
         self.entry.at.set(self.worker.clock.tick().saturating_add(ticks(wait)));

@@ -8,8 +8,20 @@ use std::time::Duration;
 
 use super::clock::TICK;
 
-/// How long a client may bring or take nothing at all.
+/// How long a client may bring or take nothing at all, where a rate is declared.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
+
+/// How fast a listener's clients must be.
+#[derive(Clone, Copy)]
+pub(crate) struct Demand {
+    /// Bytes a second; 0 for as slow as they like.
+    pub(crate) rate: u32,
+    /// How long a client may bring or take nothing at all.
+    pub(crate) grace: Duration,
+    /// Also while a body comes whose end nobody knows: it may be a conversation.
+    pub(crate) of_streams: bool,
+}
+
 /// Ticks in a second.
 const A_SECOND: u64 = (1000 / TICK.as_millis()) as u64;
 
@@ -17,6 +29,8 @@ const A_SECOND: u64 = (1000 / TICK.as_millis()) as u64;
 pub(crate) struct Pace {
     /// Bytes a second.
     rate: u64,
+    /// What `left` is at most.
+    most: u64,
     /// Bytes times ticks in a second, so that a tick's share is whole.
     left: u64,
     /// Bytes paid in so far.
@@ -27,13 +41,11 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// None when no rate is asked for.
-    pub(crate) fn new(rate: u32) -> Option<Pace> {
-        let rate = u64::from(rate);
-        (rate > 0).then(|| Pace { rate, left: Pace::most(rate), seen: 0, since: None })
-    }
-
-    fn most(rate: u64) -> u64 {
-        rate * GRACE.as_secs() * A_SECOND
+    pub(crate) fn new(demand: Demand) -> Option<Pace> {
+        let rate = u64::from(demand.rate);
+        let grace = demand.grace.as_millis() / TICK.as_millis();
+        let most = rate.saturating_mul(u64::try_from(grace).unwrap_or(u64::MAX));
+        (rate > 0).then_some(Pace { rate, most, left: most, seen: 0, since: None })
     }
 
     /// The client is waited for at tick `now`, and has brought or taken `moved` bytes so far. Until which tick it may go on
@@ -42,6 +54,12 @@ impl Pace {
         self.settle(moved, now);
         self.since = Some(now);
         now.saturating_add(u32::try_from(self.left.div_ceil(self.rate)).unwrap_or(u32::MAX))
+    }
+
+    /// The same as a time from now, and `wait` at most; none when nothing is left.
+    pub(crate) fn patience(&mut self, moved: u64, now: u32, wait: Duration) -> Option<Duration> {
+        let until = self.waits(moved, now);
+        (!self.is_spent()).then(|| wait.min(TICK * until.saturating_sub(now)))
     }
 
     /// Something else is waited for.
@@ -61,7 +79,7 @@ impl Pace {
         self.seen = self.seen.max(moved);
         // what moved came before the wait was over: it counts first
         let held = self.left.saturating_add(paid).saturating_sub(waited * self.rate);
-        self.left = held.min(Pace::most(self.rate));
+        self.left = held.min(self.most);
     }
 }
 
@@ -69,9 +87,13 @@ impl Pace {
 mod tests {
     use super::*;
 
+    fn declared(rate: u32) -> Demand {
+        Demand { rate, grace: GRACE, of_streams: true }
+    }
+
     /// Drives a client that moves `bytes` every `every` ticks; after how many ticks it is too slow, if ever.
     fn spent_after(rate: u32, bytes: u64, every: u32) -> Option<u32> {
-        let mut pace = Pace::new(rate).unwrap();
+        let mut pace = Pace::new(declared(rate)).unwrap();
         let mut at = pace.waits(0, 1000);
         let mut moved = 0;
         for now in 1001..20_000 {
@@ -117,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_is_waited_for_elsewhere_does_not_count() {
-        let mut pace = Pace::new(100).unwrap();
+        let mut pace = Pace::new(declared(100)).unwrap();
         pace.waits(0, 0);
         pace.rests(0, 16);
         pace.rests(0, 4000);
@@ -125,6 +147,6 @@ mod tests {
         assert_eq!(at, 4004, "four of five seconds were spent before");
         // a quick start is no reserve for hours
         assert_eq!(pace.waits(1 << 40, 4001), 4021);
-        assert!(Pace::new(0).is_none());
+        assert!(Pace::new(declared(0)).is_none());
     }
 }

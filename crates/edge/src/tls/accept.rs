@@ -91,7 +91,7 @@ pub(crate) async fn serve(
         Err(failure) => {
             tracing::debug!(%peer, reason = failure.as_str(), "handshake failed");
             if failure == Failure::Timeout {
-                slot.table().plan.guard.offended(&arrival.admission, arrival.peer);
+                slot.table().plan.guard.offended(&arrival.admission);
             }
             slot.counters().tls.failed(failure);
         }

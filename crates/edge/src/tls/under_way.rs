@@ -7,12 +7,13 @@ use std::rc::Rc;
 
 use headworks_guard::ClientKey;
 
+use crate::guard::Shaking;
 use crate::listen::slot::ListenerSlot;
 use crate::runtime::worker::Worker;
 
 /// Handshakes under way in one worker.
 const AT_ONCE: u32 = 4096;
-/// Handshakes under way in one worker from one address, or one /64 of IPv6.
+/// Handshakes under way in one worker from one address, or one /64 of IPv6, however many its listener allows.
 const AT_ONCE_FROM_ONE: u32 = 512;
 
 /// Handshakes that are under way in a worker.
@@ -37,6 +38,7 @@ pub(crate) struct Place {
     slot: Rc<ListenerSlot>,
     worker: Rc<Worker>,
     client: ClientKey,
+    _shaking: Shaking,
 }
 
 impl Place {
@@ -46,15 +48,18 @@ impl Place {
         if counted.all >= AT_ONCE {
             return None;
         }
-        let of_client = counted.by_client.entry(client).or_insert(0);
-        if *of_client >= AT_ONCE_FROM_ONE {
+        let table = slot.table();
+        let guard = &table.plan.guard;
+        let of_client = counted.by_client.get(&client).copied().unwrap_or(0);
+        if of_client >= AT_ONCE_FROM_ONE.min(guard.handshakes_of_one()) {
             return None;
         }
-        *of_client += 1;
+        let shaking = guard.shake()?;
+        counted.by_client.insert(client, of_client + 1);
         counted.all += 1;
         worker.connections.set(worker.connections.get() + 1);
         slot.counters().tls.under_way.add(1);
-        Some(Place { slot: slot.clone(), worker: worker.clone(), client })
+        Some(Place { slot: slot.clone(), worker: worker.clone(), client, _shaking: shaking })
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
 use super::multiplex::Stream;
+use super::sockets::Counted;
 use crate::runtime::socket::{First, Socket};
 use crate::tls::dial::ClientSide;
 
@@ -31,7 +32,8 @@ pub(crate) enum Transport {
 
 /// An open connection to a target: HTTP/1.1 is spoken on it, whatever is beneath.
 pub(crate) enum Connection {
-    Direct(Transport),
+    /// And its share of what the target may have of them.
+    Direct(Transport, Option<Counted>),
     /// One exchange on a connection of HTTP/2.
     Stream(Box<Stream>),
 }
@@ -50,6 +52,12 @@ pub(crate) async fn connect_socket(endpoint: &Endpoint, header: Option<Vec<u8>>,
         socket.write_all(&header).await?;
     }
     Ok(socket)
+}
+
+/// Whether all ports are taken: to a target of TCP, of UDP, or at a client's own address.
+pub(crate) fn no_port_left(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable, WouldBlock};
+    matches!(error.kind(), AddrInUse | AddrNotAvailable | WouldBlock)
 }
 
 /// Opens a connection, says `header` on it first, and shakes hands when there is a `client` for it; `host` is the name that the target is declared
@@ -86,6 +94,11 @@ pub(crate) async fn secure(
 }
 
 impl Connection {
+    /// Whether it is one of so many that there may be.
+    pub(super) fn is_counted(&self) -> bool {
+        matches!(self, Connection::Direct(_, Some(_)))
+    }
+
     /// Whether it carries one exchange only.
     pub(crate) fn is_stream(&self) -> bool {
         matches!(self, Connection::Stream(_))
@@ -95,7 +108,7 @@ impl Connection {
     /// system call while the runtime knows the socket to be drained.
     pub(crate) fn is_quiet(&mut self) -> bool {
         match self {
-            Connection::Direct(transport) => transport.is_quiet(),
+            Connection::Direct(transport, _) => transport.is_quiet(),
             Connection::Stream(_) => false,
         }
     }
@@ -106,7 +119,7 @@ impl Connection {
     /// When its end cannot be said.
     pub(crate) fn finish(&mut self, trailers: Option<HeaderMap>) -> io::Result<()> {
         match self {
-            Connection::Direct(_) => Ok(()),
+            Connection::Direct(..) => Ok(()),
             Connection::Stream(stream) => stream.finish(trailers),
         }
     }
@@ -121,7 +134,7 @@ impl Connection {
     /// What followed the response's body.
     pub(crate) fn take_trailers(&mut self) -> Option<HeaderMap> {
         match self {
-            Connection::Direct(_) => None,
+            Connection::Direct(..) => None,
             Connection::Stream(stream) => stream.take_trailers(),
         }
     }
@@ -212,7 +225,7 @@ impl AsyncRead for Connection {
     #[inline]
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Connection::Direct(transport) => Pin::new(transport).poll_read(cx, buf),
+            Connection::Direct(transport, _) => Pin::new(transport).poll_read(cx, buf),
             Connection::Stream(stream) => stream.poll_read(cx, buf),
         }
     }
@@ -222,7 +235,7 @@ impl AsyncWrite for Connection {
     #[inline]
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Connection::Direct(transport) => Pin::new(transport).poll_write(cx, bytes),
+            Connection::Direct(transport, _) => Pin::new(transport).poll_write(cx, bytes),
             Connection::Stream(stream) => stream.poll_write(cx, bytes),
         }
     }
@@ -234,7 +247,7 @@ impl AsyncWrite for Connection {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Connection::Direct(transport) => Pin::new(transport).poll_write_vectored(cx, slices),
+            Connection::Direct(transport, _) => Pin::new(transport).poll_write_vectored(cx, slices),
             Connection::Stream(stream) => {
                 let first = slices.iter().find(|slice| !slice.is_empty());
                 stream.poll_write(cx, first.map_or(&[], |slice| slice))
@@ -249,14 +262,14 @@ impl AsyncWrite for Connection {
     #[inline]
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Connection::Direct(transport) => Pin::new(transport).poll_flush(cx),
+            Connection::Direct(transport, _) => Pin::new(transport).poll_flush(cx),
             Connection::Stream(_) => Poll::Ready(Ok(())),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Connection::Direct(transport) => Pin::new(transport).poll_shutdown(cx),
+            Connection::Direct(transport, _) => Pin::new(transport).poll_shutdown(cx),
             Connection::Stream(stream) => Poll::Ready(stream.finish(None)),
         }
     }

@@ -1,5 +1,6 @@
 //! Places in a group and at its targets, exact over all workers, and who waits for one. Groups without limits never come here.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -113,7 +114,7 @@ impl Gate {
         let mut queue = lock(&self.queue);
         let ticket = queue.join(seat.clone(), until, bound)?;
         self.waiting.store(queue.len() as u32, Ordering::SeqCst);
-        Ok(Waiting { gate: self, ticket, seat, until })
+        Ok(Waiting { gate: self, ticket, seat, until, is_settled: Cell::new(false) })
     }
 
     fn now(&self) -> Moment {
@@ -151,6 +152,8 @@ pub(crate) struct Waiting<'g> {
     ticket: Ticket,
     seat: Arc<Seat>,
     until: Moment,
+    /// It is neither in the queue any more, nor among those who may come back.
+    is_settled: Cell<bool>,
 }
 
 impl Waiting<'_> {
@@ -173,13 +176,18 @@ impl Waiting<'_> {
         if self.seat.called.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// The turn has come to nothing: somebody was faster. It stays first.
-    pub(crate) fn stay(&self) {
-        if self.seat.called.swap(false, Ordering::SeqCst) {
-            let mut queue = lock(&self.gate.queue);
-            queue.rejoin(self.ticket, self.seat.clone(), self.until);
-            self.gate.waiting.store(queue.len() as u32, Ordering::SeqCst);
+    /// The turn has come to nothing: somebody was faster. It stays first, and has to look once more, if this says so: a place
+    /// may have come free while nobody could be called.
+    pub(crate) fn stay(&self, turn: Turn) -> Option<Turn> {
+        if turn == Turn::Oldest {
+            // who was called meanwhile has that turn still
+            return None;
         }
+        self.seat.called.store(false, Ordering::SeqCst);
+        let mut queue = lock(&self.gate.queue);
+        queue.rejoin(self.ticket, self.seat.clone(), self.until);
+        self.gate.waiting.store(queue.len() as u32, Ordering::SeqCst);
+        queue.is_oldest(self.ticket).then_some(Turn::Oldest)
     }
 
     /// It has a place. One that was not called for it, but was called meanwhile, hands that turn on.
@@ -191,6 +199,9 @@ impl Waiting<'_> {
     }
 
     fn leave(&self) {
+        if self.is_settled.replace(true) {
+            return;
+        }
         let mut queue = lock(&self.gate.queue);
         if !queue.leave(self.ticket) && self.seat.called.load(Ordering::SeqCst) {
             queue.settled();
@@ -234,5 +245,55 @@ impl Drop for Permit {
         self.target.places.fetch_sub(1, Ordering::SeqCst);
         self.group.gate.taken.fetch_sub(1, Ordering::SeqCst);
         self.group.gate.call();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn is_called(waiting: &Waiting<'_>) -> bool {
+        waiting.poll_called(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    /// How many can still join.
+    fn room(gate: &Gate, bound: usize) -> usize {
+        let joined: Vec<_> = std::iter::from_fn(|| gate.join(PATIENCE, bound).ok()).collect();
+        joined.len()
+    }
+
+    #[test]
+    fn whoever_is_served_leaves_once() {
+        for turn in [Turn::Called, Turn::Oldest] {
+            let gate = Gate::default();
+            let [first, second, third] = [(); 3].map(|()| gate.join(PATIENCE, 3).unwrap());
+            gate.call();
+            gate.call();
+            assert!(is_called(&first) && is_called(&second) && !is_called(&third));
+            first.served(turn);
+            // one who found a place by itself hands the turn that it was called for to the next
+            assert_eq!(is_called(&third), turn == Turn::Oldest);
+            assert_eq!(room(&gate, 3), 1, "{turn:?}: two are still there");
+            drop((second, third));
+            assert_eq!((room(&gate, 3), gate.waiting()), (3, 0));
+        }
+    }
+
+    #[test]
+    fn who_was_called_in_vain_looks_once_more_and_stays_first() {
+        let gate = Gate::default();
+        let [first, second] = [(); 2].map(|()| gate.join(PATIENCE, 2).unwrap());
+        gate.call();
+        assert_eq!((is_called(&first), gate.has_waiting()), (true, true));
+        assert_eq!(first.stay(Turn::Called), Some(Turn::Oldest));
+        assert!(!is_called(&first) && first.is_oldest() && !second.is_oldest());
+        // called while it looked by itself: that turn is not lost
+        gate.call();
+        assert_eq!((first.stay(Turn::Oldest), is_called(&first)), (None, true));
+        assert_eq!(room(&gate, 2), 0);
+        drop(first);
+        assert!(is_called(&second), "who goes away hands its turn on");
     }
 }

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use headworks_balance::{
-    Algorithm, Choice, Fault, GroupKey, Moment, Picker, Reason, RetryBudget, Roster, State, TargetKey, TargetReport,
+    Algorithm, Choice, Fault, GroupKey, Moment, Picker, Reason, RetryBudget, Roster, State, Supply, TargetKey,
+    TargetReport,
 };
 use headworks_model::target_group::TargetGroup;
 
@@ -228,6 +229,11 @@ pub(crate) struct Wish {
 /// Indices of the targets that an attempt has been made on.
 pub(crate) type Tried = [usize];
 
+/// How many requests a worker sends to a target on trial.
+fn probes(settings: &TargetGroup) -> u32 {
+    settings.circuit_breaker.as_ref().map_or(u32::MAX, |breaker| breaker.probes)
+}
+
 impl GroupLocal {
     /// Nothing is known of its targets until one is chosen: of a thousand groups, many serve no request of this worker.
     pub(crate) fn new(shared: Arc<GroupShared>, algorithm: Algorithm, worker: usize) -> Rc<GroupLocal> {
@@ -304,10 +310,18 @@ impl GroupLocal {
         Ref::map(self.view.borrow(), |v| &v.published)
     }
 
-    /// Whether it has nothing healthy, or nothing at all.
-    pub(crate) fn is_short(&self) -> bool {
-        let published = self.published();
-        published.roster.supply.is_short() || published.roster.eligible() == 0
+    /// Whether it has nothing healthy, or nothing at all, or all that it has is ejected and not to be tried just now: what
+    /// stands in for it is asked.
+    pub(crate) fn is_short(&self, settings: &TargetGroup) -> bool {
+        self.refresh();
+        let view = self.view.borrow();
+        let roster = &view.published.roster;
+        if roster.supply != Supply::Ejected {
+            return roster.supply.is_short() || roster.eligible() == 0;
+        }
+        let entries = roster.entries.iter().zip(&view.targets);
+        let mut eligible = entries.filter(|(entry, _)| entry.eligible).map(|(_, target)| target);
+        !eligible.any(|target| target.is_on_trial() && target.tried() < probes(settings))
     }
 
     /// Whether a request that has a place could have another in its stead, as far as can be told, at such a target.
@@ -357,7 +371,7 @@ impl GroupLocal {
     /// The place of a target that has room, by stickiness or in its turn.
     fn pick(&self, view: &View, settings: &TargetGroup, wish: Wish, random: u64, tried: &Tried) -> Result<usize, Kind> {
         let limit = settings.limits.max_connections;
-        let probes = settings.circuit_breaker.as_ref().map_or(u32::MAX, |breaker| breaker.probes);
+        let probes = probes(settings);
         let has_room =
             |i: usize| limit == 0 || view.targets.get(i).is_some_and(|target| target.shared.places() < limit);
         let is_spent =

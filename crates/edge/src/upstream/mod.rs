@@ -8,5 +8,6 @@ pub(crate) mod latency;
 pub(crate) mod multiplex;
 pub(crate) mod probe;
 pub(crate) mod resolve;
+pub(crate) mod sockets;
 pub(crate) mod supervise;
 pub(crate) mod target;

@@ -10,6 +10,7 @@ use headworks_balance::TargetKey;
 use super::connect::{Connection, Endpoint};
 use super::gate::Permit;
 use super::multiplex::Multiplexed;
+use super::sockets::{self, Sockets};
 use crate::l7::connection::Peer;
 use crate::observe::counters::TargetCounters;
 use crate::runtime::worker::POOL_SWEEP;
@@ -38,6 +39,8 @@ pub(crate) struct TargetShared {
     pub(crate) resets: AtomicU32,
     /// Places taken, where the group declares limits.
     pub(crate) places: AtomicU32,
+    /// Connections open, likewise.
+    pub(crate) sockets: Sockets,
 }
 
 impl TargetShared {
@@ -58,6 +61,7 @@ impl TargetShared {
             cut: AtomicBool::default(),
             resets: AtomicU32::default(),
             places: AtomicU32::default(),
+            sockets: Sockets::default(),
         }
     }
 
@@ -80,6 +84,8 @@ pub(crate) struct TargetLocal {
     /// Connections of HTTP/2.
     pub(crate) multiplexed: Multiplexed,
     retired: Cell<bool>,
+    /// Idle connections are closed when there are too many.
+    gives_way: Cell<bool>,
     /// The trial that its half-open breaker is in, 0 for none, and the requests that this worker has sent in it.
     trial: Cell<(u32, u32)>,
 }
@@ -95,8 +101,8 @@ struct Idle {
 impl TargetLocal {
     pub(crate) fn new(shared: Arc<TargetShared>, worker: usize) -> Rc<TargetLocal> {
         let (idle, multiplexed) = (RefCell::default(), Multiplexed::default());
-        let (retired, trial) = (Cell::new(false), Cell::new((0, 0)));
-        Rc::new(TargetLocal { shared, worker, idle, multiplexed, retired, trial })
+        let (retired, gives_way, trial) = (Cell::new(false), Cell::new(false), Cell::new((0, 0)));
+        Rc::new(TargetLocal { shared, worker, idle, multiplexed, retired, gives_way, trial })
     }
 
     pub(crate) fn display(&self) -> &str {
@@ -155,7 +161,15 @@ impl TargetLocal {
     }
 
     /// Keeps a connection for the next request; `owner` is who it was announced for.
-    pub(crate) fn give_idle(&self, connection: Connection, epoch: u64, now: u32, owner: Option<&Rc<Peer>>) {
+    pub(crate) fn give_idle(self: &Rc<Self>, connection: Connection, epoch: u64, now: u32, owner: Option<&Rc<Peer>>) {
+        if connection.is_counted() {
+            if self.shared.sockets.is_crowded() {
+                return;
+            }
+            if !self.gives_way.replace(true) {
+                tokio::task::spawn_local(sockets::give_way(self.shared.clone(), Rc::downgrade(self)));
+            }
+        }
         let mut idle = self.idle.borrow_mut();
         if idle.len() < IDLE_LIMIT && !self.retired.get() {
             let owner = owner.map(Rc::downgrade);
@@ -176,12 +190,30 @@ impl TargetLocal {
         self.counters().idle_connections.sub((before - idle.len()) as u64);
     }
 
+    /// Closes idle connections, the coldest first, while there are too many over all workers.
+    pub(super) fn give_way(&self) {
+        let mut idle = self.idle.borrow_mut();
+        while self.shared.sockets.is_crowded() && !idle.is_empty() {
+            drop(idle.remove(0));
+            self.counters().idle_connections.sub(1);
+        }
+    }
+
     /// No request will come any more: idle connections are closed.
     pub(crate) fn retire(&self) {
         self.retired.set(true);
         self.multiplexed.retire();
         let closed = self.idle.borrow_mut().drain(..).count();
         self.counters().idle_connections.sub(closed as u64);
+    }
+}
+
+impl Drop for TargetLocal {
+    fn drop(&mut self) {
+        if self.gives_way.get() {
+            // who looks for it finds that it is gone
+            self.shared.sockets.call();
+        }
     }
 }
 

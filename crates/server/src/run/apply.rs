@@ -118,7 +118,7 @@ impl Control {
             }
         }
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        descriptors::shortage(new, descriptors::most()).into_iter().for_each(|shortage| tracing::warn!("{shortage}"));
+        descriptors::shortage(new, descriptors::most()).for_each(|shortage| tracing::warn!("{shortage}"));
         self.acme.restore(new, &mut self.edge);
         if let Err(errors) = self.edge.apply(&running, self.keyring.clone()).await {
             let refused = loaded.placed(&errors);

@@ -170,3 +170,23 @@ fn a_trial_refuses_nothing() {
         assert_eq!(client.response().status, 200);
     }
 }
+
+/// Where another group stands in, all targets may be out: it is asked in their stead, but for the requests of a trial.
+#[test]
+fn what_stands_in_for_all_of_them() {
+    let sick =
+        Origin::new("sick").on("/fail", [Step::answer(500, "sick")]).on("/x", [Step::answer(200, "sick")]).start();
+    let well =
+        Origin::new("well").on("/fail", [Step::answer(200, "well")]).on("/x", [Step::answer(200, "well")]).start();
+    let breaker = "consecutive_failures: 2, open_for: 500ms, max_ejected: 1, probes: 1";
+    let other = ", fallback: { forward: other } }\n  other: { targets: [<well>], health_check: { protocol: none }";
+    let headworks = start(&group("[<sick>]", breaker, other), &[("sick", &sick), ("well", &well)]);
+    let mut client = headworks.client();
+    let mut answer = |target: &str| client.exchange(&ask("GET", target)).text();
+    wait::until("the other group", || (answer("/fail") == "well").then_some(()));
+    assert!(is_ejected(&headworks, &sick));
+    // one request is tried on it, and then the other group has them again
+    wait::until("a trial", || (answer("/fail") == "sick").then_some(()));
+    assert_eq!([(); 3].map(|()| answer("/fail")), ["well"; 3]);
+    wait::until("its return", || ([(); 3].map(|()| answer("/x")) == ["sick"; 3]).then_some(()));
+}

@@ -280,20 +280,25 @@ fn no_port_is_left() {
     near.cable(&["10.97.1.1/24"], &far, &["10.97.1.2/24"]);
     let few = near.within(|| std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "50000 50019"));
     assert!(few.is_ok(), "{few:?}");
-    for protocol in ["udp", "tcp"] {
+    let to = SocketAddr::from(([10, 97, 1, 1], 7000));
+    for protocol in ["udp", "tcp", "http"] {
         let echo = far.within(|| Echo::at("", "10.97.1.2:0"));
         let door = far.within(|| TcpListener::bind(echo.address)).unwrap_or_else(|error| panic!("{error}"));
-        let yaml = network(protocol, &[echo.address], "", ", port: 7000", "");
-        let yaml = yaml.replace("protocol: udp, targets", &format!("protocol: {protocol}, targets"));
+        let mut yaml = network(protocol, &[echo.address], "", ", port: 7000", "");
+        yaml = yaml.replace("protocol: udp, targets", &format!("protocol: {protocol}, targets"));
+        if protocol == "http" {
+            yaml = yaml.replace("type: network, ", "");
+        }
         let headworks = near.within(|| start(&yaml, &[]));
         let _clients: Vec<Box<dyn Any + Send>> = far.within(|| {
-            let to = SocketAddr::from(([10, 97, 1, 1], 7000));
             let client = |_| -> Box<dyn Any + Send> {
-                if protocol == "tcp" {
-                    return Box::new(std::net::TcpStream::connect(to).unwrap_or_else(|error| panic!("{error}")));
+                if protocol == "udp" {
+                    let client = socket("10.97.1.2:0");
+                    client.send_to(b"x", to).unwrap_or_else(|error| panic!("{error}"));
+                    return Box::new(client);
                 }
-                let client = socket("10.97.1.2:0");
-                client.send_to(b"x", to).unwrap_or_else(|error| panic!("{error}"));
+                let mut client = Client::connect(to);
+                client.send_anyway(ask_for("GET", "/").bytes());
                 Box::new(client)
             };
             (0..40).map(client).collect()
@@ -301,9 +306,13 @@ fn no_port_is_left() {
         wait::until("no port to be left", || {
             let metrics = near.within(|| headworks.metrics());
             let errors = metrics.sum("headworks_port_allocation_errors_total", &[("target_group", "web")]);
-            let failed = metrics.sum("headworks_flows_ended_total", &[("reason", "target_connection_error")]);
-            (errors >= 20.0 && failed >= 20.0).then_some(())
+            let ended = metrics.sum("headworks_flows_ended_total", &[("reason", "no_port_left")]);
+            (errors >= 20.0 && (ended >= 20.0 || protocol == "http")).then_some(())
         });
+        if protocol == "http" {
+            let mut told = far.within(|| Client::connect(to));
+            assert_eq!(told.exchange(&ask_for("GET", "/")).status, 503);
+        }
         drop(door);
     }
 }

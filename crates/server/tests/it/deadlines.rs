@@ -36,6 +36,27 @@ fn of_whole_requests() {
     assert_eq!(headworks.ask(&ask("GET", "/")).status, 200);
 }
 
+/// It has that also while a client is waited for, whatever rate it must keep.
+#[test]
+fn of_requests_of_slow_clients() {
+    let web = Origin::new("web").on("/big", [Step::answer(200, &"x".repeat(16 << 20))]).start();
+    for limits in ["", ", limits: { minimum_rate: 10 }", ", limits: { minimum_rate: 0 }"] {
+        let yaml = logged(", request_timeout: 500ms")
+            .replace("address: 127.0.0.1:0", &format!("address: 127.0.0.1:0{limits}"));
+        let headworks = start(&yaml, &[("web", &web)]);
+        let begin = Instant::now();
+        let mut brings = headworks.client();
+        brings.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf.");
+        assert_eq!(brings.response().status, 504, "{limits}");
+        let mut takes = headworks.client();
+        takes.ask(&ask("GET", "/big"));
+        for line in headworks.log_lines("logs/access.log", 2) {
+            assert!(line.contains("\"error\":\"DeadlinePassed\""), "{limits}: {line}");
+        }
+        assert!(begin.elapsed() < Duration::from_secs(4), "{limits}: it took {:?}", begin.elapsed());
+    }
+}
+
 /// Between two reads of an answer, less may be allowed than before its head.
 #[test]
 fn between_bytes() {

@@ -34,6 +34,7 @@ load_balancers:
     listeners:
       list: { port: 8083, network_acl: office-only, default: { forward: app } }
       none: { port: 8084, default: { forward: app } }
+      told: { port: 8087, network_acl: office-only, deny: reset, default: { forward: app } }
       nowhere: { port: 0, network_acl: nobody, default: { forward: app } }
   # names that are one when they are put together
   a_b: { listeners: { c: { port: 8085, network_acl: nobody, default: { forward: app } } } }
@@ -68,7 +69,7 @@ network_acls:
     // the second time it replaces what the first has left
     guarded.run(&format!("nft -f {}", rules.display()));
     let listeners: Vec<TcpListener> = guarded.within(|| {
-        ["[::]:8080", "10.99.0.1:8081", "[::]:8082", "[::]:8083", "[::]:8084", "[::]:8085", "[::]:8086"]
+        ["[::]:8080", "10.99.0.1:8081", "[::]:8082", "[::]:8083", "[::]:8084", "[::]:8085", "[::]:8086", "[::]:8087"]
             .map(|address| TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}")))
             .into()
     });
@@ -91,6 +92,8 @@ network_acls:
         ("10.99.0.5", "10.99.0.1:8085", "silent"),
         ("10.99.0.3", "10.99.0.1:8086", "silent"),
         ("10.99.0.5", "10.99.0.1:8086", "open"),
+        ("10.99.0.3", "10.99.0.1:8087", "closed"),
+        ("10.99.0.5", "10.99.0.1:8087", "open"),
         // ports that nobody guards are nobody's business
         ("10.99.0.3", "10.99.0.1:8084", "open"),
         ("10.99.0.3", "10.99.0.1:9999", "closed"),

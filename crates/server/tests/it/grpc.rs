@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use headworks_testkit::program::Parts;
-use headworks_testkit::{Authority, Origin, ask, check};
+use headworks_testkit::{Authority, Origin, ask, check, wait};
 use http::{HeaderMap, Method};
 
 use crate::http2_targets::{self, connect, request, run};
@@ -253,4 +253,33 @@ fn deadlines_of_calls() {
     );
     let lines = headworks.log_lines("access.log", 5);
     assert!(lines.iter().all(|line| line.contains("\"error\":\"GrpcDeadlineExceeded\"")), "{lines:?}");
+}
+
+/// A call that is answered with 200 and ends with UNAVAILABLE is a failure of its target's, and one with the call's own fault
+/// is not.
+#[test]
+fn calls_that_fail_open_the_breaker() {
+    let [one, two] = ["one", "two"].map(Service::start);
+    let breaker = ", circuit_breaker: { consecutive_failures: 3, open_for: 1h }";
+    let yaml = unchecked(breaker).replace("<targets>", "<one>, <two>");
+    let headworks = start(&yaml, &[("one", &one.address), ("two", &two.address)]);
+    let call = |method: &str| {
+        let mut call = request(Method::POST, &format!("/test.Echo/{method}"));
+        for (name, value) in [("content-type", "application/grpc"), ("te", "trailers")] {
+            call.headers_mut().insert(name, http::HeaderValue::from_static(value));
+        }
+        run(async {
+            let mut send = connect(headworks.address()).await;
+            http2_targets::ask(&mut send, call, Some(&[0; 5])).await.status.as_u16()
+        })
+    };
+    let ejected = || headworks.metrics().sum("headworks_target_ejected", &[]);
+    for _ in 0..12 {
+        assert_eq!(call("Fail"), 200);
+    }
+    assert_eq!(ejected(), 0.0);
+    wait::until("the ejection", || {
+        assert_eq!(call("Down"), 200);
+        (ejected() == 1.0).then_some(())
+    });
 }

@@ -4,12 +4,11 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use headworks_testkit::frames::code::INTERNAL_ERROR;
 use headworks_testkit::frames::flag::END_STREAM;
-use headworks_testkit::frames::{frame, headers, kind, request, setting, window};
+use headworks_testkit::frames::{frame, headers, kind, request};
 use headworks_testkit::program::filled;
 use headworks_testkit::stream::End;
-use headworks_testkit::{Ask, Client, Headworks, Origin, Step, ask, check, wait};
+use headworks_testkit::{Ask, Client, Headworks, Origin, ask, check, wait};
 
 use crate::{HEADWORKS, start};
 
@@ -61,12 +60,12 @@ fn refusals(headworks: &Headworks, reason: &str) -> f64 {
 /// 1.16: numbered rules, lowest first, then deny; security groups allow only. What is denied gets no answer at all.
 #[test]
 fn who_gets_in() {
-    use Met::{Served, Silence};
+    use Met::{Refused, Served, Silence};
     let acl = ", network_acl: office";
     let group = ", security_groups: [web]";
     // what it is; address, lines for the load balancer, for the listener, and besides; who is met with what
     type Row = (&'static str, &'static str, &'static str, &'static str, &'static str, &'static [(&'static str, Met)]);
-    let rows: [Row; 9] = [
+    let rows: [Row; 11] = [
         (
             "a network ACL",
             ON_LOOPBACK,
@@ -101,6 +100,22 @@ fn who_gets_in() {
             &[("127.0.0.2", Silence), ("127.0.0.3", Silence), ("127.0.0.4", Served)],
         ),
         ("a group without rules", ON_LOOPBACK, group, "", "security_groups: { web: {} }", &[("127.0.0.1", Silence)]),
+        (
+            "who is denied is told",
+            ON_LOOPBACK,
+            "",
+            ", network_acl: office, deny: reset",
+            "network_acls: { office: { inbound: [ { rule: 1, action: allow, from: [127.0.0.2/31] } ] } }",
+            &[("127.0.0.2", Served), ("127.0.0.4", Refused)],
+        ),
+        (
+            "who is in no group is told",
+            ON_LOOPBACK,
+            group,
+            ", deny: reset",
+            "security_groups: { web: { inbound: [ { from: [127.0.0.2/32] } ] } }",
+            &[("127.0.0.2", Served), ("127.0.0.1", Refused)],
+        ),
         (
             "both doors",
             ON_LOOPBACK,
@@ -296,6 +311,60 @@ fn new_connections_in_a_second() {
     wait::until("the next second", || (met("127.0.0.1", headworks.address()) == Met::Served).then_some(()));
 }
 
+/// A client that connects too fast is refused, and takes nothing from others; the next second takes it again.
+#[test]
+fn new_connections_of_one_client() {
+    let limits = ", limits: { new_connections_per_client: 4 }";
+    let headworks = start(&answering(ON_LOOPBACK, "", limits, ""), &[]);
+    let (started, to) = (Instant::now(), headworks.address());
+    let served = (0..30).filter(|_| met("127.0.0.2", to) == Met::Served).count();
+    // four at once, and four more in each second that this has taken
+    let most = 4 + (started.elapsed().as_secs_f64() * 4.0) as usize;
+    assert!((4..=most).contains(&served), "{served} of at most {most}");
+    assert_eq!(met("127.0.0.3", to), Met::Served);
+    assert_eq!(refusals(&headworks, "new_connections_per_client"), (30 - served) as f64);
+    wait::until("its share of the next second", || (met("127.0.0.2", to) == Met::Served).then_some(()));
+}
+
+/// Of the handshakes that there may be one client has an eighth, and whoever comes when all are under way is closed.
+#[test]
+fn handshakes_at_once() {
+    let yaml = "workers: 1\nload_balancers:\n  net: { type: network, listeners: { tls: { address: 127.0.0.1:0, protocol: \
+                tls_passthrough, limits: { handshakes: 16 }, default: { forward: web } } } }\n\
+                target_groups:\n  web: { protocol: tls, targets: [<web>], health_check: { protocol: none } }\n";
+    let web = Origin::new("web").start();
+    let headworks = start(yaml, &[("web", &web)]);
+    let to = headworks.address();
+    let too_many = |count: f64| {
+        let labels = [("reason", "too_many_handshakes")];
+        let _ = headworks.wait_metrics("headworks_flows_ended_total", &labels, count);
+    };
+    let under_way = |count: usize| {
+        let _ = headworks.wait_metrics("headworks_tls_handshakes_in_flight", &[], count as f64);
+    };
+    let mut open: Vec<Client> = Vec::new();
+    for of in 2..10 {
+        let from = format!("127.0.0.{of}");
+        for _ in 0..2 {
+            open.push(Client::connect_from(&from, to));
+            under_way(open.len());
+        }
+        if of == 2 {
+            Client::connect_from(&from, to).expect_ended();
+            too_many(1.0);
+        }
+    }
+    Client::connect_from("127.0.0.20", to).expect_ended();
+    too_many(2.0);
+    // whoever goes leaves room
+    open.pop();
+    under_way(open.len());
+    let mut late = Client::connect_from("127.0.0.20", to);
+    under_way(16);
+    assert!(!late.arrived());
+    late.send("no hello").expect_ended();
+}
+
 /// Who goes over the limits again and again is refused altogether, for a while.
 #[test]
 fn repeat_offenders_are_kept_out() {
@@ -467,130 +536,18 @@ fn more_connections_than_descriptors() {
         "{said}"
     );
     assert!(!said.contains("cannot accept"), "{said}");
-}
-
-/// One listener with a rate that clients must keep, in front of `<web>`.
-const PACED: &str = "load_balancers:\n  shop: { listeners: { http: { address: 127.0.0.1:0, limits: { minimum_rate: 2000 }, \
-                     default: { forward: web } } } }\ntarget_groups:\n  web: { targets: [<web>], health_check: { protocol: none } }\n";
-
-/// The grace, and what a coarse clock and a busy machine add to it; far from the time-outs of a minute that there are else.
-fn expect_after_grace(started: Instant) {
-    let passed = started.elapsed();
-    assert!((4.5..9.0).contains(&passed.as_secs_f64()), "noticed after {passed:?}");
-}
-
-/// Sends a piece ten times a second for as long as somebody listens, `seconds` at most: slowness is what is tested here.
-fn drip(client: &mut Client, piece: &str, seconds: u64) {
-    for _ in 0..seconds * 10 {
-        if client.arrived() {
-            return;
-        }
-        client.send_anyway(piece);
-        std::thread::sleep(Duration::from_millis(100));
+    // without a limit that is declared, and with more listeners than there is room for
+    let none = yaml.replace("limits: { connections: 1000 }, ", "");
+    let listener = "address: 127.0.0.1:0, default: { fixed_response: { status: 204 } }";
+    let many: String = (0..70).map(|n| format!("l{n}: {{ {listener} }}, ")).collect();
+    for (yaml, expected) in [
+        (&none, "228 open files are enough for 50 connections only: raise the limit"),
+        (
+            &none.replace("listeners: { ", &format!("listeners: {{ {many}")),
+            "listeners take 71 sockets, one for each worker",
+        ),
+    ] {
+        let said = HEADWORKS.start_with_descriptors(yaml, &[("web", &web)], 228).said();
+        assert!(said.contains(expected), "{said}");
     }
-}
-
-#[test]
-fn a_rate_for_heads() {
-    let web = Origin::new("web").start();
-    let headworks = start(PACED, &[("web", &web)]);
-    let started = Instant::now();
-    let mut slow = headworks.client();
-    slow.send("GET / HTTP/1.1\r\nHost: shop\r\nX-A: ");
-    drip(&mut slow, "a", 20);
-    assert_eq!(slow.response().status, 408);
-    expect_after_grace(started);
-}
-
-#[test]
-fn a_rate_for_bodies() {
-    let web = Origin::new("web").start();
-    let headworks = start(PACED, &[("web", &web)]);
-    let (started, to) = (Instant::now(), headworks.address());
-    // 4000 bytes a second, for longer than the grace
-    let steady = std::thread::spawn(move || {
-        let mut client = Client::connect(to);
-        client.send("POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 28000\r\n\r\n");
-        drip(&mut client, &"b".repeat(400), 7);
-        client.response().echo().body_length
-    });
-    let mut slow = headworks.client();
-    slow.send("POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 28000\r\n\r\n");
-    drip(&mut slow, "b", 20);
-    assert_eq!(slow.response().status, 408);
-    expect_after_grace(started);
-    assert_eq!(steady.join().unwrap_or(0), 28_000);
-}
-
-#[test]
-fn a_rate_for_those_who_read() {
-    let length = 32 << 20;
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
-    let body = [head.as_bytes(), &vec![b'x'; length]].concat();
-    let web = Origin::new("web").on("/big", [Step::Send(body)]).start();
-    let headworks = start(PACED, &[("web", &web)]);
-    let (started, to) = (Instant::now(), headworks.address());
-    let steady = std::thread::spawn(move || {
-        let mut client = Client::connect(to);
-        client.ask(&ask("GET", "/big")).response_head();
-        // slower than everything that is held on the way would last, and faster than it must be
-        for _ in 0..160 {
-            client.bytes(100_000);
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        client.bytes(length - 16_000_000).len()
-    });
-    let mut stuck = headworks.client();
-    stuck.ask(&ask("GET", "/big")).response_head();
-    let ended = || (headworks.metrics().sum("headworks_active_connections", &[]) == 1.0).then_some(());
-    assert!(wait::within(Duration::from_secs(20), ended).is_some(), "a client that does not read stays");
-    // what was sent before may count once: as long as the grace again
-    let passed = started.elapsed().as_secs_f64();
-    assert!((4.5..15.0).contains(&passed) && !steady.is_finished(), "noticed after {passed} s");
-    assert_eq!(stuck.rest().1, End::Reset);
-    assert_eq!(steady.join().unwrap_or(0), length - 16_000_000);
-}
-
-/// Over HTTP/2, windows are the client's too: one that opens its own by a byte now and then is cut off, and its connection is
-/// not. Who takes enough of one answer may let another wait.
-#[test]
-fn a_rate_for_streams() {
-    let web = Origin::new("web").on("/big", [Step::answer(200, &"x".repeat(100_000))]).start();
-    let headworks = start(PACED, &[("web", &web)]);
-    let (started, to) = (Instant::now(), headworks.address());
-    let steady = std::thread::spawn(move || {
-        let mut client = Client::connect(to);
-        client.begin_http2(&[(setting::INITIAL_WINDOW_SIZE, 1)]);
-        client.send(headers(END_STREAM, 1, request("/big", &[])));
-        client.frame_until("a byte that waits for more", |frame| frame.kind == kind::DATA && frame.stream == 1);
-        // 4000 bytes a second of another, for longer than the grace
-        client.send(headers(END_STREAM, 3, request("/big", &[])));
-        for _ in 0..80 {
-            client.send(window(3, 400));
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        client.send([window(0, 200_000), window(1, 100_000), window(3, 100_000)].concat());
-        for _ in 0..2 {
-            let last = client.frame_until("both answers", |f| f.kind == kind::RST_STREAM || f.ends_stream());
-            assert_eq!(last.kind, kind::DATA, "{last:x?}");
-        }
-    });
-    let mut slow = headworks.client();
-    slow.begin_http2(&[(setting::INITIAL_WINDOW_SIZE, 0)]);
-    slow.send(headers(END_STREAM, 1, request("/big", &[])));
-    let mut dripping = slow.twin();
-    let drip = std::thread::spawn(move || {
-        for _ in 0..30 {
-            dripping.send_anyway(window(1, 1));
-            std::thread::sleep(Duration::from_millis(300));
-        }
-    });
-    let reset = slow.frame_until("a reset", |frame| frame.kind == kind::RST_STREAM);
-    assert_eq!((reset.stream, reset.code()), (1, Some(INTERNAL_ERROR)));
-    expect_after_grace(started);
-    assert!(drip.join().is_ok());
-    slow.send(headers(END_STREAM, 3, request("/", &[])));
-    let answer = slow.frame_until("another answer", |frame| frame.stream == 3 && frame.status().is_some());
-    assert_eq!(answer.status(), Some(200));
-    assert!(steady.join().is_ok());
 }

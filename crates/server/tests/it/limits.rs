@@ -1,5 +1,7 @@
 //! What may be in flight, and what waits (`limits`).
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -182,4 +184,51 @@ fn a_limit_that_was_found_out_is_known() {
     headworks.upgrade();
     let after = wait::until("a limit", || Some(limit(&headworks)).filter(|limit| *limit > 0.0));
     assert!(after >= 28.0, "{before} before, {after} after");
+}
+
+/// A server that meets one connection after the other, as one with a process for each does when it has but one.
+fn one_at_a_time() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap_or_else(|error| panic!("cannot listen: {error}"));
+    let address = listener.local_addr().unwrap_or_else(|error| panic!("no address: {error}"));
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let Ok(mut connection) = connection else { continue };
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while connection.read(&mut byte).is_ok_and(|read| read == 1) {
+                head.push(byte[0]);
+                if head.ends_with(b"\r\n\r\n") {
+                    head.clear();
+                    let _ = connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+                }
+            }
+        }
+    });
+    address
+}
+
+/// Connections that wait for a request count as well, and give way to one that has one, in whichever worker they are: else it
+/// would wait behind them for as long as they are kept.
+#[test]
+fn idle_connections_give_way() {
+    let one = one_at_a_time();
+    let limits = "max_connections: 1, max_pending: 100, pending_timeout: 1m";
+    let headworks = start(&group(2, "[<one>]", limits), &[("one", &one)]);
+    // among so many, both workers have some
+    let mut clients: Vec<Client> = (0..16).map(|_| headworks.client()).collect();
+    for round in 0..4 {
+        for (number, client) in clients.iter_mut().enumerate() {
+            let response = client.exchange(&ask("GET", "/"));
+            assert_eq!((response.status, response.text().as_str()), (200, "ok"), "{number} in round {round}");
+        }
+    }
+    let connections = headworks.status()["target_groups"]["web"]["targets"][0]["connections"].clone();
+    assert_eq!(connections["idle"], 1, "{connections}");
+    // by turns, so that they have changed workers
+    assert!(connections["total"].as_u64().is_some_and(|total| total > 1), "{connections}");
+    // all at once
+    for client in &mut clients {
+        client.ask(&ask("GET", "/"));
+    }
+    clients.iter_mut().for_each(|client| assert_eq!(client.response().status, 200));
 }

@@ -197,6 +197,7 @@ load_balancers:
         address: 127.0.0.1:0
         rules:
           - { if: { path: [/slow] }, fault: { delay: 300ms }, then: { forward: web } }
+          - { if: { path: [/forever] }, fault: { delay: 1h }, then: { forward: web } }
           - { if: { path: [/fail] }, fault: { abort: 418 }, then: { forward: web } }
           - { if: { path: [/some] }, fault: { abort: { status: 503, share: 0.5 } }, then: { forward: web } }
           - { if: { path: [/both] }, fault: { delay: { for: 10ms }, abort: { status: 500 } }, then: { fixed_response: { status: 200 } } }
@@ -217,12 +218,20 @@ target_groups:
     let faults: Vec<&Value> = lines.iter().map(|line| &line["fault"]).collect();
     assert_eq!(faults, [&Value::from("delay"), &Value::from("abort"), &Value::from("delay, abort"), &Value::Null]);
     assert_eq!(lines[1]["error"], "FaultInjected");
+    // nobody is held back who does not wait any more; whoever has only said its last does
+    let mut gone = headworks.client();
+    gone.ask(&ask("GET", "/forever"));
+    let _ = headworks.wait_metrics("headworks_injected_faults_total", &[("kind", "delay")], 3.0);
+    gone.reset();
+    let line = headworks.log_lines("logs/access.log", 5).pop().unwrap_or_default();
+    assert!(line.contains("\"error\":\"ClientClosed\""), "{line}");
+    assert_eq!(headworks.client().ask(&ask("GET", "/slow")).finish().response().status, 200);
     let failed = (0..200).filter(|_| client.exchange(&ask("GET", "/some")).status == 503).count();
     assert!((65..=135).contains(&failed), "{failed} of 200");
     let metrics = headworks.metrics();
-    assert_eq!(metrics.sum("headworks_injected_faults_total", &[("kind", "delay")]), 2.0);
+    assert_eq!(metrics.sum("headworks_injected_faults_total", &[("kind", "delay")]), 4.0);
     assert_eq!(metrics.sum("headworks_injected_faults_total", &[("kind", "abort")]), (failed + 2) as f64);
-    assert_eq!(web.received().len(), 202 - failed);
+    assert_eq!(web.received().len(), 203 - failed);
     // requests that no rule takes
     headworks.reload(&yaml.replace("share: 0 }", "share: 1 }"), &[("web", &web)]);
     assert_eq!(client.exchange(&ask("GET", "/")).status, 599);

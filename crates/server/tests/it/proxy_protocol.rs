@@ -158,6 +158,44 @@ fn whoever_says_nothing_good_is_closed() {
     headworks.expect_alive();
 }
 
+/// Limits of a client are those of whom the proxy speaks for, and what one has done is nobody else's offence.
+#[test]
+fn limits_are_those_of_the_client() {
+    let limits =
+        ", limits: { connections_per_client: 2, header_timeout: 300ms, block: { after: 3, within: 1m, for: 1m } }";
+    let web = Origin::echo("web");
+    let headworks = start(&behind("127.0.0.1", limits, ""), &[("web", &web)]);
+    let from = |client: u8| {
+        let mut connection = headworks.client();
+        connection.send(format!("PROXY TCP4 203.0.113.{client} 192.0.2.1 56324 443\r\n"));
+        connection.send_anyway(ask("GET", "/").bytes());
+        connection
+    };
+    let served = |client: u8| from(client).try_response_to("GET").is_ok();
+    let open: Vec<_> =
+        [7, 7, 8, 8].map(from).into_iter().map(|mut client| (client.response().status, client)).collect();
+    assert!(open.iter().all(|(status, _)| *status == 200));
+    assert_eq!([7, 8, 9].map(served), [false, false, true]);
+    let refused = |reason, count| {
+        let _ = headworks.wait_metrics("headworks_refused_connections_total", &[("reason", reason)], count);
+    };
+    refused("connections_per_client", 2.0);
+    let top = &headworks.status()["load_balancers"]["shop"]["listeners"]["http"]["top_clients"];
+    let most = [&top[0], &top[1]].map(|top| (top["client"].clone(), top["connections"]["active"].clone()));
+    assert_eq!(most, [("203.0.113.8".into(), 2.into()), ("203.0.113.7".into(), 2.into())]);
+    drop(open);
+    let _ = headworks.wait_metrics("headworks_top_client_connections", &[], 0.0);
+    assert!(served(7));
+    // two more offences of one that has one already, by a head that does not end
+    for _ in 0..2 {
+        let mut slow = headworks.client();
+        slow.send("PROXY TCP4 203.0.113.7 192.0.2.1 56324 443\r\nGET / HTTP/1.1\r\n");
+        assert_eq!(slow.response().status, 408);
+    }
+    assert_eq!([7, 8, 9].map(served), [false, true, true]);
+    refused("blocked", 1.0);
+}
+
 /// Before the handshake, by HAProxy in both versions.
 #[test]
 fn haproxy_in_front() {

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use super::super::{Route, route, schema};
 use super::body::Body;
 use super::changed::done;
-use super::identity::{Grants, Identity, MOST, attached, delete, find, find_mut, get, list, put};
+use super::identity::{Grants, Identity, MOST, attached, delete, find, find_mut, get, known, list, put};
 use crate::call::{Call, Reply};
 use crate::clock::now;
 use crate::names::hrn;
+use crate::page::listed;
 use crate::plane::Plane;
 use crate::problem::Problem;
 
@@ -24,7 +25,8 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/v1/iam/groups", "ListGroups", "group/*", |call| Box::pin(list::<Group>(call)))
             .about("All groups, by name.")
-            .answers(200, json!({ "type": "object" })),
+            .pages_by_name()
+            .answers(200, listed("groups", &schema("Group"))),
         route(Method::GET, path, "GetGroup", one, |call| Box::pin(get::<Group>(call)))
             .about("One group.")
             .answers(200, schema("Group")),
@@ -118,8 +120,11 @@ type Membership = fn(&mut User, &str) -> Result<(), Problem>;
 
 async fn change(call: Call, membership: Membership) -> Result<Reply, Problem> {
     let (group, name) = (call.param("name").to_owned(), call.param("user").to_owned());
+    // who its members are is a part of the group, and has its tag
+    let known = known::<Group>(&call);
     done(&call, move |directory, _| {
         find::<Group>(directory, &group)?;
+        known(&group, directory)?;
         membership(find_mut(directory, &name)?, &group)?;
         Ok(vec![("user", name)])
     })

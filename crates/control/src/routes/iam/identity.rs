@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::http::StatusCode;
 use headworks_iam::Directory;
 use headworks_iam::seal::Sealer;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::body::{Body, checked};
 use super::changed::{changed, done};
 use crate::call::{Call, Reply};
 use crate::names::{action, hrn};
+use crate::page::Page;
 use crate::plane::Plane;
 use crate::problem::Problem;
 
@@ -101,16 +102,15 @@ pub(super) fn find_mut<'a, T: Identity>(directory: &'a mut Directory, name: &str
 
 pub(super) async fn list<T: Identity>(call: Call) -> Result<Reply, Problem> {
     let directory = call.plane.directory();
-    let shown = |(name, one): (&String, &T)| (name.clone(), one.shown(name, &directory, &call.plane));
-    let all: Map<String, Value> = T::all(&directory).iter().map(shown).collect();
-    Ok(Reply::ok(&json!({ format!("{}s", T::WORD): all })))
+    let found = Page::of(&call)?.take(T::all(&directory), |name, one| one.shown(name, &directory, &call.plane));
+    Ok(Reply::ok(&found.answer(&format!("{}s", T::WORD))))
 }
 
 pub(super) async fn get<T: Identity>(call: Call) -> Result<Reply, Problem> {
     let (name, directory) = (call.param("name"), call.plane.directory());
     let shown = find::<T>(&directory, name)?.shown(name, &directory, &call.plane);
     let tag = tag::<T>(&call.plane, shown.clone());
-    Ok(call.represented(&tag, || Reply::ok(&shown)))
+    call.represented(&tag, || Reply::ok(&shown))
 }
 
 fn tag<T: Identity>(plane: &Plane, shown: Value) -> String {
@@ -118,7 +118,7 @@ fn tag<T: Identity>(plane: &Plane, shown: Value) -> String {
 }
 
 /// Whether one is what the caller knew. To be asked while nobody else changes it.
-fn known<T: Identity>(call: &Call) -> impl Fn(&str, &Directory) -> Result<(), Problem> + Send + 'static {
+pub(super) fn known<T: Identity>(call: &Call) -> impl Fn(&str, &Directory) -> Result<(), Problem> + Send + 'static {
     let (plane, condition) = (call.plane.clone(), call.condition());
     move |name, directory| {
         let shown = T::all(directory).get(name).map(|one| one.shown(name, directory, &plane));

@@ -31,6 +31,9 @@ pub(super) fn routes() -> Vec<Route> {
             .about("Makes an access key. The secret is in this answer and in no other.")
             .may_take(json!({ "type": "object", "additionalProperties": false }))
             .answers(201, schema("NewAccessKey")),
+        route(Method::GET, one, "GetAccessKey", of_user, |call| Box::pin(get(call)))
+            .about("One access key, without its secret.")
+            .answers(200, schema("AccessKey")),
         route(Method::PATCH, one, "UpdateAccessKey", of_user, |call| Box::pin(update(call)))
             .judges()
             .about("Makes a key active or inactive.")
@@ -53,12 +56,20 @@ pub(super) fn key_json(plane: &Plane, key: &AccessKey) -> Value {
         .uses
         .of_key(key)
         .map(|used| json!({ "at": time::iso(used.at), "action": used.action, "source": used.source }));
-    json!({
-        "access_key_id": key.id,
-        "status": key.status,
-        "created": time::iso(key.created),
-        "last_used": last_used,
-    })
+    let mut shown = lasting(key);
+    if let Some(shown) = shown.as_object_mut() {
+        shown.insert("last_used".to_owned(), json!(last_used));
+    }
+    shown
+}
+
+/// What of a key tells whether it has changed: that somebody uses it does not.
+fn lasting(key: &AccessKey) -> Value {
+    json!({ "access_key_id": key.id, "status": key.status, "created": time::iso(key.created) })
+}
+
+fn all_lasting(user: &User) -> Value {
+    user.keys.iter().map(lasting).collect()
 }
 
 async fn list(call: Call) -> Result<Reply, Problem> {
@@ -66,14 +77,23 @@ async fn list(call: Call) -> Result<Reply, Problem> {
     let directory = call.plane.directory();
     let user = find::<User>(&directory, name)?;
     let keys: Vec<Value> = user.keys.iter().map(|key| key_json(&call.plane, key)).collect();
-    Ok(Reply::ok(&json!({ "access_keys": keys })))
+    call.represented(&call.plane.tag(&all_lasting(user)), || Reply::ok(&json!({ "access_keys": keys })))
+}
+
+async fn get(call: Call) -> Result<Reply, Problem> {
+    let directory = call.plane.directory();
+    let (user, id) = (find::<User>(&directory, call.param("name"))?, call.param("key"));
+    let key = user.keys.iter().find(|key| key.id == id).ok_or_else(|| no_key(id))?;
+    call.represented(&call.plane.tag(&lasting(key)), || Reply::ok(&key_json(&call.plane, key)))
 }
 
 async fn create(call: Call) -> Result<Reply, Problem> {
     Body::of(call.json_or_empty()?, &[])?.check()?;
     let name = call.param("name").to_owned();
+    let knows = call.knows(format!("what user {name:?} has of access keys"));
     let make = move |directory: &mut Directory, sealer: &Sealer| {
         let user = find_mut::<User>(directory, &name)?;
+        knows(Some(&all_lasting(user)))?;
         if user.keys.len() >= MOST {
             return Err(Problem::limit(format!(
                 "user {name:?} has {MOST} access keys, which is as many as it may have"
@@ -109,21 +129,28 @@ async fn update(call: Call) -> Result<Reply, Problem> {
     };
     body.check()?;
     let (name, id) = (call.param("name").to_owned(), call.param("key").to_owned());
+    let knows = call.knows(format!("access key {id:?}"));
     let update = move |directory: &mut Directory, _: &Sealer| {
         let user = find_mut::<User>(directory, &name)?;
         let key = user.keys.iter_mut().find(|key| key.id == id).ok_or_else(|| no_key(&id))?;
+        knows(Some(&lasting(key)))?;
         key.status = status;
         Ok((key.clone(), vec![("user", name)]))
     };
-    changed(&call, StatusCode::OK, update, |key| Reply::ok(&key_json(&call.plane, &key))).await
+    changed(&call, StatusCode::OK, update, |key| {
+        Reply::ok(&key_json(&call.plane, &key)).with("etag", &call.plane.tag(&lasting(&key)))
+    })
+    .await
 }
 
 async fn delete(call: Call) -> Result<Reply, Problem> {
     let (name, id) = (call.param("name").to_owned(), call.param("key").to_owned());
+    let knows = call.knows(format!("access key {id:?}"));
     done(&call, move |directory, _| {
         let user = find_mut::<User>(directory, &name)?;
         let place = user.keys.iter().position(|key| key.id == id).ok_or_else(|| no_key(&id))?;
-        user.keys.remove(place);
+        let key = user.keys.remove(place);
+        knows(Some(&lasting(&key)))?;
         Ok(vec![("user", name)])
     })
     .await

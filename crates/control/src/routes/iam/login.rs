@@ -3,8 +3,9 @@
 use axum::http::{Method, StatusCode};
 use headworks_iam::directory::User;
 use headworks_iam::seal::Sealer;
-use headworks_iam::{Directory, Principal, sign_in, totp};
-use serde_json::json;
+use headworks_iam::sign_in::{Login, Mfa};
+use headworks_iam::{Directory, Principal, sign_in, time, totp};
+use serde_json::{Value, json};
 
 use super::super::{Door, Route, route, schema};
 use super::body::Body;
@@ -23,6 +24,9 @@ pub(super) fn routes() -> Vec<Route> {
     let user = "user/{name}";
     let (password, mfa) = ("/v1/iam/users/{name}/password", "/v1/iam/users/{name}/mfa");
     vec![
+        route(Method::GET, password, "GetPassword", user, |call| Box::pin(get_password(call)))
+            .about("When a user was given its password for the console, and when it last came by that; never what it is.")
+            .answers(200, schema("Password")),
         route(Method::PUT, password, "PutPassword", user, |call| Box::pin(put_password(call)))
             .judges()
             .about("Gives a user a password for the console, or another. Its sessions end; who was locked may try again.")
@@ -37,6 +41,10 @@ pub(super) fn routes() -> Vec<Route> {
             .judges()
             .about("Takes a user's access to the console away. Its sessions end.")
             .answers_nothing(204),
+        route(Method::GET, mfa, "GetMfaDevice", user, |call| Box::pin(get_mfa(call)))
+            .behind(Door::Known)
+            .about("Whether a user has a second factor that counts, since when, and whether another waits to be proved. Users may for themselves.")
+            .answers(200, schema("MfaDevice")),
         route(Method::POST, mfa, "CreateMfaDevice", user, |call| Box::pin(create_mfa(call)))
             .behind(Door::Known)
             .judges()
@@ -67,6 +75,44 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
+fn no_password(name: &str) -> Problem {
+    Problem::not_found(format_args!("password of user {name:?}"))
+}
+
+/// What tells whether a password has changed: a tag of it tells nothing of it.
+fn of_password(login: &Login) -> Value {
+    json!([login.hash, login.changed, login.must_change])
+}
+
+/// What tells whether a second factor has changed.
+fn of_mfa(mfa: &Mfa) -> Value {
+    json!([mfa.active, mfa.pending, mfa.since])
+}
+
+async fn get_password(call: Call) -> Result<Reply, Problem> {
+    let (name, directory) = (call.param("name"), call.plane.directory());
+    let login = find::<User>(&directory, name)?.login.as_ref().ok_or_else(|| no_password(name))?;
+    call.represented(&call.plane.tag(&of_password(login)), || {
+        let last_used = login.last_used.map(time::iso);
+        Reply::ok(&json!({
+            "changed": time::iso(login.changed),
+            "must_change": login.must_change,
+            "last_used": last_used,
+        }))
+    })
+}
+
+async fn get_mfa(call: Call) -> Result<Reply, Problem> {
+    let directory = call.plane.directory();
+    let name = call.param("name");
+    is_own(&call, name, "GetMfaDevice")?;
+    let mfa = &find::<User>(&directory, name)?.mfa;
+    call.represented(&call.plane.tag(&of_mfa(mfa)), || {
+        let since = mfa.since.map(time::iso);
+        Reply::ok(&json!({ "active": mfa.active.is_some(), "pending": mfa.pending.is_some(), "since": since }))
+    })
+}
+
 async fn put_password(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name").to_owned();
     let mut body = Body::of(call.json()?, &["password", "must_change"])?;
@@ -79,8 +125,10 @@ async fn put_password(call: Call) -> Result<Reply, Problem> {
     let login = login.filter(|_| directory.password_policy.reuse_prevention > 0);
     let hash = new_hash(&call.plane, &name, login.as_ref(), password, "password").await?;
     let of = name.clone();
+    let knows = call.knows(format!("the password of user {name:?}"));
     let put = move |directory: &mut Directory, _: &Sealer| {
         let user = find_mut::<User>(directory, &of)?;
+        knows(user.login.as_ref().map(of_password).as_ref())?;
         set_password(user, hash, must_change, None);
         Ok(((), vec![("user", of)]))
     };
@@ -93,9 +141,11 @@ async fn put_password(call: Call) -> Result<Reply, Problem> {
 
 async fn delete_password(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name").to_owned();
+    let knows = call.knows(format!("the password of user {name:?}"));
     done(&call, move |directory, _| {
         let user = find_mut::<User>(directory, &name)?;
-        user.login.take().ok_or_else(|| Problem::not_found(format_args!("password of user {name:?}")))?;
+        knows(user.login.as_ref().map(of_password).as_ref())?;
+        user.login.take().ok_or_else(|| no_password(&name))?;
         user.sessions.clear();
         Ok(vec![("user", name)])
     })
@@ -116,8 +166,10 @@ async fn create_mfa(call: Call) -> Result<Reply, Problem> {
     is_own(&call, &name, "CreateMfaDevice")?;
     Body::of(call.json_or_empty()?, &[])?.check()?;
     let of = name.clone();
+    let knows = call.knows(format!("the second factor of user {name:?}"));
     let make = move |directory: &mut Directory, sealer: &Sealer| {
         let user = find_mut::<User>(directory, &of)?;
+        knows(Some(&of_mfa(&user.mfa)))?;
         let (kept, secret) = make_mfa(sealer, &of)?;
         user.mfa.pending = Some(kept);
         Ok((secret, vec![("user", of)]))
@@ -151,8 +203,10 @@ async fn enable_mfa(call: Call) -> Result<Reply, Problem> {
     let source = call.entry.source.clone();
     let _admitted = call.plane.guesses.admit(&name, &source, now())?;
     let of = name.clone();
+    let knows = call.knows(format!("the second factor of user {name:?}"));
     let enabled = done(&call, move |directory, sealer| {
         let user = find_mut::<User>(directory, &of)?;
+        knows(Some(&of_mfa(&user.mfa)))?;
         let pending = user.mfa.pending.as_ref().ok_or_else(|| {
             Problem::conflict(format!("user {of:?} has no second factor that waits to be proved: POST makes one"))
         })?;
@@ -179,12 +233,14 @@ async fn enable_mfa(call: Call) -> Result<Reply, Problem> {
 
 async fn delete_mfa(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name").to_owned();
+    let knows = call.knows(format!("the second factor of user {name:?}"));
     done(&call, move |directory, _| {
         let user = find_mut::<User>(directory, &name)?;
+        knows(Some(&of_mfa(&user.mfa)))?;
         if user.mfa.active.is_none() && user.mfa.pending.is_none() {
             return Err(Problem::not_found(format_args!("second factor of user {name:?}")));
         }
-        user.mfa = sign_in::Mfa::default();
+        user.mfa = Mfa::default();
         Ok(vec![("user", name)])
     })
     .await

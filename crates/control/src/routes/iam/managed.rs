@@ -5,7 +5,7 @@ use headworks_iam::document::Attached;
 use headworks_iam::managed::Managed;
 use headworks_iam::seal::Sealer;
 use headworks_iam::{Directory, Document, time};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::super::{Route, route, schema};
 use super::body::{checked, document};
@@ -15,6 +15,7 @@ use super::versions::word;
 use crate::call::{Call, Reply};
 use crate::clock::now;
 use crate::names::hrn;
+use crate::page::{Page, listed};
 use crate::problem::Problem;
 
 /// The longest managed policy, in characters.
@@ -26,7 +27,9 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/v1/iam/policies", "ListPolicies", "policy/*", |call| Box::pin(list(call)))
             .about("All managed policies, by name.")
-            .answers(200, json!({ "type": "object" })),
+            .pages_by_name()
+            .asks("built_in", json!({ "type": "boolean" }), "Those that are always there, or those that are not.")
+            .answers(200, listed("policies", &json!({ "type": "object" }))),
         route(Method::GET, path, "GetPolicy", one, |call| Box::pin(get(call)))
             .about("The document of a managed policy.")
             .answers(200, schema("PolicyDocument")),
@@ -69,22 +72,22 @@ fn holders(directory: &Directory, name: &str) -> Vec<String> {
 
 async fn list(call: Call) -> Result<Reply, Problem> {
     let directory = call.plane.directory();
-    let policies: Map<String, Value> = directory
+    let built_in = call.query.get("built_in").map(|_| call.query.flag("built_in")).transpose()?;
+    let wanted = directory
         .policies
         .iter()
-        .map(|(name, policy)| {
-            let about = json!({
-                "name": name,
-                "hrn": hrn(&format!("policy/{name}")),
-                "created": time::iso(policy.created),
-                "version": word(policy.version),
-                "built_in": Directory::is_built_in(name),
-                "attached_to": holders(&directory, name),
-            });
-            (name.clone(), about)
+        .filter(|(name, _)| built_in.is_none_or(|wanted| Directory::is_built_in(name) == wanted));
+    let found = Page::of(&call)?.take(wanted, |name, policy| {
+        json!({
+            "name": name,
+            "hrn": hrn(&format!("policy/{name}")),
+            "created": time::iso(policy.created),
+            "version": word(policy.version),
+            "built_in": Directory::is_built_in(name),
+            "attached_to": holders(&directory, name),
         })
-        .collect();
-    Ok(Reply::ok(&json!({ "policies": policies })))
+    });
+    Ok(Reply::ok(&found.answer("policies")))
 }
 
 async fn get(call: Call) -> Result<Reply, Problem> {
@@ -92,7 +95,7 @@ async fn get(call: Call) -> Result<Reply, Problem> {
     let directory = call.plane.directory();
     let policy = directory.policies.get(name).ok_or_else(|| absent(name))?;
     let document = policy.document.json();
-    Ok(call.represented(&call.plane.tag(document), || Reply::ok(document)))
+    call.represented(&call.plane.tag(document), || Reply::ok(document))
 }
 
 pub(super) fn not_built_in(name: &str) -> Result<(), Problem> {

@@ -7,13 +7,14 @@ use headworks_iam::directory::{Group, Role, User};
 use headworks_iam::document::Attached;
 use headworks_iam::seal::Sealer;
 use headworks_iam::{Directory, Document};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::super::{Route, route, schema};
 use super::body::{checked, document};
 use super::changed::{changed, done};
 use super::identity::{Identity, find, find_mut};
 use crate::call::{Call, Reply};
+use crate::page::{Page, listed};
 use crate::problem::Problem;
 
 /// Whose policies.
@@ -33,19 +34,20 @@ macro_rules! of_owner {
         vec![
             route(Method::GET, all, $list, resource, |call| Box::pin(list(call, $owner)))
                 .about(concat!("The policies of a ", $one, "'s own, by name."))
-                .answers(200, json!({ "type": "object" })),
+                .pages_by_name()
+                .answers(200, listed("policies", &schema("PolicyDocument"))),
             route(Method::GET, path, $get, resource, |call| Box::pin(get(call, $owner)))
                 .about(concat!("One policy of a ", $one, "."))
                 .answers(200, schema("PolicyDocument")),
             route(Method::PUT, path, $put, resource, |call| Box::pin(put(call, $owner)))
                 .judges()
-            .about(concat!("Creates or replaces a policy of a ", $one, "."))
+                .about(concat!("Creates or replaces a policy of a ", $one, "."))
                 .takes(schema("PolicyDocument"))
                 .answers(200, schema("PolicyDocument"))
                 .answers(201, schema("PolicyDocument")),
             route(Method::DELETE, path, $delete, resource, |call| Box::pin(delete(call, $owner)))
                 .judges()
-            .about(concat!("Deletes a policy of a ", $one, "."))
+                .about(concat!("Deletes a policy of a ", $one, "."))
                 .answers_nothing(204),
         ]
     }};
@@ -116,8 +118,8 @@ impl Owner {
 
 /// Whether a document is what the caller knew. To be asked while nobody else changes it.
 pub(super) fn known(call: &Call) -> impl Fn(Option<&Document>) -> Result<(), Problem> + Send + 'static {
-    let (plane, condition) = (call.plane.clone(), call.condition());
-    move |found| condition.check(found.map(Document::json), "the policy", &|document| plane.tag(document))
+    let knows = call.knows("the policy".to_owned());
+    move |found| knows(found.map(Document::json))
 }
 
 fn no_policy(policy: &str) -> Problem {
@@ -126,19 +128,16 @@ fn no_policy(policy: &str) -> Problem {
 
 async fn list(call: Call, owner: Owner) -> Result<Reply, Problem> {
     let directory = call.plane.directory();
-    let policies: Map<String, Value> = owner
-        .policies(&directory, call.param("name"))?
-        .iter()
-        .map(|(name, document)| (name.clone(), document.json().clone()))
-        .collect();
-    Ok(Reply::ok(&json!({ "policies": policies })))
+    let policies = owner.policies(&directory, call.param("name"))?;
+    let found = Page::of(&call)?.take(policies, |_, document| document.json().clone());
+    Ok(Reply::ok(&found.answer("policies")))
 }
 
 async fn get(call: Call, owner: Owner) -> Result<Reply, Problem> {
     let directory = call.plane.directory();
     let policy = call.param("policy");
     let document = owner.policies(&directory, call.param("name"))?.get(policy).ok_or_else(|| no_policy(policy))?;
-    Ok(call.represented(&call.plane.tag(document.json()), || Reply::ok(document.json())))
+    call.represented(&call.plane.tag(document.json()), || Reply::ok(document.json()))
 }
 
 async fn put(call: Call, owner: Owner) -> Result<Reply, Problem> {

@@ -31,7 +31,8 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn get(call: Call) -> Result<Reply, Problem> {
-    Ok(Reply::ok(&json!(call.plane.directory().password_policy)))
+    let policy = json!(call.plane.directory().password_policy);
+    call.represented(&call.plane.tag(&policy), || Reply::ok(&policy))
 }
 
 async fn put(call: Call) -> Result<Reply, Problem> {
@@ -52,9 +53,11 @@ async fn put(call: Call) -> Result<Reply, Problem> {
     };
     body.check()?;
     let answer = json!(policy);
+    let knows = call.knows("the password policy".to_owned());
     let put = move |directory: &mut Directory, _: &Sealer| {
+        knows(Some(&json!(directory.password_policy)))?;
         directory.password_policy = policy;
         Ok(((), vec![("password_policy", "password_policy".to_owned())]))
     };
-    changed(&call, StatusCode::OK, put, |()| Reply::ok(&answer)).await
+    changed(&call, StatusCode::OK, put, |()| Reply::ok(&answer).with("etag", &call.plane.tag(&answer))).await
 }

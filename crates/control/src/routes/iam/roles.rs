@@ -17,6 +17,7 @@ use crate::call::{Call, Reply};
 use crate::clock::now;
 use crate::keyfile::random;
 use crate::names::hrn;
+use crate::page::listed;
 use crate::plane::{Access, Plane};
 use crate::problem::Problem;
 
@@ -26,7 +27,8 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/v1/iam/roles", "ListRoles", "role/*", |call| Box::pin(list::<Role>(call)))
             .about("All roles, by name.")
-            .answers(200, json!({ "type": "object" })),
+            .pages_by_name()
+            .answers(200, listed("roles", &schema("Role"))),
         route(Method::GET, path, "GetRole", one, |call| Box::pin(get::<Role>(call))).about("One role.").answers(200, schema("Role")),
         route(Method::PUT, path, "PutRole", one, |call| Box::pin(put::<Role>(call)))
             .judges()

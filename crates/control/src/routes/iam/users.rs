@@ -13,6 +13,7 @@ use super::identity::{Grants, Identity, MOST, attached, boundary, delete, get, l
 use super::keys::key_json;
 use crate::clock::now;
 use crate::names::hrn;
+use crate::page::listed;
 use crate::plane::Plane;
 use crate::problem::Problem;
 
@@ -22,7 +23,8 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/v1/iam/users", "ListUsers", "user/*", |call| Box::pin(list::<User>(call)))
             .about("All users, by name.")
-            .answers(200, json!({ "type": "object" })),
+            .pages_by_name()
+            .answers(200, listed("users", &schema("User"))),
         route(Method::GET, path, "GetUser", one, |call| Box::pin(get::<User>(call))).about("One user.").answers(200, schema("User")),
         route(Method::PUT, path, "PutUser", one, |call| Box::pin(put::<User>(call)))
             .judges()

@@ -10,7 +10,6 @@ use super::super::{Route, route, schema};
 use super::body::Body;
 use super::changed::changed;
 use super::managed::{absent, not_built_in, read};
-use super::owner::known;
 use crate::call::{Call, Reply};
 use crate::clock::now;
 use crate::problem::Problem;
@@ -18,6 +17,7 @@ use crate::problem::Problem;
 pub(super) fn routes() -> Vec<Route> {
     let policy = "policy/{name}";
     let (all, one) = ("/v1/iam/policies/{name}/versions", "/v1/iam/policies/{name}/versions/{version}");
+    let holds = "/v1/iam/policies/{name}/default-version";
     let listed = json!({
         "type": "object",
         "properties": { "versions": { "type": "array", "items": schema("PolicyVersion") } },
@@ -44,7 +44,10 @@ pub(super) fn routes() -> Vec<Route> {
             .judges()
             .about("Deletes a version that is not the default.")
             .answers_nothing(204),
-        route(Method::PUT, "/v1/iam/policies/{name}/default-version", "SetDefaultPolicyVersion", policy, |call| {
+        route(Method::GET, holds, "GetPolicyVersion", policy, |call| Box::pin(get_default(call)))
+            .about("The version that holds, with its document.")
+            .answers(200, schema("PolicyVersion")),
+        route(Method::PUT, holds, "SetDefaultPolicyVersion", policy, |call| {
             Box::pin(set_default(call))
         })
         .judges()
@@ -102,32 +105,52 @@ fn shown(policy: &Managed, number: u64) -> Result<Value, Problem> {
 async fn list(call: Call) -> Result<Reply, Problem> {
     let (name, directory) = (call.param("name"), call.plane.directory());
     let policy = directory.policies.get(name).ok_or_else(|| absent(name))?;
-    let versions: Vec<Value> = policy.versions().map(|(number, version)| about(policy, number, &version)).collect();
-    Ok(Reply::ok(&json!({ "versions": versions })))
+    let versions = all(policy);
+    call.represented(&call.plane.tag(&versions), || Reply::ok(&json!({ "versions": versions })))
+}
+
+fn all(policy: &Managed) -> Value {
+    policy.versions().map(|(number, version)| about(policy, number, &version)).collect()
 }
 
 async fn get(call: Call) -> Result<Reply, Problem> {
     let (name, directory) = (call.param("name"), call.plane.directory());
     let policy = directory.policies.get(name).ok_or_else(|| absent(name))?;
-    Ok(Reply::ok(&shown(policy, named(&call)?)?))
+    represented(&call, policy, named(&call)?)
 }
 
-/// Changes a policy that the caller knows: `reply` makes the answer of what the change has brought.
+async fn get_default(call: Call) -> Result<Reply, Problem> {
+    let (name, directory) = (call.param("name"), call.plane.directory());
+    let policy = directory.policies.get(name).ok_or_else(|| absent(name))?;
+    represented(&call, policy, policy.version)
+}
+
+fn represented(call: &Call, policy: &Managed, number: u64) -> Result<Reply, Problem> {
+    let version = shown(policy, number)?;
+    call.represented(&call.plane.tag(&version), || Reply::ok(&version))
+}
+
+/// Changes a policy: `part` is what of it the caller may say it knew, `reply` makes the answer of what the change has brought.
 async fn change<T: Send + 'static>(
     call: &Call,
     status: StatusCode,
+    part: impl FnOnce(&Managed) -> Result<Value, Problem>,
     change: impl FnOnce(&mut Managed) -> Result<T, Problem>,
     reply: impl FnOnce(T) -> Reply,
 ) -> Result<Reply, Problem> {
     let name = call.param("name").to_owned();
     not_built_in(&name)?;
-    let known = known(call);
+    let knows = call.knows("the policy, or the version of it,".to_owned());
     let change = move |directory: &mut Directory, _: &Sealer| {
         let policy = directory.policies.get_mut(&name).ok_or_else(|| absent(&name))?;
-        known(Some(&policy.document))?;
+        knows(Some(&part(policy)?))?;
         Ok((change(policy)?, vec![("policy", name)]))
     };
     changed(call, status, change, reply).await
+}
+
+fn tagged(call: &Call, reply: Reply, version: &Value) -> Reply {
+    reply.with("etag", &call.plane.tag(version))
 }
 
 async fn create(call: Call) -> Result<Reply, Problem> {
@@ -143,7 +166,8 @@ async fn create(call: Call) -> Result<Reply, Problem> {
         let number = policy.add(document, now(), holds).map_err(|why| stays(why, "new"))?;
         shown(policy, number)
     };
-    change(&call, StatusCode::CREATED, add, |made| Reply::json(StatusCode::CREATED, &made)).await
+    let reply = |made: Value| tagged(&call, Reply::json(StatusCode::CREATED, &made), &made);
+    change(&call, StatusCode::CREATED, |policy| Ok(all(policy)), add, reply).await
 }
 
 async fn set_default(call: Call) -> Result<Reply, Problem> {
@@ -155,11 +179,13 @@ async fn set_default(call: Call) -> Result<Reply, Problem> {
         policy.hold(number).map_err(|why| stays(why, &version))?;
         shown(policy, number)
     };
-    change(&call, StatusCode::OK, hold, |held| Reply::ok(&held)).await
+    let default = |policy: &Managed| shown(policy, policy.version);
+    change(&call, StatusCode::OK, default, hold, |held| tagged(&call, Reply::ok(&held), &held)).await
 }
 
 async fn delete(call: Call) -> Result<Reply, Problem> {
     let (number, version) = (named(&call)?, call.param("version").to_owned());
     let forget = move |policy: &mut Managed| policy.forget(number).map_err(|why| stays(why, &version));
-    change(&call, StatusCode::NO_CONTENT, forget, |()| Reply::nothing()).await
+    let one = move |policy: &Managed| shown(policy, number);
+    change(&call, StatusCode::NO_CONTENT, one, forget, |()| Reply::nothing()).await
 }

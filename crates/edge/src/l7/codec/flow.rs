@@ -14,8 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::encode::{EncodeError, Encoder};
 use super::link::Link;
-use crate::runtime::deadline::Timer;
-use crate::runtime::pace::Pace;
+use crate::runtime::pace::{Demand, Pace};
 use crate::runtime::pool::Pool;
 
 /// Up to this size, copying body bytes behind the head beats a second slice in the system call.
@@ -213,16 +212,25 @@ impl Flow {
         }
     }
 
-    /// Has the timer wait for a client that must keep `rate`, bytes a second, and has moved so many bytes by now. False when
-    /// it has been too slow.
+    /// How long a client is waited for, `wait` at most, that must be so fast and has moved so many bytes at tick `now`. None
+    /// when it has been too slow.
     #[cold]
-    pub(crate) fn await_client(&mut self, timer: &mut Timer, wait: Duration, rate: u32, moved: u64) -> bool {
+    pub(crate) fn patience(&mut self, wait: Duration, demand: Demand, moved: u64, now: u32) -> Option<Duration> {
         if self.pace.is_none() {
-            self.pace = Pace::new(rate).map(Box::new);
+            self.pace = Pace::new(demand).map(Box::new);
         }
-        let Some(pace) = &mut self.pace else { return true };
-        timer.arm_paced(wait, pace, moved);
-        !pace.is_spent()
+        let Some(pace) = &mut self.pace else { return Some(wait) };
+        pace.patience(moved, now, wait)
+    }
+
+    /// Whether it is known how much there is of it.
+    pub(crate) fn has_length(&self) -> bool {
+        matches!(self.body, Body::Length(_))
+    }
+
+    /// Whether the client has been waited for that must keep a pace.
+    pub(crate) fn is_paced(&self) -> bool {
+        self.pace.is_some()
     }
 
     /// It is not the client that is waited for.

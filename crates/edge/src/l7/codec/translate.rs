@@ -113,6 +113,12 @@ pub(crate) fn grpc_status_of(head: &ResponseHead, bytes: &[u8]) -> Option<u16> {
     std::str::from_utf8(field.value.of(bytes)).ok()?.parse().ok()
 }
 
+/// Whether a call that ended so has met a server that is not well, as far as a status can tell: UNKNOWN, INTERNAL, UNAVAILABLE,
+/// DATA_LOSS. That its time was over may be the client's doing.
+pub(crate) fn is_servers_fault(grpc_status: u16) -> bool {
+    matches!(grpc_status, 2 | 13 | 14 | 15)
+}
+
 /// Appends a response head as HTTP/1.1 text. `over`: the stream has ended with it.
 pub(crate) fn put_response(head: &http::response::Parts, over: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(b"HTTP/1.1 ");

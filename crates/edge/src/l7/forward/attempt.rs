@@ -7,8 +7,8 @@ mod reply;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::task::Poll;
+use std::time::Instant;
 
 use headworks_balance::TargetKey;
 use headworks_message::{Framing, Parsed, response};
@@ -22,15 +22,13 @@ use crate::error::{Kind, ProxyError};
 use crate::l7::codec::flow::Broken;
 use crate::l7::codec::frames::{is_of_exchange, is_unprocessed};
 use crate::l7::codec::link::{Client, Link};
+use crate::l7::codec::translate;
 use crate::l7::connection::{After, Connection, Peer};
+use crate::l7::watch::{Watch, client_stays};
 use crate::runtime::pool::Scratch;
 use crate::upstream::connect::Connection as TargetConnection;
 use crate::upstream::group::Chosen;
 use crate::upstream::target::{InFlight, TargetLocal};
-
-/// After the client has said its last, how long an answer may still take before the request counts as abandoned. A client
-/// that only half-closes gets its answer; one that is gone does not keep a target busy.
-const ABANDONED: Duration = Duration::from_secs(3);
 
 /// Interim answers (1xx) that a target may say before its answer: each has the time of a head, and one that says no end of them
 /// would hold its request for ever.
@@ -61,16 +59,6 @@ pub(super) struct Attempt {
 enum Waited {
     Filled,
     Failed(Kind),
-}
-
-/// What has been seen of the client while its answer is awaited.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Watch {
-    Quiet,
-    /// It has sent more: the next request.
-    Spoke,
-    /// It has said its last.
-    HalfClosed,
 }
 
 impl Attempt {
@@ -232,8 +220,8 @@ impl Attempt {
                         course.deadlines.end_attempt();
                         let answered = self.answer(connection, prepared, course, watch, scratch).await;
                         return answered.inspect(|_| {
-                            let success = scratch.response.status < 500;
-                            self.target.counters().outcome(success);
+                            let is_fault = scratch.record.grpc_status.is_some_and(translate::is_servers_fault);
+                            self.target.counters().outcome(scratch.response.status < 500 && !is_fault);
                         });
                     }
                     Err(_) => return Err(Kind::BadResponse),
@@ -253,9 +241,9 @@ impl Attempt {
     ) -> Waited {
         let worker = connection.worker.clone();
         let pool = &worker.pool;
-        let (idle_timeout, minimum_rate) = {
+        let (idle_timeout, demand) = {
             let plan = &connection.slot.table().plan;
-            (plan.idle_timeout, plan.minimum_rate)
+            (plan.idle_timeout, plan.demand)
         };
         let mut in_head = !self.upstream.buffer.is_empty();
         let is_first = scratch.record.retries == 0;
@@ -298,11 +286,15 @@ impl Attempt {
                         } else {
                             deadlines.go_on();
                         }
-                        match (request.waits_for_source, minimum_rate) {
-                            (true, 0) => deadlines.arm(&mut connection.timer, idle_timeout),
-                            (true, rate) => {
-                                if !request.await_client(&mut connection.timer, idle_timeout, rate, taken) {
-                                    return Poll::Ready(Waited::Failed(Kind::ClientTimeout));
+                        let is_paced =
+                            demand.rate > 0 && !waits_for_leave && (demand.of_streams || request.has_length());
+                        match (request.waits_for_source, is_paced) {
+                            (true, false) => deadlines.arm(&mut connection.timer, idle_timeout),
+                            (true, true) => {
+                                let now = worker.clock.tick();
+                                match request.patience(idle_timeout, demand, taken, now) {
+                                    Some(wait) => deadlines.arm(&mut connection.timer, wait),
+                                    None => return Poll::Ready(Waited::Failed(Kind::ClientTimeout)),
                                 }
                             }
                             (false, _) => {
@@ -348,26 +340,5 @@ impl Attempt {
             Poll::Pending
         })
         .await
-    }
-}
-
-/// Whether the client is still there. Costs a system call only when it has sent something, or hung up.
-pub(super) fn client_stays<C: Client>(connection: &mut Connection<C>, watch: &mut Watch, cx: &mut Context<'_>) -> bool {
-    if !connection.client.buffer.is_empty() {
-        *watch = Watch::Spoke;
-        return true;
-    }
-    match connection.client.stream.poll_peek(cx) {
-        Poll::Pending => true,
-        Poll::Ready(Ok(0)) => {
-            *watch = Watch::HalfClosed;
-            connection.timer.arm(ABANDONED);
-            true
-        }
-        Poll::Ready(Ok(_)) => {
-            *watch = Watch::Spoke;
-            true
-        }
-        Poll::Ready(Err(_)) => false,
     }
 }

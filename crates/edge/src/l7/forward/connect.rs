@@ -16,9 +16,10 @@ use crate::listen::slot::ListenerSlot;
 use crate::runtime::deadline::Timer;
 use crate::runtime::socket::First;
 use crate::runtime::worker::Worker;
-use crate::upstream::connect::{Connection as TargetConnection, Transport, connect_socket, secure};
+use crate::upstream::connect::{Connection as TargetConnection, Transport, connect_socket, no_port_left, secure};
 use crate::upstream::group::GroupLocal;
 use crate::upstream::multiplex::Taken;
+use crate::upstream::sockets::Counted;
 use crate::upstream::target::TargetLocal;
 
 /// The longest that a TLS handshake with a target may take (H1); less where an answer has less time than that.
@@ -99,10 +100,15 @@ pub(super) async fn to(
             }
         }
     };
+    let counted = match settings.version {
+        HttpVersion::Http1 => Counted::new(&target.shared, settings.limits.max_connections),
+        HttpVersion::Http2 => None,
+    };
     patience.begin(settings.connect_timeout);
     let header = caller.peer.announcement(caller.slot, dial.announces);
     let connecting = pin!(connect_socket(&target.shared.endpoint, header, First::Here));
-    let socket = patience.wait(connecting, caller.worker, Kind::ConnectFailed, Kind::ConnectTimeout).await?;
+    let connected = patience.wait(connecting, caller.worker, Kind::ConnectFailed, Kind::ConnectTimeout).await;
+    let socket = connected.map_err(|error| of_connecting(error, group))?;
     let transport = match dial.client().filter(|_| dial.is_secured) {
         None => Transport::Plain(socket),
         Some(client) => {
@@ -112,7 +118,7 @@ pub(super) async fn to(
         }
     };
     let stream = match turn {
-        None => TargetConnection::Direct(transport),
+        None => TargetConnection::Direct(transport, counted),
         Some(turn) => {
             let beginning = pin!(target.multiplexed.begin(transport, epoch, owner.as_ref(), turn));
             let begun = patience.wait(beginning, caller.worker, Kind::ConnectFailed, Kind::ConnectTimeout).await?;
@@ -121,6 +127,16 @@ pub(super) async fn to(
     };
     target.counters().new_connections.add(1);
     Ok(Way { stream, which: Which::New, epoch, owner: owner.clone() })
+}
+
+/// That there is no port left is no fault of the target's.
+#[cold]
+fn of_connecting(error: ProxyError, group: &GroupLocal) -> ProxyError {
+    if !error.source.as_ref().is_some_and(no_port_left) {
+        return error;
+    }
+    group.counters().port_allocation_errors.add(1);
+    ProxyError { kind: Kind::NoPortLeft, ..error }
 }
 
 impl Patience<'_> {

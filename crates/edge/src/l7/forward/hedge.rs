@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use headworks_balance::{Hedge, TargetKey};
 use tokio::io::AsyncWrite;
 
-use super::attempt::{Attempt, Failed, Watch, client_stays};
+use super::attempt::{Attempt, Failed};
 use super::connect::{Caller, Patience, Which};
 use super::course::Course;
 use super::deadline::Deadlines;
@@ -22,6 +22,7 @@ use crate::error::Kind;
 use crate::l7::codec::flow::Flow;
 use crate::l7::codec::link::Client;
 use crate::l7::connection::Connection;
+use crate::l7::watch::{Watch, client_stays};
 use crate::observe::record::{Outcome, Record};
 use crate::runtime::deadline::Timer;
 use crate::runtime::pool::Scratch;

@@ -4,12 +4,12 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::attempt::{Watch, client_stays};
 use super::course::Course;
 use super::prepare::Prepared;
 use crate::error::Kind;
 use crate::l7::codec::link::Client;
 use crate::l7::connection::Connection;
+use crate::l7::watch::{Watch, client_stays};
 use crate::upstream::gate::Turn;
 use crate::upstream::group::Chosen;
 
@@ -52,13 +52,18 @@ async fn wait<C: Client>(
     // before it stood in the queue, nobody would have called it
     let mut turn = waiting.is_oldest().then_some(Turn::Oldest);
     loop {
-        if let Some(turn) = turn {
+        if let Some(this) = &turn {
             match prepared.choose_called(&worker) {
                 Ok(chosen) => {
-                    waiting.served(turn);
+                    waiting.served(*this);
                     return Ok(chosen);
                 }
-                Err(Kind::Overloaded) => waiting.stay(),
+                Err(Kind::Overloaded) => {
+                    if let Some(again) = waiting.stay(*this) {
+                        turn = Some(again);
+                        continue;
+                    }
+                }
                 Err(kind) => return Err(kind),
             }
         }

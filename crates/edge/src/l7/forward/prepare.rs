@@ -140,7 +140,7 @@ struct Standing<'t> {
 fn standing<'t>(tables: &'t Tables, forward: &'t ForwardPlan, chosen: usize) -> Result<Standing<'t>, Kind> {
     let (plan, group) = tables.group(chosen).ok_or(Kind::NoTarget)?;
     let own = Standing { plan, group, answer: None };
-    if !group.is_short() {
+    if !group.is_short(&plan.settings) {
         return Ok(own);
     }
     match forward.fallback.as_ref().unwrap_or(&plan.fallback) {
@@ -154,7 +154,7 @@ fn standing<'t>(tables: &'t Tables, forward: &'t ForwardPlan, chosen: usize) -> 
         FallbackPlan::Group(other) => {
             let (plan, group) = tables.group(*other).ok_or(Kind::NoTarget)?;
             let answer = match &plan.fallback {
-                FallbackPlan::Answer(answer) if group.is_short() => Some(&**answer),
+                FallbackPlan::Answer(answer) if group.is_short(&plan.settings) => Some(&**answer),
                 _ => None,
             };
             Ok(Standing { plan, group, answer })

@@ -4,20 +4,19 @@
 //! target itself says that it has not looked at it. So is what may be repeated by its method (RFC 9110 section 9.2.2) and was
 //! sent on an idle connection that the target had closed meanwhile. Everything else is for `retry` to allow.
 
-use std::future::poll_fn;
-use std::task::Poll;
 use std::time::Instant;
 
 use headworks_balance::{Backoff, TargetKey};
 use headworks_model::target_group::{Retry, RetryWhen};
 
-use super::attempt::{Failed, Watch, client_stays};
+use super::attempt::Failed;
 use super::course::Course;
 use super::deadline;
 use super::prepare::Prepared;
 use crate::error::Kind;
 use crate::l7::codec::link::Client;
 use crate::l7::connection::Connection;
+use crate::l7::watch::pause;
 use crate::observe::counters::RetryReason;
 use crate::observe::record::Outcome;
 use crate::runtime::pool::Scratch;
@@ -109,9 +108,7 @@ fn reason<C: Client>(
     let request = &course.request;
     let could_go = request.is_untouched() || request.is_kept();
     match kind {
-        Kind::ConnectFailed | Kind::ConnectTimeout | Kind::HandshakeFailed | Kind::HandshakeTimeout if has_others => {
-            return Some(RetryReason::Connect);
-        }
+        kind if kind.is_of_connecting() && has_others => return Some(RetryReason::Connect),
         Kind::Unprocessed if could_go && course.turned_away < TURNED_AWAY => {
             course.turned_away += 1;
             return Some(RetryReason::Unprocessed);
@@ -137,10 +134,7 @@ fn reason<C: Client>(
 /// What of a failure `when` speaks of.
 fn applies(when: RetryWhen, kind: Kind) -> Option<RetryReason> {
     match (when, kind) {
-        (
-            RetryWhen::ConnectFailure,
-            Kind::ConnectFailed | Kind::ConnectTimeout | Kind::HandshakeFailed | Kind::HandshakeTimeout,
-        ) => Some(RetryReason::Connect),
+        (RetryWhen::ConnectFailure, kind) if kind.is_of_connecting() => Some(RetryReason::Connect),
         // what began and is no answer is as none: its client has seen nothing of it
         (
             RetryWhen::ResetBeforeResponse,
@@ -195,20 +189,7 @@ async fn wait<C: Client>(connection: &mut Connection<C>, backoff: Backoff, cours
     if course.deadlines.left().is_some_and(|left| left <= wait) {
         return false;
     }
-    connection.timer.arm(wait);
-    let mut watch = Watch::Quiet;
-    let waited = poll_fn(|cx| {
-        if worker.is_stopping() || watch == Watch::Quiet && !client_stays(connection, &mut watch, cx) {
-            return Poll::Ready(false);
-        }
-        if watch == Watch::HalfClosed {
-            // what it has said last is looked at again by the attempt that follows
-            watch = Watch::Spoke;
-            connection.timer.arm(wait);
-        }
-        if connection.timer.poll_expired(cx) { Poll::Ready(true) } else { Poll::Pending }
-    })
-    .await;
+    let waited = pause(connection, 0, wait).await.is_ok();
     course.began = Some(Instant::now());
     waited
 }

@@ -162,7 +162,7 @@ impl<C: Client> Conversation<'_, C> {
         let mut expired = timer.poll_expired(cx);
         if expired && (self.is_evicted || self.in_head) {
             if !self.is_evicted {
-                slot.table().plan.guard.offended(&peer.admission, peer.address);
+                slot.table().plan.guard.offended(&peer.admission);
             }
             return Poll::Ready(Ending::Plain);
         }
@@ -213,7 +213,7 @@ impl<C: Client> Conversation<'_, C> {
         self.is_evicted = true;
         let Connection { timer, slot, peer, .. } = &mut *self.connection;
         if code == Code::EnhanceYourCalm {
-            slot.table().plan.guard.offended(&peer.admission, peer.address);
+            slot.table().plan.guard.offended(&peer.admission);
         }
         self.session.put(|out| h2::put_goaway(out, self.receiver.last, code));
         timer.arm(PATIENCE.min(self.idle_timeout));

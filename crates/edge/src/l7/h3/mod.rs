@@ -63,7 +63,7 @@ impl Shared {
     /// The client has done something that leads nowhere.
     fn spend(&self) {
         if !self.allowance.spend(self.worker.clock.tick()) {
-            self.slot.table().plan.guard.offended(&self.peer.admission, self.peer.address);
+            self.slot.table().plan.guard.offended(&self.peer.admission);
             self.evict(Code::ExcessiveLoad);
         }
     }

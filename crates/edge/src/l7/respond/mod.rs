@@ -37,7 +37,7 @@ pub(crate) async fn error<C: Client>(
         tracing::debug!(error = %error, source = error.source.as_ref().map(tracing::field::display), "target failed");
     }
     if kind == Kind::ClientTimeout {
-        connection.slot.table().plan.guard.offended(&connection.peer.admission, connection.peer.address);
+        connection.slot.table().plan.guard.offended(&connection.peer.admission);
     }
     if scratch.record.status != 0 {
         // the head is out: only the connection's end can still say that something is wrong

@@ -520,6 +520,7 @@ fn group_settings(settings: &TargetGroup) -> balance::Settings {
         },
         // a role keeps out the others also while another group stands in
         fails_open: check.role.is_none() && settings.fallback != Fallback::Refuse,
+        has_stand_in: !matches!(settings.fallback, Fallback::FailOpen | Fallback::Refuse),
         slow_start: settings.slow_start,
         deregistration_delay: settings.deregistration_delay,
         circuit_breaker: settings.circuit_breaker.as_ref().map(|breaker| balance::CircuitBreaker {

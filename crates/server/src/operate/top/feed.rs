@@ -131,7 +131,9 @@ impl Listener {
     async fn stream(&mut self) -> Result<(), Ended> {
         self.look().await?;
         let wanted = self.wanted.borrow().clone();
-        let path = wanted.map_or("/v1/live".to_owned(), |group| format!("/v1/live?target_group={}", encoded(&group)));
+        let group = wanted.map_or(String::new(), |group| format!("&target_group={}", encoded(&group)));
+        // only the past of listeners is drawn
+        let path = format!("/v1/live?history=listener/{group}");
         let question = Question { method: Method::GET, path: &path, fields: &[], body: None };
         let lost = |error: client::NoAnswer| Ended::Lost(error.to_string());
         let mut events = match client::follow(&self.instance, &question, SILENCE).await.map_err(lost)? {

@@ -189,7 +189,11 @@ impl Picture {
                 let subjects = data.get("subjects").and_then(Value::as_object);
                 let lines: Vec<Vec<Value>> = subjects.into_iter().flatten().filter_map(of_listener).collect();
                 let at = |ago: usize| lines.iter().filter_map(|line| line.iter().rev().nth(ago)?.as_f64()).sum::<f64>();
-                self.past = (0..PAST).rev().map(|ago| at(ago).round() as u64).collect();
+                let part = (0..PAST).rev().map(|ago| at(ago).round() as u64);
+                self.past = match data.get("part").and_then(Value::as_u64) {
+                    None | Some(0) => part.collect(),
+                    Some(_) => self.past.iter().zip(part).map(|(others, part)| others + part).collect(),
+                };
             }
             "sample" => {
                 self.at = data.get("at").and_then(Value::as_u64);

@@ -35,6 +35,10 @@ def fail(request, context):
     context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not now")
 
 
+def down(request, context):
+    context.abort(grpc.StatusCode.UNAVAILABLE, "not ever")
+
+
 def never(request, context):
     while context.is_active():
         time.sleep(0.01)
@@ -52,6 +56,7 @@ echo = {
     "ClientStream": grpc.stream_unary_rpc_method_handler(client_stream),
     "BothStream": grpc.stream_stream_rpc_method_handler(both_stream),
     "Fail": grpc.unary_unary_rpc_method_handler(fail),
+    "Down": grpc.unary_unary_rpc_method_handler(down),
     "Never": grpc.unary_unary_rpc_method_handler(never),
 }
 server = grpc.server(futures.ThreadPoolExecutor(16))

@@ -8,7 +8,7 @@ use headworks_message::send::{self, Answer, Reframe};
 use headworks_message::{Framing, Version};
 use headworks_model::target_group::TargetProtocol;
 
-use super::{Attempt, Watch};
+use super::Attempt;
 use crate::error::Kind;
 use crate::l7::codec::encode::Encoder;
 use crate::l7::codec::flow::{Broken, Flow};
@@ -16,10 +16,13 @@ use crate::l7::codec::link::Client;
 use crate::l7::codec::translate;
 use crate::l7::connection::{After, Connection, Ending};
 use crate::l7::forward::course::Course;
+use crate::l7::forward::deadline::Deadlines;
 use crate::l7::forward::prepare::Prepared;
 use crate::l7::forward::{sticky, tunnel};
 use crate::l7::respond::{Shape, shape};
+use crate::l7::watch::Watch;
 use crate::l7::why;
+use crate::runtime::pace::Demand;
 use crate::runtime::pool::Scratch;
 
 impl Attempt {
@@ -142,9 +145,9 @@ impl Attempt {
     ) -> Result<(), Kind> {
         let worker = connection.worker.clone();
         let pool = &worker.pool;
-        let (idle_timeout, minimum_rate) = {
+        let (idle_timeout, demand) = {
             let plan = &connection.slot.table().plan;
-            (plan.idle_timeout, plan.minimum_rate)
+            (plan.idle_timeout, plan.demand)
         };
         let Prepared { read_timeout, late, .. } = *prepared;
         let Course { request, deadlines, .. } = course;
@@ -186,16 +189,17 @@ impl Attempt {
                 return Poll::Ready(Err(Kind::Stopping));
             }
             if moved {
-                match (reply.waits_for_source, minimum_rate) {
-                    (true, 0) => deadlines.arm(&mut connection.timer, read_timeout),
+                match (reply.waits_for_source, demand.rate) {
                     (true, _) => {
-                        let (now, taken) = (worker.clock.tick(), connection.client.stream.taken(reply.sent));
-                        reply.rest(taken, now);
+                        if reply.is_paced() {
+                            let (now, taken) = (worker.clock.tick(), connection.client.stream.taken(reply.sent));
+                            reply.rest(taken, now);
+                        }
                         deadlines.arm(&mut connection.timer, read_timeout);
                     }
                     (false, 0) => deadlines.arm(&mut connection.timer, idle_timeout),
-                    (false, rate) => {
-                        if !keeps_pace(connection, reply, rate, idle_timeout) {
+                    (false, _) => {
+                        if !keeps_pace(connection, deadlines, reply, demand, idle_timeout) {
                             return Poll::Ready(Err(Kind::ClientTimeout));
                         }
                     }
@@ -207,7 +211,7 @@ impl Attempt {
                     return Poll::Ready(Err(passed));
                 }
                 // it may have read on from what the kernel holds
-                if minimum_rate == 0 || !keeps_pace(connection, reply, minimum_rate, idle_timeout) {
+                if demand.rate == 0 || !keeps_pace(connection, deadlines, reply, demand, idle_timeout) {
                     return Poll::Ready(Err(Kind::ClientTimeout));
                 }
             }
@@ -220,9 +224,16 @@ impl Attempt {
     }
 }
 
-/// Has the timer wait for a client that must take `rate` bytes a second. False when it has been too slow.
+/// Has the timer wait for a client that must be so fast. False when it has been too slow.
 #[cold]
-fn keeps_pace<C: Client>(connection: &mut Connection<C>, reply: &mut Flow, rate: u32, wait: Duration) -> bool {
-    let taken = connection.client.stream.taken(reply.sent);
-    reply.await_client(&mut connection.timer, wait, rate, taken)
+fn keeps_pace<C: Client>(
+    connection: &mut Connection<C>,
+    deadlines: &Deadlines,
+    reply: &mut Flow,
+    demand: Demand,
+    wait: Duration,
+) -> bool {
+    let (now, taken) = (connection.worker.clock.tick(), connection.client.stream.taken(reply.sent));
+    let patience = reply.patience(wait, demand, taken, now);
+    patience.inspect(|wait| deadlines.arm(&mut connection.timer, *wait)).is_some()
 }

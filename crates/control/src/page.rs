@@ -1,0 +1,124 @@
+//! Lists in pages, all in one way: in the order of names, from behind the one that the page before ended with, so that what comes
+//! and goes between two pages is neither told twice nor has anything else be missed.
+
+use serde_json::{Map, Value, json};
+
+use crate::call::{Call, Reply};
+use crate::problem::Problem;
+
+/// A page ends where it would be longer than this, whatever its limit.
+const LONGEST: usize = 1 << 20;
+
+/// What of a list is asked for.
+pub(crate) struct Page {
+    limit: usize,
+    after: Option<String>,
+    prefix: String,
+}
+
+/// What was found of it.
+pub(crate) struct Found {
+    /// In the order of their names.
+    pub(crate) entries: Map<String, Value>,
+    /// The last of them, where others follow.
+    pub(crate) next: Option<String>,
+}
+
+impl Page {
+    /// What a call asks for: a hundred, if it does not say how many.
+    ///
+    /// # Errors
+    /// When it cannot be asked for.
+    pub(crate) fn of(call: &Call) -> Result<Self, Problem> {
+        Ok(Self::asked(call)?.unwrap_or_else(|| Self::from(call, 100)))
+    }
+
+    /// The same of a list that is told as a whole to whoever does not ask for a page.
+    ///
+    /// # Errors
+    /// When it cannot be asked for.
+    pub(crate) fn of_whole(call: &Call) -> Result<Self, Problem> {
+        Ok(Self::asked(call)?.unwrap_or_else(|| Self::from(call, usize::MAX)))
+    }
+
+    fn asked(call: &Call) -> Result<Option<Self>, Problem> {
+        let limit = call.query.number("limit", 1, 500)?;
+        Ok(limit.map(|limit| Self::from(call, usize::try_from(limit).unwrap_or(usize::MAX))))
+    }
+
+    fn from(call: &Call, limit: usize) -> Self {
+        let text = |name: &str| call.query.get(name).map(str::to_owned);
+        Self { limit, after: text("after"), prefix: text("prefix").unwrap_or_default() }
+    }
+
+    /// Takes the page out of all, which come in the order of their names; `show` shows one.
+    pub(crate) fn take<T>(
+        &self,
+        all: impl IntoIterator<Item = (impl AsRef<str>, T)>,
+        mut show: impl FnMut(&str, T) -> Value,
+    ) -> Found {
+        let (mut entries, mut length) = (Map::new(), 0);
+        for (name, one) in all {
+            let name = name.as_ref();
+            let is_wanted = name.starts_with(&self.prefix) && self.after.as_deref().is_none_or(|after| name > after);
+            if !is_wanted {
+                continue;
+            }
+            let is_whole = self.limit == usize::MAX;
+            if entries.len() >= self.limit || (!is_whole && length > LONGEST) {
+                let next = entries.keys().next_back().cloned();
+                return Found { entries, next };
+            }
+            let shown = show(name, one);
+            length += shown.to_string().len();
+            entries.insert(name.to_owned(), shown);
+        }
+        Found { entries, next: None }
+    }
+}
+
+impl Found {
+    /// The usual answer: the entries below a key, and `next`, where others follow.
+    pub(crate) fn answer(self, key: &str) -> Value {
+        let mut answer = Map::new();
+        answer.insert(key.to_owned(), self.entries.into());
+        answer.extend(self.next.map(|next| ("next".to_owned(), next.into())));
+        answer.into()
+    }
+
+    /// The answer of a list that has no room for more than its entries: what follows is in a field (RFC 8288).
+    pub(crate) fn linked(next: Option<&str>, call: &Call, body: &Value) -> Reply {
+        let reply = Reply::ok(body);
+        match next {
+            Some(next) => reply.with("link", &link(call, next)),
+            None => reply,
+        }
+    }
+}
+
+fn link(call: &Call, next: &str) -> String {
+    let given = ["limit", "prefix"].into_iter().filter_map(|name| Some((name, call.query.get(name)?)));
+    let query: Vec<String> =
+        given.chain([("after", next)]).map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+    format!("<?{}>; rel=\"next\"", query.join("&"))
+}
+
+fn encoded(text: &str) -> String {
+    let letters = text.bytes().map(|byte| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    });
+    letters.collect()
+}
+
+/// The schema of a list by name.
+pub(crate) fn listed(key: &str, of: &Value) -> Value {
+    json!({
+        "type": "object",
+        "required": [key],
+        "properties": {
+            key: { "type": "object", "additionalProperties": of },
+            "next": { "type": "string", "description": "Given as `after`, the page that follows." },
+        },
+    })
+}
