@@ -64,7 +64,7 @@ chaos-minute: toolchain console
 chaos: release
 	$(CARGO) run --quiet --locked -p xtask -- chaos --binary $(CARGO_TARGET_DIR)/release/headworks --seconds 600 --upgrades 60 --out bench/results $(CHAOS_ARGS)
 
-# An hour of the same without exchanging the program: it must not hold ever more memory, descriptors or threads.
+# An hour of the same without exchanging the program: it must not hold ever more memory, descriptors, threads or tasks.
 soak: release
 	$(CARGO) run --quiet --locked -p xtask -- chaos --binary $(CARGO_TARGET_DIR)/release/headworks --seconds 3600 --soak $(CHAOS_ARGS)
 

@@ -20,6 +20,8 @@ pub(crate) struct Pressure {
     descriptors: AtomicU32,
     /// Of each worker's time.
     time: Vec<AtomicU32>,
+    /// Tasks that each worker has: a number, no share.
+    tasks: Vec<AtomicU32>,
     /// Bytes that may be used; 0: any number.
     budget: AtomicU64,
     /// Microseconds that what a worker could do at once may wait.
@@ -40,6 +42,7 @@ impl Pressure {
             memory: AtomicU32::new(0),
             descriptors: AtomicU32::new(0),
             time: (0..workers).map(|_| AtomicU32::new(0)).collect(),
+            tasks: (0..workers).map(|_| AtomicU32::new(0)).collect(),
             budget: AtomicU64::new(0),
             lag: AtomicU64::new(u64::MAX),
         }
@@ -78,6 +81,18 @@ impl Pressure {
         if let Some(share) = self.time.get(worker) {
             publish(share, wait.as_micros() as f64 / lag as f64);
         }
+    }
+
+    /// A worker has so many tasks that have not ended.
+    pub(crate) fn has_tasks(&self, worker: usize, count: usize) {
+        if let Some(tasks) = self.tasks.get(worker) {
+            tasks.store(u32::try_from(count).unwrap_or(u32::MAX), Ordering::Relaxed);
+        }
+    }
+
+    /// Tasks of each worker.
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = u32> {
+        self.tasks.iter().map(|tasks| tasks.load(Ordering::Relaxed))
     }
 
     /// What is used up, as far as it matters to this worker.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use headworks_balance::{Criticality, Overload};
-use tokio::runtime::{Builder, LocalOptions};
+use tokio::runtime::{Builder, Handle, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
 use super::clock::{Clock, TICK};
@@ -288,6 +288,7 @@ impl Worker {
             *last = asked.elapsed();
         }
         self.waits.set(waits);
+        self.pressure.has_tasks(self.index, Handle::current().metrics().num_alive_tasks());
         self.pressure.waited(self.index, waits.into_iter().min().unwrap_or_default());
         let mut overload = self.overload.get();
         let before = overload.pressure();

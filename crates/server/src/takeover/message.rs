@@ -63,7 +63,7 @@ pub(crate) struct Estate {
 pub(crate) enum Step {
     /// The new one: nothing can fail any more.
     Ready,
-    /// The old one: then take over.
+    /// The old one: then take over, if the claim that comes with it can be taken (a descriptor; older versions send none).
     Go,
     /// The old one: it is too late, or it stops.
     GivenUp { reason: String },

@@ -11,12 +11,16 @@ use headworks_edge::legacy::{FlowLegacy, Legacy};
 use serde::Deserialize;
 use tokio::time::timeout;
 
+use super::claim::Claim;
 use super::door;
 use super::message::{Ask, Estate, Offer, PROTOCOL, Step};
 use super::wire::Link;
 
 /// The process that runs answers at once, unless it is in the midst of a reload.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// For a process to end that has hung up, and how often it is looked.
+const ENDING: Duration = Duration::from_secs(5);
+const LOOKS: u32 = 100;
 
 /// Why there is nothing to take over.
 #[derive(Debug)]
@@ -111,10 +115,9 @@ impl Predecessor {
             self.link.receive().await
         };
         match timeout(PATIENCE, asked).await {
-            Ok(Ok((Step::Go, _))) => Ok(()),
-            Ok(Ok((Step::GivenUp { reason }, _))) => Err(NoEstate::Refused(reason)),
-            Ok(Ok((step, _))) => Err(NoEstate::Refused(format!("it says {step:?}"))),
-            Ok(Err(error)) if is_gone(&error) => {
+            Ok(Ok((step, descriptors))) => permitted(step, descriptors).map_err(NoEstate::Refused),
+            // one that has given up may have hung up without a word: it goes on then
+            Ok(Err(error)) if is_gone(&error) && has_ended(self.pid).await => {
                 tracing::warn!(pid = self.pid, "the process before has ended on its own");
                 Ok(())
             }
@@ -149,6 +152,36 @@ impl Predecessor {
             }
         }
     }
+}
+
+/// Whether what was said is leave to take over: the claim, where one comes with it, is taken by this.
+///
+/// # Errors
+/// Why not.
+pub(super) fn permitted(said: Step, descriptors: Vec<OwnedFd>) -> Result<(), String> {
+    match (said, descriptors.into_iter().next().map(Claim::of)) {
+        (Step::Go, None) => Ok(()),
+        (Step::Go, Some(claim)) if claim.take() => Ok(()),
+        (Step::Go, Some(_)) => Err("it has waited too long, and goes on".to_owned()),
+        (Step::GivenUp { reason }, _) => Err(reason),
+        (step, _) => Err(format!("it says {step:?}")),
+    }
+}
+
+/// Whether a process that has hung up ends, which closes its links first.
+async fn has_ended(pid: u32) -> bool {
+    let is_there = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // behind the name, which is in brackets and may have some itself
+        let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+        state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
+    };
+    let mut looks = 0;
+    while is_there() && looks < LOOKS {
+        looks += 1;
+        tokio::time::sleep(ENDING / LOOKS).await;
+    }
+    !is_there()
 }
 
 fn is_gone(error: &io::Error) -> bool {

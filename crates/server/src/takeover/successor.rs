@@ -4,14 +4,18 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use headworks_edge::legacy::FlowLegacy;
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 use tokio::time::timeout;
 
+use super::claim::Claim;
 use super::message::{Offer, PROTOCOL, Step};
 use super::wire::Link;
 
 /// From `Go` to `Serving` nothing is read, resolved or bound any more.
 const LAST_STEP: Duration = Duration::from_secs(10);
+/// For one that has claimed to serve and does not say that it does. It has nothing to do but to say it.
+const STALLED: Duration = Duration::from_secs(60);
 
 /// What comes of it.
 pub(crate) enum Outcome {
@@ -49,15 +53,44 @@ pub(crate) async fn succeed(mut link: Link, estate: Value, sockets: Vec<OwnedFd>
             return Outcome::GivenUp(reason);
         }
     }
-    let last = async {
-        link.send(&Step::Go, &[]).await?;
-        link.receive().await
+    let claim = match Claim::new().and_then(|claim| Ok((claim.share()?, claim))) {
+        Ok(claim) => claim,
+        Err(error) => return Outcome::GivenUp(format!("it was ready, and there was no descriptor for it ({error})")),
     };
-    match timeout(LAST_STEP, last).await {
-        Ok(Ok((Step::Serving, _))) => Outcome::Serving(link),
-        Ok(Ok((step, _))) => Outcome::GivenUp(format!("it said {step:?} before it served")),
-        Ok(Err(error)) => Outcome::GivenUp(format!("it ended before it served ({error})")),
-        Err(_) => Outcome::GivenUp("it was ready, and did not serve".to_owned()),
+    leave(link, claim).await
+}
+
+/// Gives leave to serve, and waits until it does.
+async fn leave(mut link: Link, (shared, claim): (OwnedFd, Claim)) -> Outcome {
+    let peer = link.peer();
+    let served = {
+        let last = async {
+            link.send(&Step::Go, &[shared]).await?;
+            link.receive().await
+        };
+        tokio::pin!(last);
+        match timeout(LAST_STEP, &mut last).await {
+            Ok(served) => served,
+            Err(_) if claim.take() => return Outcome::GivenUp("it was ready, and did not serve".to_owned()),
+            // it may accept already, and is not left alone: what it has accepted is its to answer
+            Err(_) => match timeout(STALLED, &mut last).await {
+                Ok(served) => served,
+                Err(_) => {
+                    let killed = peer.is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok());
+                    let reason = "it was about to serve, and stood still";
+                    return Outcome::GivenUp(if killed {
+                        format!("{reason}: it was killed")
+                    } else {
+                        reason.to_owned()
+                    });
+                }
+            },
+        }
+    };
+    match served {
+        Ok((Step::Serving, _)) => Outcome::Serving(link),
+        Ok((step, _)) => Outcome::GivenUp(format!("it said {step:?} before it served")),
+        Err(error) => Outcome::GivenUp(format!("it ended before it served ({error})")),
     }
 }
 
@@ -74,5 +107,50 @@ pub(crate) async fn release(mut link: Link, flows: Vec<FlowLegacy>) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(%error, "flows of datagrams are lost"),
         Err(_) => tracing::error!("flows of datagrams are lost: the new process does not take them"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UnixStream;
+    use tokio::time::sleep;
+
+    use super::super::predecessor::permitted;
+    use super::*;
+
+    /// What comes of both sides when the new process stands still so long when it has heard `Go`, and so long again when it has
+    /// its claim, in virtual time: whether the old one lets go, and the new one accepts.
+    async fn stands_still(before: Duration, after: Duration) -> (bool, bool) {
+        let (old, new) = UnixStream::pair().unwrap();
+        let (old, mut new) = (Link::new(old), Link::new(new));
+        let new_one = async move {
+            let (said, descriptors) = match new.receive::<Step>().await {
+                Ok((said, descriptors)) => (said, descriptors),
+                Err(error) => panic!("{error}"),
+            };
+            sleep(before).await;
+            let accepts = permitted(said, descriptors).is_ok();
+            sleep(after).await;
+            if accepts {
+                let _ = new.send(&Step::Serving, &[]).await;
+            }
+            (accepts, new)
+        };
+        let claim = Claim::new().unwrap();
+        let old_one = leave(old, (claim.share().unwrap(), claim));
+        let (outcome, (accepts, _new)) = tokio::join!(old_one, new_one);
+        (matches!(outcome, Outcome::Serving(_)), accepts)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_of_them_serves_however_long_either_stands_still() {
+        let none = Duration::ZERO;
+        for before in [none, LAST_STEP / 2, LAST_STEP - Duration::from_millis(1), LAST_STEP * 2] {
+            for after in [none, LAST_STEP / 2, LAST_STEP * 2] {
+                let (lets_go, accepts) = stands_still(before, after).await;
+                assert_eq!(lets_go, accepts, "{before:?}, {after:?}: one serves, and the other does not");
+                assert_eq!(accepts, before < LAST_STEP, "{before:?}, {after:?}");
+            }
+        }
     }
 }

@@ -9,6 +9,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
     recvmsg, sendmsg,
 };
+use rustix::process::Pid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
@@ -77,6 +78,11 @@ impl Link {
         let message =
             serde_json::from_slice(&body).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         Ok((message, descriptors))
+    }
+
+    /// The process at the other end, as the kernel knows it from when it connected.
+    pub(crate) fn peer(&self) -> Option<Pid> {
+        self.0.peer_cred().ok()?.pid().and_then(Pid::from_raw)
     }
 
     /// Waits until the other side is gone. It has nothing to say meanwhile.

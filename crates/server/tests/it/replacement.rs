@@ -294,6 +294,27 @@ fn whoever_does_not_get_ready_changes_nothing() {
     load.finish();
 }
 
+/// A new process that has leave to serve and stands still: the old one goes on, and what it was given leave by is void.
+#[test]
+fn whoever_stands_still_has_no_leave_any_more() {
+    let web = Origin::echo("web");
+    let mut headworks = start(&proxy("", ""), &[("web", &web)]);
+    let pid = headworks.pid();
+    let load = Load::start(headworks.address(), 2, &Speaks::Plain);
+    let mut still = Stranger::take_over(&headworks);
+    still.say(&json!({ "step": "ready" }));
+    assert_eq!(still.hear(), Some((json!({ "step": "go" }), 1)), "leave comes with a claim");
+    wait::until("it to be given up", || headworks.said().contains("did not serve").then_some(()));
+    // it wakes
+    still.0.write_all(&[0]).ok();
+    assert_eq!(still.hear(), None);
+    load.wait_more(50);
+    assert_eq!(headworks.status()["pid"], pid);
+    headworks.upgrade();
+    load.wait_more(50);
+    load.finish();
+}
+
 /// The program that `upgrade` has started and that hangs, is killed, or that nobody waits for any more, is put an end to; the
 /// old one goes on.
 #[test]

@@ -43,7 +43,7 @@ fn lines(headworks: &Headworks, count: usize) -> Vec<Value> {
 fn what_is_sent_again() {
     let reset = "when: [reset_before_response], budget: 1";
     let big = vec![b'x'; 100_000];
-    let rows: [(&str, String, Ask, bool); 11] = [
+    let rows: [(&str, String, Ask, bool); 14] = [
         ("a GET", reset.to_owned(), ask("GET", "/reset"), true),
         ("a PUT with a body, none being kept", reset.to_owned(), ask("PUT", "/reset").body("body"), false),
         ("a PUT with a kept body", format!("{reset}, buffer: 64KiB"), ask("PUT", "/reset").body("body"), true),
@@ -65,9 +65,14 @@ fn what_is_sent_again() {
         ("a long body that is kept", format!("{reset}, buffer: 128KiB"), ask("PUT", "/reset").body(&big), true),
         ("a status of choice", "when: status_500, budget: 1".to_owned(), ask("GET", "/500"), true),
         ("any status of an error", "when: status_5xx, budget: 1".to_owned(), ask("GET", "/500"), true),
+        ("an answer that is no HTTP", reset.to_owned(), ask("GET", "/garbage"), true),
+        ("no HTTP to a POST", reset.to_owned(), ask("POST", "/garbage"), false),
+        ("an answer that ends in its head", reset.to_owned(), ask("GET", "/half"), true),
     ];
     let bad = Origin::new("bad")
         .on("/reset", [Step::Body, Step::Reset])
+        .on("/garbage", [Step::Body, Step::send("\x16\x03\x01 this is no answer\r\n\r\n"), Step::Close])
+        .on("/half", [Step::Body, Step::send("HTTP/1.1 200 OK\r\nContent-Le"), Step::Close])
         .on("/500", [Step::Body, Step::answer(500, "bad")])
         .start();
     let good = Origin::echo("good");

@@ -10,7 +10,7 @@ use super::machine::Programs;
 use super::options::Options;
 use super::origin::Origin;
 use super::process::Process;
-use super::proxy::headworks::{Headworks, Rules};
+use super::proxy::headworks::{Headworks, Resilience, Rules};
 use super::proxy::secret::Secret;
 use super::proxy::{Door, Proxy, caddy, haproxy, nginx};
 use super::sample::Sample;
@@ -52,7 +52,8 @@ impl Fleet {
         binaries.extend(options.before.clone().map(|before| ("before", before)));
         let start = |rules, suffix: &str| {
             let one = |(name, program): &(&str, PathBuf)| {
-                Headworks::start(&folder, program, &format!("{name}{suffix}"), rules, &origin, &secret)
+                let declared = (rules, Resilience::Plain);
+                Headworks::start(&folder, program, &format!("{name}{suffix}"), declared, &origin, &secret)
             };
             binaries.iter().map(one).collect::<Result<Vec<_>, _>>()
         };

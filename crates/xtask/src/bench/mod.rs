@@ -9,7 +9,7 @@ pub(crate) mod folder;
 pub(crate) mod http;
 pub(crate) mod http3;
 mod load;
-mod machine;
+pub(crate) mod machine;
 mod options;
 mod origin;
 mod outcome;

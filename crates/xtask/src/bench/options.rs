@@ -13,7 +13,7 @@ usage: cargo run -p xtask -- bench [options]
   --quick          ends within 50 seconds: 128 B bodies, 10,000 rules, reload under load
   --only NAME      this case only; may be given again. Cases: 128b-1 128b-64 128b-512 10k-64 1m-64
                    tls-64 tls-handshakes tls-resumed h2-64 h3-64 grpc-unary
-                   tcp-echo tcp-stream tcp-short udp rules idle slow-clients reload
+                   tcp-echo tcp-stream tcp-short udp rules resilience idle slow-clients reload
   --runs N         measured runs of each contender in each case (quick 3, full 5)
   --seconds N      length of one measured run (quick 2, full 4)
   --binary PATH    the headworks to measure; absent: cargo build --release -p headworks-server

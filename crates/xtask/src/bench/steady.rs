@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::machine::raise_descriptors;
 use super::origin::HOST;
 use super::resume::Tally;
-use crate::steady::{Load, Outcome, run};
+use crate::steady::{Asked, Load, Outcome, run};
 
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,7 +26,7 @@ pub(crate) fn main(args: impl Iterator<Item = String>) -> ExitCode {
     else {
         return ExitCode::from(2);
     };
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n").into_bytes();
+    let request = Asked::Http1(format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n").into_bytes());
     let length = Duration::from_secs(seconds);
     let (mut tally, begun) = (Tally::default(), Instant::now());
     let load = Load { address, request, connections, rate, length, patience: PATIENCE, begun, tls: None };

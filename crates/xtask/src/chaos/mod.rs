@@ -8,6 +8,7 @@ mod record;
 mod sample;
 mod script;
 pub(crate) mod target;
+mod traffic;
 mod verdict;
 mod verifier;
 mod world;
@@ -22,24 +23,25 @@ use std::time::{Duration, Instant};
 use self::record::Record;
 use self::sample::Sample;
 use self::script::{Deed, script};
-use self::world::{HOST, TARGETS, World};
+use self::traffic::ALL;
+use self::world::{TARGETS, World};
+use crate::bench::machine::raise_descriptors;
 use crate::bench::trouble::{Trouble, io};
-use crate::steady::{Load, run};
+use crate::steady::run;
 
 const HELP: &str =
     "usage: cargo run -p xtask -- chaos --binary FILE [--seconds N] [--rate N] [--upgrades N] [--seed N] [--out FOLDER]
 
   --binary FILE   the program
   --seconds N     how long (60)
-  --rate N        requests a second: of ten six over HTTP, three over TLS, one on a connection of its own (1500)
+  --rate N        requests a second, of all kinds of traffic together (5000)
   --upgrades N    how often the process is replaced (10)
   --seed N        another script (1)
-  --soak          replaces no process, and looks whether the program holds ever more: memory, descriptors, threads
+  --soak          replaces no process, and looks whether the program holds ever more: memory, descriptors, threads, tasks
   --out FOLDER    where chaos.svg and chaos.json are written";
 
 /// How long one request may take, all attempts together.
 const PATIENCE: Duration = Duration::from_secs(5);
-const CONNECTIONS: u32 = 32;
 
 struct Options {
     binary: PathBuf,
@@ -54,7 +56,7 @@ struct Options {
 impl Options {
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, Trouble> {
         let (binary, length) = (PathBuf::new(), Duration::from_secs(60));
-        let mut options = Options { binary, length, rate: 1500, upgrades: 10, seed: 1, soak: false, out: None };
+        let mut options = Options { binary, length, rate: 5000, upgrades: 10, seed: 1, soak: false, out: None };
         while let Some(name) = args.next() {
             if matches!(name.as_str(), "--help" | "-h") {
                 return Ok(None);
@@ -103,16 +105,19 @@ pub(crate) fn main(args: impl Iterator<Item = String>) -> ExitCode {
 }
 
 fn chaos(options: &Options) -> Result<bool, Trouble> {
+    raise_descriptors();
     let mut world = World::start(&options.binary)?;
     let (record, begun) = (Arc::new(Mutex::new(Record::default())), Instant::now());
-    let loads = loads(options, &world, begun)?.map(|load| {
-        let record = record.clone();
-        thread::spawn(move || run(&load, |told| record.lock().unwrap_or_else(PoisonError::into_inner).add(told)))
-    });
-    let (pid, is_over) = (world.pid(), Arc::new(AtomicBool::new(false)));
+    let mut loads = Vec::new();
+    for (n, traffic) in ALL.iter().enumerate() {
+        let (load, record) = (traffic.load(&world, begun, options.rate, options.length)?, record.clone());
+        let tell = move |told| record.lock().unwrap_or_else(PoisonError::into_inner).add(n, told);
+        loads.push(thread::spawn(move || run(&load, tell)));
+    }
+    let (pid, admin, is_over) = (world.pid(), world.admin, Arc::new(AtomicBool::new(false)));
     let looking = options.soak.then(|| {
         let is_over = is_over.clone();
-        thread::spawn(move || sample::samples(pid, begun, &is_over))
+        thread::spawn(move || sample::samples(pid, admin, begun, &is_over))
     });
     let done = act(&mut world, options, begun);
     for load in loads {
@@ -125,38 +130,25 @@ fn chaos(options: &Options) -> Result<bool, Trouble> {
     drop(world);
     let record = Arc::try_unwrap(record).ok().and_then(|record| record.into_inner().ok()).ok_or_else(panicked)?;
     record.table(&done, options.length).iter().for_each(|line| println!("{line}"));
-    if let Some(Sample { resident, descriptors, threads, .. }) = samples.last() {
-        println!("at the end {resident} KiB resident, {descriptors} descriptors, {threads} threads");
+    if let Some(Sample { resident, descriptors, threads, tasks, .. }) = samples.last() {
+        println!("at the end {resident} KiB resident, {descriptors} descriptors, {threads} threads, {tasks} tasks");
     }
     write(options, &record, &done)?;
     let mut faults = verdict::judge(&record, &done, &status, &complaints);
     faults.extend(sample::growth(&samples));
+    let looks = samples.len() as u64;
+    if options.soak && looks < options.length.as_secs() / 2 {
+        faults.push(format!("the program was looked at {looks} times only"));
+    }
     faults.iter().for_each(|fault| println!("FAIL  {fault}"));
     if faults.is_empty() {
-        println!("PASS  {} requests, seed {}", record.told.len(), options.seed);
+        println!("PASS  {} requests, seed {}", record.count(), options.seed);
     }
     Ok(faults.is_empty())
 }
 
 fn panicked() -> Trouble {
     Trouble::Invalid("a thread ended by a panic".to_owned())
-}
-
-/// What is asked, of which address: over HTTP, over TLS, and on a connection for each request.
-fn loads(options: &Options, world: &World, begun: Instant) -> Result<[Load; 3], Trouble> {
-    let tls = Some(verifier::config()?);
-    let each =
-        [(world.plain, 6, "", None), (world.secure, 3, "", tls), (world.plain, 1, "Connection: close\r\n", None)];
-    Ok(each.map(|(address, tenths, line, tls)| Load {
-        address,
-        request: format!("GET /chaos HTTP/1.1\r\nHost: {HOST}\r\n{line}\r\n").into_bytes(),
-        connections: CONNECTIONS,
-        rate: options.rate * tenths / 10,
-        length: options.length,
-        patience: PATIENCE,
-        begun,
-        tls,
-    }))
 }
 
 /// Leaves picture and numbers where they were asked for.

@@ -4,14 +4,16 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::Done;
-use super::record::Record;
+use super::record::{Record, Second};
 use super::script::Deed;
+use super::traffic::{ALL, Traffic};
 
 const WIDTH: f64 = 1100.0;
 const LEFT: f64 = 70.0;
 const PANEL: f64 = 220.0;
 const TOP: f64 = 50.0;
 const GAP: f64 = 50.0;
+const ROW: f64 = 30.0;
 const TEXT: &str = "#7d8590";
 const LINES: [(&str, &str); 3] = [("p50", "#5d9a4c"), ("p99", "#2f81c7"), ("p999", "#c77d2f")];
 const BAD: &str = "#c7402f";
@@ -19,7 +21,8 @@ const BAD: &str = "#c7402f";
 /// As SVG.
 pub(super) fn of(record: &Record, done: &[Done], length: Duration) -> String {
     let (seconds, span) = (record.seconds(length), length.as_secs_f64().max(1.0));
-    let height = TOP + 2.0 * PANEL + GAP + 60.0;
+    let bottom = TOP + 2.0 * PANEL + GAP;
+    let height = bottom + 60.0 + ROW * ALL.len() as f64;
     let x = |at: f64| LEFT + at / span * (WIDTH - LEFT - 20.0);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
@@ -28,8 +31,8 @@ pub(super) fn of(record: &Record, done: &[Done], length: Duration) -> String {
     let _ = writeln!(
         svg,
         "<text x=\"{LEFT}\" y=\"20\" font-size=\"15\">Chaos: {} requests, {} failed</text>",
-        record.told.len(),
-        failed(record)
+        record.count(),
+        record.failed()
     );
     for done in done {
         let (from, to) = (x(done.from.as_secs_f64()), x(done.to.as_secs_f64()));
@@ -39,7 +42,7 @@ pub(super) fn of(record: &Record, done: &[Done], length: Duration) -> String {
                 let _ = writeln!(
                     svg,
                     "<line x1=\"{from:.1}\" x2=\"{from:.1}\" y1=\"{TOP}\" y2=\"{:.1}\" stroke=\"#9a6bb5\" stroke-dasharray=\"4 3\"/>",
-                    height - 60.0
+                    bottom
                 );
             }
             _ => {
@@ -47,7 +50,7 @@ pub(super) fn of(record: &Record, done: &[Done], length: Duration) -> String {
                     svg,
                     "<rect x=\"{from:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"#888\" fill-opacity=\"0.15\"><title>{}</title></rect>",
                     (to - from).max(1.0),
-                    height - 60.0 - TOP,
+                    bottom - TOP,
                     done.deed.title()
                 );
                 let short = done.deed.title();
@@ -110,7 +113,33 @@ pub(super) fn of(record: &Record, done: &[Done], length: Duration) -> String {
         WIDTH - 20.0,
         low + 18.0
     );
+    for (n, (traffic, told)) in ALL.iter().zip(&record.told).enumerate() {
+        let low = bottom + 40.0 + ROW * (n + 1) as f64;
+        strip(&mut svg, traffic, &super::record::seconds(told.iter(), length), low, x);
+    }
     svg + "</svg>\n"
+}
+
+/// One kind of traffic in a row of its own: the p99 of each second between 1 ms and 10 s, in red where requests failed.
+fn strip(svg: &mut String, traffic: &Traffic, seconds: &[Second], low: f64, x: impl Fn(f64) -> f64) {
+    for (n, second) in seconds.iter().enumerate() {
+        let (from, to) = (x(n as f64), x(n as f64 + 1.0));
+        let share = ((second.latency[1].as_secs_f64() * 1e3).max(1.0).log10() / 4.0).clamp(0.05, 1.0);
+        let tall = share * (ROW - 6.0);
+        let colour = if second.failed > 0 { BAD } else { LINES[1].1 };
+        let _ = writeln!(
+            svg,
+            "<rect x=\"{from:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{tall:.1}\" fill=\"{colour}\" fill-opacity=\"0.6\"/>",
+            low - tall,
+            (to - from - 0.5).max(0.5)
+        );
+    }
+    let (failed, title) = (seconds.iter().map(|second| second.failed).sum::<u64>(), traffic.title.trim());
+    let _ = writeln!(
+        svg,
+        "<text x=\"{LEFT}\" y=\"{:.1}\" font-size=\"10\">{title}: p99 of each second, {failed} failed</text>",
+        low - ROW + 8.0
+    );
 }
 
 fn axis(svg: &mut String, title: &str, low: f64, ticks: &[(f64, String)]) {
@@ -124,8 +153,4 @@ fn axis(svg: &mut String, title: &str, low: f64, ticks: &[(f64, String)]) {
         );
         let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>", LEFT - 6.0, y + 4.0);
     }
-}
-
-fn failed(record: &Record) -> usize {
-    record.told.iter().filter(|told| !super::record::is_fine(told.outcome)).count()
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Done;
+use super::traffic::ALL;
 use crate::steady::{Outcome, Told};
 
-/// All that was told.
+/// All that was told, of each kind of traffic.
 #[derive(Debug, Default)]
 pub(super) struct Record {
-    pub(super) told: Vec<Told>,
+    pub(super) told: [Vec<Told>; ALL.len()],
 }
 
 /// What counts as during something that takes no time.
@@ -49,26 +50,46 @@ pub(super) fn latency(mut times: Vec<Duration>) -> [Duration; 3] {
     [500, 990, 999].map(|share| times.get(times.len() * share / 1000).copied().unwrap_or_default())
 }
 
+/// Each second of a run, by when requests were due.
+pub(super) fn seconds<'a>(told: impl Iterator<Item = &'a Told>, length: Duration) -> Vec<Second> {
+    let count = length.as_secs().max(1) as usize;
+    let mut times = vec![Vec::new(); count];
+    let mut seconds = vec![Second::default(); count];
+    for told in told {
+        let at = (told.due.as_secs() as usize).min(count - 1);
+        if let (Some(second), Some(times)) = (seconds.get_mut(at), times.get_mut(at)) {
+            second.requests += 1;
+            second.failed += u64::from(!is_fine(told.outcome));
+            times.push(told.took);
+        }
+    }
+    seconds.iter_mut().zip(times).for_each(|(second, times)| second.latency = latency(times));
+    seconds
+}
+
 impl Record {
-    pub(super) fn add(&mut self, told: Told) {
-        self.told.push(told);
+    pub(super) fn add(&mut self, traffic: usize, told: Told) {
+        if let Some(all) = self.told.get_mut(traffic) {
+            all.push(told);
+        }
     }
 
-    /// Each second of a run, by when requests were due.
+    /// Of all kinds together.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Told> {
+        self.told.iter().flatten()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.told.iter().map(Vec::len).sum()
+    }
+
+    pub(super) fn failed(&self) -> usize {
+        self.all().filter(|told| !is_fine(told.outcome)).count()
+    }
+
+    /// Each second of a run.
     pub(super) fn seconds(&self, length: Duration) -> Vec<Second> {
-        let count = length.as_secs().max(1) as usize;
-        let mut times = vec![Vec::new(); count];
-        let mut seconds = vec![Second::default(); count];
-        for told in &self.told {
-            let at = (told.due.as_secs() as usize).min(count - 1);
-            if let (Some(second), Some(times)) = (seconds.get_mut(at), times.get_mut(at)) {
-                second.requests += 1;
-                second.failed += u64::from(!is_fine(told.outcome));
-                times.push(told.took);
-            }
-        }
-        seconds.iter_mut().zip(times).for_each(|(second, times)| second.latency = latency(times));
-        seconds
+        seconds(self.all(), length)
     }
 
     /// Requests and failures by kind, in all and while each kind of thing was going on.
@@ -81,48 +102,57 @@ impl Record {
             "{:<24} {:>5} {:>9} {:>7} {:>9} {:>9} {:>9}  failures",
             "", "times", "requests", "failed", "p50, ms", "p99, ms", "p999, ms"
         )];
-        lines.push(self.row("all", 1, |_| true));
+        lines.push(row("all", 1, self.all()));
+        for (traffic, told) in ALL.iter().zip(&self.told) {
+            lines.push(row(traffic.title, 1, told.iter()));
+        }
         for (what, windows) in kinds {
             // what is done in a moment may show in those that follow
             let during = |told: &Told| {
                 windows.iter().any(|done| (done.from..done.to.max(done.from + MOMENT)).contains(&told.due))
             };
-            lines.push(self.row(&what, windows.len(), during));
+            lines.push(row(&what, windows.len(), self.all().filter(|told| during(told))));
         }
         let worst = self.seconds(length).into_iter().map(|second| second.latency[1]).max().unwrap_or_default();
         lines.push(format!("the worst second has a p99 of {} ms", worst.as_millis()));
         lines
     }
 
-    fn row(&self, what: &str, times: usize, during: impl Fn(&Told) -> bool) -> String {
-        let told: Vec<&Told> = self.told.iter().filter(|told| during(told)).collect();
-        let mut kinds: BTreeMap<Outcome, u64> = BTreeMap::new();
-        for told in told.iter().filter(|told| !is_fine(told.outcome)) {
-            *kinds.entry(told.outcome).or_default() += 1;
-        }
-        let kinds_said: Vec<String> = kinds.iter().map(|(outcome, n)| format!("{} {n}", title(*outcome))).collect();
-        let [p50, p99, p999] =
-            latency(told.iter().map(|told| told.took).collect()).map(|time| time.as_secs_f64() * 1e3);
-        let (requests, failed) = (told.len(), kinds.values().sum::<u64>());
-        format!(
-            "{what:<24} {times:>5} {requests:>9} {failed:>7} {p50:>9.2} {p99:>9.2} {p999:>9.2}  {}",
-            kinds_said.join(", ")
-        )
-        .trim_end()
-        .to_owned()
-    }
-
     /// For programs: each second, and all that was done.
     pub(super) fn to_json(&self, done: &[Done], length: Duration) -> Value {
-        let seconds = self.seconds(length).into_iter().map(|second| {
+        let seconds = |told: &[Told]| {
+            seconds(told.iter(), length).into_iter().map(|second| {
             let [p50, p99, p999] = second.latency.map(|time| time.as_micros() as u64);
             json!({ "requests": second.requests, "failed": second.failed, "p50": p50, "p99": p99, "p999": p999 })
-        });
+        }).collect::<Vec<_>>()
+        };
+        let traffic = ALL
+            .iter()
+            .zip(&self.told)
+            .map(|(traffic, told)| json!({ "what": traffic.title.trim(), "seconds": seconds(told) }));
         let deeds = done.iter().map(
             |done| json!({ "what": done.deed.title(), "from": done.from.as_secs_f64(), "to": done.to.as_secs_f64() }),
         );
-        json!({ "seconds": seconds.collect::<Vec<_>>(), "deeds": deeds.collect::<Vec<_>>() })
+        json!({ "traffic": traffic.collect::<Vec<_>>(), "deeds": deeds.collect::<Vec<_>>() })
     }
+}
+
+/// A line of the table.
+fn row<'a>(what: &str, times: usize, told: impl Iterator<Item = &'a Told>) -> String {
+    let told: Vec<&Told> = told.collect();
+    let mut kinds: BTreeMap<Outcome, u64> = BTreeMap::new();
+    for told in told.iter().filter(|told| !is_fine(told.outcome)) {
+        *kinds.entry(told.outcome).or_default() += 1;
+    }
+    let kinds_said: Vec<String> = kinds.iter().map(|(outcome, n)| format!("{} {n}", title(*outcome))).collect();
+    let [p50, p99, p999] = latency(told.iter().map(|told| told.took).collect()).map(|time| time.as_secs_f64() * 1e3);
+    let (requests, failed) = (told.len(), kinds.values().sum::<u64>());
+    format!(
+        "{what:<24} {times:>5} {requests:>9} {failed:>7} {p50:>9.2} {p99:>9.2} {p999:>9.2}  {}",
+        kinds_said.join(", ")
+    )
+    .trim_end()
+    .to_owned()
 }
 
 /// `target 2 killed` as `target killed`.

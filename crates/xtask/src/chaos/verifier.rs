@@ -13,13 +13,17 @@ use crate::bench::trouble::Trouble;
 #[derive(Debug)]
 struct Anybody(CryptoProvider);
 
-/// TLS as a client without opinions speaks it.
-pub(super) fn config() -> Result<Arc<ClientConfig>, Trouble> {
+/// TLS as a client without opinions speaks it, for HTTP/2 or HTTP/1.1.
+pub(super) fn config(is_h2: bool) -> Result<Arc<ClientConfig>, Trouble> {
     let provider = default_provider();
     let builder = ClientConfig::builder_with_provider(provider.clone().into());
     let builder = builder.with_safe_default_protocol_versions().map_err(|e| Trouble::Invalid(e.to_string()))?;
     let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)));
-    Ok(Arc::new(builder.with_no_client_auth()))
+    let mut config = builder.with_no_client_auth();
+    if is_h2 {
+        config.alpn_protocols = vec![b"h2".to_vec()];
+    }
+    Ok(Arc::new(config))
 }
 
 impl ServerCertVerifier for Anybody {

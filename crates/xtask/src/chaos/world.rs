@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::script::Deed;
 use super::target::Mood;
+use super::traffic::{CONNECT_TIMEOUT, PER_TRY, RESPONSE_TIMEOUT};
 use crate::bench::folder::{Folder, free_addresses};
 use crate::bench::http::{answers, exchange};
 use crate::bench::trouble::{Trouble, io};
@@ -36,7 +37,7 @@ pub(super) struct World {
     child: Child,
     pub(super) plain: SocketAddr,
     pub(super) secure: SocketAddr,
-    admin: SocketAddr,
+    pub(super) admin: SocketAddr,
     generation: u32,
 }
 
@@ -216,7 +217,18 @@ fn certificate(folder: &Folder) -> Result<(), Trouble> {
 }
 
 fn file(targets: &[SocketAddr], plain: SocketAddr, secure: SocketAddr, admin: SocketAddr, generation: u32) -> String {
-    let targets: Vec<String> = targets.iter().map(|target| format!("\"{target}\"")).collect();
+    let all: Vec<String> = targets.iter().map(|target| format!("\"{target}\"")).collect();
+    let (all, two) = (all.join(", "), all.get(..2).unwrap_or_default().join(", "));
+    let rules: String = ["streams", "put", "sticky", "pair", "queue"]
+        .iter()
+        .map(|group| format!("\n          - {{ if: {{ path: [/{group}] }}, then: {{ forward: {group} }} }}"))
+        .collect();
+    let usual = "circuit_breaker: { consecutive_failures: 5, open_for: 1s },
+        health_check: { interval: 250ms, timeout: 200ms, healthy_threshold: 2 }";
+    let patient = "attempts: 3, budget: 1, when: [connect_failure, reset_before_response, timeout]";
+    let [connect, response, per_try] = [CONNECT_TIMEOUT, RESPONSE_TIMEOUT, PER_TRY].map(|time| time.as_millis());
+    let patient = |more: &str| format!("retry: {{ {patient}, per_try_timeout: {per_try}ms{more} }}, {usual}");
+    let (kept, once) = (patient(", buffer: 64KiB"), patient(""));
     format!(
         "admin: {{ address: \"{admin}\" }}
 certificates: {{ chaos: {{ certificate: {CERTIFICATE}, key: {CERTIFICATE} }} }}
@@ -226,17 +238,22 @@ load_balancers:
     listeners:
       plain:
         address: {plain}
-        rules: [ {{ if: {{ path: [/generation/{generation}] }}, then: {{ fixed_response: {{ status: 200 }} }} }} ]
+        rules:
+          - {{ if: {{ path: [/generation/{generation}] }}, then: {{ fixed_response: {{ status: 200 }} }} }}{rules}
         default: {{ forward: web }}
-      secure: {{ address: \"{secure}\", protocol: https, certificates: [chaos], default: {{ forward: web }} }}
+      secure:
+        address: \"{secure}\"
+        protocol: https
+        certificates: [chaos]
+        rules:{rules}
+        default: {{ forward: web }}
 target_groups:
-  web:
-    targets: [{}]
-    response_timeout: 1s
-    retry: {{ attempts: 3, when: [connect_failure, reset_before_response, timeout], per_try_timeout: 300ms }}
-    circuit_breaker: {{ consecutive_failures: 5, open_for: 1s }}
-    health_check: {{ interval: 250ms, timeout: 200ms, healthy_threshold: 2 }}
-",
-        targets.join(", ")
+  web: {{ targets: [{all}], connect_timeout: {connect}ms, response_timeout: {response}ms, retry: {{}}, {usual} }}
+  streams: {{ version: http2, targets: [{all}], {once} }}
+  put: {{ targets: [{all}], {kept} }}
+  sticky: {{ targets: [{all}], stickiness: {{ type: lb_cookie, duration: 1h }}, {once} }}
+  pair: {{ targets: [{two}], {once} }}
+  queue: {{ targets: [{all}], limits: {{ max_connections: 2, max_pending: 100, pending_timeout: 500ms }}, {once} }}
+"
     )
 }

@@ -135,7 +135,11 @@ fn reason<C: Client>(
 fn applies(when: RetryWhen, kind: Kind) -> Option<RetryReason> {
     match (when, kind) {
         (RetryWhen::ConnectFailure, kind) if kind.is_of_connecting() => Some(RetryReason::Connect),
-        (RetryWhen::ResetBeforeResponse, Kind::ResetBeforeResponse | Kind::Unprocessed) => Some(RetryReason::Reset),
+        // what began and is no answer is as none: its client has seen nothing of it
+        (
+            RetryWhen::ResetBeforeResponse,
+            Kind::ResetBeforeResponse | Kind::ResetInHead | Kind::BadResponse | Kind::Unprocessed,
+        ) => Some(RetryReason::Reset),
         (
             RetryWhen::Timeout,
             Kind::TargetTimeout | Kind::AttemptTimeout | Kind::ConnectTimeout | Kind::HandshakeTimeout,

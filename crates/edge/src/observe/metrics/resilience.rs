@@ -57,6 +57,11 @@ impl Exposed {
         for (resource, used) in self.view.pressure.each() {
             family.gauge(&vec![("resource", resource.to_owned())], used)?;
         }
+        let help = "Tasks of a worker that have not ended: connections, streams, listeners";
+        let mut family = begin(encoder, "worker_tasks", help, MetricType::Gauge)?;
+        for (worker, tasks) in self.view.pressure.tasks().enumerate() {
+            family.gauge(&vec![("worker", worker.to_string())], f64::from(tasks))?;
+        }
         let help = "Requests refused because the program had too much to do, by criticality";
         let mut family = begin(encoder, "shed_requests", help, MetricType::Counter)?;
         for plan in self.view.plan.iter().flat_map(|plan| plan.listeners.iter().filter(|l| l.flows.is_none())) {

@@ -9,7 +9,7 @@ use crate::bench::machine::raise_descriptors;
 use crate::bench::options::Options;
 use crate::bench::origin::{Body, HOST};
 use crate::bench::outcome::{Finding, Measure, Outcome, Row};
-use crate::bench::proxy::headworks::{Headworks, Rules};
+use crate::bench::proxy::headworks::{Headworks, Resilience, Rules};
 use crate::bench::proxy::{Proxy, haproxy, nginx};
 use crate::bench::sample::Spread;
 use crate::bench::trouble::{Trouble, io};
@@ -34,7 +34,7 @@ pub(crate) fn run(name: &'static str, fleet: &Fleet, options: &Options) -> Resul
     let mut rows: Vec<Row> = Vec::new();
     for _ in 0..options.runs().min(MOST_RUNS) {
         for (who, binary) in &fleet.binaries {
-            let ours = Headworks::start(folder, binary, who, Rules::One, origin, &fleet.secret)?;
+            let ours = Headworks::start(folder, binary, who, (Rules::One, Resilience::Plain), origin, &fleet.secret)?;
             add(&mut rows, &ours.proxy, connections)?;
         }
         add(&mut rows, &haproxy::start(folder, &programs.haproxy, origin, &fleet.secret)?, connections)?;

@@ -3,6 +3,7 @@
 mod datagrams;
 mod idle;
 mod reload;
+mod resilience;
 mod rules;
 mod slow_clients;
 mod throughput;
@@ -34,6 +35,7 @@ const CASES: &[Case] = &[
     Case { name: "128b-64", modes: In::Both, run: |n, f, o| throughput::run(n, Work::plain(Body::Tiny, 64), f, o) },
     Case { name: "rules", modes: In::Both, run: rules::run },
     Case { name: "reload", modes: In::Both, run: reload::run },
+    Case { name: "resilience", modes: In::FullOnly, run: resilience::run },
     Case { name: "128b-1", modes: In::FullOnly, run: |n, f, o| throughput::run(n, Work::plain(Body::Tiny, 1), f, o) },
     Case {
         name: "128b-512",

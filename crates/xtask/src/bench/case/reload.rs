@@ -14,7 +14,7 @@ use crate::bench::load::{Talk, Work};
 use crate::bench::options::Options;
 use crate::bench::origin::Body;
 use crate::bench::outcome::{Finding, Measure, Outcome, P99, Row};
-use crate::bench::proxy::headworks::{Headworks, Rules};
+use crate::bench::proxy::headworks::{Headworks, Resilience, Rules};
 use crate::bench::sample::{Sample, Spread};
 use crate::bench::trouble::{Trouble, io};
 
@@ -47,7 +47,8 @@ struct Reloads<'a> {
 /// Ours, with reloads and without, in turns.
 pub(crate) fn run(name: &'static str, fleet: &Fleet, options: &Options) -> Result<Outcome, Trouble> {
     let Some((_, binary)) = fleet.binaries.first() else { return Err(Trouble::Invalid("no binary".to_owned())) };
-    let headworks = Headworks::start(&fleet.folder, binary, "reloaded", Rules::Many, &fleet.origin, &fleet.secret)?;
+    let declared = (Rules::Many, Resilience::Plain);
+    let headworks = Headworks::start(&fleet.folder, binary, "reloaded", declared, &fleet.origin, &fleet.secret)?;
     let Some(contender) = Contender::of(&headworks) else { return Err(Trouble::Invalid("no door".to_owned())) };
     let (rounds, length) = if options.quick { (2, Duration::from_secs(2)) } else { (options.runs(), options.length()) };
     let mut reloads = Reloads { headworks: &headworks, generation: 0, told: 0, applied: Vec::new() };

@@ -28,6 +28,37 @@ pub(crate) enum Rules {
     Many,
 }
 
+/// What is declared of resilience.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resilience {
+    /// What is on without being declared.
+    Plain,
+    /// Everything that a group can have against failures and overload, by its defaults where it has any, and by numbers that are
+    /// met by no request where it has none. Hedges and mirrors are not among it: they are further requests.
+    Everything,
+}
+
+impl Resilience {
+    /// Lines of a target group.
+    fn lines(self) -> &'static str {
+        match self {
+            Resilience::Plain => "",
+            Resilience::Everything => {
+                "    retry: { per_try_timeout: 2s, backoff: {}, buffer: 64KiB }
+    circuit_breaker: { error_ratio: 0.5, latency_factor: 3 }
+    limits: { max_connections: 10000, max_requests: 10000, max_pending: 100, adaptive: {} }
+    connect_timeout: 2s
+    response_timeout: 10s
+    read_timeout: 10s
+    request_timeout: 1m
+    deadline_header: X-Time-Left
+    fallback: { fixed_response: { status: 503 } }
+"
+            }
+        }
+    }
+}
+
 /// A running Headworks.
 pub(crate) struct Headworks {
     pub(crate) proxy: Proxy,
@@ -53,6 +84,7 @@ struct Declared {
     log: PathBuf,
     data: PathBuf,
     rules: Rules,
+    resilience: Resilience,
 }
 
 impl Headworks {
@@ -61,7 +93,7 @@ impl Headworks {
         folder: &Folder,
         program: &Path,
         name: &str,
-        rules: Rules,
+        (rules, resilience): (Rules, Resilience),
         origin: &Origin,
         secret: &Secret,
     ) -> Result<Headworks, Trouble> {
@@ -85,6 +117,7 @@ impl Headworks {
             log,
             data,
             rules,
+            resilience,
         };
         let settings = declared.text(0);
         let file = folder.write(&format!("{own}.yaml"), &settings)?;
@@ -172,7 +205,7 @@ load_balancers:
         text += &format!("certificates: {{ bench: {{ certificate: {certificate}, key: {key} }} }}\n");
         text += &format!("target_groups:\n  carried: {{ protocol: tcp, targets: [\"{origin}\"] }}\n");
         text += &format!("  echo: {{ protocol: udp, targets: [\"{echo}\"], health_check: {{ protocol: none }} }}\n");
-        text += &format!("  origin:\n    protocol: http\n    targets: [\"{origin}\"]\n");
+        text += &format!("  origin:\n    protocol: http\n    targets: [\"{origin}\"]\n{}", self.resilience.lines());
         text += &format!("  calls:\n    protocol: grpc\n    targets: [\"{services}\"]\n");
         text += &format!("    health_check: {{ path: {CALL}, matcher: \"0\" }}\n");
         text

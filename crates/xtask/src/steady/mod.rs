@@ -3,6 +3,9 @@
 //! A load that asks again only when it is answered waits with a proxy that stalls, and hardly sees it. Here what is due
 //! meanwhile waits for a free connection, and that wait is part of how long it took.
 
+mod http1;
+mod http2;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
@@ -11,10 +14,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use headworks_message::{Body, Parsed, ResponseHead, response};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
@@ -23,16 +25,12 @@ use tokio_rustls::TlsConnector;
 
 /// How often it is looked what is due: the runtime's timers are no finer.
 const TICK: Duration = Duration::from_millis(1);
-/// Bytes of an answer that are read at once.
-const ROOM: usize = 64 * 1024;
-
 /// What is asked, where and how often.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
     pub(crate) address: SocketAddr,
-    /// A whole request of HTTP/1.1 without a body, by a method other than HEAD.
-    pub(crate) request: Vec<u8>,
-    /// Connections that are kept open; no more requests than that are under way at once.
+    pub(crate) request: Asked,
+    /// Connections that are kept open, in HTTP/2 streams; no more requests than that are under way at once.
     pub(crate) connections: u32,
     /// Requests a second.
     pub(crate) rate: u32,
@@ -43,6 +41,17 @@ pub(crate) struct Load {
     pub(crate) begun: Instant,
     /// How TLS is spoken, if it is.
     pub(crate) tls: Option<Arc<ClientConfig>>,
+}
+
+/// What is asked, again and again.
+#[derive(Clone, Debug)]
+pub(crate) enum Asked {
+    /// A whole request of HTTP/1.1, by a method other than HEAD.
+    Http1(Vec<u8>),
+    /// The same by clients of whom each sends back the cookies it was given last.
+    WithCookies(Vec<u8>),
+    /// A request of HTTP/2 without a body.
+    Http2(http::Request<()>),
 }
 
 /// What came of one request.
@@ -89,17 +98,57 @@ pub(crate) fn run(load: &Load, tell: impl FnMut(Told)) -> io::Result<()> {
 
 async fn all(load: &Load, tell: impl FnMut(Told)) {
     let desk = Rc::new(Desk::default());
-    let tell = RefCell::new(tell);
-    let connections = futures(load.connections, || Connection { load, tell: &tell, stream: None });
+    let teller = Teller { load, desk: &desk, tell: RefCell::new(tell) };
     let asking = async {
-        let all = connections.into_iter().map(|connection| connection.live(&desk));
-        futures_util::future::join_all(all).await;
+        match &load.request {
+            Asked::Http1(request) => http1::all(&teller, request, false).await,
+            Asked::WithCookies(request) => http1::all(&teller, request, true).await,
+            Asked::Http2(request) => http2::all(&teller, request).await,
+        }
     };
     tokio::join!(dispatch(load, &desk), asking);
 }
 
-fn futures<T>(count: u32, make: impl Fn() -> T) -> Vec<T> {
-    (0..count).map(|_| make()).collect()
+/// Gives out what is due, and tells what came of it.
+struct Teller<'a, T> {
+    load: &'a Load,
+    desk: &'a Desk,
+    tell: RefCell<T>,
+}
+
+impl<T: FnMut(Told)> Teller<'_, T> {
+    /// The next request that is due; none when all have been given out.
+    async fn next(&self) -> Option<Instant> {
+        loop {
+            let next = self.desk.due.borrow_mut().pop_front();
+            if next.is_some() || self.desk.is_over.get() {
+                return next;
+            }
+            self.desk.came.notified().await;
+        }
+    }
+
+    /// What comes of a request that was due then, which is not waited for longer than there is patience.
+    async fn settle(&self, due: Instant, asked: impl Future<Output = Outcome>) -> Outcome {
+        let outcome = timeout(self.load.patience, asked).await.unwrap_or(Outcome::TimedOut);
+        let told = Told { due: due.duration_since(self.load.begun), took: due.elapsed(), outcome };
+        (self.tell.borrow_mut())(told);
+        outcome
+    }
+}
+
+/// What bytes go over.
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
+/// Opens a connection, with TLS where it is spoken.
+async fn connect(load: &Load) -> io::Result<Box<dyn Stream>> {
+    let stream = TcpStream::connect(load.address).await?;
+    let _ = stream.set_nodelay(true);
+    let Some(tls) = &load.tls else { return Ok(Box::new(stream)) };
+    let name = ServerName::IpAddress(load.address.ip().into());
+    Ok(Box::new(TlsConnector::from(tls.clone()).connect(name, stream).await?))
 }
 
 /// Puts on the desk what is due.
@@ -122,103 +171,6 @@ async fn dispatch(load: &Load, desk: &Desk) {
             desk.came.notify_waiters();
             return;
         }
-    }
-}
-
-/// One connection, opened again whenever it ends.
-struct Connection<'a, T> {
-    load: &'a Load,
-    tell: &'a RefCell<T>,
-    stream: Option<Box<dyn Stream>>,
-}
-
-/// What bytes go over.
-trait Stream: AsyncRead + AsyncWrite + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
-
-impl<T: FnMut(Told)> Connection<'_, T> {
-    async fn live(mut self, desk: &Desk) {
-        let (mut room, mut head) = (vec![0; ROOM], ResponseHead::default());
-        loop {
-            let next = desk.due.borrow_mut().pop_front();
-            let Some(due) = next else {
-                if desk.is_over.get() {
-                    return;
-                }
-                desk.came.notified().await;
-                continue;
-            };
-            let outcome = match timeout(self.load.patience, self.ask(&mut room, &mut head)).await {
-                Ok(outcome) => outcome,
-                Err(_) => Outcome::TimedOut,
-            };
-            if !matches!(outcome, Outcome::Answered(_)) {
-                self.stream = None;
-            }
-            let told = Told { due: due.duration_since(self.load.begun), took: due.elapsed(), outcome };
-            (self.tell.borrow_mut())(told);
-        }
-    }
-
-    async fn ask(&mut self, room: &mut [u8], head: &mut ResponseHead) -> Outcome {
-        if self.stream.is_none() {
-            let Ok(stream) = self.connect().await else { return Outcome::Refused };
-            self.stream = Some(stream);
-        }
-        let Some(stream) = self.stream.as_mut() else { return Outcome::Refused };
-        if stream.write_all(&self.load.request).await.is_err() || stream.flush().await.is_err() {
-            return Outcome::Reset;
-        }
-        let (mut filled, mut body) = (0, None::<Body>);
-        loop {
-            let read = match room.get_mut(filled..) {
-                Some(free) if !free.is_empty() => stream.read(free).await.ok(),
-                _ => return Outcome::Malformed,
-            };
-            match (read, &body) {
-                (Some(1..), _) => {}
-                (Some(0), Some(Body::UntilClose)) => return self.answered(head, false),
-                (_, None) if filled == 0 => return Outcome::Reset,
-                _ => return Outcome::CutOff,
-            }
-            filled += read.unwrap_or_default();
-            let mut at = 0;
-            if body.is_none() {
-                match response::parse(room.get(..filled).unwrap_or_default(), head) {
-                    Ok(Parsed::Incomplete) => continue,
-                    Ok(Parsed::Complete) if !head.is_interim() => {
-                        at = head.len;
-                        body = Some(Body::new(head.framing(false)));
-                    }
-                    _ => return Outcome::Malformed,
-                }
-            }
-            let Some(walk) = &mut body else { return Outcome::Malformed };
-            let Ok(taken) = walk.take(room.get(at..filled).unwrap_or_default()) else { return Outcome::Malformed };
-            at += taken.total();
-            if walk.is_done() {
-                return self.answered(head, at == filled);
-            }
-            room.copy_within(at..filled, 0);
-            filled -= at;
-        }
-    }
-
-    async fn connect(&self) -> io::Result<Box<dyn Stream>> {
-        let stream = TcpStream::connect(self.load.address).await?;
-        let _ = stream.set_nodelay(true);
-        let Some(tls) = &self.load.tls else { return Ok(Box::new(stream)) };
-        let name = ServerName::IpAddress(self.load.address.ip().into());
-        Ok(Box::new(TlsConnector::from(tls.clone()).connect(name, stream).await?))
-    }
-
-    /// The answer is whole; `clean`: nothing stands behind it.
-    fn answered(&mut self, head: &ResponseHead, clean: bool) -> Outcome {
-        if !clean || head.connection.close || !head.connection.keep_alive {
-            self.stream = None;
-        }
-        Outcome::Answered(head.status)
     }
 }
 
@@ -251,7 +203,7 @@ mod tests {
         let (rate, length) = (expected.len() as u32 * 10, Duration::from_millis(100));
         let load = Load {
             address,
-            request,
+            request: Asked::Http1(request),
             connections: 1,
             rate,
             length,
