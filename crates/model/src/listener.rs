@@ -328,7 +328,9 @@ fn inspect_listener<'a>(fields: &Fields<'a>, cx: &mut Cx<'a>) {
     }
     if protocol == ListenerProtocol::Udp {
         fields.only_with("proxy_protocol", "it on listeners that accept connections", cx);
-        fields.only_with("deny", "it on listeners that accept connections", cx);
+        if fields.get("deny").and_then(Node::as_text) != Some(Denial::Drop.word()) {
+            fields.only_with("deny", "it on listeners that accept connections", cx);
+        }
     }
 }
 

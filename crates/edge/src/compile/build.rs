@@ -164,9 +164,9 @@ const LABEL_SEED: u64 = 0x6170_7070;
 /// who holds what a database sends may be at work on it.
 fn demand(listener: &Listener, idle_timeout: Duration) -> Demand {
     match listener.limits.minimum_rate {
-        Some(rate) => Demand { rate, grace: GRACE, of_streams: true },
-        None if listener.protocol.is_http() => Demand { rate: USUAL_RATE, grace: idle_timeout, of_streams: false },
-        None => Demand { rate: 0, grace: GRACE, of_streams: false },
+        Some(rate) => Demand { rate, grace: GRACE, is_usual: false },
+        None if listener.protocol.is_http() => Demand { rate: USUAL_RATE, grace: idle_timeout, is_usual: true },
+        None => Demand { rate: 0, grace: GRACE, is_usual: true },
     }
 }
 

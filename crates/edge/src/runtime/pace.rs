@@ -18,8 +18,9 @@ pub(crate) struct Demand {
     pub(crate) rate: u32,
     /// How long a client may bring or take nothing at all.
     pub(crate) grace: Duration,
-    /// Also while a body comes whose end nobody knows: it may be a conversation.
-    pub(crate) of_streams: bool,
+    /// It is not declared, but what nobody misses who means well: not of a body whose end nobody knows, which may be a
+    /// conversation, and beside the idle timeout.
+    pub(crate) is_usual: bool,
 }
 
 /// Ticks in a second.
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
 
     fn declared(rate: u32) -> Demand {
-        Demand { rate, grace: GRACE, of_streams: true }
+        Demand { rate, grace: GRACE, is_usual: false }
     }
 
     /// Drives a client that moves `bytes` every `every` ticks; after how many ticks it is too slow, if ever.

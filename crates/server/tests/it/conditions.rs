@@ -9,10 +9,11 @@ use crate::identities::allow;
 use crate::{proxy, start};
 
 /// Calls that change nothing which has a tag.
-const UNCONDITIONAL: [&str; 7] = [
+const UNCONDITIONAL: [&str; 8] = [
     "DELETE /v1/session",
     "POST /v1/explain",
     "POST /v1/iam/roles/{name}/sessions",
+    "POST /v1/iam/session-token",
     "POST /v1/iam/simulate",
     "POST /v1/reload",
     "POST /v1/session",

@@ -287,7 +287,7 @@ impl Attempt {
                             deadlines.go_on();
                         }
                         let is_paced =
-                            demand.rate > 0 && !waits_for_leave && (demand.of_streams || request.has_length());
+                            demand.rate > 0 && !waits_for_leave && (!demand.is_usual || request.has_length());
                         match (request.waits_for_source, is_paced) {
                             (true, false) => deadlines.arm(&mut connection.timer, idle_timeout),
                             (true, true) => {

@@ -34,8 +34,8 @@ pub(super) struct Session {
     settings: Cell<Settings>,
     /// Bytes that the client takes on all streams.
     send_window: Cell<i64>,
-    /// Bytes that the socket has taken.
-    carried: Cell<u64>,
+    /// Bytes of answers' content that were put in line.
+    content: Cell<u64>,
     /// Bytes that the client may still send on all streams, and those that it could be allowed again.
     window: Cell<u32>,
     released: Cell<u32>,
@@ -76,7 +76,7 @@ impl Session {
             futile_requests: Allowance::of_futile_requests(tick),
             settings: Cell::default(),
             send_window: Cell::new(i64::from(DEFAULT_WINDOW)),
-            carried: Cell::new(0),
+            content: Cell::new(0),
             window: Cell::new(CONNECTION_WINDOW),
             released: Cell::new(0),
             out: RefCell::default(),
@@ -143,7 +143,6 @@ impl Session {
             }
         };
         if sent > 0 {
-            self.carried.set(self.carried.get() + sent as u64);
             self.empty_frames.earn((sent / EARNING) as u32);
             self.next_turn();
             if self.waiting() <= WAITING {
@@ -154,9 +153,9 @@ impl Session {
         Poll::Ready(Ok(sent))
     }
 
-    /// Bytes that the socket has taken so far, of all streams.
+    /// Bytes of content that the socket has taken so far, of all streams: other frames are no progress of anybody's.
     pub(super) fn carried(&self) -> u64 {
-        self.carried.get()
+        self.content.get().saturating_sub(self.waiting() as u64)
     }
 
     /// Bytes that wait for the socket.
@@ -365,6 +364,7 @@ impl Session {
     pub(super) fn put_data(&self, state: &State, bytes: &[u8], ends: bool) {
         state.sends(bytes.len());
         self.send_window.set(self.send_window.get() - bytes.len() as i64);
+        self.content.set(self.content.get() + bytes.len() as u64);
         self.put(|out| {
             h2::put_frame_head(out, FrameKind::Data, if ends { flag::END_STREAM } else { 0 }, state.id, bytes.len());
             out.extend_from_slice(bytes);

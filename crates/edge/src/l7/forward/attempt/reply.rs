@@ -22,6 +22,7 @@ use crate::l7::forward::{sticky, tunnel};
 use crate::l7::respond::{Shape, shape};
 use crate::l7::watch::Watch;
 use crate::l7::why;
+use crate::runtime::clock::ticks;
 use crate::runtime::pace::Demand;
 use crate::runtime::pool::Scratch;
 
@@ -153,6 +154,8 @@ impl Attempt {
         let Course { request, deadlines, .. } = course;
         deadlines.arm(&mut connection.timer, read_timeout);
         let mut waited = false;
+        // a rate that nobody has asked for does not stand in for the idle timeout
+        let mut idle_until = u32::MAX;
         let result = poll_fn(|cx| {
             let mut moved = false;
             if !request.is_done() {
@@ -199,6 +202,9 @@ impl Attempt {
                     }
                     (false, 0) => deadlines.arm(&mut connection.timer, idle_timeout),
                     (false, _) => {
+                        if demand.is_usual {
+                            idle_until = worker.clock.tick().saturating_add(ticks(idle_timeout));
+                        }
                         if !keeps_pace(connection, deadlines, reply, demand, idle_timeout) {
                             return Poll::Ready(Err(Kind::ClientTimeout));
                         }
@@ -211,7 +217,8 @@ impl Attempt {
                     return Poll::Ready(Err(passed));
                 }
                 // it may have read on from what the kernel holds
-                if demand.rate == 0 || !keeps_pace(connection, deadlines, reply, demand, idle_timeout) {
+                let is_idle = demand.rate == 0 || worker.clock.tick() >= idle_until;
+                if is_idle || !keeps_pace(connection, deadlines, reply, demand, idle_timeout) {
                     return Poll::Ready(Err(Kind::ClientTimeout));
                 }
             }
