@@ -101,6 +101,10 @@ impl Reader {
         let found = self.plane.blocking(move |kept| Ok(kept.store.entries(after, PART)?)).await;
         let mut found = found.map_err(|problem| std::io::Error::other(problem.detail().to_owned()))?;
         found.retain(|linked| linked.number <= self.to);
+        // what has left since it began would be missing in the middle, and be taken for a chain that was broken
+        if after > 0 && found.first().is_none_or(|next| next.number != after + 1) {
+            return Err(std::io::Error::other("entries that were to follow are kept no longer"));
+        }
         let Some(last) = found.last() else { return Ok(None) };
         self.after = last.number;
         let mut lines = Vec::with_capacity(2 * PART);

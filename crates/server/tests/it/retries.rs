@@ -41,9 +41,10 @@ fn lines(headworks: &Headworks, count: usize) -> Vec<Value> {
 /// Which requests follow a failure, by what is declared. Of every two that are sent, one meets the bad target first.
 #[test]
 fn what_is_sent_again() {
+    const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n";
     let reset = "when: [reset_before_response], budget: 1";
     let big = vec![b'x'; 100_000];
-    let rows: [(&str, String, Ask, bool); 14] = [
+    let rows: [(&str, String, Ask, bool); 15] = [
         ("a GET", reset.to_owned(), ask("GET", "/reset"), true),
         ("a PUT with a body, none being kept", reset.to_owned(), ask("PUT", "/reset").body("body"), false),
         ("a PUT with a kept body", format!("{reset}, buffer: 64KiB"), ask("PUT", "/reset").body("body"), true),
@@ -66,11 +67,13 @@ fn what_is_sent_again() {
         ("a status of choice", "when: status_500, budget: 1".to_owned(), ask("GET", "/500"), true),
         ("any status of an error", "when: status_5xx, budget: 1".to_owned(), ask("GET", "/500"), true),
         ("an answer that is no HTTP", reset.to_owned(), ask("GET", "/garbage"), true),
+        ("a switch of protocols that nobody asked for", reset.to_owned(), ask("GET", "/switch"), true),
         ("no HTTP to a POST", reset.to_owned(), ask("POST", "/garbage"), false),
         ("an answer that ends in its head", reset.to_owned(), ask("GET", "/half"), true),
     ];
     let bad = Origin::new("bad")
         .on("/reset", [Step::Body, Step::Reset])
+        .on("/switch", [Step::Body, Step::send(SWITCH)])
         .on("/garbage", [Step::Body, Step::send("\x16\x03\x01 this is no answer\r\n\r\n"), Step::Close])
         .on("/half", [Step::Body, Step::send("HTTP/1.1 200 OK\r\nContent-Le"), Step::Close])
         .on("/500", [Step::Body, Step::answer(500, "bad")])

@@ -138,7 +138,11 @@ fn applies(when: RetryWhen, kind: Kind) -> Option<RetryReason> {
         // what began and is no answer is as none: its client has seen nothing of it
         (
             RetryWhen::ResetBeforeResponse,
-            Kind::ResetBeforeResponse | Kind::ResetInHead | Kind::BadResponse | Kind::Unprocessed,
+            Kind::ResetBeforeResponse
+            | Kind::ResetInHead
+            | Kind::BadResponse
+            | Kind::UnaskedUpgrade
+            | Kind::Unprocessed,
         ) => Some(RetryReason::Reset),
         (
             RetryWhen::Timeout,
