@@ -44,7 +44,7 @@ impl Resilience {
         match self {
             Resilience::Plain => "",
             Resilience::Everything => {
-                "    retry: { per_try_timeout: 2s, backoff: {}, buffer: 64KiB }
+                "    retry: { when: [connect_failure, reset_before_response, timeout], per_try_timeout: 2s, backoff: {}, buffer: 64KiB }
     circuit_breaker: { error_ratio: 0.5, latency_factor: 3 }
     limits: { max_connections: 10000, max_requests: 10000, max_pending: 100, adaptive: {} }
     connect_timeout: 2s
