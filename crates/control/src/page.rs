@@ -64,13 +64,15 @@ impl Page {
             if !is_wanted {
                 continue;
             }
-            let is_whole = self.limit == usize::MAX;
-            if entries.len() >= self.limit || (!is_whole && length > LONGEST) {
+            if entries.len() >= self.limit || length > LONGEST {
                 let next = entries.keys().next_back().cloned();
                 return Found { entries, next };
             }
             let shown = show(name, one);
-            length += shown.to_string().len();
+            // a list that is told as a whole has no length to be held to
+            if self.limit != usize::MAX {
+                length += shown.to_string().len();
+            }
             entries.insert(name.to_owned(), shown);
         }
         Found { entries, next: None }

@@ -21,6 +21,7 @@ use headworks_model::primitive::Name;
 use self::door::Doors;
 use self::reason::Reason;
 use self::state::State;
+use crate::listen::arrival::canonical;
 
 /// What stands before a listener, compiled.
 pub(crate) struct Guard {
@@ -147,7 +148,7 @@ impl Guard {
     /// # Errors
     /// Why it must not come in.
     pub(crate) fn admit(&self, peer: SocketAddr, carrier: Carrier) -> Result<Admission, Reason> {
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let peer = canonical(peer);
         self.judge(peer.ip(), carrier)?;
         let client = self.state.enter(peer.ip().into(), &self.limits)?;
         Ok(Admission { peer, seat: Seat { state: self.state.clone(), client } })
@@ -158,7 +159,7 @@ impl Guard {
     /// # Errors
     /// Why it must not come in.
     pub(crate) fn admit_proxy(&self, peer: SocketAddr) -> Result<Admission, Reason> {
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let peer = canonical(peer);
         self.judge(peer.ip(), Carrier::Tcp)?;
         self.state.enter_unknown(&self.limits)?;
         Ok(Admission { peer, seat: Seat { state: self.state.clone(), client: None } })

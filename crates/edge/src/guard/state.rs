@@ -62,10 +62,10 @@ impl Default for State {
 }
 
 /// Counts one more, unless there are `most`; 0 for no limit.
-fn one_more(count: &AtomicU64, most: u32) -> Option<u64> {
+fn one_more(count: &AtomicU64, most: u32) -> bool {
     let most = if most == 0 { u64::MAX } else { u64::from(most) };
     // nothing else is read or written by the order of this count
-    count.try_update(Ordering::Relaxed, Ordering::Relaxed, |now| (now < most).then_some(now + 1)).ok()
+    count.try_update(Ordering::Relaxed, Ordering::Relaxed, |now| (now < most).then_some(now + 1)).is_ok()
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -123,7 +123,9 @@ impl State {
     }
 
     fn enter_listener(&self, limits: &Limits, now: Duration) -> Result<(), Reason> {
-        one_more(&self.open.0, limits.connections).ok_or(Reason::Connections)?;
+        if !one_more(&self.open.0, limits.connections) {
+            return Err(Reason::Connections);
+        }
         let per_second = limits.new_connections_per_second;
         if per_second > 0 && !locked(&self.rate.0).admit(per_second, now) {
             self.open.0.fetch_sub(1, Ordering::Relaxed);
@@ -134,7 +136,7 @@ impl State {
 
     /// A handshake begins, if there may be one more; [`State::shaken`] is to be called when it is over.
     pub(super) fn shake(&self, most: u32) -> bool {
-        one_more(&self.handshakes.0, most).is_some()
+        one_more(&self.handshakes.0, most)
     }
 
     /// Handshakes under way.

@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use super::steer::{Mouth, Steered};
 use crate::compile::plan::ListenerPlan;
 use crate::l7;
 use crate::l7::connection::{Open, Peer};
-use crate::listen::arrival::Arrival;
+use crate::listen::arrival::{Arrival, canonical};
 use crate::listen::slot::{ListenerSlot, ListenerTable};
 use crate::runtime::deadline::Timer;
 use crate::runtime::worker::Worker;
@@ -112,8 +111,7 @@ fn config(table: &ListenerTable, secrets: &Secrets) -> Option<(Arc<Handshake>, q
 
 /// Decides what becomes of a client's first datagram.
 fn meet(incoming: Incoming, secrets: &Secrets, slot: &Rc<ListenerSlot>, worker: &Rc<Worker>) {
-    let from = incoming.remote_address();
-    let peer = SocketAddr::new(from.ip().to_canonical(), from.port());
+    let peer = canonical(incoming.remote_address());
     let is_crowded = worker.handshakes.count() >= CROWDED || slot.table().plan.guard.is_crowded();
     if is_crowded && incoming.may_retry() {
         // fails only where it has been proved

@@ -31,6 +31,16 @@ fn drip(client: &mut Client, piece: &str, seconds: u64) {
     }
 }
 
+/// Reads half of so many bytes slower than everything that is held on the way would last, and faster than it must; then the
+/// rest, of which it says how much came.
+fn read_steadily(client: &mut Client, length: usize) -> usize {
+    for _ in 0..160 {
+        client.bytes(100_000);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    client.bytes(length - 16_000_000).len()
+}
+
 #[test]
 fn a_rate_for_heads() {
     let web = Origin::new("web").start();
@@ -74,12 +84,7 @@ fn a_rate_for_those_who_read() {
     let steady = std::thread::spawn(move || {
         let mut client = Client::connect(to);
         client.ask(&ask("GET", "/big")).response_head();
-        // slower than everything that is held on the way would last, and faster than it must be
-        for _ in 0..160 {
-            client.bytes(100_000);
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        client.bytes(length - 16_000_000).len()
+        read_steadily(&mut client, length)
     });
     let mut stuck = headworks.client();
     stuck.ask(&ask("GET", "/big")).response_head();
@@ -173,11 +178,7 @@ fn a_rate_for_flows() {
     let steady = std::thread::spawn(move || {
         let mut client = Client::connect(to);
         client.ask(&ask("GET", "/big"));
-        for _ in 0..160 {
-            client.bytes(100_000);
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        client.bytes(length - 16_000_000).len()
+        read_steadily(&mut client, length)
     });
     let mut stuck = headworks.client();
     stuck.ask(&ask("GET", "/big"));
