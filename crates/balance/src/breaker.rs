@@ -152,6 +152,14 @@ impl Breaker {
         self.window = Window::default();
     }
 
+    /// When time by itself changes it.
+    pub(crate) fn due(&self) -> Option<Moment> {
+        match self.phase {
+            Phase::Closed => None,
+            Phase::Open { until } | Phase::HalfOpen { until, .. } => Some(until),
+        }
+    }
+
     /// Lets time pass: an ejection that is over becomes a trial, and a trial that nothing came of another one.
     pub(crate) fn tick(&mut self, settings: &CircuitBreaker, now: Moment) -> Passed {
         let passed = match self.phase {

@@ -39,6 +39,8 @@ pub struct Group {
     roster: Arc<Roster>,
     changes: Changes,
     stale: bool,
+    /// No later than when time changes a breaker next.
+    next_trial: Option<Moment>,
 }
 
 impl Group {
@@ -56,6 +58,7 @@ impl Group {
             roster,
             changes: Changes::default(),
             stale: false,
+            next_trial: None,
         }
     }
 
@@ -230,9 +233,42 @@ impl Group {
         self.take_changes()
     }
 
+    /// When the next ejection is over, or the next trial undecided: what [`Group::try_ejected`] is for.
+    #[must_use]
+    pub fn next_trial(&self) -> Option<Moment> {
+        self.next_trial
+    }
+
+    /// Half-opens breakers whose time has come.
+    pub fn try_ejected(&mut self, now: Moment) -> Changes {
+        self.half_open(now);
+        self.take_changes()
+    }
+
+    fn half_open(&mut self, now: Moment) {
+        if self.next_trial.is_none_or(|at| at > now) {
+            return;
+        }
+        // one that was kept from before may be open though none is declared any more
+        let breaker = self.settings.circuit_breaker.unwrap_or_default();
+        let mut moved = false;
+        for member in &mut self.members {
+            let passed = member.breaker.tick(&breaker, now);
+            moved |= passed != Passed::Nothing;
+            if passed == Passed::HalfOpened {
+                self.changes.restored.push(member.key);
+            }
+        }
+        self.next_trial = self.members.iter().filter_map(|member| member.breaker.due()).min();
+        if moved {
+            self.touch();
+        }
+    }
+
     /// Lets time pass: ends draining, climbs slow starts, half-opens breakers, judges anomalies. Call it once a second.
     pub fn tick(&mut self, now: Moment) -> Changes {
         self.remove_drained(now);
+        self.half_open(now);
         let mut moved = false;
         for place in 0..self.members.len() {
             let Some(member) = self.members.get_mut(place) else { continue };
@@ -242,15 +278,6 @@ impl Group {
                 if climb == Climb::Done {
                     member.ramp = None;
                 }
-            }
-            let breaker = self.settings.circuit_breaker.unwrap_or_default();
-            match member.breaker.tick(&breaker, now) {
-                Passed::Nothing => {}
-                Passed::HalfOpened => {
-                    self.changes.restored.push(member.key);
-                    moved = true;
-                }
-                Passed::TriedAnew => moved = true,
             }
             if member.unhealthy_until.is_some_and(|until| until <= now) {
                 member.unhealthy_until = None;
@@ -385,6 +412,7 @@ impl Group {
         }
         if let Some(member) = self.members.get_mut(place) {
             member.breaker.open(&breaker, now);
+            self.next_trial = earlier(self.next_trial, member.breaker.due());
             member.ramp = None;
             self.changes.ejected.push((member.key, fault));
         }
@@ -466,6 +494,10 @@ impl Group {
         (self.members.iter().map(entry).collect(), supply)
     }
 
+    pub(crate) fn expect_trial(&mut self, at: Option<Moment>) {
+        self.next_trial = earlier(self.next_trial, at);
+    }
+
     fn touch(&mut self) {
         self.stale = true;
         self.changes.roster_changed = true;
@@ -491,6 +523,10 @@ impl Group {
     fn take_changes(&mut self) -> Changes {
         mem::take(&mut self.changes)
     }
+}
+
+fn earlier(one: Option<Moment>, other: Option<Moment>) -> Option<Moment> {
+    one.into_iter().chain(other).min()
 }
 
 #[cfg(test)]

@@ -70,6 +70,7 @@ impl Group {
     /// Takes up what another process knew of a target that is registered here.
     pub fn restore(&mut self, kept: Kept) -> Changes {
         let key = kept.key;
+        self.expect_trial(kept.breaker.due());
         self.change_registered(key, |member| kept.put_into(member))
     }
 }

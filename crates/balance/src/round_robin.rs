@@ -34,14 +34,22 @@ pub(crate) struct Wheel {
 #[derive(Debug)]
 pub(crate) struct RoundRobin {
     wheel: Arc<Wheel>,
+    first: Cursor,
+    /// The fraction of a turn that rounding has taken from the position at the last update; updates may outnumber picks.
+    rounded: f64,
+    /// Picks that exclude somebody have a place of their own in the order. If a retry took the turn of a request to come, the target
+    /// that fails would have more first attempts than its share: with two targets, all of them.
+    again: Option<Box<Cursor>>,
+}
+
+#[derive(Clone, Debug)]
+struct Cursor {
     /// Turns taken in the current period.
     position: usize,
-    /// The fraction of a turn that rounding has taken from `position` at the last update; updates may outnumber picks.
-    rounded: f64,
     turns: Turns,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Turns {
     Written(Arc<[u32]>),
     Queued { heap: BinaryHeap<Turn>, passed_over: Vec<Turn> },
@@ -104,7 +112,7 @@ impl RoundRobin {
 
     /// Goes on at the same virtual time: who had its turn in this round does not get another before the rest.
     pub(crate) fn update(&mut self, wheel: Arc<Wheel>) {
-        let elapsed = (self.position as f64 + self.rounded) / self.wheel.period.max(1) as f64;
+        let elapsed = (self.first.position as f64 + self.rounded) / self.wheel.period.max(1) as f64;
         let exact = elapsed * wheel.period as f64;
         let position = (exact as u64).checked_rem(wheel.period).unwrap_or(0);
         *self = Self::at(wheel, position, exact.fract());
@@ -118,14 +126,31 @@ impl RoundRobin {
                 passed_over: Vec::with_capacity(8),
             },
         };
-        Self { wheel, position: position as usize, rounded, turns }
+        Self { wheel, first: Cursor { position: position as usize, turns }, rounded, again: None }
     }
 
     #[inline]
     pub(crate) fn pick(&mut self, exclude: &[usize]) -> Option<usize> {
+        if exclude.is_empty() {
+            return self.first.pick(&self.wheel, exclude);
+        }
+        self.pick_again(exclude)
+    }
+
+    #[cold]
+    fn pick_again(&mut self, exclude: &[usize]) -> Option<usize> {
         if self.wheel.exhausted(exclude) {
             return None;
         }
+        let again = self.again.get_or_insert_with(|| Box::new(self.first.clone()));
+        again.pick(&self.wheel, exclude)
+    }
+}
+
+impl Cursor {
+    /// Somebody who has turns must not be excluded.
+    #[inline]
+    fn pick(&mut self, wheel: &Wheel, exclude: &[usize]) -> Option<usize> {
         match &mut self.turns {
             Turns::Written(schedule) => loop {
                 let index = *schedule.get(self.position)? as usize;
@@ -139,7 +164,7 @@ impl RoundRobin {
             },
             Turns::Queued { heap, passed_over } => {
                 self.position += 1;
-                if self.position as u64 >= self.wheel.period {
+                if self.position as u64 >= wheel.period {
                     self.position = 0;
                 }
                 pick_queued(heap, passed_over, exclude)
@@ -329,10 +354,35 @@ mod tests {
         assert!(counts.iter().all(|count| (850..1150).contains(count)), "{counts:?}");
     }
 
+    /// Every pick of the target 0 is followed by one without it: first attempts and what follows them are each in proportion.
+    #[track_caller]
+    fn check_retries(weights: &[u32], periods: usize) {
+        let mut picker = picker(Algorithm::RoundRobin, weights);
+        let period: usize = weights.iter().sum::<u32>() as usize;
+        let (mut first, mut again) = (vec![0; weights.len()], vec![0; weights.len()]);
+        for _ in 0..periods * period {
+            let picked = picks(&mut picker, 1, &[])[0];
+            first[picked] += 1;
+            if picked == 0 {
+                again[picks(&mut picker, 1, &[0])[0]] += 1;
+            }
+        }
+        let expected: Vec<usize> = weights.iter().map(|weight| *weight as usize * periods).collect();
+        assert_eq!(first, expected);
+        let others: u32 = weights.iter().skip(1).sum();
+        for (again, weight) in again.iter().zip(weights).skip(1) {
+            let fair = (periods as f64) * f64::from(weights[0] * weight) / f64::from(others);
+            assert!((f64::from(*again) - fair).abs() < 2.0, "{again} of {weights:?} instead of {fair}");
+        }
+        assert_eq!(again[0], 0);
+    }
+
     #[test]
-    fn exclusion_in_the_queue_keeps_the_turn() {
-        let mut picker = picker(Algorithm::RoundRobin, &[50_021, 20_011, 3]);
-        assert!(picks(&mut picker, 100, &[0]).iter().all(|index| *index != 0));
-        assert_eq!(picks(&mut picker, 50, &[]), vec![0; 50]);
+    fn who_fails_has_no_more_first_attempts_than_its_share() {
+        check_retries(&[1, 1], 6);
+        check_retries(&[1, 1, 1], 6);
+        check_retries(&[1, 2, 3], 6);
+        check_retries(&[3, 2, 1], 6);
+        check_retries(&[50_021, 20_011, 3], 1);
     }
 }

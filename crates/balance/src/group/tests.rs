@@ -497,3 +497,25 @@ fn the_generation_grows_with_changes_only() {
     assert_eq!(world.group.roster().generation, before + 1);
     assert_eq!(world.group.roster().generation, before + 1);
 }
+
+/// Between two ticks: an ejection is over when it is, to the millisecond.
+#[test]
+fn trials_begin_when_they_are_due() {
+    let mut group = Group::new(Settings { health_check: HealthCheck::Disabled, ..breaking(0.5) });
+    let at = |millis: u64| Moment::from_millis(millis);
+    for name in ['a', 'b'] {
+        let _ = group.register(key(name), 1, at(0));
+    }
+    assert_eq!(group.next_trial(), None);
+    let _ = group.observe(key('a'), Tally { successes: 0, failures: 3, consecutive_failures: 3 }, at(1_234));
+    let trial = |group: &mut Group| group.roster().entries.iter().map(|entry| entry.trial).max();
+    for (due, number) in [(11_234, 1), (21_234, 2), (31_234, 3)] {
+        assert_eq!(group.next_trial(), Some(at(due)));
+        assert_eq!((group.try_ejected(at(due - 1)).roster_changed, trial(&mut group)), (false, Some(number - 1)));
+        assert_eq!(group.try_ejected(at(due)).restored.len(), usize::from(number == 1));
+        assert_eq!(trial(&mut group), Some(number));
+    }
+    let _ = group.observe(key('a'), Tally { successes: 2, ..Tally::default() }, at(32_000));
+    assert_eq!((trial(&mut group), group.try_ejected(at(50_000)).roster_changed), (Some(0), false));
+    assert_eq!(group.next_trial(), None);
+}

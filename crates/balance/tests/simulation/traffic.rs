@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ const TROUBLE: Duration = Duration::from_secs(40);
 /// How long they are well, before it is looked whether all has come right.
 const PEACE: Duration = Duration::from_secs(400);
 const WORKERS: usize = 2;
+/// How soon it is looked at what fails.
+const SOON: Duration = Duration::from_millis(5);
 
 type Id = u64;
 
@@ -35,7 +38,9 @@ enum Event {
     RetryDue { request: Id },
     PendingOver { request: Id },
     Look,
+    LookSoon,
     Tick,
+    Trial,
     Mischief,
 }
 
@@ -75,7 +80,7 @@ struct World {
     group: Group,
     roster: Arc<Roster>,
     targets: BTreeMap<TargetKey, Behaviour>,
-    seen: HashMap<TargetKey, (Tally, Vec<Duration>)>,
+    seen: BTreeMap<TargetKey, (Tally, Vec<Duration>)>,
     workers: Vec<Worker>,
     events: BinaryHeap<Reverse<(Moment, u64, Event)>>,
     sequence: u64,
@@ -90,6 +95,9 @@ struct World {
     gradient: Option<Gradient>,
     rules: Rules,
     seen_of: Happened,
+    looks_soon: bool,
+    /// The last time that an ejection's end was waited for.
+    trial_due: Option<Moment>,
 }
 
 impl World {
@@ -113,7 +121,7 @@ impl World {
             roster: group.roster(),
             group,
             targets: BTreeMap::new(),
-            seen: HashMap::new(),
+            seen: BTreeMap::new(),
             workers: (0..WORKERS).map(|_| worker()).collect(),
             events: BinaryHeap::new(),
             sequence: 0,
@@ -129,6 +137,8 @@ impl World {
             settings,
             rules,
             seen_of: Happened::default(),
+            looks_soon: false,
+            trial_due: None,
             dice,
         };
         for number in 0..3 + world.dice.below(4) {
@@ -192,6 +202,17 @@ impl World {
             Event::Look if !is_over => {
                 self.at(Duration::from_millis(250), Event::Look);
                 self.look();
+                self.adapt();
+            }
+            Event::LookSoon => {
+                self.looks_soon = false;
+                self.look();
+            }
+            Event::Trial => {
+                let changes = self.group.try_ejected(self.now);
+                assert!(self.group.next_trial().is_none_or(|at| at > self.now), "what is due is done");
+                self.follow(&changes);
+                self.serve();
             }
             Event::Tick if !is_over => {
                 self.at(Duration::from_secs(1), Event::Tick);
@@ -256,6 +277,10 @@ impl World {
             Err(_) => {
                 self.seen_of.turned_away += 1;
                 self.end(id, false);
+                // a few that come at once may be more than the limits let wait, though all is well
+                let is_taken = |place: usize| !self.roster.entries[place].eligible || !self.has_room(place);
+                let is_full = self.taken >= self.limit() || (0..self.roster.entries.len()).all(is_taken);
+                self.failed_of_late -= u64::from(self.is_late() && is_full);
             }
         }
     }
@@ -343,6 +368,9 @@ impl World {
         if success {
             latencies.push(self.now - attempt.began);
         }
+        if !success && !mem::replace(&mut self.looks_soon, true) {
+            self.at(SOON, Event::LookSoon);
+        }
         self.release(attempt.key);
         if success {
             self.end(id, true);
@@ -423,8 +451,12 @@ impl World {
             self.release(attempt.key);
         }
         *if success { &mut self.seen_of.answered } else { &mut self.seen_of.failed } += 1;
-        let is_late = self.now >= self.began + TROUBLE + PEACE / 2;
-        self.failed_of_late += u64::from(is_late && !success);
+        self.failed_of_late += u64::from(self.is_late() && !success);
+    }
+
+    /// Whether all has been well for long.
+    fn is_late(&self) -> bool {
+        self.now >= self.began + TROUBLE + PEACE / 2
     }
 
     /// Places have come free: whoever came first is served first.
@@ -444,11 +476,23 @@ impl World {
     }
 
     fn look(&mut self) {
-        let mut latencies = Vec::new();
-        let mut answers = Vec::new();
-        for (key, (tally, times)) in std::mem::take(&mut self.seen) {
+        let tallies: Vec<_> = self.seen.iter_mut().map(|(key, (tally, _))| (*key, mem::take(tally))).collect();
+        for (key, tally) in tallies {
             let changes = self.group.observe(key, tally, self.now);
             self.follow(&changes);
+        }
+        let trial = self.group.next_trial().filter(|at| self.trial_due.is_none_or(|due| due <= self.now || *at < due));
+        if let Some(at) = trial {
+            self.trial_due = Some(at);
+            self.at(at.saturating_sub(self.now), Event::Trial);
+        }
+        self.serve();
+    }
+
+    fn adapt(&mut self) {
+        let mut latencies = Vec::new();
+        let mut answers = Vec::new();
+        for (key, (_, times)) in mem::take(&mut self.seen) {
             answers.extend(times.iter().copied());
             latencies.push((key, latency(times)));
         }

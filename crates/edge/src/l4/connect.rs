@@ -78,7 +78,7 @@ pub(super) async fn run(flow: &mut Flow, route: &Route, spoken: &Spoken, first: 
         let ended = match attempt(flow, group, settings, &target, spoken, first).await {
             Ok(end) => {
                 target.counters().new_connections.add(1);
-                target.counters().outcome(true);
+                target.count_outcome(true);
                 return Ok(Connected { end, through });
             }
             Err(Ended::Stopping) => return Err(Ended::Stopping),
@@ -87,7 +87,7 @@ pub(super) async fn run(flow: &mut Flow, route: &Route, spoken: &Spoken, first: 
         target.counters().connect_failures.add(1);
         // the machine's own want of ports is not to put all targets out
         if ended != Ended::NoPortLeft {
-            target.counters().outcome(false);
+            target.count_outcome(false);
         }
         group.counters().connect_failures.add(1);
         tried.push(place);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use headworks_balance::TargetKey;
+use tokio::sync::Notify;
 
 use super::connect::{Connection, Endpoint};
 use super::gate::Permit;
@@ -41,6 +42,8 @@ pub(crate) struct TargetShared {
     pub(crate) places: AtomicU32,
     /// Connections open, likewise.
     pub(crate) sockets: Sockets,
+    /// Told when its breaker should look at what requests have met: one for all targets of a group.
+    pub(crate) noted: Arc<Notify>,
 }
 
 impl TargetShared {
@@ -50,6 +53,7 @@ impl TargetShared {
         endpoint: Endpoint,
         host: Option<Arc<str>>,
         workers: usize,
+        noted: Arc<Notify>,
     ) -> TargetShared {
         let counters = (0..workers).map(|_| TargetCounters::default()).collect();
         TargetShared {
@@ -62,6 +66,7 @@ impl TargetShared {
             resets: AtomicU32::default(),
             places: AtomicU32::default(),
             sockets: Sockets::default(),
+            noted,
         }
     }
 
@@ -112,6 +117,14 @@ impl TargetLocal {
     #[expect(clippy::indexing_slicing, reason = "made with one entry a worker")]
     pub(crate) fn counters(&self) -> &TargetCounters {
         &self.shared.counters[self.worker]
+    }
+
+    /// What a request met at it. Its breaker is told at once of what may open or close it.
+    pub(crate) fn count_outcome(&self, success: bool) {
+        self.counters().outcome(success);
+        if !success || self.is_on_trial() {
+            self.shared.noted.notify_one();
+        }
     }
 
     /// Its breaker is in this trial now, or in none.

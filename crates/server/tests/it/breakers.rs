@@ -66,6 +66,26 @@ fn latency_against_peers() {
     assert_eq!(ejections, 1.0);
 }
 
+/// As soon as it has failed often enough, not when somebody comes by and looks: of the hundreds that are asked in a quarter of a
+/// second, hardly any meets it. Its retries do not take the turns of others, who would leave it more than its own.
+#[test]
+fn at_once() {
+    let bad = Origin::new("bad").on("/x", [Step::Reset]).start();
+    let good = [Origin::echo("a"), Origin::echo("b")];
+    let yaml = group("[<bad>, <a>, <b>]", "consecutive_failures: 9, open_for: 1h", ", retry: { budget: 1 }");
+    let headworks = start(&yaml, &[("bad", &bad), ("a", &good[0]), ("b", &good[1])]);
+    let mut client = headworks.client();
+    let mut asked = 0;
+    while !is_ejected(&headworks, &bad) {
+        for _ in 0..9 {
+            assert_eq!(client.exchange(&ask("GET", "/x")).status, 200);
+            asked += 1;
+        }
+        assert_eq!(bad.received().len().min(9), (asked / 3).min(9), "its share of {asked} first attempts");
+    }
+    assert!(asked < 200, "{asked} requests until it was ejected");
+}
+
 /// After its time, a target gets a few requests from each worker, and no more until they have been answered; then it is
 /// back.
 #[test]
@@ -76,7 +96,7 @@ fn a_trial_is_a_few_requests() {
         .on("/x", [Step::Wait(gate.clone()), Step::answer(200, "sick")])
         .start();
     let good = Origin::new("good").on("/fail", [Step::answer(200, "")]).on("/x", [Step::answer(200, "good")]).start();
-    let breaker = "consecutive_failures: 2, open_for: 500ms, probes: 2";
+    let breaker = "consecutive_failures: 2, open_for: 2s, probes: 2";
     let headworks = start(&group("[<sick>, <good>]", breaker, ""), &[("sick", &sick), ("good", &good)]);
     let mut client = headworks.client();
     wait::until("the ejection", || {

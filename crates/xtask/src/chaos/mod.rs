@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use self::record::Record;
 use self::sample::Sample;
@@ -27,7 +27,7 @@ use self::traffic::ALL;
 use self::world::{TARGETS, World};
 use crate::bench::machine::raise_descriptors;
 use crate::bench::trouble::{Trouble, io};
-use crate::steady::run;
+use crate::steady::{Told, run};
 
 const HELP: &str =
     "usage: cargo run -p xtask -- chaos --binary FILE [--seconds N] [--rate N] [--upgrades N] [--seed N] [--out FOLDER]
@@ -40,6 +40,9 @@ const HELP: &str =
   --soak          replaces no process, and looks whether the program holds ever more: memory, descriptors, threads, tasks
   --out FOLDER    where chaos.svg and chaos.json are written";
 
+/// The program's clock and ours say of the end of a request what differs by so much.
+const ABOUT: Duration = Duration::from_millis(50);
+const SECONDS_A_DAY: u64 = 86_400;
 /// How long one request may take, all attempts together.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -127,8 +130,9 @@ fn chaos(options: &Options) -> Result<bool, Trouble> {
     let samples = looking.map_or(Ok(Vec::new()), JoinHandle::join).map_err(|_| panicked())?;
     let done = done?;
     let (status, complaints) = (world.status()?, world.complaints());
-    drop(world);
     let record = Arc::try_unwrap(record).ok().and_then(|record| record.into_inner().ok()).ok_or_else(panicked)?;
+    let said = failures(&world, &verdict::wronged(&record, &done), begun);
+    drop(world);
     record.table(&done, options.length).iter().for_each(|line| println!("{line}"));
     if let Some(Sample { resident, descriptors, threads, tasks, .. }) = samples.last() {
         println!("at the end {resident} KiB resident, {descriptors} descriptors, {threads} threads, {tasks} tasks");
@@ -141,10 +145,21 @@ fn chaos(options: &Options) -> Result<bool, Trouble> {
         faults.push(format!("the program was looked at {looks} times only"));
     }
     faults.iter().for_each(|fault| println!("FAIL  {fault}"));
+    said.iter().for_each(|line| println!("the access log says: {line}"));
     if faults.is_empty() {
         println!("PASS  {} requests, seed {}", record.count(), options.seed);
     }
     Ok(faults.is_empty())
+}
+
+/// What the program itself says of these requests, so that a failure that comes once a day need not be waited for again.
+fn failures(world: &World, wronged: &[&Told], begun: Instant) -> Vec<String> {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(begun.elapsed());
+    let begun = Duration::new(unix.as_secs() % SECONDS_A_DAY, unix.subsec_nanos());
+    world.failures(|at| {
+        let at = at.saturating_sub(begun);
+        wronged.iter().any(|told| at.abs_diff(told.due + told.took) < ABOUT)
+    })
 }
 
 fn panicked() -> Trouble {

@@ -23,6 +23,14 @@ const AFTER: Duration = Duration::from_secs(1);
 /// So many of a kind are told of one by one.
 const TOLD: usize = 10;
 
+/// Requests that must not have ended as they did, as many as are told of one by one.
+pub(super) fn wronged<'a>(record: &'a Record, done: &[Done]) -> Vec<&'a Told> {
+    let of = |(traffic, told): (&Traffic, &'a Vec<Told>)| {
+        told.iter().filter(|told| fault(traffic, told, done).is_some()).take(TOLD).collect::<Vec<_>>()
+    };
+    ALL.iter().zip(&record.told).flat_map(of).collect()
+}
+
 /// All that is wrong with a run.
 pub(super) fn judge(record: &Record, done: &[Done], status: &Value, complaints: &[String]) -> Vec<String> {
     let mut faults = Vec::new();

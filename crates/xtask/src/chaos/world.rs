@@ -24,6 +24,7 @@ pub(super) const HOST: &str = "chaos.example.com";
 pub(super) const TARGETS: usize = 3;
 /// The certificate and its key.
 const CERTIFICATE: &str = "certificate.pem";
+const ACCESS_LOG: &str = "access.log";
 /// How long anything may take to be there, or to be gone.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -163,6 +164,18 @@ impl World {
         said.lines().filter(|line| line.contains("ERROR") || line.contains("panicked")).map(str::to_owned).collect()
     }
 
+    /// What the access log says of requests that failed and ended at such times of the day (UTC).
+    pub(super) fn failures(&self, is_asked: impl Fn(Duration) -> bool) -> Vec<String> {
+        let log = fs::read_to_string(self.folder.at(ACCESS_LOG)).unwrap_or_default();
+        let is_asked = |line: &&str| {
+            let Ok(line) = serde_json::from_str::<Value>(line) else { return false };
+            let failed = line.get("status").and_then(Value::as_u64).is_none_or(|status| !(200..400).contains(&status));
+            let ended = line.get("time").and_then(Value::as_str).and_then(time_of_day);
+            failed && ended.is_some_and(&is_asked)
+        };
+        log.lines().filter(is_asked).map(str::to_owned).collect()
+    }
+
     fn target(&mut self, n: usize) -> Result<&mut Target, Trouble> {
         self.targets.get_mut(n).ok_or_else(|| Trouble::Invalid(format!("no target {n}")))
     }
@@ -193,6 +206,15 @@ impl Drop for World {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Of `2026-01-31T12:34:56.123456Z`.
+fn time_of_day(time: &str) -> Option<Duration> {
+    let (_, time) = time.strip_suffix('Z')?.split_once('T')?;
+    let mut parts = time.split(':');
+    let [hours, minutes] = [parts.next()?, parts.next()?].map(|part| part.parse::<u32>().unwrap_or_default());
+    let seconds = parts.next()?.parse().ok()?;
+    Some(Duration::from_secs((hours * 3600 + minutes * 60).into()) + Duration::try_from_secs_f64(seconds).ok()?)
 }
 
 fn wait(what: &str, ready: impl FnMut() -> bool) -> Result<(), Trouble> {
@@ -236,7 +258,7 @@ fn file(targets: &[SocketAddr], plain: SocketAddr, secure: SocketAddr, admin: So
 certificates: {{ chaos: {{ certificate: {CERTIFICATE}, key: {CERTIFICATE} }} }}
 load_balancers:
   chaos:
-    access_log: access.log
+    access_log: {{ path: {ACCESS_LOG}, format: json }}
     listeners:
       plain:
         address: {plain}

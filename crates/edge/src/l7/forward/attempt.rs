@@ -101,7 +101,7 @@ impl Attempt {
             Err(error) => {
                 target.counters().connect_failures.add(1);
                 if error.kind.is_targets() {
-                    target.counters().outcome(false);
+                    target.count_outcome(false);
                 }
                 Err(Failed { error, target: Some(target.shared.key), is_stale: false })
             }
@@ -156,7 +156,7 @@ impl Attempt {
     pub(super) fn failed(&self, kind: Kind) -> Failed {
         let is_stale = self.which == Which::Idle && kind == Kind::ResetBeforeResponse && !self.is_reset_alone;
         if kind.is_targets() && !is_stale {
-            self.target.counters().outcome(false);
+            self.target.count_outcome(false);
         }
         if kind.is_late() {
             self.upstream.stream.give_up();
@@ -221,7 +221,7 @@ impl Attempt {
                         let answered = self.answer(connection, prepared, course, watch, scratch).await;
                         return answered.inspect(|_| {
                             let is_fault = scratch.record.grpc_status.is_some_and(translate::is_servers_fault);
-                            self.target.counters().outcome(scratch.response.status < 500 && !is_fault);
+                            self.target.count_outcome(scratch.response.status < 500 && !is_fault);
                         });
                     }
                     Err(_) => return Err(Kind::BadResponse),

@@ -121,7 +121,7 @@ impl Copy {
             Ok(way) => self.ask(way, &mut timer, deadlines, &target.counters().latency).await,
             Err(kind) => Err(kind),
         };
-        target.counters().outcome(answered.as_ref().is_ok_and(|(status, _)| *status < 500));
+        target.count_outcome(answered.as_ref().is_ok_and(|(status, _)| *status < 500));
         let (status, kept) = answered?;
         target.counters().statuses.add(status);
         if let Some(Way { stream, epoch, owner, .. }) = kept {

@@ -11,7 +11,7 @@ use headworks_balance::{
 };
 use headworks_model::primitive::Address;
 use headworks_model::target_group::{Fallback, HealthCheck, HealthProtocol, TargetGroup};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use super::Notice;
@@ -27,8 +27,10 @@ use crate::upstream::target::TargetShared;
 /// How long a configuration waits for the first answer about a name; after that the target joins when it comes.
 const FIRST_RESOLUTION: Duration = Duration::from_secs(2);
 
-/// How often it is looked what requests have met, where a circuit breaker waits for it.
+/// How often it is looked what requests have met, where something waits for it.
 const LOOK: Duration = Duration::from_millis(250);
+/// How soon a circuit breaker looks at what has failed: not at each failure by itself, of which there may be thousands a second.
+const SOON: Duration = Duration::from_millis(5);
 
 /// A target as the supervisor keeps it.
 struct Target {
@@ -66,6 +68,8 @@ pub(super) struct State {
     /// What another process knew of targets that have not been registered yet.
     known: HashMap<TargetKey, Kept>,
     targets: HashMap<TargetKey, Target>,
+    /// Told by workers of what a circuit breaker should look at.
+    noted: Arc<Notify>,
     probes: HashMap<TargetKey, AbortHandle>,
     names: HashMap<Arc<str>, HostName>,
     told: HashMap<TargetKey, balance::Status>,
@@ -111,6 +115,7 @@ impl State {
             started,
             known,
             targets: HashMap::new(),
+            noted: Arc::default(),
             probes: HashMap::new(),
             names: HashMap::new(),
             told: HashMap::new(),
@@ -132,10 +137,14 @@ impl State {
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut waiting: Option<(oneshot::Sender<()>, Instant)> = None;
+        let (noted, mut soon) = (self.noted.clone(), None::<Instant>);
         loop {
-            let patience = waiting
-                .as_ref()
-                .map_or(Duration::from_secs(3600), |(_, until)| until.saturating_duration_since(Instant::now()));
+            let until = |at: Option<Instant>| {
+                let at = at.map(|at| at.saturating_duration_since(Instant::now()));
+                tokio::time::sleep(at.unwrap_or(Duration::from_secs(3600)))
+            };
+            let patience = waiting.as_ref().map(|(_, until)| *until);
+            let trial = self.group.next_trial().and_then(|at| self.started.checked_add(at));
             tokio::select! {
                 notice = inbox.recv() => match notice {
                     None => return,
@@ -158,7 +167,20 @@ impl State {
                     self.look();
                     self.adapt();
                 }
-                () = tokio::time::sleep(patience), if waiting.is_some() => {
+                () = noted.notified(), if soon.is_none() && self.settings.circuit_breaker.is_some() => {
+                    // looking takes longer the more targets there are
+                    let while_looking = Duration::from_micros(5).saturating_mul(self.targets.len() as u32);
+                    soon = Some(Instant::now() + (SOON + while_looking).min(LOOK));
+                }
+                () = until(soon), if soon.is_some() => {
+                    soon = None;
+                    self.look();
+                }
+                () = until(trial), if trial.is_some() => {
+                    let changes = self.group.try_ejected(self.now());
+                    self.follow(&changes);
+                }
+                () = until(patience), if patience.is_some() => {
                     waiting = None;
                 }
             }
@@ -295,7 +317,7 @@ impl State {
         for Wanted { key, display, endpoint, host, weight } in wanted {
             let workers = self.workers;
             self.targets.entry(key).or_insert_with(|| Target {
-                shared: Arc::new(TargetShared::new(key, display, endpoint, host, workers)),
+                shared: Arc::new(TargetShared::new(key, display, endpoint, host, workers, self.noted.clone())),
                 counted: vec![(0, 0); workers],
             });
             merge(&mut changes, self.group.register(key, u32::from(weight), now));
