@@ -5,27 +5,41 @@
 use headworks_message::section::FieldSection;
 use headworks_message::{Parsed, RequestHead, ResponseHead, request, response};
 
+pub mod hunt;
 #[path = "../../crates/message/tests/codec/invariants.rs"]
 mod invariants;
-pub mod hunt;
 pub mod mutate;
 
 use self::hunt::Target;
 use self::mutate::mutate;
 
+/// A target called as its invariant is, with what earlier hunts have left.
+macro_rules! target {
+    ($name:ident, $shape:expr, $seeds:expr) => {
+        Target {
+            name: stringify!($name),
+            run: invariants::$name,
+            shape: $shape,
+            mutate,
+            seeds: $seeds,
+            corpus: include_str!(concat!("../corpus/", stringify!($name))),
+        }
+    };
+}
+
 /// All targets.
 pub const TARGETS: &[Target] = &[
-    Target { name: "request", run: invariants::request, shape: request_shape, mutate, seeds: REQUESTS },
-    Target { name: "response", run: invariants::response, shape: response_shape, mutate, seeds: RESPONSES },
-    Target { name: "chunked", run: invariants::chunked, shape: chunked_shape, mutate, seeds: BODIES },
-    Target { name: "resend", run: invariants::resend, shape: request_shape, mutate, seeds: REQUESTS },
-    Target { name: "encoded", run: invariants::encoded, shape: response_shape, mutate, seeds: RESPONSES },
-    Target { name: "accept_encoding", run: invariants::accept_encoding, shape: coding_shape, mutate, seeds: CODINGS },
-    Target { name: "proxy_protocol", run: invariants::proxy_protocol, shape: proxy_shape, mutate, seeds: PROXY_HEADERS },
-    Target { name: "client_hello", run: invariants::client_hello, shape: hello_shape, mutate, seeds: HELLOS },
-    Target { name: "field_section", run: invariants::field_section, shape: section_shape, mutate, seeds: SECTIONS },
-    Target { name: "field_blocks", run: invariants::field_blocks, shape: blocks_shape, mutate, seeds: BLOCKS },
-    Target { name: "differential", run: invariants::differential, shape: request_shape, mutate, seeds: REQUESTS },
+    target!(request, request_shape, REQUESTS),
+    target!(response, response_shape, RESPONSES),
+    target!(chunked, chunked_shape, BODIES),
+    target!(resend, request_shape, REQUESTS),
+    target!(encoded, response_shape, RESPONSES),
+    target!(accept_encoding, coding_shape, CODINGS),
+    target!(proxy_protocol, proxy_shape, PROXY_HEADERS),
+    target!(client_hello, hello_shape, HELLOS),
+    target!(field_section, section_shape, SECTIONS),
+    target!(field_blocks, blocks_shape, BLOCKS),
+    target!(differential, request_shape, REQUESTS),
 ];
 
 fn request_shape(bytes: &[u8]) -> String {

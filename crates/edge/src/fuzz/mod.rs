@@ -95,28 +95,27 @@ fn target_http2(bytes: &[u8]) {
     keep_shape(judge::frames(&seen.client));
 }
 
-const CLIENT: Target = Target { name: "client", run: client, shape: last_shape, mutate, seeds: seeds::CLIENT };
-const TARGET: Target = Target { name: "target", run: target, shape: last_shape, mutate, seeds: seeds::TARGET };
-const CLIENT_HTTP2: Target = Target {
-    name: "client_http2",
-    run: client,
-    shape: last_shape,
-    mutate: frames::mutate_behind_preface,
-    seeds: seeds::CLIENT_HTTP2,
-};
-const TARGET_HTTP2: Target = Target {
-    name: "target_http2",
-    run: target_http2,
-    shape: last_shape,
-    mutate: frames::mutate_frames,
-    seeds: seeds::TARGET_HTTP2,
-};
+/// A target with what earlier hunts have left.
+macro_rules! target {
+    ($name:literal, $run:expr, $mutate:expr, $seeds:expr) => {
+        Target {
+            name: $name,
+            run: $run,
+            shape: last_shape,
+            mutate: $mutate,
+            seeds: $seeds,
+            corpus: include_str!(concat!("../../../../fuzz/corpus/", $name)),
+        }
+    };
+}
+
+const CLIENT: Target = target!("a_client", client, mutate, seeds::CLIENT);
+const TARGET: Target = target!("a_target", target, mutate, seeds::TARGET);
+const CLIENT_HTTP2: Target = target!("a_client_http2", client, frames::mutate_behind_preface, seeds::CLIENT_HTTP2);
+const TARGET_HTTP2: Target = target!("a_target_http2", target_http2, frames::mutate_frames, seeds::TARGET_HTTP2);
 
 fn hunt_for(target: &Target) {
-    match hunt::hunt(target, SECONDS) {
-        Ok(said) => println!("{said}"),
-        Err(fault) => panic!("{fault} cargo nextest run -p headworks-edge fuzz::{}", target.name),
-    }
+    hunt::test(target, SECONDS, "headworks-edge");
 }
 
 /// An answer that is encoded and stops inside a trailer: there is nothing to do until it goes on.
