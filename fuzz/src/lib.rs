@@ -1,6 +1,37 @@
-//! The fuzz targets: plain functions over bytes, that panic when an invariant does not hold.
+//! The fuzz targets of the message crate, and what all fuzz targets hunt with: plain functions over bytes, that panic when an
+//! invariant does not hold. Deliberately absent: nightly Rust.
 //!
-//! The invariants are those of the message crate's property tests, the same file. Deliberately absent: nightly Rust.
+//! Whatever reads bytes of somebody else's has a target, here or in the crate whose door is closed to others:
+//!
+//! | what is read | target | where |
+//! |---|---|---|
+//! | requests, and what becomes of them | `request`, `resend`, `differential` (against `httparse`) | here |
+//! | answers, and what becomes of them | `response`, `encoded` | here |
+//! | chunked bodies, trailers | `chunked` | here |
+//! | Accept-Encoding | `accept_encoding` | here |
+//! | HPACK; frames and settings of HTTP/2 | `field_blocks` | here |
+//! | QPACK, Huffman; frames and settings of HTTP/3 | `field_section` | here |
+//! | PROXY protocol, versions 1 and 2 | `proxy_protocol` | here |
+//! | ClientHello | `client_hello` | here |
+//! | whole connections of clients: HTTP/1.1, HTTP/2, HTTP/3 | `a_client`, `a_client_http2`, `a_client_http3` | `edge` |
+//! | whole connections of targets: HTTP/1.1, HTTP/2 | `a_target`, `a_target_http2` | `edge` |
+//! | what databases answer to health checks | `a_postgres`, `a_mysql`, `a_redis` | `edge` |
+//! | certificates of clients | `a_certificate` | `edge` |
+//! | datagrams of QUIC that nobody has decrypted; those that another process hands on | `a_datagram` | `edge` |
+//! | stickiness cookies | `a_cookie` | `edge` |
+//! | signed requests | `a_signature` | `iam` |
+//! | policy documents, and what they decide | `a_policy` | `iam` |
+//! | times | `a_time` | `iam` |
+//! | what processes say to each other when one takes over | `a_message` | `server` |
+//! | configurations, as YAML and JSON | `a_configuration` | `model` |
+//!
+//! What reads and is not ours is not hunted by itself: QUIC's packets, TLS, X.509's DER, DNS, JSON. It is behind several of these.
+//!
+//! `corpus` has what an hour of hunting has left, a file for each target, a line for each input ([`hunt::Target::corpus`]); each
+//! hunt begins with it. `make fuzz FUZZ_SECONDS=60 FUZZ_SAVE=fuzz/corpus` hunts each target for a minute and leaves there what it
+//! finds; an input that has failed is there from then on, as the first line.
+//!
+//! The invariants of the targets here are those of the message crate's property tests, the same file.
 
 use headworks_message::section::FieldSection;
 use headworks_message::{Parsed, RequestHead, ResponseHead, request, response};
