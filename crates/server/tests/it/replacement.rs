@@ -134,6 +134,20 @@ fn an_ejected_target_stays_ejected() {
     }
 }
 
+/// What requests have earned for retries is not lost: the new process may have to pay for them at once.
+#[test]
+fn the_budget_of_retries_goes_on() {
+    let web = Origin::echo("web");
+    let mut headworks = start(&proxy("", ", retry: { budget: 1 }"), &[("web", &web)]);
+    let left = |headworks: &Headworks| headworks.metrics().sum("headworks_target_group_retry_budget", &[]);
+    wait::until("a budget", || {
+        (0..20).for_each(|_| assert_eq!(headworks.ask(&ask("GET", "/")).status, 200));
+        (left(&headworks) >= 30.0).then_some(())
+    });
+    headworks.upgrade();
+    assert!(left(&headworks) >= 20.0, "{} left after it", left(&headworks));
+}
+
 /// The old process finishes what it has, and ends after that; what is idle may ask once more.
 #[test]
 fn the_old_process_ends_after_its_last_connection() {
