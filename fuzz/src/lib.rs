@@ -27,7 +27,7 @@
 //!
 //! What reads and is not ours is not hunted by itself: QUIC's packets, TLS, X.509's DER, DNS, JSON. It is behind several of these.
 //!
-//! `corpus` has what an hour of hunting has left, a file for each target, a line for each input ([`hunt::Target::corpus`]); each
+//! `corpus` has what long hunts have left, a file for each target, a line for each input ([`hunt::Target::corpus`]); each
 //! hunt begins with it. `make fuzz FUZZ_SECONDS=60 FUZZ_SAVE=fuzz/corpus` hunts each target for a minute and leaves there what it
 //! finds; an input that has failed is there from then on, as the first line.
 //!
