@@ -30,7 +30,7 @@ pub struct Target {
     pub mutate: fn(&mut Vec<u8>, &[u8], usize, &mut Random),
     /// Inputs to begin with.
     pub seeds: &'static [&'static [u8]],
-    /// What earlier hunts have left ([`Mark`]): each hunt begins with all of it.
+    /// What earlier hunts have left, an input a line behind its mark, `+` or `!`: each hunt begins with all of it.
     pub corpus: &'static str,
 }
 
