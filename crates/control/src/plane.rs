@@ -86,10 +86,19 @@ pub struct Surroundings {
 
 /// What somebody wants to watch.
 pub struct WatchFor {
-    /// Of which subjects it is told what was: what their names begin with; none: of all.
-    pub history: Option<String>,
+    /// What it is told of what was.
+    pub history: Vec<Span>,
     /// The group whose targets are told.
     pub group: Option<String>,
+}
+
+/// A part of what was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// What the names of its subjects begin with.
+    pub of: String,
+    /// The newest seconds of them; none: all that are kept.
+    pub seconds: Option<usize>,
 }
 
 /// What went on until somebody began to watch, part by part; none when that was all. Each takes milliseconds.
