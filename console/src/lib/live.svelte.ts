@@ -3,9 +3,9 @@
 // very many.
 
 import { get, problemOf } from './api';
-import { KEPT_SECONDS, Series } from './series';
+import { Series } from './series';
 import { session } from './session.svelte';
-import { Spans } from './spans';
+import { RECENT_SECONDS, Spans } from './spans';
 import type { History, Problem, Sample, Session } from './types';
 
 export type Told = 'revision' | 'target_state' | 'reload' | 'missed';
@@ -76,9 +76,12 @@ class Live {
 
   #open(): void {
     this.#next?.close();
+    const gap = this.#came ? Math.ceil((Date.now() - this.#came) / 1_000) + 2 : 0;
+    // of a machine that slept, more is missing than is worth asking of what no chart shows
+    if (gap > RECENT_SECONDS) this.#spans.forget();
     const asked = this.#spans.missing();
     const where = new URLSearchParams(asked.map((span) => ['history', span]));
-    const missed = this.#came ? Math.min(KEPT_SECONDS, Math.ceil((Date.now() - this.#came) / 1_000) + 2) : 0;
+    const missed = Math.min(RECENT_SECONDS, gap);
     for (const of of missed ? ['listener/', 'group/'] : ['']) where.append('history', `${of}@${missed}`);
     if (this.#followed !== null) where.set('target_group', this.#followed);
     this.#asked = this.#followed;

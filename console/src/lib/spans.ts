@@ -40,6 +40,11 @@ export class Spans {
     for (const span of spans) if (this.#wanted.has(span)) this.#told.add(span);
   }
 
+  /** What was told has not gone on since, and is to be told again. */
+  forget(): void {
+    this.#told.clear();
+  }
+
   /** How many seconds are to be kept of a subject. */
   kept(subject: string): number {
     let most = RECENT_SECONDS;
