@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::acme::NameSet;
 use crate::action::Action;
 use crate::certificate::Certificate;
+use crate::check::at;
 use crate::declared::{
     Cidr, Codec, Cx, Declared, Defs, Fields, Lasts, NonEmpty, OneOrMore, Optional, Referable as _, Section, Shape,
     Step, To, Within, choice, declared, doc, unknown,
@@ -289,9 +290,10 @@ fn inspect_names<'a>(fields: &Fields<'a>, cx: &mut Cx<'a>) {
         let Some((place, name)) = rule.get("name").and_then(|place| Some((place, place.as_text()?))) else { continue };
         if let Some(before) = known.insert(name, index) {
             let what = format!("rules[{before}] has the name {name} as well");
-            let within = |cx: &mut Cx<'a>| cx.wrong(place, what, "a name of its own in its listener");
             cx.within(Step::Key("rules"), |cx| {
-                cx.within(Step::Index(index), |cx| cx.within(Step::Key("name"), within))
+                cx.within(Step::Index(index), |cx| {
+                    at(&["name"], cx, |cx| cx.wrong(place, what, "a name of its own in its listener"));
+                });
             });
         }
     }
