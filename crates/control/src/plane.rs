@@ -67,7 +67,7 @@ pub struct Surroundings {
     /// Where relative paths start.
     pub folder: PathBuf,
     /// What runs, as `/v1/status` shows it.
-    pub status: Ask<Value>,
+    pub status: Ask<Status>,
     /// Of a target group by name: its targets and their health; none when no such group runs.
     pub health: AskOf<String, Option<Value>>,
     /// The configuration that runs, without secrets.
@@ -83,6 +83,17 @@ pub struct Surroundings {
     /// What goes on.
     pub live: AskOf<WatchFor, Watched>,
 }
+
+/// What runs.
+pub struct Status {
+    /// All but target groups.
+    pub rest: Value,
+    /// Those, which may be many.
+    pub groups: Groups,
+}
+
+/// Target groups with their targets, by name, one after the other.
+pub type Groups = Box<dyn FnMut() -> Option<(String, Value)> + Send>;
 
 /// What somebody wants to watch.
 pub struct WatchFor {

@@ -142,3 +142,29 @@ fn what_is_no_mapping_says_in_a_field_where_the_next_page_is() {
         assert!(whole.is_some() && tags.iter().all(|tag| *tag == whole), "{list}: {tags:?} {whole:?}");
     }
 }
+
+/// Of very many targets not all are in memory at once: what runs is told group by group.
+#[test]
+fn the_status_of_many_targets_comes_in_parts() {
+    let web = Origin::echo("web");
+    let headworks = start(&proxy("", ""), &[("web", &web)]);
+    let coding = || {
+        let whole = NOBODY.raw(&headworks, "GET /v1/status", &[], b"");
+        (whole.json(), whole.field("Transfer-Encoding").map(str::to_owned))
+    };
+    let (one, whole) = coding();
+    assert_eq!((one["target_groups"]["web"]["healthy"].as_u64(), whole), (Some(1), None), "{one:#}");
+    let targets = |group: usize| (1..=200).map(|n| format!("127.0.{group}.{n}:1")).collect::<Vec<_>>();
+    let group = |n| json!({ "targets": targets(n), "health_check": { "protocol": "none" } });
+    let groups: serde_json::Map<String, Value> = (0..10).map(|n| (format!("g{n}"), group(n))).collect();
+    NOBODY.expect(&headworks, "POST /v1/changes", &json!({ "put": { "target_groups": groups } }), 200);
+    let (many, parts) = coding();
+    assert_eq!(parts.as_deref(), Some("chunked"));
+    let told = many["target_groups"].as_object().unwrap();
+    assert_eq!(told.len(), 11);
+    for n in 0..10 {
+        let of_group = &told[&format!("g{n}")]["targets"];
+        let addresses: Vec<&str> = of_group.as_array().unwrap().iter().filter_map(|t| t["address"].as_str()).collect();
+        assert_eq!(addresses, targets(n));
+    }
+}
