@@ -35,6 +35,18 @@ impl RetryBudget {
         Self { ratio: if ratio.is_finite() { ratio.max(0.0) } else { 0.0 }, second: 0, slots: [Slot::default(); SLOTS] }
     }
 
+    /// A budget that has so many left now: what was earned, or spent, before is forgotten with this second.
+    #[must_use]
+    pub fn with_left(ratio: f64, left: u64, now: Moment) -> Self {
+        let mut budget = Self::new(ratio);
+        let (earned, spent) = (left.saturating_sub(FLOOR.into()), u64::from(FLOOR).saturating_sub(left));
+        let requests = if budget.ratio > 0.0 { (earned as f64 / budget.ratio).ceil() } else { 0.0 };
+        if let Some(slot) = budget.slot(now) {
+            *slot = Slot { requests: requests as u32, retries: spent as u32 };
+        }
+        budget
+    }
+
     /// Another ratio from now on; what has been counted stays.
     pub fn set_ratio(&mut self, ratio: f64) {
         self.ratio = Self::new(ratio).ratio;
@@ -124,6 +136,18 @@ mod tests {
         check(1.0, &[(7, 10, 13), (7, 10, 10)]);
         check(f64::NAN, &[(1, 100, 3)]);
         check(0.2, &[(1_000_000, 100, 23), (5, 0, 0)]); // backwards
+    }
+
+    #[test]
+    fn carried_over() {
+        for (ratio, left, expected) in
+            [(0.2, 23, 23), (0.2, 3, 3), (0.3, 2, 2), (0.2, 0, 0), (1.0, 500, 500), (0.0, 9, 3)]
+        {
+            let at = Duration::from_secs(1_000_007);
+            let mut budget = RetryBudget::with_left(ratio, left, at);
+            let later = [0, 9, 10].map(|seconds| budget.left(at + Duration::from_secs(seconds)));
+            assert_eq!(later, [expected, expected, 3], "{left} at {ratio}");
+        }
     }
 
     #[test]

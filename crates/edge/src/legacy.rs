@@ -88,6 +88,9 @@ pub(crate) struct KnownGroup {
     /// The limit that has been found out, where one is looked for.
     #[serde(default)]
     pub(crate) gradient: Option<Value>,
+    /// Retries and hedges that its budget has left.
+    #[serde(default)]
+    pub(crate) retries_left: Option<u64>,
 }
 
 impl KnownGroup {

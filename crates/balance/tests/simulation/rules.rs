@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use headworks_balance::{
-    Adaptive, Algorithm, Backoff, CircuitBreaker, HealthCheck, Hedge, HedgeAfter, Settings, Thresholds,
+    Adaptive, Algorithm, Backoff, CircuitBreaker, HealthCheck, Hedge, HedgeAfter, RetryRules, Settings, Thresholds,
 };
 
 use super::Dice;
@@ -11,7 +11,7 @@ use super::Dice;
 /// What is declared besides the group's settings.
 pub(crate) struct Rules {
     pub(crate) gap: u64,
-    pub(crate) attempts: u32,
+    pub(crate) retries: RetryRules,
     pub(crate) budget: f64,
     pub(crate) per_try: Duration,
     pub(crate) backoff: Backoff,
@@ -29,6 +29,8 @@ pub(crate) struct Happened {
     pub(crate) answered: u64,
     pub(crate) failed: u64,
     pub(crate) retried: u64,
+    pub(crate) retried_free: u64,
+    pub(crate) left_alone: u64,
     pub(crate) hedged: u64,
     pub(crate) called_off: u64,
     pub(crate) refused_by_budget: u64,
@@ -41,13 +43,17 @@ pub(crate) struct Happened {
 }
 
 impl Happened {
-    pub(crate) fn all(self) -> [u64; 12] {
+    pub(crate) fn all(self) -> [u64; 14] {
         let Happened { answered, failed, retried, hedged, called_off, refused_by_budget, .. } = self;
-        let Happened { queued, served, waited_in_vain, turned_away, ejected, tried_out, .. } = self;
+        let Happened {
+            retried_free, left_alone, queued, served, waited_in_vain, turned_away, ejected, tried_out, ..
+        } = self;
         [
             answered,
             failed,
             retried,
+            retried_free,
+            left_alone,
             hedged,
             called_off,
             refused_by_budget,
@@ -98,7 +104,12 @@ pub(crate) fn rules(dice: &mut Dice) -> Rules {
     };
     Rules {
         gap: 1 + dice.below(20),
-        attempts: 1 + dice.below(5) as u32,
+        retries: RetryRules {
+            attempts: 1 + dice.below(5) as u8,
+            reset: !dice.one_in(4),
+            timeout: dice.one_in(2),
+            non_idempotent: dice.one_in(4),
+        },
         budget: dice.of(&[0.0, 0.1, 0.2, 1.0]),
         per_try: Duration::from_millis(100 + dice.below(2000)),
         backoff: Backoff {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use headworks_balance::{Moment, Outcome};
+use headworks_balance::{AttemptEnd, Moment, Outcome};
 
 use super::Dice;
 
@@ -28,8 +28,8 @@ pub(crate) enum Behaviour {
 pub(crate) enum Answer {
     /// After so long.
     Success(Duration),
-    /// A failure after so long.
-    Failure(Duration),
+    /// It ends like this, after so long.
+    Failure(Duration, AttemptEnd),
     /// Nothing, ever.
     Nothing,
 }
@@ -49,12 +49,22 @@ impl Behaviour {
 
     pub(crate) fn answer(self, now: Moment, dice: &mut Dice) -> Answer {
         let soon = Duration::from_millis(1 + dice.below(3));
+        // whoever is alive fails requests in every way there is
+        let ends = [
+            AttemptEnd::Reset { is_stale: false },
+            AttemptEnd::Reset { is_stale: true },
+            AttemptEnd::TurnedAway,
+            AttemptEnd::NoAnswer,
+            AttemptEnd::Status,
+            AttemptEnd::Final,
+        ];
         match self {
             Behaviour::Well(usual) => Answer::Success(Duration::from_millis(1 + usual / 2 + dice.below(usual + 1))),
             Behaviour::Stalls => Answer::Nothing,
-            Behaviour::Dead | Behaviour::Lies => Answer::Failure(soon),
-            Behaviour::Flaps(_) if self.is_down(now) => Answer::Failure(soon),
-            Behaviour::Fails(share) if dice.below(100) < share => Answer::Failure(soon),
+            Behaviour::Dead => Answer::Failure(soon, AttemptEnd::NotConnected),
+            Behaviour::Flaps(_) if self.is_down(now) => Answer::Failure(soon, AttemptEnd::NotConnected),
+            Behaviour::Lies => Answer::Failure(soon, dice.of(&ends)),
+            Behaviour::Fails(share) if dice.below(100) < share => Answer::Failure(soon, dice.of(&ends)),
             Behaviour::Flaps(_) | Behaviour::Fails(_) => Answer::Success(soon),
         }
     }

@@ -2,6 +2,8 @@
 //! hedged, given up. What holds after every step: no target is asked that drains or is out, no limit and no queue is over its
 //! bound, no budget is overdrawn, who came first is served first, and every request ends, once.
 
+mod again;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::mem;
@@ -11,8 +13,8 @@ use std::time::Duration;
 use headworks_balance::hash::mix;
 use headworks_balance::queue::Ticket;
 use headworks_balance::{
-    Changes, Choice, Gradient, Group, Latency, Moment, Picker, Queue, RetryBudget, Roster, Sample, Settings, Tally,
-    TargetKey,
+    AttemptEnd, Attempts, Changes, Choice, Gradient, Group, Latency, Moment, Picker, Queue, RetryBudget, Roster,
+    Sample, Settings, Tally, TargetKey,
 };
 
 use super::rules::{Happened, Rules, rules, settings};
@@ -33,7 +35,7 @@ type Id = u64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Arrives,
-    Ends { request: Id, attempt: u32, success: bool },
+    Ends { request: Id, attempt: u32 },
     HedgeDue { request: Id },
     RetryDue { request: Id },
     PendingOver { request: Id },
@@ -49,14 +51,20 @@ struct Attempt {
     place: usize,
     key: TargetKey,
     began: Moment,
+    /// How it will end, if not with an answer.
+    end: Option<AttemptEnd>,
 }
 
 struct Request {
     worker: usize,
     running: Vec<Attempt>,
     tried: Vec<usize>,
-    /// Attempts that followed a failure, and those made beside another.
+    is_idempotent: bool,
+    is_kept: bool,
+    attempts: Attempts,
+    /// Attempts that followed a failure, those of them that were paid for, and those made beside another.
     retries: u32,
+    paid: u8,
     hedges: u32,
     ticket: Option<Ticket>,
 }
@@ -188,7 +196,7 @@ impl World {
                     self.arrive();
                 }
             }
-            Event::Ends { request, attempt, success } => self.end_attempt(request, attempt, success),
+            Event::Ends { request, attempt } => self.end_attempt(request, attempt),
             Event::HedgeDue { request } => self.hedge(request),
             Event::RetryDue { request } => self.retry(request),
             Event::PendingOver { request } => {
@@ -258,7 +266,18 @@ impl World {
         self.workers[worker].budget.on_request(self.now);
         let second = self.now.as_secs();
         self.workers[worker].requests.push_back(second);
-        let request = Request { worker, running: Vec::new(), tried: Vec::new(), retries: 0, hedges: 0, ticket: None };
+        let request = Request {
+            worker,
+            running: Vec::new(),
+            tried: Vec::new(),
+            is_idempotent: !self.dice.one_in(4),
+            is_kept: !self.dice.one_in(4),
+            attempts: Attempts::default(),
+            retries: 0,
+            paid: 0,
+            hedges: 0,
+            ticket: None,
+        };
         self.requests.insert(id, request);
         let is_turn = self.queue.is_empty();
         if is_turn && self.begin_attempt(id) {
@@ -340,26 +359,27 @@ impl World {
         }
         self.taken += 1;
         *self.places.entry(entry.key).or_default() += 1;
+        let answer = self.targets[&entry.key].answer(self.now, &mut self.dice);
+        let (after, end) = match answer {
+            Answer::Success(after) if after <= self.rules.per_try => (after, None),
+            Answer::Failure(after, end) => (after, Some(end)),
+            Answer::Success(_) | Answer::Nothing => (self.rules.per_try, Some(AttemptEnd::Late)),
+        };
         let request = self.requests.get_mut(&id).unwrap();
         let number = request.retries + request.hedges;
-        request.running.push(Attempt { number, place, key: entry.key, began: self.now });
-        let answer = self.targets[&entry.key].answer(self.now, &mut self.dice);
-        let (after, success) = match answer {
-            Answer::Success(after) if after <= self.rules.per_try => (after, true),
-            Answer::Failure(after) => (after, false),
-            Answer::Success(_) | Answer::Nothing => (self.rules.per_try, false),
-        };
-        self.at(after, Event::Ends { request: id, attempt: number, success });
+        request.running.push(Attempt { number, place, key: entry.key, began: self.now, end });
+        self.at(after, Event::Ends { request: id, attempt: number });
         if let Some(wait) = self.rules.hedge.and_then(|hedge| hedge.wait(self.requests[&id].hedges, None)) {
             self.at(wait, Event::HedgeDue { request: id });
         }
         true
     }
 
-    fn end_attempt(&mut self, id: Id, number: u32, success: bool) {
+    fn end_attempt(&mut self, id: Id, number: u32) {
         let Some(request) = self.requests.get_mut(&id) else { return };
         let Some(at) = request.running.iter().position(|attempt| attempt.number == number) else { return };
         let attempt = request.running.swap_remove(at);
+        let success = attempt.end.is_none();
         request.tried.push(attempt.place);
         let is_last = request.running.is_empty();
         let (tally, latencies) = self.seen.entry(attempt.key).or_default();
@@ -372,69 +392,12 @@ impl World {
             self.at(SOON, Event::LookSoon);
         }
         self.release(attempt.key);
-        if success {
-            self.end(id, true);
-        } else if is_last {
-            self.fail(id);
+        match attempt.end {
+            None => self.end(id, true),
+            Some(end) if is_last => self.fail(id, end),
+            Some(_) => {}
         }
         self.serve();
-    }
-
-    /// No attempt of the request is left.
-    fn fail(&mut self, id: Id) {
-        let request = &self.requests[&id];
-        let worker = request.worker;
-        let has_others = self.roster.eligible() > request.tried.len();
-        let may = request.retries + 1 < self.rules.attempts && has_others;
-        if !may || !self.spend(worker) {
-            return self.end(id, false);
-        }
-        let request = self.requests.get_mut(&id).unwrap();
-        request.retries += 1;
-        self.seen_of.retried += 1;
-        let wait = self.rules.backoff.wait(request.retries - 1, self.dice.roll());
-        assert!(wait <= self.rules.backoff.maximum);
-        self.at(wait, Event::RetryDue { request: id });
-    }
-
-    fn retry(&mut self, id: Id) {
-        // indices are of the roster as it was; what is tried again meanwhile may be the same target
-        if self.requests.contains_key(&id) && !self.begin_attempt(id) {
-            self.end(id, false);
-        }
-    }
-
-    fn hedge(&mut self, id: Id) {
-        let Some(request) = self.requests.get(&id).filter(|request| !request.running.is_empty()) else { return };
-        let beside = request.hedges;
-        let has_others = self.roster.eligible() > request.tried.len() + request.running.len();
-        let allowed = self.rules.hedge.is_some_and(|hedge| hedge.wait(beside, None).is_some());
-        if !allowed || !has_others || !self.spend(request.worker) {
-            return;
-        }
-        self.requests.get_mut(&id).unwrap().hedges += 1;
-        self.seen_of.hedged += u64::from(self.begin_attempt(id));
-    }
-
-    /// The budget grants no more than it may, by a book of its own.
-    fn spend(&mut self, worker: usize) -> bool {
-        let now = self.now;
-        let ratio = self.rules.budget;
-        let worker = &mut self.workers[worker];
-        let granted = worker.budget.try_retry(now);
-        let oldest = now.as_secs().saturating_sub(9);
-        for book in [&mut worker.requests, &mut worker.granted] {
-            while book.front().is_some_and(|second| *second < oldest) {
-                book.pop_front();
-            }
-        }
-        if granted {
-            worker.granted.push_back(now.as_secs());
-            let most = 3 + (worker.requests.len() as f64 * ratio) as usize;
-            assert!(worker.granted.len() <= most, "{} retries granted of {most}", worker.granted.len());
-        }
-        self.seen_of.refused_by_budget += u64::from(!granted);
-        granted
     }
 
     fn release(&mut self, key: TargetKey) {
@@ -586,7 +549,7 @@ fn latency(mut times: Vec<Duration>) -> Latency {
 
 #[test]
 fn requests_in_trouble() {
-    let mut sums = [0; 12];
+    let mut sums = [0; 14];
     let mut count = 0;
     worlds(SEEDS, |seed| {
         let mut world = World::new(seed);

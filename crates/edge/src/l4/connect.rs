@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use headworks_balance::RetryReason;
 use headworks_model::target_group::TargetGroup;
 use tokio::io::AsyncWriteExt;
 
@@ -14,7 +15,6 @@ use super::flow::{Flow, Spoken, Stopped};
 use super::route::Route;
 use super::source;
 use crate::error::Kind;
-use crate::observe::counters::RetryReason;
 use crate::observe::flow::Ended;
 use crate::runtime::datagrams::Datagrams;
 use crate::runtime::socket::{Connecting, First};

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use headworks_balance::RetryReason;
 use headworks_message::encoding::ContentCoding;
 
 use super::flow::Ended;
@@ -292,42 +293,6 @@ pub(crate) struct GroupCounters {
     pub(crate) non_sticky_requests: Count,
     /// gRPC calls by what they ended with; codes that nobody has defined count as UNKNOWN (2).
     pub(crate) grpc_statuses: [Count; GRPC_STATUSES],
-}
-
-/// Why an attempt follows another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RetryReason {
-    /// There was no connection, or no byte left on it.
-    Connect,
-    /// An idle connection had been closed by the target meanwhile.
-    Stale,
-    /// The target turned the request away unseen.
-    Unprocessed,
-    Reset,
-    Timeout,
-    Status,
-}
-
-impl RetryReason {
-    pub(crate) const ALL: [RetryReason; 6] = [
-        RetryReason::Connect,
-        RetryReason::Stale,
-        RetryReason::Unprocessed,
-        RetryReason::Reset,
-        RetryReason::Timeout,
-        RetryReason::Status,
-    ];
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            RetryReason::Connect => "connect_failure",
-            RetryReason::Stale => "stale_connection",
-            RetryReason::Unprocessed => "unprocessed",
-            RetryReason::Reset => "reset_before_response",
-            RetryReason::Timeout => "timeout",
-            RetryReason::Status => "status",
-        }
-    }
 }
 
 impl GroupCounters {

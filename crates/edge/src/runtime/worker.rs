@@ -350,7 +350,7 @@ impl Worker {
             }
             let kept = old.next_if(|other| Arc::ptr_eq(&other.shared, &group.shared));
             let local = kept.unwrap_or_else(|| GroupLocal::new(group.shared.clone(), group.algorithm, self.index));
-            local.configure(group.algorithm, group.budget);
+            local.configure(group.algorithm, group.budget, self.clock.now());
             groups.push(local);
         }
         gone.extend(old);

@@ -33,6 +33,8 @@ pub(crate) struct Published {
 pub(crate) struct GroupShared {
     pub(crate) name: Arc<str>,
     pub(crate) key: GroupKey,
+    /// Retries that the process before had left, for each worker.
+    carried: Option<u64>,
     published: ArcSwap<Published>,
     /// Moves with every publication; a worker looks here before every choice.
     generation: AtomicU64,
@@ -107,8 +109,10 @@ impl TargetState {
 }
 
 impl GroupShared {
-    pub(crate) fn new(name: Arc<str>, first: Published, workers: usize) -> GroupShared {
+    /// `carried`: how many retries the process before had left.
+    pub(crate) fn new(name: Arc<str>, first: Published, workers: usize, carried: Option<u64>) -> GroupShared {
         GroupShared {
+            carried: carried.map(|left| left / workers.max(1) as u64),
             key: GroupKey::of(&*name),
             name,
             published: ArcSwap::from_pointee(first),
@@ -185,6 +189,8 @@ pub(crate) struct GroupLocal {
     seen: Cell<u64>,
     picker: RefCell<Picker>,
     budget: RefCell<Option<RetryBudget>>,
+    /// Retries that the process before had left, until the first budget begins with them.
+    carried: Cell<Option<u64>>,
     /// Copies of other groups' requests that are under way to it, and their bytes.
     copies: Cell<(u32, usize)>,
     view: RefCell<View>,
@@ -238,6 +244,7 @@ impl GroupLocal {
     /// Nothing is known of its targets until one is chosen: of a thousand groups, many serve no request of this worker.
     pub(crate) fn new(shared: Arc<GroupShared>, algorithm: Algorithm, worker: usize) -> Rc<GroupLocal> {
         let published = shared.published();
+        let carried = shared.carried;
         Rc::new(GroupLocal {
             name: Rc::from(&*shared.name),
             shared,
@@ -245,6 +252,7 @@ impl GroupLocal {
             seen: Cell::new(0),
             picker: RefCell::new(Picker::new(algorithm)),
             budget: RefCell::new(None),
+            carried: Cell::new(carried),
             copies: Cell::default(),
             view: RefCell::new(View { published, targets: Vec::new() }),
         })
@@ -256,15 +264,15 @@ impl GroupLocal {
     }
 
     /// Follows a change of what is declared; `ratio` is that of the budget of retries and hedges, where there are any.
-    pub(crate) fn configure(&self, algorithm: Algorithm, ratio: Option<f64>) {
+    pub(crate) fn configure(&self, algorithm: Algorithm, ratio: Option<f64>, now: Moment) {
         let mut budget = self.budget.borrow_mut();
-        match (budget.as_mut(), ratio) {
-            // a reload does not make up for what was spent
-            (Some(budget), Some(ratio)) => budget.set_ratio(ratio),
-            (_, ratio) => *budget = ratio.map(RetryBudget::new),
+        match (budget.as_mut(), ratio, self.carried.take()) {
+            // a reload does not make up for what was spent, nor does a replacement forget what was earned
+            (Some(budget), Some(ratio), _) => budget.set_ratio(ratio),
+            (_, Some(ratio), Some(left)) => *budget = Some(RetryBudget::with_left(ratio, left, now)),
+            (_, ratio, _) => *budget = ratio.map(RetryBudget::new),
         }
-        // of now, as far as it has come to be known
-        self.counters().budget_left.set(budget.as_mut().map_or(0, |budget| budget.left(Moment::ZERO)));
+        self.counters().budget_left.set(budget.as_mut().map_or(0, |budget| budget.left(now)));
         let mut picker = self.picker.borrow_mut();
         if picker.algorithm() != algorithm {
             *picker = Picker::new(algorithm);

@@ -71,7 +71,7 @@ impl Supervisor {
         cut: impl Fn() + Send + 'static,
     ) -> Supervisor {
         let empty = Published { roster: Arc::new(Roster::empty(balance::Algorithm::RoundRobin)), targets: Vec::new() };
-        let shared = Arc::new(GroupShared::new(name, empty, workers));
+        let shared = Arc::new(GroupShared::new(name, empty, workers, known.and_then(|known| known.retries_left)));
         let (notices, inbox) = mpsc::unbounded_channel();
         let own = notices.clone();
         let state = State::new(shared.clone(), without_targets(settings), workers, resolver, known, own, Box::new(cut));

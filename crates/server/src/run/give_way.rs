@@ -23,7 +23,8 @@ impl Control {
         let ready_within = self.loaded.config.upgrade.ready_within;
         match event {
             Event::Outcome(Outcome::Serving(link)) => return Some(link),
-            Event::Outcome(Outcome::GivenUp(reason)) | Event::Doubt(reason) => succession.give_up(&reason),
+            Event::Outcome(Outcome::GivenUp(reason)) => succession.give_up(&reason),
+            Event::Doubt(reason) => succession.doubt(&reason),
             Event::Asked(Asked { ask: Ask::Upgrade { program, file }, descriptors, mut link }) => {
                 let Some(errors) = descriptors.into_iter().next() else {
                     let reason = "it was not said where complaints go".to_owned();

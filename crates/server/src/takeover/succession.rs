@@ -4,12 +4,14 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use super::claim::Claim;
 use super::door::{Asked, Door};
 use super::message::Upgraded;
 use super::spawn::{Order, Spawned};
@@ -31,6 +33,8 @@ pub(crate) struct Succession {
 struct Session {
     pid: u32,
     task: AbortHandle,
+    /// The claim to serve, from when the process is given leave.
+    claim: Arc<OnceLock<Claim>>,
 }
 
 /// What has happened.
@@ -138,11 +142,12 @@ impl Succession {
             }
         };
         tracing::info!(pid, "a process is about to take over");
-        let outcomes = self.outcomes.0.clone();
+        let (outcomes, claim) = (self.outcomes.0.clone(), Arc::new(OnceLock::new()));
+        let place = claim.clone();
         let task = tokio::spawn(async move {
-            let _ = outcomes.send(succeed(link, estate, sockets, ready_within).await).await;
+            let _ = outcomes.send(succeed(link, (estate, sockets), ready_within, &place).await).await;
         });
-        self.session = Some(Session { pid, task: task.abort_handle() });
+        self.session = Some(Session { pid, task: task.abort_handle(), claim });
     }
 
     /// The process that is taking over.
@@ -166,6 +171,15 @@ impl Succession {
         pid
     }
 
+    /// Something speaks against the new process: it does not take over, unless it has claimed to serve already. That may accept by
+    /// now, and what it has accepted is its to answer: its link tells what comes of it.
+    pub(crate) fn doubt(&mut self, reason: &str) {
+        let claim = self.session.as_ref().and_then(|session| session.claim.get());
+        if claim.is_none_or(Claim::take) {
+            self.give_up(reason);
+        }
+    }
+
     /// Nobody takes over for now, for this reason.
     pub(crate) fn give_up(&mut self, reason: &str) {
         let session = self.session.take().inspect(|session| session.task.abort()).map(|session| session.pid);
@@ -184,5 +198,43 @@ impl Succession {
         if let Some(door) = self.door.take() {
             door.close();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokio::net::UnixStream;
+
+    use super::super::message::{Offer, Step};
+    use super::super::predecessor::permitted;
+    use super::*;
+
+    /// A doubt comes up before, or after, the new process has claimed to serve: whether that then accepts.
+    async fn doubted(is_claimed: bool) -> bool {
+        let (old, new) = UnixStream::pair().unwrap();
+        let (old, mut new) = (Link::new(old), Link::new(new));
+        let mut succession = Succession::new(None);
+        succession.offer(7, old, Ok((json!({}), Vec::new())), Duration::from_secs(60));
+        let Ok((Offer::Estate { .. }, _)) = new.receive().await else { panic!("no estate") };
+        new.send(&Step::Ready, &[]).await.unwrap();
+        let (said, descriptors) = new.receive::<Step>().await.unwrap();
+        if !is_claimed {
+            succession.doubt("whoever asked for it is gone");
+            assert!(!succession.is_under_way());
+            return permitted(said, descriptors).is_ok();
+        }
+        let accepts = permitted(said, descriptors).is_ok();
+        succession.doubt("whoever asked for it is gone");
+        assert!(succession.is_under_way());
+        new.send(&Step::Serving, &[]).await.unwrap();
+        assert!(matches!(succession.next().await, Event::Outcome(Outcome::Serving(_))));
+        accepts
+    }
+
+    #[tokio::test]
+    async fn a_doubt_comes_too_late_for_one_that_has_claimed_to_serve() {
+        assert!(doubted(true).await);
+        assert!(!doubted(false).await);
     }
 }

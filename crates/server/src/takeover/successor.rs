@@ -1,6 +1,7 @@
 //! The old process's end: a new one takes over, or does not.
 
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use headworks_edge::legacy::FlowLegacy;
@@ -37,8 +38,13 @@ pub(crate) fn mismatch(protocol: u32, version: &str) -> Option<String> {
     })
 }
 
-/// Hands the estate to a new process, and waits until it serves.
-pub(crate) async fn succeed(mut link: Link, estate: Value, sockets: Vec<OwnedFd>, ready_within: Duration) -> Outcome {
+/// Hands the estate to a new process, and waits until it serves. The claim to do so stands in `place` from when there is one.
+pub(super) async fn succeed(
+    mut link: Link,
+    (estate, sockets): (Value, Vec<OwnedFd>),
+    ready_within: Duration,
+    place: &OnceLock<Claim>,
+) -> Outcome {
     let asked = async {
         link.send(&Offer::Estate { estate }, &sockets).await?;
         link.receive().await
@@ -57,11 +63,12 @@ pub(crate) async fn succeed(mut link: Link, estate: Value, sockets: Vec<OwnedFd>
         Ok(claim) => claim,
         Err(error) => return Outcome::GivenUp(format!("it was ready, and there was no descriptor for it ({error})")),
     };
-    leave(link, claim).await
+    let (shared, claim) = claim;
+    leave(link, shared, place.get_or_init(|| claim)).await
 }
 
 /// Gives leave to serve, and waits until it does.
-async fn leave(mut link: Link, (shared, claim): (OwnedFd, Claim)) -> Outcome {
+async fn leave(mut link: Link, shared: OwnedFd, claim: &Claim) -> Outcome {
     let peer = link.peer();
     let served = {
         let last = async {
@@ -137,7 +144,7 @@ mod tests {
             (accepts, new)
         };
         let claim = Claim::new().unwrap();
-        let old_one = leave(old, (claim.share().unwrap(), claim));
+        let old_one = leave(old, claim.share().unwrap(), &claim);
         let (outcome, (accepts, _new)) = tokio::join!(old_one, new_one);
         (matches!(outcome, Outcome::Serving(_)), accepts)
     }

@@ -134,6 +134,20 @@ fn an_ejected_target_stays_ejected() {
     }
 }
 
+/// What requests have earned for retries is not lost: the new process may have to pay for them at once.
+#[test]
+fn the_budget_of_retries_goes_on() {
+    let web = Origin::echo("web");
+    let mut headworks = start(&proxy("", ", retry: { budget: 1 }"), &[("web", &web)]);
+    let left = |headworks: &Headworks| headworks.metrics().sum("headworks_target_group_retry_budget", &[]);
+    wait::until("a budget", || {
+        (0..20).for_each(|_| assert_eq!(headworks.ask(&ask("GET", "/")).status, 200));
+        (left(&headworks) >= 30.0).then_some(())
+    });
+    headworks.upgrade();
+    assert!(left(&headworks) >= 20.0, "{} left after it", left(&headworks));
+}
+
 /// The old process finishes what it has, and ends after that; what is idle may ask once more.
 #[test]
 fn the_old_process_ends_after_its_last_connection() {
@@ -304,7 +318,9 @@ fn whoever_stands_still_has_no_leave_any_more() {
     let mut still = Stranger::take_over(&headworks);
     still.say(&json!({ "step": "ready" }));
     assert_eq!(still.hear(), Some((json!({ "step": "go" }), 1)), "leave comes with a claim");
-    wait::until("it to be given up", || headworks.said().contains("did not serve").then_some(()));
+    // it is given up after ten seconds, which is all the patience that there usually is here
+    let given_up = || headworks.said().contains("did not serve").then_some(());
+    assert!(wait::within(3 * wait::PATIENCE, given_up).is_some(), "it is never given up");
     // it wakes
     still.0.write_all(&[0]).ok();
     assert_eq!(still.hear(), None);

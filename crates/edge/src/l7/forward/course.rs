@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use headworks_balance::TargetKey;
+use headworks_balance::{Attempts, TargetKey};
 use headworks_message::Framing;
 use headworks_message::send::Reframe;
 use headworks_model::target_group::HttpVersion;
@@ -23,12 +23,8 @@ pub(super) struct Course {
     pub(super) trailers: Option<HeaderMap>,
     /// Targets that are not to be asked again.
     pub(super) tried: Vec<TargetKey>,
-    /// Attempts that targets have turned away unseen.
-    pub(super) turned_away: u8,
-    /// Attempts whose connections turned out to be stale.
-    pub(super) stale: u8,
-    /// Attempts that followed by `retry`: what costs nothing is not among them.
-    pub(super) paid: u8,
+    /// Those that followed another.
+    pub(super) attempts: Attempts,
     pub(super) deadlines: Deadlines,
     /// A copy for another group is on its way.
     pub(super) mirrored: bool,
@@ -49,9 +45,7 @@ impl Course {
             request: Flow::new(framing, reframe).keeping(prepared.kept),
             trailers: None,
             tried: Vec::new(),
-            turned_away: 0,
-            stale: 0,
-            paid: 0,
+            attempts: Attempts::default(),
             deadlines: Deadlines::of(prepared.deadline),
             mirrored: false,
             began: None,
@@ -65,7 +59,7 @@ impl Course {
 
     /// Which connection the next attempt is to be made on: after one that was stale, others that were idle as long may be, too.
     pub(super) fn wanted(&self) -> Which {
-        if self.stale > 0 { Which::New } else { Which::Idle }
+        if self.attempts.met_stale() { Which::New } else { Which::Idle }
     }
 
     /// An attempt has failed, and another follows: what the log will say of it.

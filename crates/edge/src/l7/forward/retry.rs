@@ -1,13 +1,10 @@
-//! Whether a failed attempt is followed by another, and when.
-//!
-//! What a target cannot have acted on is repeated whatever it is, and costs nothing of the budget: no byte of it has left, or the
-//! target itself says that it has not looked at it. So is what may be repeated by its method (RFC 9110 section 9.2.2) and was
-//! sent on an idle connection that the target had closed meanwhile. Everything else is for `retry` to allow.
+//! What follows a failed attempt, and when: how it ended and how the request stands is told to [`headworks_balance::Attempts::follow`], which decides;
+//! the request is then made ready to be sent again.
 
 use std::time::Instant;
 
-use headworks_balance::{Backoff, TargetKey};
-use headworks_model::target_group::{Retry, RetryWhen};
+use headworks_balance::{AttemptEnd, Backoff, RetryReason, RetryRules, Standing, TargetKey};
+use headworks_model::target_group::RetryWhen;
 
 use super::attempt::Failed;
 use super::course::Course;
@@ -17,19 +14,9 @@ use crate::error::Kind;
 use crate::l7::codec::link::Client;
 use crate::l7::connection::Connection;
 use crate::l7::watch::pause;
-use crate::observe::counters::RetryReason;
 use crate::observe::record::Outcome;
 use crate::runtime::pool::Scratch;
 use crate::runtime::worker::Worker;
-
-/// Attempts that follow from connections that were not made; each excludes a target, so this only bounds what is unbounded in
-/// theory.
-const ATTEMPTS: u8 = 16;
-/// How often a request is sent again because its connection was stale: after the first time it gets a new one, or a stream of
-/// one of HTTP/2 that is known to be open.
-const STALE: u8 = 2;
-/// How often a request that targets turn away unseen is brought again.
-const TURNED_AWAY: u8 = 3;
 
 /// Whether another attempt follows the failed one. When it does, the request is ready to be sent from its beginning, and any
 /// wait is over.
@@ -84,9 +71,8 @@ pub(super) fn of_status<C: Client>(
     let asked = scratch.record.chosen.as_ref().map(|target| target.shared.key);
     let is_other = |key: TargetKey| !course.tried.contains(&key) && asked != Some(key);
     // an answer is let go of only for what another attempt can bring
-    is_asked
-        && prepared.group.has_room(&prepared.plan.settings, is_other)
-        && may_follow(retry, connection, prepared, course)
+    let has_room = is_asked && prepared.group.has_room(&prepared.plan.settings, is_other);
+    has_room && decide(AttemptEnd::Status, true, connection, prepared, course).is_some()
 }
 
 /// Why a failed attempt is followed by another; nothing when it is not.
@@ -97,79 +83,53 @@ fn reason<C: Client>(
     scratch: &Scratch,
     failed: &Failed,
 ) -> Option<RetryReason> {
-    let kind = failed.error.kind;
-    if let Kind::RetriedStatus(_) = kind {
+    if let Kind::RetriedStatus(_) = failed.error.kind {
         return Some(RetryReason::Status);
     }
-    if scratch.record.status != 0 || scratch.record.retries >= ATTEMPTS {
+    if scratch.record.status != 0 {
         return None;
     }
     let has_others = prepared.has_others(&course.tried, failed.target.as_slice());
-    let request = &course.request;
-    let could_go = request.is_untouched() || request.is_kept();
-    match kind {
-        kind if kind.is_of_connecting() && has_others => return Some(RetryReason::Connect),
-        Kind::Unprocessed if could_go && course.turned_away < TURNED_AWAY => {
-            course.turned_away += 1;
-            return Some(RetryReason::Unprocessed);
-        }
-        Kind::ResetBeforeResponse if failed.is_stale && course.stale < STALE => {
-            let is_repeatable = request.is_untouched() || prepared.idempotent && request.is_kept();
-            if is_repeatable {
-                course.stale += 1;
-                return Some(RetryReason::Stale);
-            }
-        }
-        Kind::ResetBeforeResponse if request.is_untouched() && has_others => {
-            return Some(RetryReason::Connect);
-        }
-        _ => {}
-    }
-    let retry = prepared.plan.settings.retry.as_ref()?;
-    let reason = retry.when.iter().find_map(|when| applies(*when, kind))?;
-    let may = has_others && may_follow(retry, connection, prepared, course);
-    may.then_some(reason)
+    decide(end_of(failed), has_others, connection, prepared, course)
 }
 
-/// What of a failure `when` speaks of.
-fn applies(when: RetryWhen, kind: Kind) -> Option<RetryReason> {
-    match (when, kind) {
-        (RetryWhen::ConnectFailure, kind) if kind.is_of_connecting() => Some(RetryReason::Connect),
-        // what began and is no answer is as none: its client has seen nothing of it
-        (
-            RetryWhen::ResetBeforeResponse,
-            Kind::ResetBeforeResponse
-            | Kind::ResetInHead
-            | Kind::BadResponse
-            | Kind::UnaskedUpgrade
-            | Kind::Unprocessed,
-        ) => Some(RetryReason::Reset),
-        (
-            RetryWhen::Timeout,
-            Kind::TargetTimeout | Kind::AttemptTimeout | Kind::ConnectTimeout | Kind::HandshakeTimeout,
-        ) => Some(RetryReason::Timeout),
-        // a status is judged where its response is, by `of_status`
-        _ => None,
+/// How an attempt without an answer ended.
+fn end_of(failed: &Failed) -> AttemptEnd {
+    match failed.error.kind {
+        kind if kind.is_of_connecting() => AttemptEnd::NotConnected,
+        Kind::Unprocessed => AttemptEnd::TurnedAway,
+        Kind::ResetBeforeResponse => AttemptEnd::Reset { is_stale: failed.is_stale },
+        Kind::ResetInHead | Kind::BadResponse | Kind::UnaskedUpgrade => AttemptEnd::NoAnswer,
+        Kind::TargetTimeout | Kind::AttemptTimeout => AttemptEnd::Late,
+        _ => AttemptEnd::Final,
     }
 }
 
-/// Whether `retry` allows an attempt more, of another target: there is one left besides those that cost nothing, the request is
-/// as it was, may be asked twice, and the budget pays for it.
-fn may_follow<C: Client>(
-    retry: &Retry,
+fn decide<C: Client>(
+    end: AttemptEnd,
+    has_others: bool,
     connection: &Connection<C>,
     prepared: &Prepared<'_>,
     course: &mut Course,
-) -> bool {
-    let may = course.paid + 1 < retry.attempts
-        && (prepared.idempotent || retry.non_idempotent)
-        && course.request.is_kept()
+) -> Option<RetryReason> {
+    let Course { request, deadlines, attempts, .. } = course;
+    let retry = prepared.plan.settings.retry.as_ref();
+    let standing = Standing {
+        is_idempotent: prepared.idempotent,
+        is_untouched: request.is_untouched(),
+        is_kept: request.is_kept(),
         // what is kept for a mirror only is not meant to be sent again
-        && (course.request.taken == 0 || retry.buffer > 0)
-        && course.deadlines.left().is_none_or(|left| !left.is_zero())
-        && prepared.spend(&connection.worker);
-    course.paid += u8::from(may);
-    may
+        is_kept_for_retries: request.taken == 0 || retry.is_some_and(|retry| retry.buffer > 0),
+        has_others,
+        has_time: deadlines.left().is_none_or(|left| !left.is_zero()),
+    };
+    let rules = retry.map(|retry| RetryRules {
+        attempts: retry.attempts,
+        reset: retry.when.contains(&RetryWhen::ResetBeforeResponse),
+        timeout: retry.when.contains(&RetryWhen::Timeout),
+        non_idempotent: retry.non_idempotent,
+    });
+    attempts.follow(end, standing, rules.as_ref(), || prepared.spend(&connection.worker))
 }
 
 impl Prepared<'_> {

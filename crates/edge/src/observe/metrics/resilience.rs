@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::atomic::Ordering;
 
-use headworks_balance::Fault;
+use headworks_balance::{Fault, RetryReason};
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 
 use super::{Exposed, begin, listener_labels, with};
-use crate::observe::counters::{Count, RetryReason};
+use crate::observe::counters::Count;
 use crate::observe::status::total;
 
 /// Words of what is refused, by place of its count.

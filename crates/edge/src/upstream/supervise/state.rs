@@ -195,7 +195,10 @@ impl State {
     fn keep(&self) -> KnownGroup {
         let targets = self.group.keep().filter_map(|kept| serde_json::to_value(kept).ok());
         let gradient = self.gradient.and_then(|gradient| serde_json::to_value(gradient).ok());
-        KnownGroup { clock: self.now(), targets: targets.collect(), gradient }
+        let left = self.shared.counters.iter().map(|counters| counters.budget_left.read()).sum();
+        let has_budget = self.settings.retry.is_some() || self.settings.hedge.is_some();
+        let retries_left = has_budget.then_some(left);
+        KnownGroup { clock: self.now(), targets: targets.collect(), gradient, retries_left }
     }
 
     fn now(&self) -> balance::Moment {
