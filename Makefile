@@ -68,11 +68,14 @@ chaos: release
 soak: release
 	$(CARGO) run --quiet --locked -p xtask -- chaos --binary $(CARGO_TARGET_DIR)/release/headworks --seconds 3600 --soak $(CHAOS_ARGS)
 
-# Short, seeded, on stable Rust; FUZZ_SECONDS for longer runs. Whole connections are fuzzed where the code is that serves them, and
-# for a short while by each run of the unit tests.
+# Short, seeded, on stable Rust; FUZZ_SECONDS for longer runs, of all targets (fuzz/src/lib.rs lists them). FUZZ_SAVE=fuzz/corpus
+# leaves there what they find, for all runs to begin with. What has no door for others is fuzzed where it is, and for a short while
+# by each run of the unit tests.
 fuzz: toolchain
-	CARGO_TARGET_DIR=$(CARGO_TARGET_DIR) $(CARGO) run --locked --quiet --release --manifest-path fuzz/Cargo.toml
-	$(if $(FUZZ_SECONDS),$(CARGO) nextest run --locked -p headworks-edge --success-output final fuzz::)
+	$(FUZZ_ENV) CARGO_TARGET_DIR=$(CARGO_TARGET_DIR) $(CARGO) run --locked --quiet --release --manifest-path fuzz/Cargo.toml
+	$(if $(FUZZ_SECONDS),$(FUZZ_ENV) $(CARGO) nextest run --locked -p headworks-edge -p headworks-iam -p headworks-model -p headworks-server --success-output final fuzz::)
+
+FUZZ_ENV = $(if $(FUZZ_SAVE),FUZZ_SAVE=$(abspath $(FUZZ_SAVE)))
 
 bench: packages release
 	$(CARGO) run --quiet --locked -p xtask -- bench --binary $(CARGO_TARGET_DIR)/release/headworks $(BENCH_ARGS)

@@ -1,31 +1,76 @@
-//! The fuzz targets: plain functions over bytes, that panic when an invariant does not hold.
+//! The fuzz targets of the message crate, and what all fuzz targets hunt with: plain functions over bytes, that panic when an
+//! invariant does not hold. Deliberately absent: nightly Rust.
 //!
-//! The invariants are those of the message crate's property tests, the same file. Deliberately absent: nightly Rust.
+//! Whatever reads bytes of somebody else's has a target, here or in the crate whose door is closed to others:
+//!
+//! | what is read | target | where |
+//! |---|---|---|
+//! | requests, and what becomes of them | `request`, `resend`, `differential` (against `httparse`) | here |
+//! | answers, and what becomes of them | `response`, `encoded` | here |
+//! | chunked bodies, trailers | `chunked` | here |
+//! | Accept-Encoding | `accept_encoding` | here |
+//! | HPACK; frames and settings of HTTP/2 | `field_blocks` | here |
+//! | QPACK, Huffman; frames and settings of HTTP/3 | `field_section` | here |
+//! | PROXY protocol, versions 1 and 2 | `proxy_protocol` | here |
+//! | ClientHello | `client_hello` | here |
+//! | whole connections of clients: HTTP/1.1, HTTP/2, HTTP/3 | `a_client`, `a_client_http2`, `a_client_http3` | `edge` |
+//! | whole connections of targets: HTTP/1.1, HTTP/2 | `a_target`, `a_target_http2` | `edge` |
+//! | what databases answer to health checks | `a_postgres`, `a_mysql`, `a_redis` | `edge` |
+//! | certificates of clients | `a_certificate` | `edge` |
+//! | datagrams of QUIC that nobody has decrypted; those that another process hands on | `a_datagram` | `edge` |
+//! | stickiness cookies | `a_cookie` | `edge` |
+//! | signed requests | `a_signature` | `iam` |
+//! | policy documents, and what they decide | `a_policy` | `iam` |
+//! | times | `a_time` | `iam` |
+//! | what processes say to each other when one takes over | `a_message` | `server` |
+//! | configurations, as YAML and JSON | `a_configuration` | `model` |
+//!
+//! What reads and is not ours is not hunted by itself: QUIC's packets, TLS, X.509's DER, DNS, JSON. It is behind several of these.
+//!
+//! `corpus` has what long hunts have left, a file for each target, a line for each input ([`hunt::Target::corpus`]); each
+//! hunt begins with it. `make fuzz FUZZ_SECONDS=60 FUZZ_SAVE=fuzz/corpus` hunts each target for a minute and leaves there what it
+//! finds; an input that has failed is there from then on, as the first line.
+//!
+//! The invariants of the targets here are those of the message crate's property tests, the same file.
 
 use headworks_message::section::FieldSection;
 use headworks_message::{Parsed, RequestHead, ResponseHead, request, response};
 
+pub mod hunt;
 #[path = "../../crates/message/tests/codec/invariants.rs"]
 mod invariants;
-pub mod hunt;
 pub mod mutate;
 
 use self::hunt::Target;
 use self::mutate::mutate;
 
+/// A target called as its invariant is, with what earlier hunts have left.
+macro_rules! target {
+    ($name:ident, $shape:expr, $seeds:expr) => {
+        Target {
+            name: stringify!($name),
+            run: invariants::$name,
+            shape: $shape,
+            mutate,
+            seeds: $seeds,
+            corpus: include_str!(concat!("../corpus/", stringify!($name))),
+        }
+    };
+}
+
 /// All targets.
 pub const TARGETS: &[Target] = &[
-    Target { name: "request", run: invariants::request, shape: request_shape, mutate, seeds: REQUESTS },
-    Target { name: "response", run: invariants::response, shape: response_shape, mutate, seeds: RESPONSES },
-    Target { name: "chunked", run: invariants::chunked, shape: chunked_shape, mutate, seeds: BODIES },
-    Target { name: "resend", run: invariants::resend, shape: request_shape, mutate, seeds: REQUESTS },
-    Target { name: "encoded", run: invariants::encoded, shape: response_shape, mutate, seeds: RESPONSES },
-    Target { name: "accept_encoding", run: invariants::accept_encoding, shape: coding_shape, mutate, seeds: CODINGS },
-    Target { name: "proxy_protocol", run: invariants::proxy_protocol, shape: proxy_shape, mutate, seeds: PROXY_HEADERS },
-    Target { name: "client_hello", run: invariants::client_hello, shape: hello_shape, mutate, seeds: HELLOS },
-    Target { name: "field_section", run: invariants::field_section, shape: section_shape, mutate, seeds: SECTIONS },
-    Target { name: "field_blocks", run: invariants::field_blocks, shape: blocks_shape, mutate, seeds: BLOCKS },
-    Target { name: "differential", run: invariants::differential, shape: request_shape, mutate, seeds: REQUESTS },
+    target!(request, request_shape, REQUESTS),
+    target!(response, response_shape, RESPONSES),
+    target!(chunked, chunked_shape, BODIES),
+    target!(resend, request_shape, REQUESTS),
+    target!(encoded, response_shape, RESPONSES),
+    target!(accept_encoding, coding_shape, CODINGS),
+    target!(proxy_protocol, proxy_shape, PROXY_HEADERS),
+    target!(client_hello, hello_shape, HELLOS),
+    target!(field_section, section_shape, SECTIONS),
+    target!(field_blocks, blocks_shape, BLOCKS),
+    target!(differential, request_shape, REQUESTS),
 ];
 
 fn request_shape(bytes: &[u8]) -> String {

@@ -90,8 +90,8 @@ fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
-        let pair = if *first == b'%' { tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok()) } else { None };
-        let (byte, left) = match pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+        let pair = tail.first_chunk::<2>().filter(|_| *first == b'%');
+        let (byte, left) = match pair.and_then(byte_of) {
             Some(byte) => (byte, tail.get(2..).unwrap_or_default()),
             None if *first == b'+' => (b' ', tail),
             None => (*first, tail),
@@ -100,4 +100,24 @@ fn decoded(text: &str) -> String {
         rest = left;
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The byte that two hexadecimal digits are; a sign is none.
+fn byte_of([high, low]: &[u8; 2]) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decoded;
+
+    #[test]
+    fn what_is_encoded_is_two_digits() {
+        for (text, plain) in
+            [("a%2Fb%2f", "a/b/"), ("a+b", "a b"), ("%+1%-1", "% 1%-1"), ("%1%", "%1%"), ("%c3%a4", "ä")]
+        {
+            assert_eq!(decoded(text), plain, "{text}");
+        }
+    }
 }

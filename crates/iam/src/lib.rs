@@ -7,6 +7,8 @@ pub mod decision;
 mod denials;
 pub mod directory;
 pub mod document;
+#[cfg(test)]
+mod fuzz;
 mod hex;
 pub mod key;
 pub mod managed;

@@ -163,6 +163,10 @@ impl Claim {
         if presented.declared().is_some_and(|said| said != body) {
             return Err(SignatureError::Body);
         }
+        // one that is gone would be as good as one that is empty
+        if self.signed.iter().any(|name| presented.field(name).is_none()) {
+            return Err(SignatureError::Mismatch);
+        }
         let expected = signature(presented, &self.signed, &self.date, &body, secret);
         if verify_slices_are_equal(expected.as_bytes(), self.signature.as_bytes()).is_err() {
             return Err(SignatureError::Mismatch);
@@ -301,13 +305,19 @@ fn canonical_query(query: &str) -> String {
     pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
 }
 
+/// The byte that two hexadecimal digits are; a sign is none.
+fn byte_of([high, low]: &[u8; 2]) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()
+}
+
 /// Bytes of text in which `%41` is `A`. A `%` that is no such thing is itself.
 fn decoded(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
-        let digits = if *first == b'%' { tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok()) } else { None };
-        match digits.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+        let pair = tail.first_chunk::<2>().filter(|_| *first == b'%');
+        match pair.and_then(byte_of) {
             Some(byte) => {
                 bytes.push(byte);
                 rest = tail.get(2..).unwrap_or_default();
@@ -332,4 +342,37 @@ fn encoded(bytes: &[u8]) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Claim, Payload, Presented, SignatureError, canonical_query, sign};
+
+    #[test]
+    fn what_is_signed_is_there_though_it_be_empty() {
+        let own = [("host", "a"), ("x-empty", "")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let unsigned = Presented { method: "GET", path: "/", query: "", fields: &own, body: Payload::Whole(b"") };
+        let added = sign(&unsigned, "AK", "secret", None, 0).into_iter().map(|(name, value)| (name.to_owned(), value));
+        let mut fields: Vec<_> = own.iter().cloned().chain(added).collect();
+        let verified = |fields: &[(String, String)]| {
+            let presented = Presented { fields, ..unsigned };
+            Claim::read(&presented).and_then(|claim| claim.verify(&presented, "secret", 0))
+        };
+        assert_eq!(verified(&fields), Ok(()));
+        fields.retain(|(name, _)| name != "x-empty");
+        assert_eq!(verified(&fields), Err(SignatureError::Mismatch));
+    }
+
+    #[test]
+    fn each_query_is_signed_as_what_it_says() {
+        for (query, canonical) in [
+            ("b=2&a=1&&a=%30", "a=0&a=1&b=2"),
+            ("a=%4a%4A", "a=JJ"),
+            ("a=%+1&b=%-1", "a=%25%2B1&b=%25-1"),
+            ("a=%1&b=%g0&%", "%25=&a=%251&b=%25g0"),
+            ("a", "a="),
+        ] {
+            assert_eq!(canonical_query(query), canonical, "{query}");
+        }
+    }
 }

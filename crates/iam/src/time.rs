@@ -23,7 +23,9 @@ pub fn parse_iso(text: &str) -> Option<f64> {
     let zone = time.find(['Z', '+', '-'])?;
     let (clock, zone) = time.split_at(zone);
     let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
-    let fraction: f64 = format!("0.{fraction}").parse().ok()?;
+    // an exponent is none
+    let digits = fraction.bytes().all(|byte| byte.is_ascii_digit());
+    let fraction: f64 = format!("0.{fraction}").parse().ok().filter(|_| digits)?;
     let mut parts = clock.split(':');
     let mut part = || parts.next().filter(|text| text.len() == 2).and_then(|text| number(text, 0, 2));
     let (hour, minute) = (part()?, part()?);
@@ -31,8 +33,12 @@ pub fn parse_iso(text: &str) -> Option<f64> {
     let offset = match zone.split_at_checked(1)? {
         ("Z", "") => 0.0,
         (sign, offset) => {
-            let (hours, minutes) = offset.split_once(':')?;
-            let minutes = number(hours, 0, 2)? * 60 + number(minutes, 0, 2)?;
+            let (hours, minutes) = offset.split_once(':').filter(|_| offset.len() == 5)?;
+            let (hours, minutes) = (number(hours, 0, 2)?, number(minutes, 0, 2)?);
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            let minutes = hours * 60 + minutes;
             if sign == "-" { -60.0 * f64::from(minutes) } else { 60.0 * f64::from(minutes) }
         }
     };
@@ -153,6 +159,10 @@ mod tests {
             ("2015-08-30", Some(1_440_892_800.0)),
             ("1440938160", Some(1_440_938_160.0)),
             ("yesterday", None),
+            ("2015-08-30T12:36:00.1e5Z", None),
+            ("2015-08-30T12:36:00.9e999Z", None),
+            ("2015-08-30T12:36:00+99:00", None),
+            ("2015-08-30T12:36:00+02xx:00yy", None),
             ("2015-8-30", None),
         ] {
             assert_eq!(parse_iso(text), seconds, "{text}");

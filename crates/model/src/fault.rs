@@ -32,20 +32,35 @@ impl Faults {
 }
 
 impl fmt::Display for Fault {
-    /// `file:line:column: path: what, expected this`.
+    /// `file:line:column: path: what, expected this`, in one line: what was written may have others.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.line > 0 {
             write!(f, "{}:{}:{}: ", self.file, self.line, self.column)?;
         }
         if !self.path.is_empty() {
-            write!(f, "{}: ", self.path)?;
+            put(f, &self.path)?;
+            f.write_str(": ")?;
         }
-        f.write_str(&self.what)?;
+        put(f, &self.what)?;
         match &self.expected {
-            Some(expected) => write!(f, ", expected {expected}"),
+            Some(expected) => {
+                f.write_str(", expected ")?;
+                put(f, expected)
+            }
             None => Ok(()),
         }
     }
+}
+
+/// Writes text whose control characters, if it has any, are escaped.
+fn put(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let mut rest = text;
+    while let Some((at, control)) = rest.char_indices().find(|(_, c)| c.is_control()) {
+        let (before, behind) = rest.split_at(at);
+        write!(f, "{before}{}", control.escape_default())?;
+        rest = behind.strip_prefix(control).unwrap_or_default();
+    }
+    f.write_str(rest)
 }
 
 impl fmt::Display for Faults {
@@ -62,3 +77,15 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Fault {}
 impl std::error::Error for Faults {}
+
+#[cfg(test)]
+mod tests {
+    use super::Fault;
+
+    #[test]
+    fn a_fault_is_one_line() {
+        let (path, what) = ("admin.a\nb\u{85}".to_owned(), "unknown key \"\u{1b}[0m\" é".to_owned());
+        let fault = Fault { file: "t".into(), line: 1, column: 2, path, what, expected: Some("a".to_owned()) };
+        assert_eq!(fault.to_string(), r#"t:1:2: admin.a\nb\u{85}: unknown key "\u{1b}[0m" é, expected a"#);
+    }
+}

@@ -4,7 +4,7 @@
 //! RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 \
 //!   -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 //!   -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1" \
-//!   cargo run --release --features libfuzzer --bin libfuzzer --target "$(rustc --print host-tuple)" -- corpus
+//!   cargo run --release --features libfuzzer --bin libfuzzer --target "$(rustc --print host-tuple)" -- artifacts
 //! ```
 
 #![no_main]

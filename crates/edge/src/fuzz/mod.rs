@@ -5,7 +5,9 @@
 //! the client is sent can be read in one way only, and answers what it asked; a target is sent nothing but requests; neither
 //! tasks nor descriptors are left over.
 
+mod databases;
 mod frames;
+mod http3;
 #[expect(unreachable_pub, reason = "also a part of another crate")]
 #[path = "../../../../fuzz/src/hunt.rs"]
 mod hunt;
@@ -13,6 +15,7 @@ mod judge;
 #[expect(unreachable_pub, reason = "also a part of another crate")]
 #[path = "../../../../fuzz/src/mutate.rs"]
 mod mutate;
+mod pieces;
 mod seeds;
 mod world;
 
@@ -95,28 +98,42 @@ fn target_http2(bytes: &[u8]) {
     keep_shape(judge::frames(&seen.client));
 }
 
-const CLIENT: Target = Target { name: "client", run: client, shape: last_shape, mutate, seeds: seeds::CLIENT };
-const TARGET: Target = Target { name: "target", run: target, shape: last_shape, mutate, seeds: seeds::TARGET };
-const CLIENT_HTTP2: Target = Target {
-    name: "client_http2",
-    run: client,
-    shape: last_shape,
-    mutate: frames::mutate_behind_preface,
-    seeds: seeds::CLIENT_HTTP2,
-};
-const TARGET_HTTP2: Target = Target {
-    name: "target_http2",
-    run: target_http2,
-    shape: last_shape,
-    mutate: frames::mutate_frames,
-    seeds: seeds::TARGET_HTTP2,
-};
+/// A client of HTTP/3 does this on its streams. Its target answers as it should.
+fn client_http3(bytes: &[u8]) {
+    let seed = seed_of(bytes);
+    let seen = WORLD.with(|world| world.play_http3(bytes, http3::records(bytes), seed));
+    let asked = seen.target.iter().map(|bytes| judge::requests(bytes)).sum();
+    keep_shape(http3::judge(&seen, asked));
+}
+
+/// A target with what earlier hunts have left.
+macro_rules! target {
+    ($name:literal, $run:expr, $mutate:expr, $seeds:expr) => {
+        Target {
+            name: $name,
+            run: $run,
+            shape: last_shape,
+            mutate: $mutate,
+            seeds: $seeds,
+            corpus: include_str!(concat!("../../../../fuzz/corpus/", $name)),
+        }
+    };
+}
+
+const CLIENT: Target = target!("a_client", client, mutate, seeds::CLIENT);
+const TARGET: Target = target!("a_target", target, mutate, seeds::TARGET);
+const CLIENT_HTTP2: Target = target!("a_client_http2", client, frames::mutate_behind_preface, seeds::CLIENT_HTTP2);
+const TARGET_HTTP2: Target = target!("a_target_http2", target_http2, frames::mutate_frames, seeds::TARGET_HTTP2);
+const CLIENT_HTTP3: Target = target!("a_client_http3", client_http3, http3::mutate_records, seeds::CLIENT_HTTP3);
+const POSTGRES: Target = target!("a_postgres", databases::postgres, databases::mutate_postgres, seeds::POSTGRES);
+const MYSQL: Target = target!("a_mysql", databases::mysql, databases::mutate_mysql, seeds::MYSQL);
+const REDIS: Target = target!("a_redis", databases::redis, mutate, seeds::REDIS);
+const CERTIFICATE: Target = target!("a_certificate", pieces::certificate, mutate, pieces::CERTIFICATES);
+const DATAGRAM: Target = target!("a_datagram", pieces::datagram, mutate, pieces::DATAGRAMS);
+const COOKIE: Target = target!("a_cookie", pieces::cookie, mutate, pieces::COOKIES);
 
 fn hunt_for(target: &Target) {
-    match hunt::hunt(target, SECONDS) {
-        Ok(said) => println!("{said}"),
-        Err(fault) => panic!("{fault} cargo nextest run -p headworks-edge fuzz::{}", target.name),
-    }
+    hunt::test(target, SECONDS, "headworks-edge");
 }
 
 /// An answer that is encoded and stops inside a trailer: there is nothing to do until it goes on.
@@ -130,6 +147,18 @@ fn nothing_to_encode_is_nothing_to_do() {
             let says = Says { bytes: format!("{head}{rest}").into_bytes(), ends: false };
             WORLD.with(|world| world.play(&asks, world::Target::Says(says), seed));
         }
+    }
+}
+
+/// A client of HTTP/3 that cuts off what it asks, before its head is whole or in the midst of content, and waits for the answer:
+/// that is cut off as well. To end would be to say that it is whole.
+#[test]
+fn what_is_not_asked_to_its_end_has_no_answer_that_ends() {
+    let head = b"\x01\x0e\0\0\xd4\xd7\x51\x02/a\x50\x01a\x54\x019";
+    for length in 0..=head.len() {
+        let record = http3::Record { stream: 0, then: http3::Then::IsCutOff, payload: head[..length].to_vec() };
+        let seen = WORLD.with(|world| world.play_http3(head, vec![record], 1));
+        assert!(seen.answers.iter().all(|answer| answer.end.is_err()), "{length} bytes: {seen:?}");
     }
 }
 
@@ -151,4 +180,39 @@ fn a_client_http2() {
 #[test]
 fn a_target_http2() {
     hunt_for(&TARGET_HTTP2);
+}
+
+#[test]
+fn a_client_http3() {
+    hunt_for(&CLIENT_HTTP3);
+}
+
+#[test]
+fn a_postgres() {
+    hunt_for(&POSTGRES);
+}
+
+#[test]
+fn a_mysql() {
+    hunt_for(&MYSQL);
+}
+
+#[test]
+fn a_redis() {
+    hunt_for(&REDIS);
+}
+
+#[test]
+fn a_certificate() {
+    hunt_for(&CERTIFICATE);
+}
+
+#[test]
+fn a_datagram() {
+    hunt_for(&DATAGRAM);
+}
+
+#[test]
+fn a_cookie() {
+    hunt_for(&COOKIE);
 }

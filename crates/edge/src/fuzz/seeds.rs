@@ -68,6 +68,69 @@ tus\x03103\0\0\x01\x01\x04\0\0\0\x01\x88\0\0\x03\0\0\0\0\0\x01abc\0\0\x0f\x01\x0
 length\x019\0\0\x0c\0\x08\0\0\0\x01\x02abcdefghi\0\0\0\0\0\0\x01\0\0\0\x01",
 ];
 
+/// What a client does on streams of HTTP/3 ([`super::http3`]): settings, requests in pieces, trailers, streams that nobody knows,
+/// that are cut off, that end though they must not.
+pub(super) const CLIENT_HTTP3: &[&[u8]] = &[
+    b"\x08\0\x03\0\x04\0\x10\0\n\x01\x08\0\0\xd1\xd7\xc1P\x01a",
+    b"\x08\0\x08\0\x04\x05\x06A\0!\x05\t\0\x01\x02\n\0\x01\x03\0\0\x10\x01\x0e\0\0\xd4\xd7Q\x02/aP\x01aT\x015\0\0\x04\0\
+\x02he\x11\0\x11\x01\x0f\0\0\xd2\xd7Q\x06/fixedP\x01a\x10\0\x0f\0\x03llo\x01\x08\0\0#x-t\x011",
+    b"\x10\0,\x01\x17\0\0\xd5\xd7Q\x02/bP\x01a\"te\x08trailers!\x03abc\0\0\0\n0123456789\x19\0\x07@Thello\x08\0\t\0\x04\0\
+\r\x01\x07\x07\x01\0\"\0\x10\x01\x0e\0\0\xd1\xd7Q\x05/h2/aP\x01a",
+    b"\x08\0\x03\0\x04\03\0\x0f\x01\r\0\0\xd1\xd7Q\x04/oldP\x01a\x14\01\x01/\0\0\xd1\xd7Q\x02/aP\x01a&cookie\x03a=b&cookie\
+\x03c=d'\x01priority\x03u=1\x05\0\t\x01\x0e\0\0\xd1\xd7Q\x05/\n\0\x04\x03A\x7f\x01",
+    b"\x08\0\x03\0\x04\0\0\0#\x01!\0\0\xcf'\x02:protocol\twebsocket\xd7Q\x03/wsP\x01a\0\0\t\0\x07\x81\x05hello\x11\0*\x01#\
+\0\0\xd4\xd7Q\x06/fixedP\x01a&expect\x0c100-continue\0\x03abc",
+    b"\x18\0\x03\0\x04\0",
+    b"\x08\0\x04\0\x07\x01\0\0\0\x02\x04\0",
+];
+
+/// What servers of PostgreSQL say; the first byte is not theirs ([`super::databases`]).
+pub(super) const POSTGRES: &[&[u8]] = &[
+    b"\0R\0\0\0\x17\0\0\0\nSCRAM-SHA-256\0\0",
+    b"\0E\0\0\0\x17SFATAL\0C28P01\0Mno\0\0",
+    b"\x01E\0\0\0\x17SFATAL\0C57P03\0Mno\0\0",
+    b"\x02R\0\0\0\x08\0\0\0\x03R\0\0\0\x08\0\0\0\0S\0\0\0\x16server_version\017\0K\0\0\0\x0c\0\0\0\x01\0\0\0\x02Z\0\0\0\
+\x05IT\0\0\0.\0\x02a\0\0\0\0\0\0\0\0\0\0\x10\0\x01\xff\xff\xff\xff\0\0b\0\0\0\0\0\0\0\0\0\x06\xa4\xff\xff\xff\xff\xff\
+\xff\0\0D\0\0\0\x12\0\x02\0\0\0\x01t\0\0\0\x030.5C\0\0\0\rSELECT 1\0Z\0\0\0\x05I",
+    b"\x02R\0\0\0\x0c\0\0\0\x05abcdR\0\0\0\x08\0\0\0\0Z\0\0\0\x05IT\0\0\0.\0\x02a\0\0\0\0\0\0\0\0\0\0\x10\0\x01\xff\xff\
+\xff\xff\0\0b\0\0\0\0\0\0\0\0\0\x06\xa4\xff\xff\xff\xff\xff\xff\0\0D\0\0\0\x11\0\x02\0\0\0\x01t\0\0\0\x0299C\0\0\0\rSE\
+LECT 1\0Z\0\0\0\x05I",
+    b"\x04R\0\0\0\x08\0\0\0\0S\0\0\0\x16server_version\017\0K\0\0\0\x0c\0\0\0\x01\0\0\0\x02N\0\0\0\x18SNOTICE\0C00000\0Mhi\
+\0\0Z\0\0\0\x05IT\0\0\0.\0\x02a\0\0\0\0\0\0\0\0\0\0\x10\0\x01\xff\xff\xff\xff\0\0b\0\0\0\0\0\0\0\0\0\x06\xa4\xff\xff\
+\xff\xff\xff\xff\0\0D\0\0\0\x0f\0\x02\0\0\0\x01f\xff\xff\xff\xffC\0\0\0\rSELECT 1\0Z\0\0\0\x05I",
+    b"\x04R\0\0\0\x08\0\0\0\0Z\0\0\0\x05IT\0\0\0.\0\x02a\0\0\0\0\0\0\0\0\0\0\x10\0\x01\xff\xff\xff\xff\0\0b\0\0\0\0\0\0\0\
+\0\0\x06\xa4\xff\xff\xff\xff\xff\xff\0\0D\0\0\0\x0f\0\x02\0\0\0\x01t\xff\xff\xff\xffC\0\0\0\rSELECT 1\0Z\0\0\0\x05I",
+    b"\x02R\0\0\0\x17\0\0\0\nSCRAM-SHA-256\0\0R\0\0\0\x1b\0\0\0\x0br=abc,s=QSXC,i=4096",
+    b"\x04E\0\0\0\x17SFATAL\0C3D000\0Mno\0\0",
+];
+
+/// Those of MySQL.
+pub(super) const MYSQL: &[&[u8]] = &[
+    b"\0I\0\0\0\n8.4.0\0\x07\0\0\0abcdefgh\0\x01\x82-\x02\0\x08\0\x15\0\0\0\0\0\0\0\0\0\0ijklmnopqrst\0mysql_native_passwo\
+rd\0\x07\0\0\x02\0\0\0\x02\0\0\0",
+    b"\x02I\0\0\0\n8.4.0\0\x07\0\0\0abcdefgh\0\x01\x82-\x02\0\x08\0\x15\0\0\0\0\0\0\0\0\0\0ijklmnopqrst\0caching_sha2_pass\
+word\0\x02\0\0\x02\x01\x03\x07\0\0\x03\0\0\0\x02\0\0\0",
+    b"\x02I\0\0\0\n8.4.0\0\x07\0\0\0abcdefgh\0\x01\x82-\x02\0\x08\0\x15\0\0\0\0\0\0\0\0\0\0ijklmnopqrst\0caching_sha2_pass\
+word\0\x02\0\0\x02\x01\x04:\0\0\x04\x01-----BEGIN PUBLIC KEY-----\nMA==\n-----END PUBLIC KEY-----\n",
+    b"\x03C\0\0\0\n8.4.0\0\x07\0\0\0abcdefgh\0\x01\x82-\x02\0\x08\0\x15\0\0\0\0\0\0\0\0\0\0ijklmnopqrst\0sha256_password\0\
+,\0\0\x02\xfemysql_native_password\0abcdefghijklmnopqrst\0\x07\0\0\x04\0\0\0\x02\0\0\0",
+    b"\0I\0\0\0\n8.4.0\0\x07\0\0\0abcdefgh\0\x01\x82-\x02\0\x08\0\x15\0\0\0\0\0\0\0\0\0\0ijklmnopqrst\0mysql_native_passwo\
+rd\0\x16\0\0\x02\xff\x15\x04#28000Access denied",
+    b"\0\x17\0\0\0\xff\x10\x04Too many connections",
+];
+
+/// Those of Redis.
+pub(super) const REDIS: &[&[u8]] = &[
+    b"\0+PONG\r\n",
+    b"\0-NOAUTH Authentication required.\r\n",
+    b"\x02+PONG\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n",
+    b"\x02+PONG\r\n*5\r\n$5\r\nslave\r\n$9\r\n127.0.0.1\r\n:6379\r\n$9\r\nconnected\r\n:14\r\n",
+    b"\x04+OK\r\n+PONG\r\n*5\r\n$5\r\nslave\r\n$9\r\n127.0.0.1\r\n:6379\r\n$9\r\nconnected\r\n:14\r\n",
+    b"\x04-WRONGPASS invalid\r\n-NOAUTH\r\n",
+    b"\x04+OK\r\n-LOADING wait\r\n",
+    b"\x03-ERR max number of clients reached\r\n",
+];
+
 /// What a client of HTTP/2 asks of a target that says anything.
 pub(super) fn http2_asks() -> Vec<u8> {
     let post = frames::block(&[":method: POST", ":scheme: http", ":authority: a", ":path: /h2/b"]);

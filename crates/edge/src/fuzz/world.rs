@@ -1,6 +1,8 @@
 //! The world that a connection lives in: a worker, groups, and a target that does what it is told, on one runtime whose time
 //! passes only while nobody has anything to do. Sockets are real ones, so that what is tried is what runs.
 
+mod quic;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,7 +17,7 @@ use headworks_balance::Keyring;
 use headworks_model::Resolve;
 use headworks_model::config::Config;
 use headworks_model::guard::Carrier;
-use headworks_testkit::wire;
+use headworks_testkit::{Authority, wire};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -23,6 +25,8 @@ use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use self::quic::Quic;
+pub(super) use self::quic::{Given, SeenHttp3};
 use super::mutate::Random;
 use crate::compile::build;
 use crate::l7;
@@ -47,6 +51,8 @@ load_balancers:
     idle_timeout: 2s
     listeners:
       http: { port: 1, limits: { header_timeout: 1s }, rules: [<rules>], default: { forward: web } }
+      http3: { port: 3, protocol: https, http3: true, certificates: [own], limits: { header_timeout: 1s }, rules: [<rules>],
+               default: { forward: web } }
   watched:
     idle_timeout: 2s
     desync_mitigation: monitor
@@ -54,6 +60,9 @@ load_balancers:
     compression: { types: [text/plain, "text/*"], minimum_size: 1B }
     listeners:
       http: { port: 2, limits: { header_timeout: 1s, minimum_rate: 10 }, rules: [<rules>], default: { forward: web } }
+      http3: { port: 4, protocol: https, http3: true, certificates: [own], rules: [<rules>], default: { forward: web } }
+certificates:
+  own: { certificate: <certificate>, key: <key> }
 target_groups:
   web: { targets: ["unix:<web>"], health_check: { protocol: none }, connect_timeout: 1s, response_timeout: 1s,
          retry: { buffer: 1KiB, attempts: 2 } }
@@ -116,6 +125,7 @@ pub(super) struct World {
     runtime: LocalRuntime,
     worker: Rc<Worker>,
     slots: Vec<Rc<ListenerSlot>>,
+    quic: Quic,
     origin: Rc<RefCell<Origin>>,
     panics: Arc<AtomicUsize>,
     playing: Arc<Playing>,
@@ -170,12 +180,25 @@ impl World {
         let runtime = builder.build_local(LocalOptions::default()).expect("a runtime");
         let origin = Origin { plays: Target::Answers, seed: 0, received: Vec::new(), open: Vec::new(), answers: 0 };
         let origin = Rc::new(RefCell::new(origin));
-        let (worker, slots, groups) = runtime.block_on(furnish(&folder, &origin));
+        let authority = Authority::new("fuzz");
+        let (worker, slots, groups) = runtime.block_on(furnish(&folder, &authority, &origin));
+        let (datagrams, slots) = slots.into_iter().partition(|slot| slot.table().plan.http3.is_some());
+        let quic = runtime.block_on(async { Quic::open(datagrams, &worker, &authority) });
         let playing = Arc::<Playing>::default();
         let watched = playing.clone();
         thread::spawn(move || watched.watch());
-        let mut world =
-            World { playing, runtime, worker, slots, origin, panics, rest: (0, 0), _groups: groups, _folder: folder };
+        let mut world = World {
+            playing,
+            runtime,
+            worker,
+            slots,
+            quic,
+            origin,
+            panics,
+            rest: (0, 0),
+            _groups: groups,
+            _folder: folder,
+        };
         world.runtime.block_on(async { sleep(PATIENCE).await });
         world.rest = world.at_work();
         world
@@ -191,25 +214,34 @@ impl World {
     /// # Panics
     /// When anything panics, does not end, or is left over.
     pub(super) fn play(&self, client: &Says, target: Target, seed: u64) -> Seen {
-        self.playing.set(Some(match &target {
-            Target::Says(says) => &says.bytes,
-            Target::Answers => &client.bytes,
-        }));
-        {
-            let mut origin = self.origin.borrow_mut();
-            origin.plays = target;
-            origin.seed = seed;
-            origin.answers = 0;
-        }
-        let sent = self.runtime.block_on(self.connection(client, seed));
+        let tried = match &target {
+            Target::Says(says) => says.bytes.clone(),
+            Target::Answers => client.bytes.clone(),
+        };
+        self.begin(&tried, target, seed);
+        let client = self.runtime.block_on(self.connection(client, seed));
+        Seen { client, target: self.end() }
+    }
+
+    fn begin(&self, tried: &[u8], target: Target, seed: u64) {
+        self.playing.set(Some(tried));
+        let mut origin = self.origin.borrow_mut();
+        origin.plays = target;
+        origin.seed = seed;
+        origin.answers = 0;
+    }
+
+    /// What the target has received by the time that nothing goes on any more.
+    fn end(&self) -> Vec<Vec<u8>> {
         let received = self.runtime.block_on(self.settle());
         self.playing.set(None);
         assert_eq!(self.panics.swap(0, Ordering::SeqCst), 0, "something panicked");
-        let counters = self.slots.iter().map(|slot| slot.counters().active_connections.read()).sum::<u64>();
+        let slots = self.slots.iter().chain(self.quic.slots());
+        let counters = slots.map(|slot| slot.counters().active_connections.read()).sum::<u64>();
         assert_eq!((self.worker.connections.get(), counters), (0, 0), "connections that nobody has");
         let now = self.at_work();
         assert!(now.0 <= self.rest.0 && now.1 <= self.rest.1, "tasks, descriptors: {now:?}, not {:?}", self.rest);
-        Seen { client: sent, target: received }
+        received
     }
 
     async fn connection(&self, client: &Says, seed: u64) -> Vec<u8> {
@@ -295,11 +327,15 @@ async fn hear(mut read: impl AsyncRead + Unpin, into: &mut Vec<u8>) {
 /// Builds what a worker runs, as the control thread would.
 async fn furnish(
     folder: &TempDir,
+    authority: &Authority,
     origin: &Rc<RefCell<Origin>>,
 ) -> (Rc<Worker>, Vec<Rc<ListenerSlot>>, Vec<Supervisor>) {
     let [web, h2] = ["web", "h2"].map(|name| folder.path().join(name));
+    let (certificate, key) = authority.issue(&[quic::NAME]).place(folder.path(), "own");
     let text = YAML
         .replace("<rules>", RULES)
+        .replace("<certificate>", &certificate.display().to_string())
+        .replace("<key>", &key.display().to_string())
         .replace("<web>", &web.display().to_string())
         .replace("<h2>", &h2.display().to_string());
     let config = Arc::new(Config::parse("fuzz", &text, &Nothing).unwrap_or_else(|faults| panic!("{faults}")).config);

@@ -15,7 +15,7 @@ const OWNER: usize = 4;
 /// A keyed hash over both, which tells ours from those that clients make up.
 const SEAL: usize = 4;
 /// Length of an identity.
-pub(super) const LENGTH: usize = NONCE + OWNER + SEAL;
+pub(crate) const LENGTH: usize = NONCE + OWNER + SEAL;
 
 /// What identities are masked and sealed with: the same in a process and in those that take over from it.
 #[derive(Clone, Copy)]
@@ -112,7 +112,7 @@ impl ConnectionIdGenerator for Identities {
 
 /// The identity that a datagram is for, if it is one that a server can have made: not that of a client's first datagrams,
 /// which it made up, unless it says otherwise by its length (RFC 8999 section 5).
-pub(super) fn destination(datagram: &[u8]) -> Option<&[u8]> {
+pub(crate) fn destination(datagram: &[u8]) -> Option<&[u8]> {
     const LONG: u8 = 0x80;
     let first = datagram.first()?;
     if first & LONG == 0 {

@@ -7,7 +7,7 @@
 
 pub(crate) mod endpoint;
 mod handshake;
-mod identity;
+pub(crate) mod identity;
 pub(crate) mod relay;
 pub(crate) mod steer;
 

@@ -102,7 +102,7 @@ pub(crate) async fn receive(socket: UnixDatagram, listeners: Vec<Doors>) {
     }
 }
 
-fn encode(listener: u16, place: u16, datagram: &Datagram) -> Vec<u8> {
+pub(crate) fn encode(listener: u16, place: u16, datagram: &Datagram) -> Vec<u8> {
     let Datagram { bytes, from, to, ecn } = datagram;
     let mut out = Vec::with_capacity(HEAD + bytes.len());
     out.extend(listener.to_be_bytes());
@@ -130,7 +130,7 @@ fn put_ip(out: &mut Vec<u8>, ip: Option<IpAddr>) {
     out.extend(octets);
 }
 
-fn decode(message: &[u8]) -> Option<(u16, u16, Datagram)> {
+pub(crate) fn decode(message: &[u8]) -> Option<(u16, u16, Datagram)> {
     let (listener, rest) = message.split_first_chunk()?;
     let (place, rest) = rest.split_first_chunk()?;
     let (ecn, rest) = rest.split_first()?;

@@ -25,9 +25,9 @@ const WAITING: usize = 1024;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Datagram {
     pub(super) bytes: Box<[u8]>,
-    pub(super) from: SocketAddr,
-    pub(super) to: Option<IpAddr>,
-    pub(super) ecn: Option<EcnCodepoint>,
+    pub(crate) from: SocketAddr,
+    pub(crate) to: Option<IpAddr>,
+    pub(crate) ecn: Option<EcnCodepoint>,
 }
 
 /// Where endpoints of a listener take in what others hand on to them, by their places.

@@ -48,9 +48,9 @@ pub(crate) async fn probe(
             (HealthProtocol::Http | HealthProtocol::Https | HealthProtocol::Grpc, _) => {
                 http2::ask(connection, endpoint, check).await
             }
-            (HealthProtocol::Postgres, _) => postgres::ask(bounded(connection), check).await,
-            (HealthProtocol::Mysql, _) => mysql::ask(bounded(connection), check).await,
-            (HealthProtocol::Redis, _) => redis::ask(bounded(connection), check).await,
+            (HealthProtocol::Postgres | HealthProtocol::Mysql | HealthProtocol::Redis, _) => {
+                converse(connection, check).await
+            }
             (HealthProtocol::Tcp | HealthProtocol::Tls | HealthProtocol::None, _) => Ok(Outcome::Success),
         }
     };
@@ -59,6 +59,19 @@ pub(crate) async fn probe(
         Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Outcome::Timeout,
         Ok(Err(_)) => Outcome::Failed,
         Err(_) => Outcome::Timeout,
+    }
+}
+
+/// Asks a database in its own words.
+///
+/// # Errors
+/// When no answer can be had, or it is none.
+pub(crate) async fn converse(stream: impl AsyncRead + AsyncWrite, check: &HealthCheck) -> io::Result<Outcome> {
+    match check.protocol {
+        HealthProtocol::Postgres => postgres::ask(bounded(stream), check).await,
+        HealthProtocol::Mysql => mysql::ask(bounded(stream), check).await,
+        HealthProtocol::Redis => redis::ask(bounded(stream), check).await,
+        _ => Err(broken()),
     }
 }
 

@@ -7,5 +7,6 @@ mod common;
 mod contract;
 mod faults;
 mod files;
+mod fuzz;
 mod scale;
 mod schema;

@@ -33,6 +33,8 @@
 
 mod claim;
 pub(crate) mod door;
+#[cfg(test)]
+mod fuzz;
 pub(crate) mod message;
 pub(crate) mod predecessor;
 pub(crate) mod spawn;

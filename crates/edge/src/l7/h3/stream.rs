@@ -47,6 +47,8 @@ impl Stream {
         if flushed.is_ok() && self.stage == Answer::Complete {
             self.end();
         }
+        // a stream that is let go of ends, as if what there is of an answer were all of it
+        self.cut_off();
         self.request.stop(Code::NoError);
         Poll::Ready(())
     }
@@ -98,7 +100,11 @@ impl Stream {
                 self.shared.evict(code);
                 io::ErrorKind::ConnectionAborted.into()
             }
-            Fault::Gone => io::ErrorKind::ConnectionReset.into(),
+            Fault::Gone => {
+                // RFC 9114 section 4.1: what was not asked to its end is not answered
+                self.give_up(Code::RequestIncomplete);
+                io::ErrorKind::ConnectionReset.into()
+            }
         }
     }
 }
