@@ -55,6 +55,41 @@ async function look(options, name) {
   await done();
 }
 
+/** A page asks for what it shows, and a search for the time that was typed, in the browser's own zone. */
+async function ask() {
+  const { page, done } = await open(CONSOLE, { timezoneId: 'America/New_York' });
+  const asked = [];
+  page.on('request', (request) => asked.push(new URL(request.url())));
+  const until = async (what, is) => {
+    const end = Date.now() + 20_000;
+    while (!asked.some(is)) {
+      check(Date.now() < end, `${what} was not asked for: ${asked.join(' ')}`);
+      await page.waitForTimeout(50);
+    }
+  };
+  for (const [place, span] of [
+    ['#/map', 'listener/shop/http'],
+    ['#/target-groups/pool', 'group/pool'],
+    ['#/target-groups', 'group/@30'],
+  ]) {
+    await page.evaluate((place) => {
+      location.hash = place;
+    }, place);
+    await until(span, (url) => url.searchParams.getAll('history').includes(span));
+  }
+  const whole = asked.filter((url) => url.pathname === '/v1/live' && !url.searchParams.getAll('history').join(''));
+  check(whole.length === 0, `all that was is asked for: ${whole.join(' ')}`);
+  await page.evaluate(() => {
+    location.hash = '#/audit';
+  });
+  await page.getByLabel('From').fill('2026-01-31T07:00');
+  await page.getByRole('button', { name: 'Search' }).click();
+  await until('a time', (url) => url.searchParams.get('from') === '2026-01-31T12:00:00.000Z');
+  console.log('pages ask for what they show');
+  await done();
+}
+
+await ask();
 await look({ colorScheme: 'dark' }, 'dark');
 await look({ colorScheme: 'light' }, 'light');
 await look({ colorScheme: 'light', viewport: { width: 360, height: 740 } }, 'phone');

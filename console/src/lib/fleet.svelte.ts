@@ -55,6 +55,11 @@ function take(loader: Loader<Status>, { target_group: name, target, state }: Cha
   return true;
 }
 
+/** Has the last seconds of groups told, by which `standingOf` goes. To be called while a component is made. */
+export function recently(of = 'group/'): void {
+  $effect(() => live.want(`${of}@${RECENT_SECONDS}`));
+}
+
 /** How a group does, by what is known of its targets and by what the last seconds were like. */
 export function standingOf(name: string, status: GroupStatus | undefined): Standing {
   void live.tick;

@@ -58,6 +58,16 @@ export function date(at: string | number): string {
   return time(at).slice(0, 10);
 }
 
+/** A moment as the fields for one take it, to the minute in the reader's own time zone; nothing for what is none. */
+export function localMinute(at: string): string {
+  return Number.isNaN(Date.parse(at)) ? '' : time(at).slice(0, 16).replace(' ', 'T');
+}
+
+/** What such a field has, as the API takes it. */
+export function moment(local: string): string {
+  return local && new Date(local).toISOString();
+}
+
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
 
 /** How long ago or how far ahead: `3 hours ago`. */

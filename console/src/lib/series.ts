@@ -22,27 +22,30 @@ export class Series {
     sent: [],
   };
 
-  /** Takes what was before; `to` is the second of the last value. */
-  fill(to: number, given: Partial<Record<Column, Values>>): void {
-    const length = Math.min(KEPT_SECONDS, Math.max(0, ...Object.values(given).map((values) => values.length)));
-    replace(this.at, Array.from({ length }, (_, n) => to - length + 1 + n));
+  /** Takes what was before; `to` is the second of the last value. What is known and goes back further stays, and goes on. */
+  take(to: number, given: Partial<Record<Column, Values>>): void {
+    const told = Math.min(KEPT_SECONDS, Math.max(0, ...Object.values(given).map((values) => values.length)));
+    const [first, last] = [this.at[0], this.at.at(-1)];
+    const isLonger = first === undefined || last === undefined || to - told < first;
+    const length = isLonger ? told : Math.max(0, Math.min(told, to - last));
+    const start = isLonger ? 0 : this.at.length;
+    replace(this.at, start, Array.from({ length }, (_, n) => to - length + 1 + n));
     for (const column of [...COUNTS, ...LATENCIES]) {
       const values = given[column] ?? [];
       const missing = LATENCIES.includes(column) ? null : 0;
-      replace(this.columns[column], Array.from({ length }, (_, n) => values[values.length - length + n] ?? missing));
+      replace(this.columns[column], start, Array.from({ length }, (_, n) => values[values.length - length + n] ?? missing));
     }
   }
 
-  push(at: number, sample: Sample): void {
+  /** Takes the next second; what is older than `kept` seconds leaves. */
+  push(at: number, sample: Sample, kept = KEPT_SECONDS): void {
     const last = this.at.at(-1);
     if (last !== undefined && at <= last) return;
     this.at.push(at);
     for (const column of COUNTS) this.columns[column].push((sample[column] as number | undefined) ?? 0);
     for (const column of LATENCIES) this.columns[column].push((sample[column] as number | null | undefined) ?? null);
-    while (this.at.length > KEPT_SECONDS) {
-      this.at.shift();
-      for (const values of Object.values(this.columns)) values.shift();
-    }
+    const old = this.at.length - kept;
+    if (old > 0) for (const values of [this.at, ...Object.values(this.columns)]) values.splice(0, old);
   }
 
   /** The mean of the last `seconds`, of those that had a value. */
@@ -57,6 +60,6 @@ export class Series {
   }
 }
 
-function replace(into: (number | null)[], by: (number | null)[]): void {
-  into.splice(0, into.length, ...by);
+function replace(into: (number | null)[], from: number, by: (number | null)[]): void {
+  into.splice(from, into.length - from, ...by);
 }

@@ -45,6 +45,17 @@ pub(crate) fn all(now: &Directory, then: &Directory) -> Vec<Named> {
     all
 }
 
+/// What stands for all identities but root, which no backup brings back, where a tag of them is made: what is said of them, their
+/// secrets included, and not when anything was used or who has signed in.
+pub(crate) fn state(directory: &Directory) -> Value {
+    let all = all(directory, &Directory::default()).into_iter().filter(|(kind, _)| *kind != "root");
+    let told = all.map(|(kind, name)| {
+        let row = row(directory, kind, name);
+        json!([kind, row.name, row.body.as_deref().map(shown), secrets(&row)])
+    });
+    told.collect()
+}
+
 /// Lines such as `+ iam.users.alice.groups[0]: ops`.
 fn lines(kind: &str, before: &Identity, after: &Identity) -> Vec<String> {
     let collection = match kind {

@@ -45,6 +45,8 @@ pub use self::keep::{first_user, initialise, local_key, seed};
 pub use self::keyfile::{KeyError, Place};
 pub use self::openapi::document as openapi;
 pub use self::pass::{Carrier, Pass};
-pub use self::plane::{Access, Ask, AskOf, Parts, Plane, Reloaded, Surroundings, Targets, WatchFor, Watched};
+pub use self::plane::{
+    Access, Ask, AskOf, Groups, Parts, Plane, Reloaded, Span, Status, Surroundings, Targets, WatchFor, Watched,
+};
 pub use self::problem::{FileFault, Problem};
 pub use self::rotate::rotate;

@@ -1,6 +1,8 @@
 //! Lists in pages, all in one way: in the order of names, from behind the one that the page before ended with, so that what comes
 //! and goes between two pages is neither told twice nor has anything else be missed.
 
+use std::cmp::Ordering;
+
 use serde_json::{Map, Value, json};
 
 use crate::call::{Call, Reply};
@@ -55,12 +57,23 @@ impl Page {
     pub(crate) fn take<T>(
         &self,
         all: impl IntoIterator<Item = (impl AsRef<str>, T)>,
+        show: impl FnMut(&str, T) -> Value,
+    ) -> Found {
+        self.take_by(str::cmp, all, show)
+    }
+
+    /// The same of names that have another order.
+    pub(crate) fn take_by<T>(
+        &self,
+        order: impl Fn(&str, &str) -> Ordering,
+        all: impl IntoIterator<Item = (impl AsRef<str>, T)>,
         mut show: impl FnMut(&str, T) -> Value,
     ) -> Found {
         let (mut entries, mut length) = (Map::new(), 0);
         for (name, one) in all {
             let name = name.as_ref();
-            let is_wanted = name.starts_with(&self.prefix) && self.after.as_deref().is_none_or(|after| name > after);
+            let is_wanted =
+                name.starts_with(&self.prefix) && self.after.as_deref().is_none_or(|after| order(name, after).is_gt());
             if !is_wanted {
                 continue;
             }
@@ -82,10 +95,12 @@ impl Page {
 impl Found {
     /// The usual answer: the entries below a key, and `next`, where others follow.
     pub(crate) fn answer(self, key: &str) -> Value {
-        let mut answer = Map::new();
-        answer.insert(key.to_owned(), self.entries.into());
-        answer.extend(self.next.map(|next| ("next".to_owned(), next.into())));
-        answer.into()
+        told(key, self.entries.into(), self.next)
+    }
+
+    /// The same where entries say themselves what they are called.
+    pub(crate) fn unnamed(self, key: &str) -> Value {
+        told(key, self.entries.into_values().collect(), self.next)
     }
 
     /// The answer of a list that has no room for more than its entries: what follows is in a field (RFC 8288).
@@ -96,6 +111,13 @@ impl Found {
             None => reply,
         }
     }
+}
+
+fn told(key: &str, entries: Value, next: Option<String>) -> Value {
+    let mut answer = Map::new();
+    answer.insert(key.to_owned(), entries);
+    answer.extend(next.map(|next| ("next".to_owned(), next.into())));
+    answer.into()
 }
 
 fn link(call: &Call, next: &str) -> String {
@@ -115,11 +137,20 @@ fn encoded(text: &str) -> String {
 
 /// The schema of a list by name.
 pub(crate) fn listed(key: &str, of: &Value) -> Value {
+    of_list(key, &json!({ "type": "object", "additionalProperties": of }))
+}
+
+/// The schema of a list whose entries say themselves what they are called.
+pub(crate) fn listed_unnamed(key: &str, of: &Value) -> Value {
+    of_list(key, &json!({ "type": "array", "items": of }))
+}
+
+fn of_list(key: &str, entries: &Value) -> Value {
     json!({
         "type": "object",
         "required": [key],
         "properties": {
-            key: { "type": "object", "additionalProperties": of },
+            key: entries,
             "next": { "type": "string", "description": "Given as `after`, the page that follows." },
         },
     })

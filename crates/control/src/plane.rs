@@ -67,7 +67,7 @@ pub struct Surroundings {
     /// Where relative paths start.
     pub folder: PathBuf,
     /// What runs, as `/v1/status` shows it.
-    pub status: Ask<Value>,
+    pub status: Ask<Status>,
     /// Of a target group by name: its targets and their health; none when no such group runs.
     pub health: AskOf<String, Option<Value>>,
     /// The configuration that runs, without secrets.
@@ -84,12 +84,32 @@ pub struct Surroundings {
     pub live: AskOf<WatchFor, Watched>,
 }
 
+/// What runs.
+pub struct Status {
+    /// All but target groups.
+    pub rest: Value,
+    /// Those, which may be many.
+    pub groups: Groups,
+}
+
+/// Target groups with their targets, by name, one after the other.
+pub type Groups = Box<dyn FnMut() -> Option<(String, Value)> + Send>;
+
 /// What somebody wants to watch.
 pub struct WatchFor {
-    /// Of which subjects it is told what was: what their names begin with; none: of all.
-    pub history: Option<String>,
+    /// What it is told of what was.
+    pub history: Vec<Span>,
     /// The group whose targets are told.
     pub group: Option<String>,
+}
+
+/// A part of what was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// What the names of its subjects begin with.
+    pub of: String,
+    /// The newest seconds of them; none: all that are kept.
+    pub seconds: Option<usize>,
 }
 
 /// What went on until somebody began to watch, part by part; none when that was all. Each takes milliseconds.

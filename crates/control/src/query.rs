@@ -1,5 +1,7 @@
 //! The part of a path behind `?`: what is known of it, and nothing else.
 
+use headworks_iam::time::parse_rfc3339;
+
 use crate::problem::Problem;
 
 /// The parameters of one call.
@@ -54,6 +56,21 @@ impl Query {
             Problem::invalid(&format!("?{name}"), what)
         };
         number.map(Some).ok_or_else(wrong)
+    }
+
+    /// A time, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// When it is there and is none.
+    pub(crate) fn time(&self, name: &str) -> Result<Option<u64>, Problem> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let wrong = || {
+            let what = format!(
+                "{text:?} is no time, expected one such as 2026-01-31T12:00:00Z or 2026-01-31T14:00:00%2B02:00, or a date"
+            );
+            Problem::invalid(&format!("?{name}"), what)
+        };
+        parse_rfc3339(text).map(Some).ok_or_else(wrong)
     }
 
     /// `true`, or `false`, which it is when it is absent.

@@ -6,10 +6,11 @@ use std::path::Path;
 use headworks_iam::Directory;
 use headworks_model::Edit;
 use headworks_store::{Identity, Store, StoreError};
+use serde_json::json;
 
 use crate::change::{Change, Outcome, Run};
 use crate::difference::shortened;
-use crate::identities::{all, turned};
+use crate::identities::{all, state, turned};
 use crate::keep::{Kept, read_directory, unsealed};
 use crate::plane::Plane;
 use crate::problem::Problem;
@@ -50,11 +51,32 @@ impl Saved {
 }
 
 impl Plane {
-    /// Has a change carried out, and all identities be those of `then`, or neither.
-    pub(crate) async fn restore(&self, mut change: Change, then: Directory) -> Result<Outcome, Problem> {
+    /// The tag of all that a backup brings back, as it is now.
+    ///
+    /// # Errors
+    /// When what is kept cannot be read.
+    pub(crate) async fn whole_tag(&self) -> Result<String, Problem> {
+        self.follow_others().await?;
+        Ok(self.tag_of_whole(self.desired().revision(), &self.directory()))
+    }
+
+    fn tag_of_whole(&self, revision: u64, directory: &Directory) -> String {
+        self.tag(&json!({ "revision": revision, "identities": state(directory) }))
+    }
+
+    /// Has a change carried out, and all identities be those of `then`, or neither, on condition that both are what the caller
+    /// knew. With the tag of both as they are then; as they are, where it was only judged.
+    pub(crate) async fn restore(&self, mut change: Change, then: Directory) -> Result<(Outcome, String), Problem> {
         let _one = self.changing.lock().await;
         self.follow_others().await?;
-        let now = self.directory();
+        let (now, desired) = (self.directory(), self.desired());
+        let tag = self.tag_of_whole(desired.revision(), &now);
+        let condition = std::mem::take(&mut change.condition);
+        condition.check_tag(Some(&tag), "what a backup brings back")?;
+        if condition.if_match.is_some() {
+            // identities change nowhere else meanwhile; resources do, and are held against what they were just now
+            change.condition.if_match = Some(vec![self.tag(&desired.state())]);
+        }
         let directory = now.restored(then).indexed();
         let turned = turned(&now, &directory, all(&now, &directory));
         let (rows, lines): (Vec<Identity>, Vec<_>) = turned.into_iter().map(|one| (one.row, one.lines)).unzip();
@@ -64,14 +86,18 @@ impl Plane {
         let (run, entry) = (change.run, change.entry.clone());
         let mut outcome = self.change(change).await?;
         outcome.changes.extend(lines);
-        if run == Run::Dry || rows.is_empty() {
-            return Ok(outcome);
+        if run == Run::Dry {
+            return Ok((outcome, tag));
+        }
+        let tag = self.tag_of_whole(outcome.revision.unwrap_or(desired.revision()), &directory);
+        if rows.is_empty() {
+            return Ok((outcome, tag));
         }
         if outcome.revision.is_none() {
             // no resource had to change, so nothing was recorded
             self.blocking(move |kept| Ok(kept.store.put_identities(&rows, Some(&entry))?)).await?;
         }
         self.put_directory(directory);
-        Ok(outcome)
+        Ok((outcome, tag))
     }
 }

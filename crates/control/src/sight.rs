@@ -110,13 +110,6 @@ impl Sight {
         }
     }
 
-    /// The same of the state of target groups.
-    pub(crate) fn sift_health(&self, shown: &mut Value) {
-        if let (false, Some(groups)) = (self.is_clear(), entries(shown, Kind::TargetGroup.collection())) {
-            groups.retain(|name, _| self.has_health(name));
-        }
-    }
-
     /// Whether a subject of `/v1/live` is seen: `listener/edge/http`, `rule/edge/http/2`, `group/web`, `target/web/10.0.0.1:80`.
     pub(crate) fn has_subject(&self, subject: &str, config: &Config) -> bool {
         self.unless(|unseen| {

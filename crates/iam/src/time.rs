@@ -47,6 +47,29 @@ pub fn parse_iso(text: &str) -> Option<f64> {
     Some(whole + fraction - offset)
 }
 
+/// `2013-08-16T12:00:00Z`, with a fraction and an offset if need be (RFC 3339, section 5.6), or a date alone, which is its first
+/// moment, as milliseconds since 1970; none when it is not that.
+pub fn parse_rfc3339(text: &str) -> Option<u64> {
+    let text = text.to_ascii_uppercase();
+    let shape: String = text.chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter }).collect();
+    let (date, time) = shape.split_once('T').unwrap_or((&shape, "00:00:00Z"));
+    let (clock, rest) = time.split_at_checked(8)?;
+    let zone = rest.strip_prefix('.').map_or(Some(rest), |fraction| {
+        let zone = fraction.trim_start_matches('0');
+        (zone.len() < fraction.len()).then_some(zone)
+    })?;
+    if date != "0000-00-00" || clock != "00:00:00" || !["Z", "+00:00", "-00:00"].contains(&zone) {
+        return None;
+    }
+    let ms = parse_iso(&text)? * 1000.0;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "years have four digits, and it is not below 0"
+    )]
+    (ms >= 0.0).then_some(ms.round() as u64)
+}
+
 /// `20150830T123600Z`.
 pub fn basic(seconds: u64) -> String {
     let ([year, month, day], [hour, minute, second]) = civil(seconds);
@@ -106,7 +129,7 @@ fn civil(seconds: u64) -> ([u64; 3], [u64; 3]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{basic, iso, parse_basic, parse_iso};
+    use super::{basic, iso, parse_basic, parse_iso, parse_rfc3339};
 
     #[test]
     fn times_go_there_and_back() {
@@ -143,6 +166,23 @@ mod tests {
             ("2015-8-30", None),
         ] {
             assert_eq!(parse_iso(text), seconds, "{text}");
+        }
+        for (text, ms) in [
+            ("2015-08-30T12:36:00Z", Some(1_440_938_160_000)),
+            ("2015-08-30t14:36:00.25+02:00", Some(1_440_938_160_250)),
+            ("2015-08-30", Some(1_440_892_800_000)),
+            ("1970-01-01T00:00:00+02:00", None),
+            ("1440938160", None),
+            ("2015-08-30T12:36Z", None),
+            ("2015-08-30T12:36:00", None),
+            ("2015-08-30T12:36:00.Z", None),
+            ("2015-08-30T12:36:00+02:00x", None),
+            ("2015-08-30T12:36:00 02:00", None),
+            ("2015-02-30", None),
+            ("", None),
+            ("2015-08-30Té", None),
+        ] {
+            assert_eq!(parse_rfc3339(text), ms, "{text}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use headworks_guard::{Fate, Networks, filter, overlaps};
 
-use crate::action::Action;
+use crate::action::{Action, Forward};
 use crate::check::at;
 use crate::config::Config;
 use crate::declared::{Cx, Fields, Referable, Step};
@@ -216,16 +216,8 @@ impl Config {
             Action::Forward(forward) => Some(forward),
             _ => None,
         });
-        let names = forwards.flat_map(|forward| {
-            let stand_in = match &forward.fallback {
-                Some(Fallback::Forward(other)) => Some(other),
-                _ => None,
-            };
-            let mirror = forward.mirror.as_ref().map(|mirror| &mirror.group);
-            forward.groups.iter().map(|group| &group.name).chain(stand_in).chain(mirror)
-        });
         let mut groups: Vec<&Name> = Vec::new();
-        for name in names {
+        for name in forwards.flat_map(Forward::all_groups) {
             // thousands of rules often forward to the same
             if groups.last() != Some(&name) {
                 groups.push(name);

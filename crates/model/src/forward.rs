@@ -33,6 +33,18 @@ declared! {
     }
 }
 
+impl Forward {
+    /// Every group that requests, or copies of them, may go to: those with a share, the one that stands in, the mirror.
+    pub(crate) fn all_groups(&self) -> impl Iterator<Item = &Name> {
+        let stand_in = match &self.fallback {
+            Some(Fallback::Forward(other)) => Some(other),
+            _ => None,
+        };
+        let mirror = self.mirror.as_ref().map(|mirror| &mirror.group);
+        self.groups.iter().map(|group| &group.name).chain(stand_in).chain(mirror)
+    }
+}
+
 /// A target group and its share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WeightedGroup {

@@ -1,5 +1,6 @@
 //! A listener: an address, a protocol, rules.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::acme::NameSet;
 use crate::action::Action;
 use crate::certificate::Certificate;
+use crate::check::at;
 use crate::declared::{
     Cidr, Codec, Cx, Declared, Defs, Fields, Lasts, NonEmpty, OneOrMore, Optional, Referable as _, Section, Shape,
     Step, To, Within, choice, declared, doc, unknown,
@@ -69,7 +71,7 @@ declared! {
         #[via = Section]
         pub limits: ListenerLimits,
         // shared between copies of the listener: there may be very many
-        /// In order of priority; first match wins.
+        /// In order of priority; first match wins. No name twice.
         pub rules: Arc<Vec<Rule>> = Arc::default(),
         /// What happens when no rule matches.
         pub default: DefaultAction,
@@ -280,7 +282,25 @@ fn check_mutual<'a>(mutual: &MutualAuthentication, fields: &Fields<'a>, cx: &mut
     }
 }
 
+/// A rule is changed, permitted and counted by its name.
+fn inspect_names<'a>(fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    let rules = fields.get("rules").map(Node::items).unwrap_or_default();
+    let mut known = HashMap::new();
+    for (index, rule) in rules.iter().enumerate() {
+        let Some((place, name)) = rule.get("name").and_then(|place| Some((place, place.as_text()?))) else { continue };
+        if let Some(before) = known.insert(name, index) {
+            let what = format!("rules[{before}] has the name {name} as well");
+            cx.within(Step::Key("rules"), |cx| {
+                cx.within(Step::Index(index), |cx| {
+                    at(&["name"], cx, |cx| cx.wrong(place, what, "a name of its own in its listener"));
+                });
+            });
+        }
+    }
+}
+
 fn inspect_listener<'a>(fields: &Fields<'a>, cx: &mut Cx<'a>) {
+    inspect_names(fields, cx);
     let Some(protocol) = cx.listener else { return };
     let (fits, words) = match cx.load_balancer {
         Some(LoadBalancerKind::Network) => (!protocol.is_http(), "tcp, tls, udp, tcp_udp or tls_passthrough"),

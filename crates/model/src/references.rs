@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::action::Action;
+use crate::action::{Action, Forward};
 use crate::config::Config;
 use crate::guard::SecurityGroup;
 use crate::listener::CertificateRef;
@@ -92,10 +92,14 @@ fn of_load_balancer<'a>(name: &Name, balancer: &'a LoadBalancer, tell: &mut impl
     }
 }
 
+/// Each group once: one that has a share may also stand in, or be sent copies by another name.
 fn forwarded(action: &Action) -> impl Iterator<Item = &Name> {
-    let groups = match action {
-        Action::Forward(forward) => forward.groups.as_slice(),
-        _ => &[],
+    let forward = match action {
+        Action::Forward(forward) => Some(forward),
+        _ => None,
     };
-    groups.iter().map(|group| &group.name)
+    let mut groups: Vec<&Name> = forward.map(Forward::all_groups).into_iter().flatten().collect();
+    groups.sort_unstable();
+    groups.dedup();
+    groups.into_iter()
 }

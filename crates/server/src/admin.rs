@@ -13,7 +13,7 @@ use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use headworks_control::{Access, Plane, Problem, Reloaded, Run, Surroundings, router};
+use headworks_control::{Access, Plane, Problem, Reloaded, Run, Status, Surroundings, router};
 use headworks_edge::Asked;
 use headworks_edge::metrics::{self, Process};
 use headworks_edge::status::View;
@@ -154,7 +154,7 @@ async fn same_machine(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-fn status(admin: &Admin) -> Value {
+fn status(admin: &Admin) -> Status {
     let shown = admin.shown();
     let mut out = json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -178,7 +178,8 @@ fn status(admin: &Admin) -> Value {
             certificate.insert("order".to_owned(), json!(standing));
         }
     }
-    out
+    let mut groups = shown.view.into_groups();
+    Status { rest: out, groups: Box::new(move || groups.next()) }
 }
 
 /// Why a request would go where it would go, with targets as they are now.

@@ -29,6 +29,8 @@ pub(crate) enum NoAnswer {
     NotRunning,
     /// Somebody does, but does not answer like an instance of this program.
     Strange(String),
+    /// It was not taken by what it was handed to.
+    NotTaken(std::io::Error),
 }
 
 impl fmt::Display for NoAnswer {
@@ -36,6 +38,7 @@ impl fmt::Display for NoAnswer {
         match self {
             NoAnswer::NotRunning => f.write_str("no instance is running there"),
             NoAnswer::Strange(what) => write!(f, "what is running there does not answer ({what})"),
+            NoAnswer::NotTaken(error) => write!(f, "what it answers cannot be written: {error}"),
         }
     }
 }
@@ -185,6 +188,29 @@ pub(crate) async fn follow(
         })
     };
     within(patience, asked).await
+}
+
+/// One request whose answer may be long: handed on as it comes, or what is answered in its place. It is given up when nothing
+/// comes for as long as `silence`.
+///
+/// # Errors
+/// When there is no answer, it breaks off, or it is not taken.
+pub(crate) async fn pour(
+    instance: &Instance,
+    question: &Question<'_>,
+    silence: Duration,
+    to: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
+) -> Result<Option<Answer>, NoAnswer> {
+    let mut opened = within(silence, open(instance, question)).await?;
+    if !opened.answer.status().is_success() {
+        return within(silence, opened.whole()).await.map(Some);
+    }
+    loop {
+        let came = async { Ok(opened.answer.body_mut().frame().await) };
+        let Some(frame) = within(silence, came).await? else { return Ok(None) };
+        let data = frame.map_err(strange)?.into_data().unwrap_or_default();
+        to(&data).map_err(NoAnswer::NotTaken)?;
+    }
 }
 
 async fn within<T>(patience: Duration, asked: impl Future<Output = Result<T, NoAnswer>>) -> Result<T, NoAnswer> {

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use headworks_control::{Targets, WatchFor, Watched};
+use headworks_control::{Span, Targets, WatchFor, Watched};
 use headworks_edge::meter::{Figures, Look, Meter};
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
@@ -63,9 +63,10 @@ impl Line {
         self.0.push_back(second);
     }
 
-    /// Columns, of which those are left out that say nothing; without the newest `left_out`.
-    fn write(&self, left_out: usize, out: &mut String) {
-        let seconds = || self.0.iter().take(self.0.len().saturating_sub(left_out));
+    /// Columns, of which those are left out that say nothing; without the newest `left_out`, the newest `most` of the others.
+    fn write(&self, left_out: usize, most: usize, out: &mut String) {
+        let end = self.0.len().saturating_sub(left_out);
+        let seconds = || self.0.range(end.saturating_sub(most)..end);
         let column = |out: &mut String, name: &str, of: &dyn Fn(&Second) -> f64| {
             let says = |value: f64| value != 0.0 && !value.is_nan();
             if name != "requests" && !seconds().any(|second| says(of(second))) {
@@ -143,31 +144,30 @@ struct Told {
     admin: Arc<Admin>,
     /// Seconds since 1970 of the newest that is told.
     to: u64,
-    /// Of which subjects: what their names begin with.
-    of: Option<String>,
+    /// What is still to be told.
+    spans: VecDeque<Span>,
     /// The last subject that was told.
     after: String,
     parts: usize,
-    is_over: bool,
 }
 
 impl Told {
     fn next(&mut self) -> Option<String> {
-        if self.is_over {
-            return None;
-        }
-        let past = self.admin.live.past();
-        let (part, after) = past.part(self.to, self.of.as_deref().unwrap_or_default(), &self.after, self.parts);
+        let span = self.spans.front()?;
+        let (part, after) = self.admin.live.past().part(self.to, span, &self.after, self.parts);
         self.parts += 1;
-        self.is_over = after.is_none();
+        if after.is_none() {
+            self.spans.pop_front();
+        }
         self.after = after.unwrap_or_default();
         Some(part)
     }
 }
 
 impl Past {
-    /// Subjects after `after` whose names begin with `of`, until `to`, as much as is told at once; and the last of them, where more follow.
-    fn part(&self, to: u64, of: &str, after: &str, number: usize) -> (String, Option<String>) {
+    /// Subjects of a span after `after`, until `to`, as much as is told at once; and the last of them, where more follow.
+    fn part(&self, to: u64, span: &Span, after: &str, number: usize) -> (String, Option<String>) {
+        let (of, most) = (span.of.as_str(), span.seconds.unwrap_or(KEPT));
         let newer = usize::try_from(self.to.saturating_sub(to)).unwrap_or(KEPT);
         let mut out = format!("{{\"step\":1,\"to\":{to},\"part\":{number},\"subjects\":{{");
         let mut last: Option<&String> = None;
@@ -181,7 +181,7 @@ impl Past {
             }
             let comma = if last.is_some() { "," } else { "" };
             let _ = write!(out, "{comma}{}:", Value::from(subject.as_str()));
-            line.write(newer, &mut out);
+            line.write(newer, most, &mut out);
             last = Some(subject);
         }
         out.push_str("}}");
@@ -262,7 +262,8 @@ impl Live {
         let past = self.past();
         let (to, samples) = (past.to, self.samples.subscribe());
         drop(past);
-        let mut told = Told { admin: admin.clone(), to, of: history, after: String::new(), parts: 0, is_over: false };
+        let spans = history.into_iter().filter(|span| span.seconds != Some(0)).collect();
+        let mut told = Told { admin: admin.clone(), to, spans, after: String::new(), parts: 0 };
         let history = Box::new(move || told.next());
         let mut meter = Meter::default();
         let admin = admin.clone();
@@ -296,8 +297,8 @@ pub(crate) async fn observe(admin: Arc<Admin>) {
 mod tests {
     use std::collections::BTreeMap;
 
+    use headworks_control::Span;
     use headworks_edge::meter::Figures;
-
     use serde_json::Value;
 
     use super::{KEPT, MOST, PART, Past, Second};
@@ -305,6 +306,10 @@ mod tests {
     fn now(subjects: impl IntoIterator<Item = (String, f32)>) -> BTreeMap<String, Figures> {
         let figures = |requests| Figures { requests, ..Figures::default() };
         subjects.into_iter().map(|(subject, requests)| (subject, figures(requests))).collect()
+    }
+
+    fn span(of: &str, seconds: Option<usize>) -> Span {
+        Span { of: of.to_owned(), seconds }
     }
 
     fn requests(past: &Past, subject: &str) -> Vec<f32> {
@@ -349,7 +354,7 @@ mod tests {
         for number in 0.. {
             // time goes on while it is told
             past.push(past.to + 1, &now([("group/0999".to_owned(), 1.0), ("group/9999".to_owned(), 1.0)]));
-            let (part, last) = past.part(to, "group/", &after, number);
+            let (part, last) = past.part(to, &span("group/", None), &after, number);
             longest = longest.max(part.len());
             let part: Value = serde_json::from_str(&part).unwrap();
             assert_eq!((&part["to"], &part["part"]), (&to.into(), &number.into()));
@@ -362,7 +367,10 @@ mod tests {
         let last = told["group/0999"]["requests"].as_array().unwrap().last().cloned();
         assert_eq!(last, Some((1000.0 + KEPT as f64 / 8.0).into()), "what came later is told as samples");
         assert!(told["group/0000"].get("p50").is_none(), "what says nothing is left out");
-        let (one, more) = past.part(past.to, "group/0999", "", 0);
-        assert!(one.contains("group/0999") && !one.contains("group/0998") && more.is_none());
+        let (one, more) = past.part(past.to, &span("group/0999", Some(3)), "", 0);
+        let one: Value = serde_json::from_str(&one).unwrap();
+        let lengths: Vec<usize> =
+            one["subjects"].as_object().unwrap().values().map(|c| c["requests"].as_array().unwrap().len()).collect();
+        assert_eq!((lengths, more), (vec![3], None), "{one}");
     }
 }

@@ -84,6 +84,19 @@ pub struct Query {
     pub resource: Option<String>,
     /// `allowed` or `denied`.
     pub outcome: Option<String>,
+    /// Of this time or later, in milliseconds since 1970.
+    pub from: Option<u64>,
+    /// Of before this time, in milliseconds since 1970.
+    pub to: Option<u64>,
+}
+
+impl Query {
+    /// The times that are asked for, the last of them not; none when that is all.
+    fn times(&self) -> Option<[i64; 2]> {
+        let whole = |at: u64| i64::try_from(at).unwrap_or(i64::MAX);
+        let asked = self.from.is_some() || self.to.is_some();
+        asked.then(|| [self.from.map_or(0, whole), self.to.map_or(i64::MAX, whole)])
+    }
 }
 
 /// What a look at the whole chain found to be in order.
@@ -178,12 +191,19 @@ impl Store {
     pub fn audit(&self, query: &Query, limit: usize) -> Result<Vec<Linked>, StoreError> {
         self.flush()?;
         let reader = self.reader();
+        let before = query.before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX));
+        let (low, high) = match query.times() {
+            None => (0, before),
+            Some(times) => match numbers(&reader, times)? {
+                None => return Ok(Vec::new()),
+                Some((first, last)) => (first, before.min(last.saturating_add(1))),
+            },
+        };
         let (text, values) = search(query);
         let mut statement = reader.prepare_cached(&text)?;
-        let before = query.before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX));
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut given: Vec<&dyn ToSql> = vec![&before, &limit];
-        given.extend(values.iter().map(|value| value as &dyn ToSql));
+        let mut given: Vec<&dyn ToSql> = vec![&low, &high, &limit];
+        given.extend(values.iter().map(AsRef::as_ref));
         let rows = statement.query_map(&*given, linked)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -246,24 +266,38 @@ impl Store {
     }
 }
 
-/// The statement that finds entries, and its values from the third on. One index is used: that of the filter which leaves the
+/// The lowest and the highest number that an entry of these times can have. A clock is set back now and then, so that entries are
+/// not in the order of their times: each ten minutes know their own first and last.
+fn numbers(connection: &Connection, [from, to]: [i64; 2]) -> Result<Option<(i64, i64)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT min(first), max(last) FROM audit_time WHERE part BETWEEN ?1 / 600000 AND (?2 - 1) / 600000",
+    )?;
+    let found: (Option<i64>, Option<i64>) = statement.query_row([from, to], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(found.0.zip(found.1))
+}
+
+/// The statement that finds entries, and its values from the fourth on. One index is used: that of the filter which leaves the
 /// fewest, as a rule; `+` keeps the engine, which knows no better, from another.
-fn search(query: &Query) -> (String, Vec<&String>) {
+fn search(query: &Query) -> (String, Vec<Box<dyn ToSql>>) {
     let filters = [
         ("resource", &query.resource),
         ("principal", &query.principal),
         ("action", &query.action),
         ("outcome", &query.outcome),
     ];
-    let mut text = "SELECT number, hash, entry FROM audit WHERE number < ?1".to_owned();
-    let mut values = Vec::new();
+    let mut text = "SELECT number, hash, entry FROM audit WHERE number >= ?1 AND number < ?2".to_owned();
+    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
     for (column, value) in filters {
         let Some(value) = value else { continue };
         let plus = if values.is_empty() { "" } else { "+" };
-        values.push(value);
-        text.push_str(&format!(" AND {plus}json_extract(entry, '$.{column}') = ?{}", values.len() + 2));
+        values.push(Box::new(value.clone()));
+        text.push_str(&format!(" AND {plus}json_extract(entry, '$.{column}') = ?{}", values.len() + 3));
     }
-    text.push_str(" ORDER BY number DESC LIMIT ?2");
+    for (is, at) in query.times().into_iter().flat_map(|[from, to]| [(">=", from), ("<", to)]) {
+        values.push(Box::new(at));
+        text.push_str(&format!(" AND json_extract(entry, '$.at') {is} ?{}", values.len() + 3));
+    }
+    text.push_str(" ORDER BY number DESC LIMIT ?3");
     (text, values)
 }
 
@@ -322,17 +356,27 @@ mod tests {
             (by(Query { outcome: some(), ..Query::default() }), "USING INDEX audit_by_outcome"),
             (by(Query { outcome: some(), action: some(), ..Query::default() }), "USING INDEX audit_by_action"),
             (
-                Query { before: Some(7), principal: some(), action: some(), resource: some(), outcome: some() },
+                Query {
+                    before: Some(7),
+                    principal: some(),
+                    action: some(),
+                    resource: some(),
+                    outcome: some(),
+                    from: Some(1),
+                    to: Some(2),
+                },
                 "USING INDEX audit_by_resource",
             ),
+            (by(Query { from: Some(1), ..Query::default() }), "USING INTEGER PRIMARY KEY"),
+            (by(Query { outcome: some(), to: Some(1), ..Query::default() }), "USING INDEX audit_by_outcome"),
             (Query::default(), "USING INTEGER PRIMARY KEY"),
         ];
         for (query, expected) in rows {
             let (text, values) = search(&query);
             let reader = store.reader();
             let mut statement = reader.prepare(&format!("EXPLAIN QUERY PLAN {text}")).unwrap();
-            let given = ["9".to_owned(), "9".to_owned()];
-            let given = given.iter().chain(values);
+            let given: [Box<dyn ToSql>; 3] = [Box::new(1), Box::new(9), Box::new(9)];
+            let given = given.into_iter().chain(values);
             let plan = statement.query_map(rusqlite::params_from_iter(given), |row| row.get::<_, String>(3)).unwrap();
             let plan: Vec<String> = plan.collect::<Result<_, _>>().unwrap();
             assert_eq!(plan.len(), 1, "{query:?} is sorted: {plan:?}");

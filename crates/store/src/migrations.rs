@@ -69,6 +69,19 @@ const STEPS: &[&str] = &[
     CREATE INDEX audit_by_resource ON audit (json_extract(entry, '$.resource'), number);
     CREATE INDEX audit_by_outcome ON audit (json_extract(entry, '$.outcome'), number);
 ",
+    "
+    CREATE TABLE audit_time (
+        part INTEGER PRIMARY KEY,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO audit_time
+        SELECT coalesce(json_extract(entry, '$.at'), 0) / 600000 AS part, min(number), max(number) FROM audit GROUP BY part;
+    CREATE TRIGGER audit_is_timed AFTER INSERT ON audit BEGIN
+        INSERT INTO audit_time VALUES (coalesce(json_extract(NEW.entry, '$.at'), 0) / 600000, NEW.number, NEW.number)
+            ON CONFLICT (part) DO UPDATE SET last = NEW.number;
+    END;
+",
 ];
 
 /// The newest version that is known.
@@ -161,6 +174,8 @@ mod tests {
                 )
                 .unwrap();
             assert_eq!(found, "hash", "version {version}");
+            let timed: i64 = old.query_row("SELECT first FROM audit_time", [], |row| row.get(0)).unwrap();
+            assert_eq!(timed, 1, "version {version}");
         }
     }
 }

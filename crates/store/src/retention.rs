@@ -59,6 +59,7 @@ impl Store {
             params![start.number, start.hash],
         )?;
         let left = transaction.execute("DELETE FROM audit WHERE number <= ?1", [start.number])?;
+        transaction.execute("DELETE FROM audit_time WHERE last <= ?1", [start.number])?;
         transaction.commit()?;
         Ok(u64::try_from(left).unwrap_or(u64::MAX))
     }

@@ -91,6 +91,43 @@ fn attempts_are_chained() {
     assert_eq!(store.verify().unwrap().unwrap_err().number, 2);
 }
 
+/// Whatever the clock did meanwhile, entries of a time are found, all of them, and those only.
+#[test]
+fn attempts_are_found_by_their_time() {
+    const HOUR: u64 = 3_600_000;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    // it is set back by two hours behind the third
+    for (number, at) in [5 * HOUR, 6 * HOUR - 1, 6 * HOUR, 4 * HOUR, 5 * HOUR + 1, 7 * HOUR].into_iter().enumerate() {
+        let resource = if number % 2 == 0 { "even" } else { "odd" };
+        store.note(&Entry { at, ..entry(resource) }).unwrap();
+    }
+    let numbers = |from, to, resource: Option<&str>, before| {
+        let query = Query { from, to, resource: resource.map(str::to_owned), before, ..Query::default() };
+        store.audit(&query, 10).unwrap().into_iter().map(|linked| linked.number).collect::<Vec<_>>()
+    };
+    let rows = [
+        (None, None, None, None, vec![6, 5, 4, 3, 2, 1]),
+        (Some(5 * HOUR), Some(6 * HOUR), None, None, vec![5, 2, 1]),
+        (Some(5 * HOUR), Some(6 * HOUR), Some("even"), None, vec![5, 1]),
+        (Some(5 * HOUR), Some(6 * HOUR), None, Some(5), vec![2, 1]),
+        (Some(6 * HOUR), None, None, None, vec![6, 3]),
+        (None, Some(5 * HOUR), None, None, vec![4]),
+        (Some(5 * HOUR + 2), Some(5 * HOUR + 3), None, None, vec![]),
+        (Some(8 * HOUR), None, None, None, vec![]),
+        (Some(7 * HOUR), Some(5 * HOUR), None, None, vec![]),
+        (Some(0), Some(0), None, None, vec![]),
+        (Some(u64::MAX), Some(u64::MAX), None, None, vec![]),
+    ];
+    for (from, to, resource, before, expected) in rows {
+        assert_eq!(
+            numbers(from, to, resource, before),
+            expected,
+            "{from:?} to {to:?} of {resource:?} below {before:?}"
+        );
+    }
+}
+
 #[test]
 fn a_database_of_a_newer_version_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();

@@ -19,6 +19,7 @@ const PART: usize = 256 << 10;
 
 pub(super) fn routes() -> Vec<Route> {
     let text = || json!({ "type": "string" });
+    let time = || json!({ "type": "string", "examples": ["2026-01-31T12:00:00Z", "2026-01-31"] });
     vec![
         route(Method::GET, "/v1/audit", "ListAuditEntries", "audit", |call| Box::pin(list(call)))
             .about("Attempts, allowed and denied, the newest first.")
@@ -28,6 +29,8 @@ pub(super) fn routes() -> Vec<Route> {
             .asks("action", text(), "Those of this action, as headworks:PutTargetGroup.")
             .asks("resource", text(), "Those about this resource, as hrn:headworks:target-group/web.")
             .asks("outcome", json!({ "enum": ["allowed", "denied"] }), "Those of which this became.")
+            .asks("from", time(), "Those of this time (RFC 3339) or later.")
+            .asks("to", time(), "Those of before this time (RFC 3339).")
             .answers(
                 200,
                 json!({ "type": "object", "properties": {
@@ -57,6 +60,8 @@ async fn list(call: Call) -> Result<Reply, Problem> {
         action: get("action"),
         resource: get("resource"),
         outcome: get("outcome"),
+        from: call.query.time("from")?,
+        to: call.query.time("to")?,
     };
     let found = call.plane.blocking(move |kept| Ok(kept.store.audit(&query, limit)?)).await?;
     let next = found.last().map(|last| last.number).filter(|last| found.len() == limit && *last > 1);

@@ -27,6 +27,12 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::GET, "/v1/backup", "CreateBackup", "backup", |call| Box::pin(backup(call)))
             .about("The whole state as a database of SQLite, as it is now. Secrets in it are sealed: keep the key file too.")
             .answers(200, json!({ "type": "string", "format": "binary" })),
+        route(Method::GET, "/v1/restore", "GetRevision", "revision/*", |call| Box::pin(newest(call)))
+            .about(
+                "The newest revision, with the tag of all that a backup brings back, identities included: `If-Match` of a restore \
+                 is held against it. A backup, and what a restore is answered with, have it too.",
+            )
+            .answers(200, json!({ "type": "object", "properties": { "revision": { "type": "integer" } }, "required": ["revision"] })),
         route(Method::POST, "/v1/restore", "RestoreBackup", "backup", |call| Box::pin(restore(call)))
             .about(
                 "Makes all that comes by the API, and all identities but root, what they were when a backup was made, as one \
@@ -39,7 +45,15 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
+async fn newest(call: Call) -> Result<Reply, Problem> {
+    let tag = call.plane.whole_tag().await?;
+    let revision = call.plane.desired().revision();
+    call.represented(&tag, || Reply::ok(&json!({ "revision": revision })))
+}
+
 async fn backup(call: Call) -> Result<Reply, Problem> {
+    // of what was there before: what changes meanwhile may be in it, and is not what the tag stands for
+    let tag = call.plane.whole_tag().await?;
     let saved = call.plane.blocking(|kept| {
         let aside = Aside::new(&kept.folder, "backup")?;
         kept.store.backup(aside.path())?;
@@ -55,7 +69,7 @@ async fn backup(call: Call) -> Result<Reply, Problem> {
         Ok::<_, std::io::Error>((read > 0).then_some((part, (aside, file))))
     });
     let reply = Reply::text(StatusCode::OK, MEDIA, Body::from_stream(parts));
-    Ok(reply.with("content-length", &length.to_string()))
+    Ok(reply.with("content-length", &length.to_string()).with("etag", &tag))
 }
 
 async fn restore(mut call: Call) -> Result<Reply, Problem> {
@@ -67,8 +81,8 @@ async fn restore(mut call: Call) -> Result<Reply, Problem> {
     permitted(&call, &steps)?;
     let change = change_of_all(&call, steps)?;
     let run = change.run;
-    let outcome = call.plane.restore(change, directory).await?;
+    let (outcome, tag) = call.plane.restore(change, directory).await?;
     // identities alone are written down with what was done as well; what was only judged was not done
     let is_noted = run == Run::Wet && !outcome.changes.is_empty();
-    Ok(told(&call, run, &outcome).noted_if(is_noted))
+    Ok(told(&call, run, &outcome).noted_if(is_noted).with("etag", &tag))
 }

@@ -21,8 +21,8 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/v1/changes", "GetRevision", "revision/*", |call| Box::pin(newest(call)))
             .about(
-                "The newest revision, with the tag of all that comes by the API: `If-Match` of a change of many resources, and \
-                 of what restores them, is held against it.",
+                "The newest revision, with the tag of all resources that come by the API: `If-Match` of a change of many of them, \
+                 and of what restores a revision, is held against it.",
             )
             .answers(200, json!({ "type": "object", "properties": { "revision": { "type": "integer" } }, "required": ["revision"] })),
         route(Method::POST, "/v1/changes", "ChangeResources", "changes", |call| Box::pin(apply(call)))

@@ -56,6 +56,7 @@ pub(super) fn routes() -> Vec<Route> {
                 "At most so many; default: all. Where others follow, `Link` says where.",
             )
             .asks("after", json!({ "type": "integer", "minimum": 0 }), "Those after the rule of this number.")
+            .asks("prefix", json!({ "type": "string" }), "Those whose names begin so.")
             .answers(200, list.clone()),
         route(Method::PUT, &*rules, "PutRules", of_listener, |call| Box::pin(put(call, rules_of_call)))
             .about("Replaces all rules of a listener: to bring them into another order, all at once.")
@@ -133,7 +134,8 @@ async fn list_listeners(call: Call) -> Result<Reply, Problem> {
 async fn list_rules(call: Call) -> Result<Reply, Problem> {
     let after = call.query.number("after", 0, 100_000)?.and_then(|after| usize::try_from(after).ok());
     let limit = call.query.number("limit", 1, 500)?.and_then(|limit| usize::try_from(limit).ok());
-    if after.or(limit).is_none() {
+    let prefix = call.query.get("prefix").unwrap_or_default();
+    if after.or(limit).is_none() && prefix.is_empty() {
         return get(call, rules_of_call).await;
     }
     let (name, place) = (call.param("name"), rules_of_call(&call)?);
@@ -142,10 +144,13 @@ async fn list_rules(call: Call) -> Result<Reply, Problem> {
     let all = place.find(&whole).ok_or_else(|| Problem::not_found(place.called()))?;
     call.sees(is_seen(&call.sight(), KIND, name, &place, &whole))?;
     let rules = all.as_array().map_or(&[][..], Vec::as_slice);
-    let page = rules.iter().skip(after.unwrap_or(0)).take(limit.unwrap_or(usize::MAX));
-    let page: Vec<Value> = page.cloned().collect();
-    let end = after.unwrap_or(0).saturating_add(page.len());
-    let next = (end < rules.len() && !page.is_empty()).then(|| end.to_string());
+    let is_wanted = |rule: &Value| {
+        prefix.is_empty() || rule.get("name").and_then(Value::as_str).is_some_and(|name| name.starts_with(prefix))
+    };
+    let mut wanted = rules.iter().zip(1_usize..).skip(after.unwrap_or(0)).filter(|(rule, _)| is_wanted(rule));
+    let page: Vec<(&Value, usize)> = wanted.by_ref().take(limit.unwrap_or(usize::MAX)).collect();
+    let next = wanted.next().and(page.last()).map(|(_, number)| number.to_string());
+    let page: Vec<Value> = page.into_iter().map(|(rule, _)| rule.clone()).collect();
     call.represented(&call.plane.tag(all), || Found::linked(next.as_deref(), &call, &page.into()))
 }
 

@@ -16,9 +16,12 @@ use super::events::{Told, told_of};
 use super::{Route, route};
 use crate::call::{Call, Reply};
 use crate::events;
-use crate::plane::{Parts, Targets, WatchFor, Watched};
+use crate::plane::{Parts, Span, Targets, WatchFor, Watched};
 use crate::problem::Problem;
 use crate::standing::Standing;
+
+/// Each has an event of its own, at least.
+const MOST_SPANS: usize = 16;
 
 pub(super) fn routes() -> Vec<Route> {
     let text = json!({ "type": "string" });
@@ -30,7 +33,12 @@ pub(super) fn routes() -> Vec<Route> {
                  It ends when who asked for it may no more.",
             )
             .asks("target_group", text.clone(), "A target group whose targets are told with each sample.")
-            .asks("history", text.clone(), "What was is told of subjects whose names begin so, as listener/ or group/web; absent: of all.")
+            .asks(
+                "history",
+                text.clone(),
+                "What was is told of subjects whose names begin so, as listener/ or group/web; with @30 behind it, their newest 30 seconds, \
+                 and with @0 none. It may be given 16 times; absent: of all.",
+            )
             .answers(200, text),
     ]
 }
@@ -46,8 +54,8 @@ struct Watcher {
 }
 
 async fn live(call: Call) -> Result<Reply, Problem> {
-    let given = |name: &str| call.query.get(name).map(str::to_owned);
-    let wanted = WatchFor { history: given("history"), group: given("target_group") };
+    let group = call.query.get("target_group").map(str::to_owned);
+    let wanted = WatchFor { history: spans(&call.query.all("history"))?, group };
     call.sees(wanted.group.as_deref().is_none_or(|group| call.sight().has_health(group)))?;
     let Watched { history, samples, targets } = (call.plane.around.live)(wanted);
     let events = call.plane.events.subscribe();
@@ -59,6 +67,23 @@ async fn live(call: Call) -> Result<Reply, Problem> {
     });
     let alive = KeepAlive::new().interval(Duration::from_secs(15));
     Ok(Reply::of(Sse::new(stream).keep_alive(alive).into_response()))
+}
+
+/// What is asked of what was; when nothing is said of it, that is all.
+fn spans(asked: &[String]) -> Result<Vec<Span>, Problem> {
+    if asked.is_empty() {
+        return Ok(vec![Span { of: String::new(), seconds: None }]);
+    }
+    if asked.len() > MOST_SPANS {
+        return Err(Problem::invalid("?history", format!("is given {} times, at most {MOST_SPANS} fit", asked.len())));
+    }
+    let span = |text: &String| {
+        // no name has an @ in it
+        let Some((of, seconds)) = text.split_once('@') else { return Ok(Span { of: text.clone(), seconds: None }) };
+        let wrong = || Problem::invalid("?history", format!("{seconds:?} is no number of seconds, as in listener/@30"));
+        Ok(Span { of: of.to_owned(), seconds: Some(seconds.parse().map_err(|_| wrong())?) })
+    };
+    asked.iter().map(span).collect()
 }
 
 impl Watcher {

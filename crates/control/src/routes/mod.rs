@@ -11,6 +11,7 @@ mod live;
 mod resources;
 mod revisions;
 mod session;
+mod status;
 mod system;
 mod targets;
 

@@ -1,10 +1,11 @@
 //! Revisions: listed, shown, compared, restored.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::Method;
 use headworks_model::primitive::Name;
 use headworks_model::{Edit, Kind};
+use headworks_store::{Revision, Stored};
 use serde_json::{Map, Value, json};
 
 use super::batch::done;
@@ -89,7 +90,7 @@ async fn list(call: Call) -> Result<Reply, Problem> {
 }
 
 /// A revision, with those of its resources that are seen.
-pub(super) fn revision_json(revision: &headworks_store::Revision, sight: &Sight) -> Value {
+pub(super) fn revision_json(revision: &Revision, sight: &Sight) -> Value {
     let seen = revision.resources.iter().filter(|(kind, name)| has(sight, kind, name));
     let resources: Vec<String> = seen.map(|(kind, name)| format!("{kind}.{name}")).collect();
     json!({
@@ -131,16 +132,23 @@ async fn get(call: Call) -> Result<Reply, Problem> {
                 }
             }
             Some(other) => {
+                // one that was not written between the two is the same: of those that were, one is opened at a time
+                let mut turned: BTreeMap<(String, String), [Option<Stored>; 2]> = BTreeMap::new();
                 let old = kept.store.resources_at(other)?.ok_or_else(|| absent(other))?;
-                let new = kept.store.resources_at(number)?.unwrap_or_default();
-                let key = |stored: &headworks_store::Stored| (stored.kind.clone(), stored.name.clone());
-                let keys: BTreeSet<(String, String)> = old.iter().chain(&new).map(key).collect();
-                for (kind, name) in keys {
-                    let of = |all: &[headworks_store::Stored]| {
-                        let stored = all.iter().find(|stored| stored.kind == kind && stored.name == name);
-                        open(&kind, &name, &stored.map(|stored| stored.body.clone()))
-                    };
-                    changes.extend(line(&sight, &kind, &name, of(&old)?.as_ref(), of(&new)?.as_ref()));
+                for stored in old {
+                    let key = (stored.kind.clone(), stored.name.clone());
+                    turned.insert(key, [Some(stored), None]);
+                }
+                for stored in kept.store.resources_at(number)?.unwrap_or_default() {
+                    let key = (stored.kind.clone(), stored.name.clone());
+                    let before = turned.remove(&key).and_then(|[before, _]| before);
+                    if before.as_ref().is_none_or(|before| before.revision != stored.revision) {
+                        turned.insert(key, [before, Some(stored)]);
+                    }
+                }
+                for ((kind, name), [before, after]) in turned {
+                    let of = |stored: Option<Stored>| open(&kind, &name, &stored.map(|stored| stored.body));
+                    changes.extend(line(&sight, &kind, &name, of(before)?.as_ref(), of(after)?.as_ref()));
                 }
             }
         }

@@ -3,6 +3,7 @@
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::status::status;
 use super::{Door, Route, route, schema};
 use crate::call::{Call, Reply};
 use crate::change::Run;
@@ -69,16 +70,6 @@ async fn readyz(call: Call) -> Result<Reply, Problem> {
 async fn metrics(call: Call) -> Result<Reply, Problem> {
     let (kind, text) = (call.plane.around.metrics)().map_err(Problem::unavailable)?;
     Ok(Reply::text(StatusCode::OK, kind, call.sight().sift_metrics(text)))
-}
-
-async fn status(call: Call) -> Result<Reply, Problem> {
-    let (mut status, sight) = ((call.plane.around.status)(), call.sight());
-    sight.sift(&mut status);
-    sight.sift_health(&mut status);
-    if let Some(last) = status.pointer_mut("/configuration/last_reload") {
-        sight.sift_applied(last, call.plane.desired().config());
-    }
-    Ok(Reply::ok(&status))
 }
 
 async fn config(call: Call) -> Result<Reply, Problem> {

@@ -49,7 +49,7 @@ fn latency<'a>(histograms: impl IntoIterator<Item = &'a Histogram>) -> Latency {
 }
 
 impl View {
-    /// Listeners with their rules and hits, target groups with their targets, certificates.
+    /// Listeners with their rules and hits, certificates, what is used of what is bounded: all but target groups.
     pub fn to_json(&self) -> Value {
         let mut balancers = BTreeMap::<&str, Map<String, Value>>::new();
         for listener in self.plan.iter().flat_map(|plan| &plan.listeners) {
@@ -60,18 +60,20 @@ impl View {
             .into_iter()
             .map(|(name, listeners)| (name.to_owned(), json!({ "listeners": listeners })))
             .collect();
-        let groups: Map<String, Value> =
-            self.groups.iter().map(|(name, group)| (name.to_string(), group_json(group))).collect();
         let certificates: Map<String, Value> =
             self.certificates.iter().map(|c| (c.name.to_string(), certificate_json(c))).collect();
         let overload: Map<String, Value> =
             self.pressure.each().into_iter().map(|(what, used)| (what.to_owned(), used.into())).collect();
         json!({
             "load_balancers": balancers,
-            "target_groups": groups,
             "certificates": certificates,
             "overload": overload,
         })
+    }
+
+    /// Target groups with their targets, by name: each is made when it is asked for, for there may be very many.
+    pub fn into_groups(self) -> impl Iterator<Item = (String, Value)> {
+        self.groups.into_iter().map(|(name, group)| (name.to_string(), group_json(&group)))
     }
 
     /// One target group with its targets; none when there is none of this name.

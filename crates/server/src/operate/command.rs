@@ -288,7 +288,7 @@ pub(crate) struct AddContext {
 pub(crate) enum Audit {
     /// The last attempts
     List(AuditList),
-    /// All of it as lines of JSON
+    /// All of it as lines of JSON, printed as they come; exit 1 when it breaks off
     Export(Asking),
     /// Whether the chain holds; exit 0 or 2
     Verify(Asking),
@@ -302,9 +302,18 @@ pub(crate) struct AuditList {
     /// Of this action
     #[arg(long)]
     pub(crate) action: Option<String>,
+    /// About this resource, as `hrn:headworks:target-group/web`
+    #[arg(long)]
+    pub(crate) resource: Option<String>,
     /// `allowed` or `denied`
     #[arg(long)]
     pub(crate) outcome: Option<String>,
+    /// Of this time or later: `2026-01-31T12:00:00Z`, or a date
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// Of before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
     /// At most so many
     #[arg(long, default_value_t = 20)]
     pub(crate) limit: u64,

@@ -128,6 +128,14 @@ impl Connection {
         succeeded(self.put(&Question { method, path, fields: &[], body: Some(body) })?)
     }
 
+    /// Asks for what may be long, and hands it on as it comes.
+    pub(super) fn pour(&self, path: &str, to: &mut dyn FnMut(&[u8]) -> std::io::Result<()>) -> Result<(), Failed> {
+        let question = Question { method: Method::GET, path, fields: &[], body: None };
+        let poured = client::wait_for(client::pour(&self.instance, &question, PATIENCE, to));
+        let poured = poured.map_err(|error| Failed::with(format!("{}: {error}", self.instance.address)))?;
+        poured.map_or(Ok(()), |answer| Err(refused(&answer)))
+    }
+
     /// Asks for JSON.
     pub(super) fn json(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failed> {
         json_of(&self.ask(method, path, &[], body)?)

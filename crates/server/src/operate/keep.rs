@@ -21,11 +21,7 @@ use crate::takeover::door::Door;
 pub(super) fn audit(command: &Audit) -> Result<(), Failed> {
     match command {
         Audit::List(args) => list(args),
-        Audit::Export(asking) => {
-            let answer = Connection::of(asking)?.ask(Method::GET, "/v1/audit/export", &[], None)?;
-            let written = std::io::stdout().write_all(&answer.body);
-            written.map_err(|error| Failed::with(error.to_string()))
-        }
+        Audit::Export(asking) => export(&Connection::of(asking)?),
         Audit::Verify(asking) => {
             let verdict = Connection::of(asking)?.json(Method::GET, "/v1/audit/verify", None)?;
             let text = |key: &str| verdict.get(key).map_or(String::new(), ToString::to_string);
@@ -42,8 +38,40 @@ pub(super) fn audit(command: &Audit) -> Result<(), Failed> {
     }
 }
 
+/// Prints entries as they come, each as a whole: what breaks off does not end within one.
+fn export(connection: &Connection) -> Result<(), Failed> {
+    let (mut out, mut rest, mut entries) = (std::io::stdout().lock(), Vec::new(), 0_usize);
+    let poured = connection.pour("/v1/audit/export", &mut |bytes| {
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let (whole, begun) = bytes.split_at_checked(whole).unwrap_or((bytes, &[]));
+        if !whole.is_empty() {
+            entries += whole.iter().filter(|byte| **byte == b'\n').count();
+            out.write_all(&rest)?;
+            out.write_all(whole)?;
+            rest.clear();
+        }
+        rest.extend_from_slice(begun);
+        Ok(())
+    });
+    match poured {
+        Ok(()) => Ok(()),
+        Err(failed) if entries == 0 => Err(failed),
+        Err(Failed { lines, .. }) => {
+            let why = lines.join("; ");
+            Err(Failed::with(format!("it broke off after {entries} entries, and is not the whole trail: {why}")))
+        }
+    }
+}
+
 fn list(args: &AuditList) -> Result<(), Failed> {
-    let given = [("principal", &args.principal), ("action", &args.action), ("outcome", &args.outcome)];
+    let given = [
+        ("principal", &args.principal),
+        ("action", &args.action),
+        ("resource", &args.resource),
+        ("outcome", &args.outcome),
+        ("from", &args.from),
+        ("to", &args.to),
+    ];
     let filters: String =
         given.into_iter().filter_map(|(name, value)| Some(format!("&{name}={}", encoded(value.as_ref()?)))).collect();
     let path = format!("/v1/audit?limit={}{filters}", args.limit.clamp(1, 500));
@@ -73,14 +101,22 @@ fn list(args: &AuditList) -> Result<(), Failed> {
 
 pub(super) fn backup(args: &Backup) -> Result<(), Failed> {
     let label = args.to.display();
-    let answer = Connection::of(&args.asking)?.ask(Method::GET, "/v1/backup", &[], None)?;
+    let connection = Connection::of(&args.asking)?;
     let io = |error: std::io::Error| Failed::with(format!("{label}: {error}"));
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&args.to).map_err(io)?;
-    file.write_all(&answer.body).and_then(|()| file.sync_all()).map_err(io)?;
+    let mut length = 0;
+    let poured = connection.pour("/v1/backup", &mut |bytes| {
+        length += bytes.len();
+        file.write_all(bytes)
+    });
+    if let Err(failed) = poured.and_then(|()| file.sync_all().map_err(io)) {
+        // half of a backup is none
+        let _ = std::fs::remove_file(&args.to);
+        return Err(failed);
+    }
     if args.asking.output == Format::Table {
         say(format_args!(
-            "{label}: {} bytes. Secrets in it are sealed with control.key of the data folder: keep that too",
-            answer.body.len()
+            "{label}: {length} bytes. Secrets in it are sealed with control.key of the data folder: keep that too"
         ));
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! The whole state, saved and brought back: while the program runs, and while it does not.
 
 use headworks_iam::sigv4::content_hash;
+use headworks_testkit::wire::Response;
 use headworks_testkit::{Headworks, Origin, ask, free_port};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -119,6 +120,41 @@ fn what_is_no_backup_changes_nothing() {
     assert_eq!(newest(&API, &headworks)["revision"], 2);
     assert_eq!(API.raw(&headworks, "POST /v1/restore", &[], &saved).status, 200);
     headworks.expect_alive();
+}
+
+/// Whoever restores says what it knew: of resources and of identities, and not of who has signed in or was last used.
+#[test]
+fn a_restore_is_held_against_what_the_caller_knew() {
+    let web = Origin::echo("web");
+    let headworks = start(&proxy("", ""), &[("web", &web)]);
+    put(&headworks, 1);
+    API.expect(&headworks, "PUT /v1/iam/users/alice", &json!({}), 201);
+    let backup = API.raw(&headworks, "GET /v1/backup", &[], b"");
+    let (saved, at_first) = (backup.body.content.clone(), tag(&backup));
+    let restore =
+        |query: &str, condition: &str| API.raw(&headworks, &format!("POST /v1/restore{query}"), &[condition], &saved);
+    let now = || tag(&API.raw(&headworks, "GET /v1/restore", &[], b""));
+    assert_eq!(now(), at_first);
+    API.expect(&headworks, "POST /v1/iam/users/alice/access-keys", &Value::Null, 201);
+    let with_key = now();
+    assert_ne!(with_key, at_first, "an identity has changed");
+    assert_eq!(restore("", &format!("If-Match: {at_first}")).status, 412);
+    put(&headworks, 2);
+    assert_ne!(now(), with_key, "a resource has changed");
+    assert_eq!(restore("", &format!("If-Match: {with_key}")).status, 412);
+    let of_resources = tag(&API.raw(&headworks, "GET /v1/changes", &[], b""));
+    assert_eq!(restore("", &format!("If-Match: {of_resources}")).status, 412, "it says nothing of identities");
+    let judged = restore("?dry_run=true", "If-Match: *");
+    assert_eq!((judged.status, tag(&judged)), (200, now()), "{judged}");
+    let done = restore("", &format!("If-Match: {}", tag(&judged)));
+    assert_eq!((done.status, tag(&done)), (200, now()), "{done}");
+    let none = API.get(&headworks, "/v1/iam/users/alice/access-keys");
+    assert_eq!(none["access_keys"], json!([]));
+    assert_eq!(restore("", &format!("If-None-Match: {}", now())).status, 412);
+}
+
+fn tag(response: &Response) -> String {
+    response.field("ETag").unwrap_or_else(|| panic!("no tag: {response}")).to_owned()
 }
 
 /// What is told of it in the audit trail.

@@ -92,7 +92,7 @@ fn tag_of(path: &str) -> String {
     match path {
         "/v1/iam/groups/{name}/members/{user}" => "/v1/iam/groups/{name}".to_owned(),
         "/v1/target-groups/{name}/targets/{target}" => "/v1/target-groups/{name}/targets".to_owned(),
-        "/v1/restore" | "/v1/revisions/{revision}/restore" => "/v1/changes".to_owned(),
+        "/v1/revisions/{revision}/restore" => "/v1/changes".to_owned(),
         path => path.to_owned(),
     }
 }

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::api::{Api, NOBODY, who};
-use crate::start;
+use crate::{proxy, start};
 
 const SHOP: &str = "
 load_balancers:
@@ -443,4 +443,36 @@ fn secrets_are_neither_shown_nor_kept_as_they_are() {
     API.expect(&headworks, "POST /v1/revisions/1/restore", &Value::Null, 200);
     let changes = API.get(&headworks, "/v1/revisions/3")["changes"].to_string();
     assert!(changes.contains("least_connections") && !changes.contains("password"), "the secret was lost: {changes}");
+}
+
+/// Copies of requests, and those that a group stands in for, are a reason to keep it; what they need of it is asked for again
+/// when it changes.
+#[test]
+fn a_group_that_is_only_mirrored_to_or_stands_in_is_in_use() {
+    let web = Origin::echo("web");
+    let headworks = start(&proxy("", ""), &[("web", &web)]);
+    ["a", "copies", "spare"].iter().for_each(|name| {
+        API.expect(&headworks, &format!("PUT /v1/target-groups/{name}"), &json!({}), 201);
+    });
+    let forward = json!({ "groups": { "a": 1 }, "mirror": { "group": "copies" }, "fallback": { "forward": "spare" } });
+    let rule = json!({ "name": "one", "then": { "forward": forward } });
+    let balancer = |rules: &[&Value]| {
+        let listener = json!({ "address": "127.0.0.1:0", "rules": rules, "default": { "forward": "a" } });
+        json!({ "listeners": { "http": listener } })
+    };
+    API.expect(&headworks, "PUT /v1/load-balancers/edge", &balancer(&[&rule]), 201);
+    for name in ["a", "copies", "spare"] {
+        let refused = API.expect(&headworks, &format!("DELETE /v1/target-groups/{name}"), &Value::Null, 409);
+        let path = "load_balancers.edge.listeners.http.rules[0]";
+        assert_eq!(refused["errors"][0]["path"], path, "{name}: {refused:#}");
+        API.expect(&headworks, &format!("PATCH /v1/target-groups/{name}"), &json!({ "protocol": "tcp" }), 400);
+    }
+    let twice = API.expect(&headworks, "PUT /v1/load-balancers/edge", &balancer(&[&rule, &rule]), 400);
+    let error = &twice["errors"][0];
+    assert_eq!(error["path"], "load_balancers.edge.listeners.http.rules[1].name", "{twice:#}");
+    assert_eq!(error["pointer"], "#/listeners/http/rules/1/name", "{twice:#}");
+    let added = API.expect(&headworks, "POST /v1/load-balancers/edge/listeners/http/rules", &rule, 400);
+    assert_eq!(added["errors"].as_array().map(Vec::len), Some(1), "{added:#}");
+    API.expect(&headworks, "DELETE /v1/load-balancers/edge", &Value::Null, 204);
+    API.expect(&headworks, "DELETE /v1/target-groups/copies", &Value::Null, 204);
 }

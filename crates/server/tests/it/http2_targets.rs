@@ -213,6 +213,43 @@ fn request_trailers() {
     });
 }
 
+/// A target of HTTP/2 is not sent the console's cookie, whether its client sends cookies in one field or in pieces.
+#[test]
+fn the_cookie_of_the_console_stays_here() {
+    run(async {
+        let listener = ok(TcpListener::bind("127.0.0.1:0").await, "cannot listen");
+        let address = ok(listener.local_addr(), "no address");
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut connection = ok(h2::server::handshake(stream).await, "no handshake");
+                    while let Some(Ok((request, mut respond))) = connection.accept().await {
+                        let seen = request.headers().get_all("cookie").iter().filter_map(|line| line.to_str().ok());
+                        let seen = seen.collect::<Vec<_>>().join("; ");
+                        let answer = http::Response::builder().header("x-seen", seen).body(());
+                        ok(respond.send_response(ok(answer, "no answer"), true), "cannot answer");
+                    }
+                });
+            }
+        });
+        let headworks = start(&proxy("", ", version: http2"), &[("web", &address)]);
+        for (cookies, expected) in [
+            (&["a=1; headworks_session=x; b=2"][..], "a=1; b=2"),
+            (&["a=1", "headworks_session=x", "b=2"], "a=1; b=2"),
+            (&["headworks_session=x"], ""),
+        ] {
+            let mut send = connect(headworks.address()).await;
+            let mut asked = request(Method::GET, "/");
+            for cookie in cookies {
+                asked.headers_mut().append("cookie", http::HeaderValue::from_static(cookie));
+            }
+            let answer = ask(&mut send, asked, None).await;
+            let seen = answer.fields.get("x-seen").and_then(|seen| seen.to_str().ok());
+            assert_eq!((answer.status.as_u16(), seen), (200, Some(expected)), "{cookies:?}");
+        }
+    });
+}
+
 /// The target goes away with its connection: the next request gets a new one.
 #[test]
 fn a_lost_connection_is_made_again() {

@@ -128,6 +128,31 @@ fn targets_see_what_they_see_of_http1() {
     );
 }
 
+/// A client of HTTP/3 may send cookies in pieces (RFC 9114, section 4.2.1); the console's is not for targets.
+#[test]
+fn the_cookie_of_the_console_stays_here() {
+    let folder = folder();
+    let web = Origin::echo("web");
+    let headworks = start(&secured(&folder, ""), &[("web", &web)]);
+    let caller = Caller::trusting_all().build();
+    check(
+        [
+            (&["a=1; headworks_session=x; b=2"][..], Some("a=1; b=2")),
+            (&["a=1", "headworks_session=x", "b=2"], Some("a=1; b=2")),
+            (&["headworks_session=x"], None),
+            (&["headworks_sessions=x"], Some("headworks_sessions=x")),
+        ],
+        |(cookies, _)| cookies.join(" | "),
+        |(cookies, expected)| {
+            let fields: Vec<(&str, &str)> = cookies.iter().map(|cookie| ("cookie", *cookie)).collect();
+            let answer = Client::greet(&caller, headworks.address()).ask(&request("GET", "/", &fields));
+            assert_eq!(answer.unwrap_or_else(|refused| panic!("{refused:?}")).status, 200);
+            let seen = web.received().pop().unwrap().request;
+            assert_eq!(seen.fields.one("Cookie"), *expected, "{:?}", seen.fields);
+        },
+    );
+}
+
 /// Connections over QUIC count as others do, together with them, and pass the same doors.
 #[test]
 fn who_may_connect() {

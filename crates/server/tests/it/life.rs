@@ -6,7 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use headworks_testkit::stream::End;
 use headworks_testkit::{Client, Gate, Origin, Step, ask, free_port, wait};
 use rustix::process::Signal;
+use serde_json::Value;
 
+use crate::api::NOBODY;
 use crate::load::{Load, Speaks};
 use crate::{HEADWORKS, proxy, start};
 
@@ -164,6 +166,19 @@ fn watching_the_file() {
     let text = headworks_testkit::program::filled(yaml, &[("v", &"three")]);
     assert!(std::fs::write(headworks.path("headworks.yaml"), text).is_ok());
     wait::until("the saved file to be applied", || (headworks.ask(&ask("GET", "/")).text() == "three").then_some(()));
+    // who has the machine is who did it; a write is seen once or twice, and what is the same is no change
+    let trail = wait::until("the last in the trail", || {
+        let trail = NOBODY.get(&headworks, "/v1/audit?action=headworks:ReloadConfiguration");
+        trail["entries"][0].to_string().contains("three").then_some(trail)
+    });
+    let entries = trail["entries"].as_array().unwrap();
+    let who = |entry: &Value| (entry["source"].to_string(), entry["principal"].to_string());
+    let watched = ("\"headworks run --watch\"".to_owned(), "\"hrn:headworks:local\"".to_owned());
+    assert!(entries.iter().all(|entry| who(entry) == watched), "{trail:#}");
+    let has = |status: u16, part: &str| {
+        entries.iter().any(|entry| entry["status"] == status && entry.to_string().contains(part))
+    };
+    assert!(has(200, "two") && has(200, "three") && has(422, "why"), "{trail:#}");
 }
 
 /// Scenario 13: readiness first, then no new connections, then what is in flight finishes, then exit 0.

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use headworks_testkit::{Headworks, Origin, ask, wait};
+use headworks_testkit::{Headworks, Origin, Step, ask, wait};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -91,6 +91,62 @@ fn the_trail_holds_and_tells_when_it_does_not() {
     assert_eq!(verdict, json!({ "intact": false, "entry": 1, "what": "is not what it was" }));
     let verified = headworks.beside(&["audit", "verify", "--endpoint", &headworks.admin().to_string()]);
     assert_eq!(verified.status.code(), Some(2), "{verified:?}");
+}
+
+/// An hour is searched as a principal is; the command passes on what it is asked.
+#[test]
+fn the_trail_is_searched_by_time() {
+    let web = Origin::echo("web");
+    let headworks = start(&proxy("", ""), &[("web", &web)]);
+    put(&headworks, 1);
+    for (asked, found) in [
+        ("from=2020-01-01", 1),
+        ("to=2020-01-01T00:00:00Z", 0),
+        ("from=2020-01-01&to=2999-01-01T00:00:00.5%2B02:00", 1),
+        ("from=2020-01-01&action=headworks:PutTargetGroup", 1),
+        ("from=2020-01-01&action=headworks:DeleteTargetGroup", 0),
+        ("from=2999-01-01", 0),
+        ("from=2999-01-01&to=2020-01-01", 0),
+    ] {
+        let trail = API.get(&headworks, &format!("/v1/audit?{asked}"));
+        assert_eq!(trail["entries"].as_array().map(Vec::len), Some(found), "{asked}: {trail:#}");
+    }
+    for wrong in ["from=", "from=yesterday", "to=1440938160", "to=2026-01-31T12:00:00+02:00", "to=2026-02-30"] {
+        let refused = API.expect(&headworks, &format!("GET /v1/audit?{wrong}"), &Value::Null, 400);
+        let path = format!("?{}", wrong.split('=').next().unwrap_or_default());
+        assert_eq!(refused["errors"][0]["path"], path, "{refused:#}");
+    }
+    let endpoint = headworks.admin().to_string();
+    let list = |more: &[&str]| {
+        let listed = headworks.beside(&[&["audit", "list", "-o", "json", "--endpoint", &endpoint], more].concat());
+        assert!(listed.status.success(), "{listed:?}");
+        let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+        listed["entries"].as_array().map(Vec::len)
+    };
+    let resource = ["--resource", "hrn:headworks:target-group/api"];
+    assert_eq!(list(&[&resource[..], &["--from", "2020-01-01T01:00:00+02:00"]].concat()), Some(1));
+    assert_eq!(list(&["--to", "2020-01-01"]), Some(0));
+}
+
+/// What an export has got is there as it came, in whole lines, and that it is not all is said.
+#[test]
+fn an_export_that_breaks_off_says_so() {
+    let web = Origin::echo("web");
+    let headworks = start(&proxy("", ""), &[("web", &web)]);
+    let part = "{\"number\":1}\n{\"number\":2}\n{\"num";
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let begun = format!("{head}{:x}\r\n{part}\r\n", part.len());
+    let broken = || [Step::send(&begun), Step::Close];
+    let broken = Origin::new("broken").on("/v1/audit/export", broken()).on("/v1/backup", broken()).start();
+    let exported = headworks.beside(&["audit", "export", "--endpoint", &broken.address().to_string()]);
+    assert_eq!(String::from_utf8_lossy(&exported.stdout), "{\"number\":1}\n{\"number\":2}\n");
+    let said = String::from_utf8_lossy(&exported.stderr);
+    assert!(said.contains("broke off after 2 entries"), "{said}");
+    assert_eq!(exported.status.code(), Some(1), "{exported:?}");
+    let saved = headworks.path("saved.db");
+    let backup = ["backup", &*saved.to_string_lossy(), "--endpoint", &broken.address().to_string()];
+    let backed_up = headworks.beside(&backup);
+    assert_eq!((backed_up.status.code(), saved.exists()), (Some(1), false), "{backed_up:?}");
 }
 
 /// What is older than it is to be kept leaves the trail, which holds from there.

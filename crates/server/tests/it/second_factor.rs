@@ -1,11 +1,13 @@
 //! A second factor for who signs with a key: codes become temporary credentials, of a user itself and of roles.
 
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use headworks_iam::totp;
 use headworks_testkit::{Headworks, Origin};
 use serde_json::{Value, json};
 
+use crate::HEADWORKS;
 use crate::api::{Api, Key};
 use crate::identities::{locked, user};
 use crate::signing_in::{base32, second_factor, sign_in};
@@ -95,6 +97,62 @@ fn codes_become_credentials_that_tell_of_them() {
     let off = format!("PATCH /v1/iam/users/alice/access-keys/{id}");
     root.expect(&headworks, &off, &json!({ "status": "inactive" }), 200);
     refused(&plain, "GET /v1/iam/whoami", &Value::Null, 401, "unauthenticated");
+}
+
+/// As people do it: a code becomes credentials of a shell, with which the commands that follow are signed.
+#[test]
+fn a_shell_has_credentials_for_a_code() {
+    let web = Origin::echo("web");
+    let (headworks, root) = locked(&web);
+    let all = |condition: &Value| {
+        json!({ "Version": "2012-10-17", "Statement": {
+        "Effect": "Allow", "Action": "headworks:*", "Resource": "*", "Condition": condition } })
+    };
+    let shown = json!({ "Bool": { "aws:MultiFactorAuthPresent": "true" } });
+    let trust = json!({ "Statement": { "Effect": "Allow", "Action": "headworks:AssumeRole",
+        "Principal": { "AWS": "hrn:headworks:user/bob" }, "Condition": shown } });
+    root.expect(&headworks, "PUT /v1/iam/roles/deploy", &json!({ "trust": trust }), 201);
+    root.expect(&headworks, "PUT /v1/iam/roles/deploy/policies/all", &all(&json!({})), 201);
+    let endpoint = headworks.admin().to_string();
+    // what a shell of a user does, and how that ends
+    let shell = |name: &str, code: &str, script: &str| {
+        let key = root.expect(&headworks, &format!("POST /v1/iam/users/{name}/access-keys"), &Value::Null, 201);
+        let text = |of: &str| key[of].as_str().unwrap_or_default().to_owned();
+        let output = Command::new("sh")
+            .args(["-c", &format!("set -e; {script}"), HEADWORKS.0])
+            .envs([("HEADWORKS_ENDPOINT", &*endpoint), ("CODE", code), ("HEADWORKS_SESSION_TOKEN", "")])
+            .env("HEADWORKS_ACCESS_KEY_ID", text("access_key_id"))
+            .env("HEADWORKS_SECRET_ACCESS_KEY", text("secret_access_key"))
+            .output()
+            .unwrap_or_else(|error| panic!("sh: {error}"));
+        root.expect(
+            &headworks,
+            &format!("DELETE /v1/iam/users/{name}/access-keys/{}", text("access_key_id")),
+            &Value::Null,
+            204,
+        );
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (said, output.status.code())
+    };
+    let (_, alices) = with_factor(&headworks, &root, "alice");
+    root.expect(&headworks, "PUT /v1/iam/users/alice/policies/all", &all(&shown), 201);
+    let (_, bobs) = with_factor(&headworks, &root, "bob");
+    let (said, code) = shell("alice", &alices, "\"$0\" create tg early");
+    assert!(code == Some(2) && said.contains("not authorized"), "{said}");
+    let (said, code) = shell("alice", "000000x", "\"$0\" iam session --code \"$CODE\"");
+    assert!(code == Some(2) && !said.contains("export"), "{said}");
+    let own = "given=$(\"$0\" iam session --code \"$CODE\" --duration 900); eval \"$given\"; \"$0\" create tg own";
+    let (said, code) = shell("alice", &alices, own);
+    assert_eq!(code, Some(0), "{said}");
+    let role = "given=$(\"$0\" iam session --role deploy --session-name release --code \"$CODE\"); eval \"$given\"; \"$0\" create tg roles; \"$0\" get target-groups";
+    let (said, code) = shell("bob", &bobs, role);
+    assert!(code == Some(0) && said.contains("own") && said.contains("roles") && !said.contains("early"), "{said}");
+    for (group, principal) in [("own", "hrn:headworks:user/alice"), ("roles", "role/deploy/release")] {
+        let trail = root.get(&headworks, &format!("/v1/audit?resource=hrn:headworks:target-group/{group}"));
+        let entry = &trail["entries"][0];
+        let is_theirs = entry["principal"].as_str().is_some_and(|who| who.ends_with(principal));
+        assert!(is_theirs && entry["status"] == 201, "{trail:#}");
+    }
 }
 
 /// Codes are guessed no more often than passwords are.

@@ -332,6 +332,16 @@ fn what_goes_on_is_told_second_by_second_until_the_session_ends() {
     let history = event(&mut watch("/v1/live"), "history");
     let requests = history["subjects"]["group/web"]["requests"].as_array().unwrap();
     assert!(requests.iter().any(|rate| rate.as_f64() > Some(0.0)), "{history:#}");
+    // who was told already asks for what is missing; the first of many that are named comes first
+    let mut some = watch("/v1/live?history=group/web@1&history=listener/&history=@0");
+    let (last, listener) = (event(&mut some, "history"), event(&mut some, "history"));
+    assert_eq!(last["subjects"]["group/web"]["requests"].as_array().map(Vec::len), Some(1), "{last:#}");
+    assert_eq!(listener["subjects"].as_object().unwrap().keys().collect::<Vec<_>>(), ["listener/shop/http"]);
+    let kinds = watch("/v1/live?history=@0").find(|line| line.starts_with("event: "));
+    assert_eq!(kinds.as_deref(), Some("event: sample"));
+    for wrong in ["history=listener/@x".to_owned(), ["history=a&"; 17].concat()] {
+        root.expect(&headworks, &format!("GET /v1/live?{wrong}"), &Value::Null, 400);
+    }
     root.expect(&headworks, "PUT /v1/target-groups/more", &json!({}), 201);
     assert_eq!(event(&mut lines, "revision")["resources"], json!(["target_groups.more"]));
     let events = watch("/v1/events");

@@ -1,5 +1,7 @@
 //! Access keys of a user: at most two, so that one can follow the other.
 
+use std::collections::BTreeMap;
+
 use axum::http::{Method, StatusCode};
 use headworks_iam::directory::User;
 use headworks_iam::key::{AccessKey, KeyStatus};
@@ -13,6 +15,7 @@ use super::changed::{changed, done};
 use super::identity::{find, find_mut};
 use crate::call::{Call, Reply};
 use crate::keep::make_key;
+use crate::page::{Page, listed_unnamed};
 use crate::plane::Plane;
 use crate::problem::Problem;
 
@@ -25,7 +28,8 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, all, "ListAccessKeys", of_user, |call| Box::pin(list(call)))
             .about("The access keys of a user, without their secrets.")
-            .answers(200, json!({ "type": "object" })),
+            .pages_by_name()
+            .answers(200, listed_unnamed("access_keys", &schema("AccessKey"))),
         route(Method::POST, all, "CreateAccessKey", of_user, |call| Box::pin(create(call)))
             .judges()
             .about("Makes an access key. The secret is in this answer and in no other.")
@@ -76,8 +80,9 @@ async fn list(call: Call) -> Result<Reply, Problem> {
     let name = call.param("name");
     let directory = call.plane.directory();
     let user = find::<User>(&directory, name)?;
-    let keys: Vec<Value> = user.keys.iter().map(|key| key_json(&call.plane, key)).collect();
-    call.represented(&call.plane.tag(&all_lasting(user)), || Reply::ok(&json!({ "access_keys": keys })))
+    let keys: BTreeMap<&String, &AccessKey> = user.keys.iter().map(|key| (&key.id, key)).collect();
+    let found = Page::of(&call)?.take(keys, |_, key| key_json(&call.plane, key));
+    call.represented(&call.plane.tag(&all_lasting(user)), || Reply::ok(&found.unnamed("access_keys")))
 }
 
 async fn get(call: Call) -> Result<Reply, Problem> {

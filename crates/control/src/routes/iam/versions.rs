@@ -13,21 +13,18 @@ use super::managed::{absent, not_built_in, read};
 use crate::call::{Call, Reply};
 use crate::clock::now;
 use crate::names::action;
+use crate::page::{Page, listed_unnamed};
 use crate::problem::Problem;
 
 pub(super) fn routes() -> Vec<Route> {
     let policy = "policy/{name}";
     let (all, one) = ("/v1/iam/policies/{name}/versions", "/v1/iam/policies/{name}/versions/{version}");
     let holds = "/v1/iam/policies/{name}/default-version";
-    let listed = json!({
-        "type": "object",
-        "properties": { "versions": { "type": "array", "items": schema("PolicyVersion") } },
-        "required": ["versions"],
-    });
     vec![
         route(Method::GET, all, "ListPolicyVersions", policy, |call| Box::pin(list(call)))
             .about("The versions of a managed policy, the oldest first.")
-            .answers(200, listed),
+            .pages_by_name()
+            .answers(200, listed_unnamed("versions", &schema("PolicyVersion"))),
         route(Method::POST, all, "CreatePolicyVersion", policy, |call| Box::pin(create(call)))
             .judges()
             .about("Adds a version, of which a policy has at most five. It holds only when it is made the default.")
@@ -106,9 +103,12 @@ fn shown(policy: &Managed, number: u64) -> Result<Value, Problem> {
 async fn list(call: Call) -> Result<Reply, Problem> {
     let (name, directory) = (call.param("name"), call.plane.directory());
     let policy = directory.policies.get(name).ok_or_else(|| absent(name))?;
-    let unseen = call.asker.denied(&call.plane, &action("GetPolicyVersion"));
-    let versions = if unseen.has(&call.entry.resource) { json!([]) } else { all(policy) };
-    call.represented(&call.plane.tag(&versions), || Reply::ok(&json!({ "versions": versions })))
+    let unseen = call.asker.denied(&call.plane, &action("GetPolicyVersion")).has(&call.entry.resource);
+    let tag = call.plane.tag(&if unseen { json!([]) } else { all(policy) });
+    let seen = policy.versions().filter(|_| !unseen).map(|(number, version)| (word(number), (number, version)));
+    let by_number = |one: &str, other: &str| number(one).cmp(&number(other));
+    let found = Page::of(&call)?.take_by(by_number, seen, |_, (number, version)| about(policy, number, &version));
+    call.represented(&tag, || Reply::ok(&found.unnamed("versions")))
 }
 
 fn all(policy: &Managed) -> Value {
