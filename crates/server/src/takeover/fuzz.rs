@@ -76,7 +76,7 @@ fn heard<T: DeserializeOwned>(bytes: &[u8], piece: usize) -> io::Result<T> {
             let (heard, _theirs) = tokio::join!(hearing, said);
             let (heard, descriptors) = heard.expect("hearing ends with who speaks")?;
             assert!(descriptors.is_empty());
-            Ok(heard)
+            Ok::<T, io::Error>(heard)
         })
     })
 }
@@ -131,39 +131,40 @@ fn check(bytes: &[u8]) {
 fn mutate_message(input: &mut Vec<u8>, other: &[u8], limit: usize, random: &mut Random) {
     let value = input.strip_prefix(b"c").and_then(|content| serde_json::from_slice::<Value>(content).ok());
     let Some(mut value) = value.filter(|_| random.below(3) > 0) else { return mutate(input, other, limit, random) };
-    let donor = other.strip_prefix(b"c").and_then(|content| serde_json::from_slice(content).ok());
-    let mut place = &mut value;
-    while random.below(4) > 0 {
-        let at = random.below(64);
-        let next = match place {
-            Value::Array(list) if !list.is_empty() => {
-                let at = at % list.len();
-                &mut list[at]
-            }
-            Value::Object(map) if !map.is_empty() => {
-                let at = at % map.len();
-                map.values_mut().nth(at).expect("a value")
-            }
-            place => {
-                *place = match random.below(8) {
-                    0 => Value::Null,
-                    1 => u64::MAX.into(),
-                    2 => (-1).into(),
-                    3 => "0.0.0.0:0".into(),
-                    4 => Value::Array(Vec::new()),
-                    5 => 1.5.into(),
-                    6 => donor.clone().unwrap_or_default(),
-                    _ => (random.below(70_000)).into(),
-                };
-                break;
-            }
-        };
-        place = next;
-    }
+    let donor = other.strip_prefix(b"c").and_then(|content| serde_json::from_slice::<Value>(content).ok());
+    *pick(&mut value, random) = match random.below(8) {
+        0 => Value::Null,
+        1 => u64::MAX.into(),
+        2 => Value::from(-1),
+        3 => "0.0.0.0:0".into(),
+        4 => Value::Array(Vec::new()),
+        5 => Value::from(1.5_f64),
+        6 => donor.unwrap_or_default(),
+        _ => random.below(70_000).into(),
+    };
     let text = value.to_string();
     if text.len() < limit {
         *input = [b"c", text.as_bytes()].concat();
     }
+}
+
+/// Some value inside another, or that itself.
+fn pick<'v>(value: &'v mut Value, random: &mut Random) -> &'v mut Value {
+    let count = match &*value {
+        Value::Array(list) => list.len(),
+        Value::Object(map) => map.len(),
+        _ => 0,
+    };
+    if count == 0 || random.below(6) == 0 {
+        return value;
+    }
+    let at = random.below(count);
+    let next = match value {
+        Value::Array(list) => list.get_mut(at),
+        Value::Object(map) => map.values_mut().nth(at),
+        _ => None,
+    };
+    pick(next.expect("one of those that were counted"), random)
 }
 
 #[test]
