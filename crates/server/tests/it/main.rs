@@ -73,6 +73,7 @@ mod signing_in;
 mod slow_clients;
 mod stickiness;
 mod systemd;
+mod takeovers;
 mod target_tls;
 mod tls;
 mod upgrade;
