@@ -185,7 +185,7 @@ pub(super) fn redis(bytes: &[u8]) {
     match (found, check.role) {
         (Outcome::Success, None) => assert!(rest.is_some()),
         (Outcome::Success, Some(Role::Primary)) => {
-            assert!(role.is_some_and(|role| role.starts_with(b"$") && has(role, b"\r\nmaster\r\n")))
+            assert!(role.is_some_and(|role| role.starts_with(b"$") && has(role, b"\r\nmaster\r\n")));
         }
         (Outcome::Success, Some(Role::Replica)) => {
             assert!(role.is_some_and(|role| has(role, b"\r\nslave\r\n") && has(role, b"\r\nconnected\r\n")));

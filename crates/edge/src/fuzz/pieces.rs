@@ -19,7 +19,7 @@ pub(super) fn certificate(bytes: &[u8]) {
     let (told, der) = (ToldAs::new(None), CertificateDer::from(bytes));
     let mut shape = String::new();
     for mode in [MutualMode::Passthrough, MutualMode::Verify] {
-        let lines = client::lines(mode, Some(&[der.clone()]), &told);
+        let lines = client::lines(mode, Some(std::slice::from_ref(&der)), &told);
         let count = lines.split(|byte| *byte == b'\n').count() - 1;
         let bytes = [b"GET / HTTP/1.1\r\nHost: a\r\n", lines.as_slice(), b"\r\n"].concat();
         let mut head = RequestHead::default();

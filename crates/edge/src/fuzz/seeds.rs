@@ -76,7 +76,7 @@ pub(super) const CLIENT_HTTP3: &[&[u8]] = &[
 \x02he\x11\0\x11\x01\x0f\0\0\xd2\xd7Q\x06/fixedP\x01a\x10\0\x0f\0\x03llo\x01\x08\0\0#x-t\x011",
     b"\x10\0,\x01\x17\0\0\xd5\xd7Q\x02/bP\x01a\"te\x08trailers!\x03abc\0\0\0\n0123456789\x19\0\x07@Thello\x08\0\t\0\x04\0\
 \r\x01\x07\x07\x01\0\"\0\x10\x01\x0e\0\0\xd1\xd7Q\x05/h2/aP\x01a",
-    b"\x08\0\x03\0\x04\03\0\x0f\x01\r\0\0\xd1\xd7Q\x04/oldP\x01a\x14\01\x01/\0\0\xd1\xd7Q\x02/aP\x01a&cookie\x03a=b&cookie\
+    b"\x08\0\x03\0\x04\x003\0\x0f\x01\r\0\0\xd1\xd7Q\x04/oldP\x01a\x14\x001\x01/\0\0\xd1\xd7Q\x02/aP\x01a&cookie\x03a=b&cookie\
 \x03c=d'\x01priority\x03u=1\x05\0\t\x01\x0e\0\0\xd1\xd7Q\x05/\n\0\x04\x03A\x7f\x01",
     b"\x08\0\x03\0\x04\0\0\0#\x01!\0\0\xcf'\x02:protocol\twebsocket\xd7Q\x03/wsP\x01a\0\0\t\0\x07\x81\x05hello\x11\0*\x01#\
 \0\0\xd4\xd7Q\x06/fixedP\x01a&expect\x0c100-continue\0\x03abc",
@@ -89,13 +89,13 @@ pub(super) const POSTGRES: &[&[u8]] = &[
     b"\0R\0\0\0\x17\0\0\0\nSCRAM-SHA-256\0\0",
     b"\0E\0\0\0\x17SFATAL\0C28P01\0Mno\0\0",
     b"\x01E\0\0\0\x17SFATAL\0C57P03\0Mno\0\0",
-    b"\x02R\0\0\0\x08\0\0\0\x03R\0\0\0\x08\0\0\0\0S\0\0\0\x16server_version\017\0K\0\0\0\x0c\0\0\0\x01\0\0\0\x02Z\0\0\0\
+    b"\x02R\0\0\0\x08\0\0\0\x03R\0\0\0\x08\0\0\0\0S\0\0\0\x16server_version\x0017\0K\0\0\0\x0c\0\0\0\x01\0\0\0\x02Z\0\0\0\
 \x05IT\0\0\0.\0\x02a\0\0\0\0\0\0\0\0\0\0\x10\0\x01\xff\xff\xff\xff\0\0b\0\0\0\0\0\0\0\0\0\x06\xa4\xff\xff\xff\xff\xff\
 \xff\0\0D\0\0\0\x12\0\x02\0\0\0\x01t\0\0\0\x030.5C\0\0\0\rSELECT 1\0Z\0\0\0\x05I",
     b"\x02R\0\0\0\x0c\0\0\0\x05abcdR\0\0\0\x08\0\0\0\0Z\0\0\0\x05IT\0\0\0.\0\x02a\0\0\0\0\0\0\0\0\0\0\x10\0\x01\xff\xff\
 \xff\xff\0\0b\0\0\0\0\0\0\0\0\0\x06\xa4\xff\xff\xff\xff\xff\xff\0\0D\0\0\0\x11\0\x02\0\0\0\x01t\0\0\0\x0299C\0\0\0\rSE\
 LECT 1\0Z\0\0\0\x05I",
-    b"\x04R\0\0\0\x08\0\0\0\0S\0\0\0\x16server_version\017\0K\0\0\0\x0c\0\0\0\x01\0\0\0\x02N\0\0\0\x18SNOTICE\0C00000\0Mhi\
+    b"\x04R\0\0\0\x08\0\0\0\0S\0\0\0\x16server_version\x0017\0K\0\0\0\x0c\0\0\0\x01\0\0\0\x02N\0\0\0\x18SNOTICE\0C00000\0Mhi\
 \0\0Z\0\0\0\x05IT\0\0\0.\0\x02a\0\0\0\0\0\0\0\0\0\0\x10\0\x01\xff\xff\xff\xff\0\0b\0\0\0\0\0\0\0\0\0\x06\xa4\xff\xff\
 \xff\xff\xff\xff\0\0D\0\0\0\x0f\0\x02\0\0\0\x01f\xff\xff\xff\xffC\0\0\0\rSELECT 1\0Z\0\0\0\x05I",
     b"\x04R\0\0\0\x08\0\0\0\0Z\0\0\0\x05IT\0\0\0.\0\x02a\0\0\0\0\0\0\0\0\0\0\x10\0\x01\xff\xff\xff\xff\0\0b\0\0\0\0\0\0\0\

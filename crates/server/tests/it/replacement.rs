@@ -1,9 +1,6 @@
 //! Another process takes over (`headworks upgrade`, `run --replace`): nobody notices, or nothing has happened.
 
-use std::io::{Read, Write};
 use std::net::{SocketAddr, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
 use headworks_testkit::origin::Health;

@@ -1,6 +1,7 @@
 //! A client of HTTP/3: over QUIC as anybody's, and on its streams whatever it is told to say.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -129,7 +130,7 @@ type Stream = (SendStream, Option<JoinHandle<Given>>);
 async fn say(connection: Connection, records: Vec<Record>, mut random: Random) -> BTreeMap<u8, Stream> {
     let mut streams = BTreeMap::<u8, Stream>::new();
     for record in records {
-        if !streams.contains_key(&record.stream) {
+        if let Entry::Vacant(place) = streams.entry(record.stream) {
             let opened = if record.is_request() {
                 let opened = connection.open_bi().await;
                 opened.map(|(send, recv)| (send, Some(tokio::task::spawn_local(hear(recv, record.then)))))
@@ -137,7 +138,7 @@ async fn say(connection: Connection, records: Vec<Record>, mut random: Random) -
                 connection.open_uni().await.map(|send| (send, None))
             };
             let Ok(opened) = opened else { break };
-            streams.insert(record.stream, opened);
+            place.insert(opened);
         }
         let Some((send, _)) = streams.get_mut(&record.stream) else { break };
         let mut rest = record.payload.as_slice();
