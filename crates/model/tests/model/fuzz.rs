@@ -1,7 +1,7 @@
 //! Configurations, fuzzed: whatever is written, it is read, or all that is wrong is told with its place; and what was read is the
 //! same when it is written down and read again.
 
-#[expect(unreachable_pub, reason = "also a part of another crate")]
+#[expect(unreachable_pub, clippy::print_stdout, clippy::expect_used, reason = "also a part of another crate")]
 #[path = "../../../../fuzz/src/hunt.rs"]
 mod hunt;
 #[expect(unreachable_pub, reason = "also a part of another crate")]
