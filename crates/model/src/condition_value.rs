@@ -256,6 +256,10 @@ impl Declared for QueryMatch {
             }),
             Some(entries) if entries.iter().any(|entry| entry.key == "key" || entry.key == "value") => {
                 let KeyAndValue { key, value } = KeyAndValue::read(node, cx)?;
+                if key.is_none() && value.is_none() {
+                    cx.wrong(node, "names neither a key nor a value", Self::expected());
+                    return None;
+                }
                 Some(Self { key, value })
             }
             Some(_) => {
