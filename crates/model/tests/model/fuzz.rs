@@ -129,7 +129,7 @@ fn mutate_lines(input: &mut Vec<u8>, other: &[u8], limit: usize, random: &mut Ra
             4 if lines[at].starts_with(b"  ") => drop(lines[at].drain(..2)),
             _ => {
                 let word = WORDS[random.below(WORDS.len())].as_bytes();
-                let place = random.below(lines[at].len());
+                let place = random.below(lines[at].len() + 1);
                 let end = if random.below(2) == 0 { place } else { (place + word.len()).min(lines[at].len()) };
                 lines[at].splice(place..end, word.iter().copied());
             }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,12 +38,14 @@ impl Sample {
     }
 }
 
-/// Looks at a process until `is_over`, or until it is gone.
+/// Looks at a process until `is_over`, or until it is gone; a look at which it does not tell all is none.
 pub(super) fn samples(pid: i32, admin: SocketAddr, begun: Instant, is_over: &AtomicBool) -> Vec<Sample> {
     let mut samples = Vec::new();
     while !is_over.load(Ordering::Relaxed) {
-        let Some(sample) = Sample::take(pid, admin, begun.elapsed()) else { break };
-        samples.push(sample);
+        if !Path::new(&format!("/proc/{pid}")).exists() {
+            break;
+        }
+        samples.extend(Sample::take(pid, admin, begun.elapsed()));
         thread::sleep(STEP);
     }
     samples
