@@ -164,14 +164,14 @@ impl World {
         said.lines().filter(|line| line.contains("ERROR") || line.contains("panicked")).map(str::to_owned).collect()
     }
 
-    /// What the access log says of requests that failed and ended at such times of the day (UTC).
+    /// What the access log says of requests that failed and came at such times of the day (UTC).
     pub(super) fn failures(&self, is_asked: impl Fn(Duration) -> bool) -> Vec<String> {
         let log = fs::read_to_string(self.folder.at(ACCESS_LOG)).unwrap_or_default();
         let is_asked = |line: &&str| {
             let Ok(line) = serde_json::from_str::<Value>(line) else { return false };
             let failed = line.get("status").and_then(Value::as_u64).is_none_or(|status| !(200..400).contains(&status));
-            let ended = line.get("time").and_then(Value::as_str).and_then(time_of_day);
-            failed && ended.is_some_and(&is_asked)
+            let came = line.get("time").and_then(Value::as_str).and_then(time_of_day);
+            failed && came.is_some_and(&is_asked)
         };
         log.lines().filter(is_asked).map(str::to_owned).collect()
     }
