@@ -412,9 +412,10 @@ impl Group {
         }
         if let Some(member) = self.members.get_mut(place) {
             member.breaker.open(&breaker, now);
-            self.next_trial = earlier(self.next_trial, member.breaker.due());
             member.ramp = None;
+            let due = member.breaker.due();
             self.changes.ejected.push((member.key, fault));
+            self.expect_trial(due);
         }
         self.touch();
     }
@@ -494,8 +495,9 @@ impl Group {
         (self.members.iter().map(entry).collect(), supply)
     }
 
+    /// A breaker changes then, if time does it.
     pub(crate) fn expect_trial(&mut self, at: Option<Moment>) {
-        self.next_trial = earlier(self.next_trial, at);
+        self.next_trial = self.next_trial.into_iter().chain(at).min();
     }
 
     fn touch(&mut self) {
@@ -523,10 +525,6 @@ impl Group {
     fn take_changes(&mut self) -> Changes {
         mem::take(&mut self.changes)
     }
-}
-
-fn earlier(one: Option<Moment>, other: Option<Moment>) -> Option<Moment> {
-    one.into_iter().chain(other).min()
 }
 
 #[cfg(test)]

@@ -148,7 +148,7 @@ impl RoundRobin {
 }
 
 impl Cursor {
-    /// Somebody who has turns must not be excluded.
+    /// Not all who have turns may be excluded: it would look for one for ever.
     #[inline]
     fn pick(&mut self, wheel: &Wheel, exclude: &[usize]) -> Option<usize> {
         match &mut self.turns {

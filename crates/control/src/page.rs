@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 
+use headworks_iam::percent::encoded;
 use serde_json::{Map, Value, json};
 
 use crate::call::{Call, Reply};
@@ -125,14 +126,6 @@ fn link(call: &Call, next: &str) -> String {
     let query: Vec<String> =
         given.chain([("after", next)]).map(|(name, value)| format!("{name}={}", encoded(value))).collect();
     format!("<?{}>; rel=\"next\"", query.join("&"))
-}
-
-fn encoded(text: &str) -> String {
-    let letters = text.bytes().map(|byte| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    });
-    letters.collect()
 }
 
 /// The schema of a list by name.

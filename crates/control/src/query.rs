@@ -1,5 +1,6 @@
 //! The part of a path behind `?`: what is known of it, and nothing else.
 
+use headworks_iam::percent;
 use headworks_iam::time::parse_rfc3339;
 
 use crate::problem::Problem;
@@ -86,26 +87,9 @@ impl Query {
     }
 }
 
+/// A name or a value, as forms have it: `+` is a space.
 fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        let pair = tail.first_chunk::<2>().filter(|_| *first == b'%');
-        let (byte, left) = match pair.and_then(byte_of) {
-            Some(byte) => (byte, tail.get(2..).unwrap_or_default()),
-            None if *first == b'+' => (b' ', tail),
-            None => (*first, tail),
-        };
-        bytes.push(byte);
-        rest = left;
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// The byte that two hexadecimal digits are; a sign is none.
-fn byte_of([high, low]: &[u8; 2]) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()
+    String::from_utf8_lossy(&percent::decoded(&text.replace('+', " "))).into_owned()
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod key;
 pub mod managed;
 pub mod password;
 mod pattern;
+pub mod percent;
 pub mod request;
 mod restored;
 pub mod seal;

@@ -9,6 +9,7 @@ use aws_lc_rs::digest::{Context, SHA256, digest};
 use aws_lc_rs::hmac;
 
 use crate::hex::hex;
+use crate::percent::{decoded, encoded};
 use crate::time::{basic, parse_basic};
 
 /// The service that requests are signed for.
@@ -298,50 +299,11 @@ fn canonical_query(query: &str) -> String {
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (encoded(&decoded(name)), encoded(&decoded(value)))
+            (encoded(decoded(name)), encoded(decoded(value)))
         })
         .collect();
     pairs.sort_unstable();
     pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
-}
-
-/// The byte that two hexadecimal digits are; a sign is none.
-fn byte_of([high, low]: &[u8; 2]) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()
-}
-
-/// Bytes of text in which `%41` is `A`. A `%` that is no such thing is itself.
-fn decoded(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        let pair = tail.first_chunk::<2>().filter(|_| *first == b'%');
-        match pair.and_then(byte_of) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    bytes
-}
-
-/// Everything but unreserved characters as `%XX`.
-fn encoded(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len());
-    for byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
-            out.push(char::from(*byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -166,9 +166,3 @@ pub(super) fn refused(answer: &Answer) -> Failed {
     let lines = lines.into_iter().map(|line| if line.is_empty() { answer.status.to_string() } else { line }).collect();
     Failed { lines, status: if answer.status.is_client_error() { REFUSED } else { 1 } }
 }
-
-/// What stands in a path or behind `?`.
-pub(super) fn encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
-}

@@ -1,6 +1,7 @@
 //! `headworks edit`: a resource as YAML in the caller's editor, put back if nobody has changed it meanwhile. Whatever goes
 //! wrong, what was typed is not lost.
 
+use headworks_iam::percent::encoded;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,7 +10,7 @@ use hyper::{Method, StatusCode};
 use tempfile::TempDir;
 
 use super::command::Edit;
-use super::connect::{encoded, json_of, refused};
+use super::connect::{json_of, refused};
 use super::output::yaml;
 use super::resources::{kind_of, path_of};
 use super::{Connection, Failed};

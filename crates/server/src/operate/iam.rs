@@ -1,12 +1,12 @@
 //! Identities: which credentials there are, and what they were used for.
 
+use headworks_iam::percent::encoded;
 use std::io::Write;
 
 use hyper::Method;
 use serde_json::{Map, Value};
 
 use super::command::Iam;
-use super::connect::encoded;
 use super::output::{Format, row, show};
 use super::{Connection, Failed};
 

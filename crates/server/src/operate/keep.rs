@@ -1,5 +1,6 @@
 //! What is kept: the audit trail, and the whole state, saved and put back.
 
+use headworks_iam::percent::encoded;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -9,7 +10,7 @@ use hyper::Method;
 use serde_json::Value;
 
 use super::command::{Audit, AuditList, Backup, Restore};
-use super::connect::{Meant, encoded, json_of};
+use super::connect::{Meant, json_of};
 use super::output::{Format, row, show};
 use super::resources::{Doing, changed};
 use super::{Connection, Failed};

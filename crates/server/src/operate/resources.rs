@@ -1,5 +1,6 @@
 //! Resources: shown, described, applied, deleted, exported.
 
+use headworks_iam::percent::encoded;
 use std::path::Path;
 
 use headworks_model::{Kind, json_of_yaml};
@@ -7,7 +8,6 @@ use hyper::Method;
 use serde_json::{Map, Value, json};
 
 use super::command::{Apply, Delete, Get};
-use super::connect::encoded;
 use super::output::{Format, row, show, yaml};
 use super::revisions::revision_rows;
 use super::{Asking, Connection, Failed};

@@ -1,10 +1,10 @@
 //! Revisions: what was done, and undoing it.
 
+use headworks_iam::percent::encoded;
 use hyper::Method;
 use serde_json::Value;
 
 use super::command::{History, Rollback};
-use super::connect::encoded;
 use super::output::{Format, row, show};
 use super::resources::{Doing, changed, kind_of};
 use super::{Connection, Failed};

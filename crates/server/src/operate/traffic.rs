@@ -1,11 +1,12 @@
 //! Where traffic goes: targets that come and go, weights that shift.
 
+use headworks_iam::percent::encoded;
 use headworks_model::Kind;
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
 use super::command::{TargetList, Targets, Weights};
-use super::connect::{encoded, json_of};
+use super::connect::json_of;
 use super::output::{row, show};
 use super::resources::path_of;
 use super::{Connection, Failed};

@@ -2,6 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use headworks_iam::directory::User;
+use headworks_iam::percent::encoded;
 use headworks_iam::seal::Sealer;
 use headworks_iam::sign_in::{Login, Mfa};
 use headworks_iam::{Directory, Principal, sign_in, time, totp};
@@ -179,15 +180,6 @@ async fn create_mfa(call: Call) -> Result<Reply, Problem> {
         Reply::json(StatusCode::CREATED, &json!({ "secret": secret, "uri": uri }))
     };
     changed(&call, StatusCode::CREATED, make, reply).await
-}
-
-/// A name in a URL. What it may be made of is known.
-fn encoded(name: &str) -> String {
-    let letters = name.bytes().map(|byte| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    });
-    letters.collect()
 }
 
 async fn enable_mfa(call: Call) -> Result<Reply, Problem> {

@@ -1,5 +1,5 @@
-//! What follows a failed attempt, and when: how it ended and how the request stands is told to [`headworks_balance::Attempts::follow`], which decides;
-//! the request is then made ready to be sent again.
+//! What follows a failed attempt, and when: how it ended and how the request stands is told to
+//! [`headworks_balance::Attempts::follow`], which decides; the request is then made ready to be sent again.
 
 use std::time::Instant;
 
@@ -105,6 +105,7 @@ fn end_of(failed: &Failed) -> AttemptEnd {
     }
 }
 
+/// Whether another attempt follows one that ended like this; one that is to be paid for is paid for then.
 fn decide<C: Client>(
     end: AttemptEnd,
     has_others: bool,

@@ -3,12 +3,13 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use headworks_iam::percent::encoded;
 use hyper::Method;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::super::connect::{encoded, json_of, refused};
+use super::super::connect::{json_of, refused};
 use super::super::{Connection, Failed};
 use crate::client::{self, Followed, Instance, Question};
 
