@@ -10,6 +10,9 @@ mod mutate;
 mod policy;
 mod signature;
 mod time;
+#[expect(unreachable_pub, reason = "also a part of another crate")]
+#[path = "../../../../fuzz/src/values.rs"]
+mod values;
 
 use std::cell::RefCell;
 

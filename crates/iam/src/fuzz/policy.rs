@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::keep_shape;
 use super::mutate::{Random, mutate};
+use super::values::pick;
 use crate::directory::{Directory, Principal, User};
 use crate::document::{Attached, Document};
 use crate::request::Request;
@@ -262,23 +263,4 @@ pub(super) fn mutate_document(input: &mut Vec<u8>, other: &[u8], limit: usize, r
     if text.len() <= limit {
         *input = text.into_bytes();
     }
-}
-
-/// Some value inside another, or that itself.
-fn pick<'v>(value: &'v mut Value, random: &mut Random) -> &'v mut Value {
-    let count = match &*value {
-        Value::Array(list) => list.len(),
-        Value::Object(map) => map.len(),
-        _ => 0,
-    };
-    if count == 0 || random.below(6) == 0 {
-        return value;
-    }
-    let at = random.below(count);
-    let next = match value {
-        Value::Array(list) => list.get_mut(at),
-        Value::Object(map) => map.values_mut().nth(at),
-        _ => None,
-    };
-    pick(next.expect("one of those that were counted"), random)
 }

@@ -9,6 +9,9 @@ mod hunt;
 #[expect(unreachable_pub, reason = "also a part of another crate")]
 #[path = "../../../../fuzz/src/mutate.rs"]
 mod mutate;
+#[expect(unreachable_pub, reason = "also a part of another crate")]
+#[path = "../../../../fuzz/src/values.rs"]
+mod values;
 
 use std::cell::RefCell;
 use std::io;
@@ -24,6 +27,7 @@ use tokio::time::timeout;
 
 use self::hunt::Target;
 use self::mutate::{Random, mutate};
+use self::values::pick;
 use super::message::{Ask, Estate, Offer, Step, Upgraded};
 use super::predecessor::permitted;
 use super::wire::Link;
@@ -146,25 +150,6 @@ fn mutate_message(input: &mut Vec<u8>, other: &[u8], limit: usize, random: &mut 
     if text.len() < limit {
         *input = [b"c", text.as_bytes()].concat();
     }
-}
-
-/// Some value inside another, or that itself.
-fn pick<'v>(value: &'v mut Value, random: &mut Random) -> &'v mut Value {
-    let count = match &*value {
-        Value::Array(list) => list.len(),
-        Value::Object(map) => map.len(),
-        _ => 0,
-    };
-    if count == 0 || random.below(6) == 0 {
-        return value;
-    }
-    let at = random.below(count);
-    let next = match value {
-        Value::Array(list) => list.get_mut(at),
-        Value::Object(map) => map.values_mut().nth(at),
-        _ => None,
-    };
-    pick(next.expect("one of those that were counted"), random)
 }
 
 #[test]
