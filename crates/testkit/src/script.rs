@@ -11,6 +11,8 @@ pub enum Step {
     Body,
     /// Read this many bytes, whatever they are.
     Read(usize),
+    /// Read up to and with these bytes, whatever comes before them.
+    ReadThrough(Vec<u8>),
     /// Write these bytes.
     Send(Vec<u8>),
     /// Wait until the test opens the gate.
@@ -23,6 +25,8 @@ pub enum Step {
     HalfClose,
     /// End the connection in good order.
     Close,
+    /// End the connection without the words that TLS has for it, as somebody in between might.
+    CutOff,
     /// End the connection with a reset.
     Reset,
     /// Read and throw away until the peer ends the connection.

@@ -221,6 +221,7 @@ impl Serving {
             let done = match step {
                 Step::Body => reading.as_mut().map_or(Ok(()), |reading| self.body(reading)),
                 Step::Read(length) => self.wire.take(*length).map(drop),
+                Step::ReadThrough(mark) => self.wire.take_through(mark).map(drop),
                 Step::Send(bytes) => self.wire.stream.write(bytes),
                 Step::Wait(gate) if gate.wait() => Ok(()),
                 Step::Wait(_) => Err(End::TimedOut),
@@ -239,6 +240,10 @@ impl Serving {
                 Step::Close => {
                     // what the peer still sends is read: a close with unread bytes would be a reset
                     self.wire.stream.shutdown(Shutdown::Write);
+                    Err(self.wire.take_rest().1)
+                }
+                Step::CutOff => {
+                    self.wire.stream.cut_off();
                     Err(self.wire.take_rest().1)
                 }
                 Step::Reset => return Left::Reset,

@@ -101,6 +101,11 @@ impl Stream {
         }
     }
 
+    /// Ends the direction out, without a word of TLS.
+    pub(crate) fn cut_off(&self) {
+        let _ = self.socket().shutdown(Shutdown::Write);
+    }
+
     /// Closes it with a reset in place of an orderly end.
     pub(crate) fn reset(self) {
         let _ = self.socket().set_linger(Some(Duration::ZERO));

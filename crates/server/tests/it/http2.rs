@@ -1,7 +1,7 @@
 //! HTTP/2 from clients: everything that a request meets behind its head is as on HTTP/1.1, and a stream that fails takes no
 //! other with it.
 
-mod client;
+pub(crate) mod client;
 
 use std::collections::{BTreeMap, BTreeSet};
 

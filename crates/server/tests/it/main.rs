@@ -77,6 +77,7 @@ mod takeovers;
 mod target_tls;
 mod tls;
 mod upgrade;
+mod wholeness;
 mod yaml_cases;
 
 use headworks_testkit::program::Parts;

@@ -1,11 +1,12 @@
 //! A client of HTTP/2 for tests that block: the `h2` crate's, driven by a thread of its own, asked in the words of HTTP/1.1.
 
 use std::future::{Future, pending};
+use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
-use h2::{Reason, RecvStream, SendStream};
+use h2::{RecvStream, SendStream};
 use headworks_testkit::wait::PATIENCE;
 use headworks_testkit::wire::{self, Body, Framing};
 use headworks_testkit::{Ask, Fields, Headworks, Response};
@@ -24,30 +25,33 @@ fn runtime() -> &'static Handle {
     })
 }
 
-pub(super) fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(crate) fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     let done = runtime().block_on(async { tokio::time::timeout(PATIENCE, future).await });
     done.unwrap_or_else(|_| panic!("waited {PATIENCE:?} in vain for {what}"))
 }
 
 /// A client connection.
-pub(super) struct Http2 {
+pub(crate) struct Http2 {
     send: SendRequest<Bytes>,
     over: JoinHandle<Result<(), h2::Error>>,
 }
 
 /// A request whose answer is awaited.
-pub(super) struct Asked {
-    pub(super) answer: ResponseFuture,
-    pub(super) body: SendStream<Bytes>,
+pub(crate) struct Asked {
+    pub(crate) answer: ResponseFuture,
+    pub(crate) body: SendStream<Bytes>,
 }
 
 impl Http2 {
-    pub(super) fn connect(headworks: &Headworks) -> Http2 {
+    pub(crate) fn connect(headworks: &Headworks) -> Http2 {
         Http2::with(headworks, &Builder::new())
     }
 
-    pub(super) fn with(headworks: &Headworks, builder: &Builder) -> Http2 {
-        let address = headworks.address();
+    pub(crate) fn with(headworks: &Headworks, builder: &Builder) -> Http2 {
+        Http2::at(headworks.address(), builder)
+    }
+
+    pub(crate) fn at(address: SocketAddr, builder: &Builder) -> Http2 {
         let connected = within("a connection", async {
             let stream = tokio::net::TcpStream::connect(address).await.map_err(|error| error.to_string())?;
             builder.handshake::<_, Bytes>(stream).await.map_err(|error| error.to_string())
@@ -57,13 +61,13 @@ impl Http2 {
     }
 
     /// Sends a head, and leaves the body open.
-    pub(super) fn begin(&mut self, ask: &Ask) -> Asked {
+    pub(crate) fn begin(&mut self, ask: &Ask) -> Asked {
         let (head, _) = translated(ask);
         self.send_head(head, false)
     }
 
     /// Sends a request.
-    pub(super) fn ask(&mut self, ask: &Ask) -> Asked {
+    pub(crate) fn ask(&mut self, ask: &Ask) -> Asked {
         let (head, body) = translated(ask);
         let mut asked = self.send_head(head, body.is_empty());
         if !body.is_empty() {
@@ -80,19 +84,19 @@ impl Http2 {
         Asked { answer, body }
     }
 
-    pub(super) fn exchange(&mut self, ask: &Ask) -> Response {
+    pub(crate) fn exchange(&mut self, ask: &Ask) -> Response {
         self.ask(ask).response().unwrap_or_else(|error| panic!("no answer to {ask}: {error}"))
     }
 
     /// Waits for the connection's end.
-    pub(super) fn over(self) -> Result<(), h2::Error> {
+    pub(crate) fn over(self) -> Result<(), h2::Error> {
         drop(self.send);
         within("the connection's end", self.over).unwrap_or_else(|error| panic!("{error}"))
     }
 }
 
 impl Asked {
-    pub(super) fn response(self) -> Result<Response, h2::Error> {
+    pub(crate) fn response(self) -> Result<Response, h2::Error> {
         within("an answer", async {
             let (head, mut body) = self.answer.await?.into_parts();
             let mut content = Vec::new();
@@ -102,7 +106,7 @@ impl Asked {
     }
 }
 
-pub(super) fn response(head: &http::response::Parts, content: Vec<u8>) -> Response {
+pub(crate) fn response(head: &http::response::Parts, content: Vec<u8>) -> Response {
     let text = |value: &http::HeaderValue| wire::latin1(value.as_bytes());
     let fields = head.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
     Response {
@@ -117,11 +121,7 @@ pub(super) fn response(head: &http::response::Parts, content: Vec<u8>) -> Respon
 
 async fn read(body: &mut RecvStream, into: &mut Vec<u8>) -> Result<(), h2::Error> {
     while let Some(piece) = body.data().await {
-        let piece = match piece {
-            // section 8.1: the answer is whole, and the rest of the request is not wanted
-            Err(error) if error.is_reset() && error.reason() == Some(Reason::NO_ERROR) => break,
-            piece => piece?,
-        };
+        let piece = piece?;
         body.flow_control().release_capacity(piece.len())?;
         into.extend_from_slice(&piece);
     }
