@@ -3,12 +3,13 @@
 //! An input is records: a stream's number and what becomes of it in one byte, a length in two, and so many bytes for it. Streams
 //! from [`ONE_WAY`] on are unidirectional. QUIC itself is the `quinn` crate's, and spoken by it on both sides.
 
-use headworks_message::h3::{FrameHead, FrameKind, Settings, integer, stream};
+use headworks_message::h3::{self, FrameHead, FrameKind, Settings, integer, stream};
 use headworks_message::qpack;
 use headworks_message::section::FieldSection;
 use quinn::ConnectionError;
 
 use super::mutate::{Random, mutate};
+use super::whole::Told;
 use super::world::{Given, SeenHttp3};
 
 /// The first stream that goes one way, of the sixteen that a record can name.
@@ -59,6 +60,25 @@ fn split(mut bytes: &[u8]) -> Vec<Vec<u8>> {
         bytes = next;
     }
     records
+}
+
+/// What a client asks, below this path, of a target that says anything.
+pub(super) fn asks(below: &str) -> Vec<Record> {
+    let ask = |stream, method: &str, name: &str, content: &[u8]| {
+        let (mut section, mut payload) = (Vec::new(), Vec::new());
+        let path = format!("{below}/{name}");
+        qpack::begin(&mut section);
+        for (name, value) in [(":method", method), (":scheme", "https"), (":authority", "a"), (":path", &path)] {
+            qpack::put(&mut section, name.as_bytes(), value.as_bytes());
+        }
+        h3::put_headers(&mut payload, &section);
+        if !content.is_empty() {
+            h3::put_data_head(&mut payload, content.len());
+            payload.extend_from_slice(content);
+        }
+        Record { stream, then: Then::Ends, payload }
+    };
+    vec![ask(0, "GET", "a", b""), ask(1, "POST", "b", b"hello"), ask(2, "HEAD", "c", b"")]
 }
 
 /// Changes records such that most of what comes of them are records still, and what is in them often frames.
@@ -123,17 +143,21 @@ fn mutate_frame(payload: &mut Vec<u8>, other: &[u8], limit: usize, random: &mut 
     payload.splice(start + 2..end, content);
 }
 
-/// What was seen, in short.
+/// What was seen, in short, and the answers that were whole to the client.
 ///
 /// # Panics
 /// When a client could not read it, or it is no end for a connection.
-pub(super) fn judge(seen: &SeenHttp3, asked: usize) -> String {
+pub(super) fn judge(seen: &SeenHttp3, asked: usize) -> (String, Vec<Told>) {
     let mut said = format!("{asked} ");
     let mut numbers = Vec::new();
-    for given in &seen.answers {
+    let mut whole = Vec::new();
+    for (place, given) in seen.answers.iter().enumerate() {
         let answer = answer(given);
         said += &answer.said;
         numbers.extend(answer.number);
+        if given.end.is_ok() {
+            whole.push(Told { place: place as u64, ..answer.told });
+        }
     }
     numbers.sort_unstable();
     let answered = numbers.len();
@@ -141,7 +165,7 @@ pub(super) fn judge(seen: &SeenHttp3, asked: usize) -> String {
     assert!(answered == numbers.len() && answered <= asked, "answers {numbers:?} to {asked} requests");
     assert!(seen.told.len() <= 1, "{} streams of the program's own", seen.told.len());
     seen.told.iter().for_each(|given| said += &control(&given.bytes));
-    said + &match &seen.closed {
+    said += &match &seen.closed {
         ConnectionError::LocallyClosed => "bye".to_owned(),
         ConnectionError::ApplicationClosed(close) => {
             let code = close.error_code.into_inner();
@@ -149,7 +173,8 @@ pub(super) fn judge(seen: &SeenHttp3, asked: usize) -> String {
             format!("{code:x}")
         }
         other => panic!("the connection ended by {other:?}"),
-    }
+    };
+    (said, whole)
 }
 
 #[derive(Default)]
@@ -159,7 +184,7 @@ struct Answer {
     number: Option<u32>,
     status: Option<u16>,
     length: Option<u64>,
-    content: u64,
+    told: Told,
     has_trailers: bool,
 }
 
@@ -176,7 +201,7 @@ fn answer(given: &Given) -> Answer {
             FrameKind::Headers => take_head(&mut answer, payload),
             FrameKind::Data => {
                 assert!(answer.status.is_some(), "content without a head");
-                answer.content += head.length;
+                answer.told.content.extend_from_slice(payload);
             }
             kind => panic!("{kind:?} in an answer"),
         }
@@ -186,8 +211,9 @@ fn answer(given: &Given) -> Answer {
         Ok(()) => {
             assert!(rest.is_empty(), "ends inside a frame: {}", rest.escape_ascii());
             assert!(answer.status.is_some(), "ends without an answer: {}", given.bytes.escape_ascii());
-            let is_cut_off = answer.length.is_some_and(|length| length != answer.content) && answer.content > 0;
-            assert!(!is_cut_off, "{} bytes of {:?}", answer.content, answer.length);
+            let content = answer.told.content.len() as u64;
+            let is_cut_off = answer.length.is_some_and(|length| length != content) && content > 0;
+            assert!(!is_cut_off, "{content} bytes of {:?}", answer.length);
             answer.said += ". ";
         }
         Err(code) => answer.said += &format!("{:x} ", code.unwrap_or_default()),
@@ -214,6 +240,7 @@ fn take_head(answer: &mut Answer, encoded: &[u8]) {
         (None, Some(status @ 100..200)) => answer.said += &format!("{status} "),
         (None, Some(status)) => {
             answer.status = Some(status);
+            section.iter().for_each(|(name, value)| answer.told.take_field(name, value));
             answer.length = value(b"content-length");
             answer.number = value(b"x-number").map(|number| number as u32);
             answer.said += &format!("{status} ");

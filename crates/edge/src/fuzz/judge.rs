@@ -1,10 +1,14 @@
 //! What must hold of the bytes on both sides of the program, whatever came in on the other: they are read by the strict reader of
 //! the tests, which knows nothing of the program's own.
 
+use std::collections::BTreeMap;
+
 use headworks_message::hpack::Decoder;
 use headworks_message::section::FieldSection;
 use headworks_testkit::frames::{PREFACE, flag, kind};
 use headworks_testkit::wire::{self, Response};
+
+use super::whole::Told;
 
 /// Answers as a client reads them that has asked with these methods in turn: for each answer those that it may be to. None of
 /// them may be cut off but the last.
@@ -66,11 +70,11 @@ pub(super) fn requests(bytes: &[u8]) -> usize {
     count
 }
 
-/// The frames that a client of HTTP/2 was sent, in short.
+/// The frames that a client of HTTP/2 was sent, in short, and the answers that were whole to it.
 ///
 /// # Panics
 /// When no client could read them.
-pub(super) fn frames(bytes: &[u8]) -> String {
+pub(super) fn frames(bytes: &[u8]) -> (String, Vec<Told>) {
     let mut reader = Reader::default();
     let mut rest = bytes;
     while let Some((head, behind)) = rest.split_first_chunk::<9>() {
@@ -82,7 +86,7 @@ pub(super) fn frames(bytes: &[u8]) -> String {
         reader.take(head[3], head[4], stream, payload);
         rest = next;
     }
-    reader.said
+    (reader.said, reader.whole)
 }
 
 #[derive(Default)]
@@ -93,8 +97,10 @@ struct Reader {
     /// A head that goes on in the next frame: of which stream, and what there is of it.
     head: Option<(u32, bool, Vec<u8>)>,
     /// Streams whose head has come, and those that have ended.
-    begun: Vec<u32>,
+    begun: BTreeMap<u32, Told>,
     ended: Vec<u32>,
+    /// Answers that have ended as they should.
+    whole: Vec<Told>,
 }
 
 impl Reader {
@@ -118,10 +124,9 @@ impl Reader {
                 head.2.extend_from_slice(payload);
             }
             kind::DATA => {
-                assert!(
-                    !has_ended && self.begun.contains(&stream),
-                    "content of {stream}, which has no head, or an end"
-                );
+                let begun = self.begun.get_mut(&stream).filter(|_| !has_ended);
+                let Some(begun) = begun else { panic!("content of {stream}, which has no head, or an end") };
+                begun.content.extend_from_slice(payload);
                 self.end(flags, stream);
             }
             kind::RST_STREAM => {
@@ -149,7 +154,7 @@ impl Reader {
         let decoded = self.decoder.decode(&block, 1 << 20, &mut section);
         assert!(decoded.is_ok(), "{decoded:?}: {}", block.escape_ascii());
         let status = section.iter().find(|(name, _)| *name == b":status").map(|(_, value)| value.to_vec());
-        let is_trailers = self.begun.contains(&stream);
+        let is_trailers = self.begun.contains_key(&stream);
         assert!(is_trailers != status.is_some(), "a head on {stream} with the status {status:?}");
         for (name, value) in section.iter() {
             assert!(!name.iter().any(u8::is_ascii_uppercase), "{}", name.escape_ascii());
@@ -157,8 +162,10 @@ impl Reader {
         }
         let is_interim = status.as_deref().is_some_and(|status| status.starts_with(b"1"));
         assert!(!is_interim || !ends, "an interim answer with which {stream} ends");
-        if !is_interim {
-            self.begun.push(stream);
+        if !is_interim && !is_trailers {
+            let mut told = Told { place: stream.into(), ..Told::default() };
+            section.iter().for_each(|(name, value)| told.take_field(name, value));
+            self.begun.insert(stream, told);
         }
         self.said += &format!("{} ", status.as_deref().unwrap_or(b"T").escape_ascii());
         self.end(if ends { flag::END_STREAM } else { 0 }, stream);
@@ -167,6 +174,7 @@ impl Reader {
     fn end(&mut self, flags: u8, stream: u32) {
         if flags & flag::END_STREAM != 0 {
             self.ended.push(stream);
+            self.whole.extend(self.begun.get(&stream).cloned());
         }
     }
 }

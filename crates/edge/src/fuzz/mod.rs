@@ -2,8 +2,8 @@
 //! that serves them. It is here because that code has no door for others; hunt and mutations are those of the `fuzz` crate.
 //!
 //! Whatever comes: nothing panics; the connection ends in bounded time, which passes only while nobody has anything to do; what
-//! the client is sent can be read in one way only, and answers what it asked; a target is sent nothing but requests; neither
-//! tasks nor descriptors are left over.
+//! the client is sent can be read in one way only, and answers what it asked; an answer that the target has not given whole is not
+//! told as if it were; a target is sent nothing but requests; neither tasks nor descriptors are left over.
 
 mod databases;
 mod frames;
@@ -17,6 +17,7 @@ mod judge;
 mod mutate;
 mod pieces;
 mod seeds;
+mod whole;
 mod world;
 
 use std::cell::RefCell;
@@ -57,7 +58,7 @@ fn client(bytes: &[u8]) {
     let seen = WORLD.with(|world| world.play(&says, world::Target::Answers, seed));
     let asked: usize = seen.target.iter().map(|bytes| judge::requests(bytes)).sum();
     if bytes.starts_with(PREFACE) {
-        keep_shape(format!("{asked} {}", judge::frames(&seen.client)));
+        keep_shape(format!("{asked} {}", judge::frames(&seen.client).0));
         return;
     }
     // what was asked is for the program to say: it may be anything
@@ -76,34 +77,70 @@ const ASKS: &[u8] = b"GET /a HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\
                       HEAD /c HTTP/1.1\r\nHost: a\r\n\r\nGET /d HTTP/1.1\r\nHost: a\r\n\r\n";
 const METHODS: [&[&str]; 4] = [&["GET"], &["POST"], &["HEAD"], &["GET"]];
 
+/// What clients ask with: which versions those speak, as seeds decide.
+#[derive(Clone, Copy)]
+enum Asks {
+    Http1,
+    Http2,
+    Http3,
+}
+
+/// A client asks below this path, of a target that says this: what it came to, and nobody is told that an answer is whole that is
+/// not among those that the target has `said` whole.
+fn ask(with: Asks, below: &str, says: Says, said: &[Vec<u8>], seed: u64) {
+    let ends = seed.is_multiple_of(3);
+    let (bytes, target) = (says.bytes.clone(), world::Target::Says(says));
+    let (shape, told, head) = match with {
+        Asks::Http1 => {
+            let seen = WORLD.with(|world| world.play(&Says { bytes: ASKS.to_vec(), ends }, target, seed));
+            let asked: usize = seen.target.iter().map(|bytes| judge::requests(bytes)).sum();
+            let answers =
+                judge::answers(&seen.client, &|number| METHODS.get(number - 1).copied().unwrap_or_default(), 1);
+            let answers = answers.unwrap_or_else(|why| panic!("{why}: {}", seen.client.escape_ascii()));
+            let shapes: Vec<_> = answers.iter().map(|answer| (answer.status, answer.framing)).take(6).collect();
+            (format!("{asked} {shapes:?}"), whole::of_connection(&answers), 3)
+        }
+        Asks::Http2 => {
+            let seen = WORLD.with(|world| world.play(&Says { bytes: seeds::http2_asks(below), ends }, target, seed));
+            let (shape, told) = judge::frames(&seen.client);
+            (shape, told, 5)
+        }
+        Asks::Http3 => {
+            let asks = http3::asks(below);
+            let seen = WORLD.with(|world| world.play_http3(&bytes, asks, target, seed));
+            let asked = seen.target.iter().map(|bytes| judge::requests(bytes)).sum();
+            let (shape, told) = http3::judge(&seen, asked);
+            (shape, told, 2)
+        }
+    };
+    keep_shape(shape);
+    whole::check(&told, head, said);
+}
+
 /// A target says this to whatever it is asked.
 fn target(bytes: &[u8]) {
     let seed = seed_of(bytes);
     let says = Says { bytes: bytes.to_vec(), ends: seed.is_multiple_of(2) };
-    let asks = Says { bytes: ASKS.to_vec(), ends: seed.is_multiple_of(3) };
-    let seen = WORLD.with(|world| world.play(&asks, world::Target::Says(says), seed));
-    let asked: usize = seen.target.iter().map(|bytes| judge::requests(bytes)).sum();
-    let answers = judge::answers(&seen.client, &|number| METHODS.get(number - 1).copied().unwrap_or_default(), 1);
-    let answers = answers.unwrap_or_else(|why| panic!("{why}: {}", seen.client.escape_ascii()));
-    let told: Vec<_> = answers.iter().map(|answer| (answer.status, answer.framing)).take(6).collect();
-    keep_shape(format!("{asked} {told:?}"));
+    let said = whole::of_http1(&says);
+    let with = [Asks::Http1, Asks::Http1, Asks::Http1, Asks::Http2, Asks::Http3][(seed >> 8) as usize % 5];
+    ask(with, "", says, &said, seed);
 }
 
-/// A target of HTTP/2 says this.
+/// A target of HTTP/2 says this. What comes over connections of HTTP/1.1 does not get there.
 fn target_http2(bytes: &[u8]) {
     let seed = seed_of(bytes);
     let says = Says { bytes: bytes.to_vec(), ends: seed.is_multiple_of(2) };
-    let asks = Says { bytes: seeds::http2_asks(), ends: seed.is_multiple_of(3) };
-    let seen = WORLD.with(|world| world.play(&asks, world::Target::Says(says), seed));
-    keep_shape(judge::frames(&seen.client));
+    let said = whole::of_http2(&says.bytes);
+    let with = [Asks::Http2, Asks::Http2, Asks::Http2, Asks::Http3][(seed >> 8) as usize % 4];
+    ask(with, "/h2", says, &said, seed);
 }
 
 /// A client of HTTP/3 does this on its streams. Its target answers as it should.
 fn client_http3(bytes: &[u8]) {
     let seed = seed_of(bytes);
-    let seen = WORLD.with(|world| world.play_http3(bytes, http3::records(bytes), seed));
+    let seen = WORLD.with(|world| world.play_http3(bytes, http3::records(bytes), world::Target::Answers, seed));
     let asked = seen.target.iter().map(|bytes| judge::requests(bytes)).sum();
-    keep_shape(http3::judge(&seen, asked));
+    keep_shape(http3::judge(&seen, asked).0);
 }
 
 /// A target with what earlier hunts have left.
@@ -157,7 +194,7 @@ fn what_is_not_asked_to_its_end_has_no_answer_that_ends() {
     let head = b"\x01\x0e\0\0\xd4\xd7\x51\x02/a\x50\x01a\x54\x019";
     for length in 0..=head.len() {
         let record = http3::Record { stream: 0, then: http3::Then::IsCutOff, payload: head[..length].to_vec() };
-        let seen = WORLD.with(|world| world.play_http3(head, vec![record], 1));
+        let seen = WORLD.with(|world| world.play_http3(head, vec![record], world::Target::Answers, 1));
         assert!(seen.answers.iter().all(|answer| answer.end.is_err()), "{length} bytes: {seen:?}");
     }
 }

@@ -131,17 +131,19 @@ pub(super) const REDIS: &[&[u8]] = &[
     b"\x03-ERR max number of clients reached\r\n",
 ];
 
-/// What a client of HTTP/2 asks of a target that says anything.
-pub(super) fn http2_asks() -> Vec<u8> {
-    let post = frames::block(&[":method: POST", ":scheme: http", ":authority: a", ":path: /h2/b"]);
-    let head = frames::block(&[":method: HEAD", ":scheme: http", ":authority: a", ":path: /h2/c"]);
+/// What a client of HTTP/2 asks, below this path, of a target that says anything.
+pub(super) fn http2_asks(below: &str) -> Vec<u8> {
+    let block = |method: &str, name: &str| {
+        let (method, path) = (format!(":method: {method}"), format!(":path: {below}/{name}"));
+        frames::block(&[&method, ":scheme: http", ":authority: a", &path])
+    };
     [
         PREFACE,
         &frames::settings(&[]),
-        &frames::headers(flag::END_STREAM, 1, frames::request("/h2/a", &[])),
-        &frames::headers(flag::NONE, 3, post),
+        &frames::headers(flag::END_STREAM, 1, block("GET", "a")),
+        &frames::headers(flag::NONE, 3, block("POST", "b")),
         &frames::data(flag::END_STREAM, 3, "hello"),
-        &frames::headers(flag::END_STREAM, 5, head),
+        &frames::headers(flag::END_STREAM, 5, block("HEAD", "c")),
         &frames::window(0, 65_536),
     ]
     .concat()

@@ -84,13 +84,19 @@ impl Quic {
 }
 
 impl World {
-    /// Has a client connect and say these things, one after the other, each in pieces. `seed` decides on pieces, on the
+    /// Has a client connect and say these things, one after the other, each in pieces, to a target that does that. `seed` decides on pieces, on the
     /// listener, and on whether the client hangs up once it has said all.
     ///
     /// # Panics
     /// When anything panics, does not end, or is left over.
-    pub(in crate::fuzz) fn play_http3(&self, tried: &[u8], records: Vec<Record>, seed: u64) -> SeenHttp3 {
-        self.begin(tried, Target::Answers, seed);
+    pub(in crate::fuzz) fn play_http3(
+        &self,
+        tried: &[u8],
+        records: Vec<Record>,
+        target: Target,
+        seed: u64,
+    ) -> SeenHttp3 {
+        self.begin(tried, target, seed);
         let (answers, told, closed) = self.runtime.block_on(self.over_quic(records, seed));
         SeenHttp3 { answers, told, closed, target: self.end() }
     }
