@@ -1,5 +1,6 @@
 //! How the health of targets is found out (T2, T3). What is not said follows from what the targets speak.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::credentials::Identifier;
 pub use crate::credentials::Password;
-use crate::declared::{Codec, Cx, Declared, Defs, Fields, Lasts, Optional, Within, choice, declared, parsed};
+use crate::declared::{Codec, Cx, Defs, Fields, Lasts, Optional, Plain, Within, choice, declared, parsed};
 use crate::target_group::TargetProtocol;
 use crate::yaml::Node;
 
@@ -17,7 +18,7 @@ declared! {
     #[check = check_health]
     pub struct HealthCheck {
         /// What the probe speaks; default the group's protocol, `tcp` for `udp`.
-        #[via = ProbeProtocol]
+        #[via = ByProbe<Plain>]
         #[note = note_probe]
         pub protocol: HealthProtocol,
         /// Path of an HTTP probe; default `/`. Of a gRPC probe the method; default `/AWS.ALB/healthcheck`.
@@ -30,7 +31,7 @@ declared! {
         #[via = Lasts<100, 86_400_000>]
         pub interval: Duration = Duration::from_secs(30),
         /// Default 5 s, 10 s when no HTTP is spoken; of groups that speak no HTTP, 6 s when HTTP is, and 10 s over TLS.
-        #[via = ProbeTimeout]
+        #[via = ByProbe<Lasts<100, 86_400_000>>]
         pub timeout: Duration,
         /// Successes in a row that make an unhealthy target healthy; default 5.
         #[via = Within<1, 1000>]
@@ -40,7 +41,7 @@ declared! {
         pub unhealthy_threshold: u16 = 2,
         /// Statuses that count as success: `200`, `"200-299"`, `"200,202"`; default 200, of groups that speak
         /// no HTTP 200-399. Of gRPC codes; default 12.
-        #[via = Matcher]
+        #[via = ByProbe<Statuses>]
         pub matcher: Vec<(u16, u16)>,
         /// Who logs in; of postgres, mysql and redis. Without it, an answer is enough.
         #[via = Optional<Identifier>]
@@ -104,16 +105,6 @@ choice! {
     }
 }
 
-fn default_protocol(group: Option<TargetProtocol>) -> HealthProtocol {
-    match group {
-        None | Some(TargetProtocol::Http) => HealthProtocol::Http,
-        Some(TargetProtocol::Https) => HealthProtocol::Https,
-        Some(TargetProtocol::Grpc) => HealthProtocol::Grpc,
-        // A datagram that is not answered says nothing; AWS probes UDP groups by TCP too.
-        Some(TargetProtocol::Tcp | TargetProtocol::Tls | TargetProtocol::Udp) => HealthProtocol::Tcp,
-    }
-}
-
 fn default_path(protocol: Option<HealthProtocol>) -> Arc<str> {
     if protocol == Some(HealthProtocol::Grpc) { "/AWS.ALB/healthcheck".into() } else { "/".into() }
 }
@@ -125,23 +116,6 @@ fn note_probe(protocol: Option<&HealthProtocol>, cx: &mut Cx<'_>) {
 /// Whether what is probed is no web server to its clients: a Network Load Balancer has defaults of its own.
 fn is_of_network(cx: &Cx<'_>) -> bool {
     cx.group_protocol.is_some_and(|group| !group.is_http())
-}
-
-fn default_timeout(cx: &Cx<'_>) -> Duration {
-    Duration::from_secs(match cx.probe {
-        Some(HealthProtocol::Http) if is_of_network(cx) => 6,
-        Some(HealthProtocol::Https) if is_of_network(cx) => 10,
-        None | Some(HealthProtocol::Http | HealthProtocol::Https | HealthProtocol::Grpc) => 5,
-        Some(_) => 10,
-    })
-}
-
-fn default_matcher(cx: &Cx<'_>) -> Vec<(u16, u16)> {
-    match cx.probe {
-        Some(HealthProtocol::Grpc) => vec![(12, 12)],
-        Some(HealthProtocol::Http | HealthProtocol::Https) if is_of_network(cx) => vec![(200, 399)],
-        _ => vec![(200, 200)],
-    }
 }
 
 fn check_health<'a>(health: &HealthCheck, fields: &Fields<'a>, cx: &mut Cx<'a>) {
@@ -203,71 +177,76 @@ fn default_text(key: &str) -> &'static str {
     if key == "path" { "/" } else { "200" }
 }
 
-/// The group's protocol decides what is probed by default.
-struct ProbeProtocol;
+/// What `C` reads. What it is where nothing is said depends on what is around it.
+struct ByProbe<C>(PhantomData<C>);
 
-impl Codec<HealthProtocol> for ProbeProtocol {
-    const OPTIONAL: bool = true;
+/// What has such a default.
+trait Usual: Clone {
+    fn usual(cx: &Cx<'_>) -> Self;
+}
 
-    fn expected() -> String {
-        HealthProtocol::expected()
-    }
-
-    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<HealthProtocol> {
-        HealthProtocol::read(node, cx)
-    }
-
-    fn write(value: &HealthProtocol) -> Value {
-        value.write()
-    }
-
-    fn schema(defs: &mut Defs) -> Value {
-        HealthProtocol::schema(defs)
-    }
-
-    fn field<'a>(
-        fields: &Fields<'a>,
-        key: &'static str,
-        _default: Option<&dyn Fn() -> HealthProtocol>,
-        cx: &mut Cx<'a>,
-    ) -> Option<HealthProtocol> {
-        let default = default_protocol(cx.group_protocol);
-        <crate::declared::Plain as Codec<HealthProtocol>>::field(fields, key, Some(&|| default), cx)
+impl Usual for HealthProtocol {
+    fn usual(cx: &Cx<'_>) -> Self {
+        match cx.group_protocol {
+            None | Some(TargetProtocol::Http) => HealthProtocol::Http,
+            Some(TargetProtocol::Https) => HealthProtocol::Https,
+            Some(TargetProtocol::Grpc) => HealthProtocol::Grpc,
+            // A datagram that is not answered says nothing; AWS probes UDP groups by TCP too.
+            Some(TargetProtocol::Tcp | TargetProtocol::Tls | TargetProtocol::Udp) => HealthProtocol::Tcp,
+        }
     }
 }
 
-/// How long a probe takes at most, by what it speaks and to whom.
-struct ProbeTimeout;
+/// How long a probe takes at most.
+impl Usual for Duration {
+    fn usual(cx: &Cx<'_>) -> Self {
+        Duration::from_secs(match cx.probe {
+            Some(HealthProtocol::Http) if is_of_network(cx) => 6,
+            Some(HealthProtocol::Https) if is_of_network(cx) => 10,
+            None | Some(HealthProtocol::Http | HealthProtocol::Https | HealthProtocol::Grpc) => 5,
+            Some(_) => 10,
+        })
+    }
+}
 
-type AnyTimeout = Lasts<100, 86_400_000>;
+/// What counts as success.
+impl Usual for Vec<(u16, u16)> {
+    fn usual(cx: &Cx<'_>) -> Self {
+        match cx.probe {
+            Some(HealthProtocol::Grpc) => vec![(12, 12)],
+            Some(HealthProtocol::Http | HealthProtocol::Https) if is_of_network(cx) => vec![(200, 399)],
+            _ => vec![(200, 200)],
+        }
+    }
+}
 
-impl Codec<Duration> for ProbeTimeout {
+impl<T: Usual, C: Codec<T>> Codec<T> for ByProbe<C> {
     const OPTIONAL: bool = true;
 
     fn expected() -> String {
-        AnyTimeout::expected()
+        C::expected()
     }
 
-    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Duration> {
-        AnyTimeout::read(node, cx)
+    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<T> {
+        C::read(node, cx)
     }
 
-    fn write(value: &Duration) -> Value {
-        AnyTimeout::write(value)
+    fn write(value: &T) -> Value {
+        C::write(value)
     }
 
     fn schema(defs: &mut Defs) -> Value {
-        AnyTimeout::schema(defs)
+        C::schema(defs)
     }
 
     fn field<'a>(
         fields: &Fields<'a>,
         key: &'static str,
-        _default: Option<&dyn Fn() -> Duration>,
+        _default: Option<&dyn Fn() -> T>,
         cx: &mut Cx<'a>,
-    ) -> Option<Duration> {
-        let default = default_timeout(cx);
-        AnyTimeout::field(fields, key, Some(&|| default), cx)
+    ) -> Option<T> {
+        let usual = T::usual(cx);
+        C::field(fields, key, Some(&|| usual.clone()), cx)
     }
 }
 
@@ -326,39 +305,6 @@ impl Codec<Option<u16>> for ProbePort {
 
 /// `200`, `"200-299"`, `"200,202"` and mixtures.
 struct Statuses;
-
-/// The same, by what is probed where nothing is said.
-struct Matcher;
-
-impl Codec<Vec<(u16, u16)>> for Matcher {
-    const OPTIONAL: bool = true;
-
-    fn expected() -> String {
-        Statuses::expected()
-    }
-
-    fn read<'a>(node: &'a Node, cx: &mut Cx<'a>) -> Option<Vec<(u16, u16)>> {
-        Statuses::read(node, cx)
-    }
-
-    fn write(value: &Vec<(u16, u16)>) -> Value {
-        Statuses::write(value)
-    }
-
-    fn schema(defs: &mut Defs) -> Value {
-        Statuses::schema(defs)
-    }
-
-    fn field<'a>(
-        fields: &Fields<'a>,
-        key: &'static str,
-        _default: Option<&dyn Fn() -> Vec<(u16, u16)>>,
-        cx: &mut Cx<'a>,
-    ) -> Option<Vec<(u16, u16)>> {
-        let default = default_matcher(cx);
-        Statuses::field(fields, key, Some(&|| default.clone()), cx)
-    }
-}
 
 impl Codec<Vec<(u16, u16)>> for Statuses {
     fn expected() -> String {

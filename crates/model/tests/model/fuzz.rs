@@ -8,21 +8,14 @@ mod hunt;
 #[path = "../../../../fuzz/src/mutate.rs"]
 mod mutate;
 
-use std::cell::RefCell;
-
 use headworks_model::Config;
 use headworks_model::resolve::Nothing;
 
-use self::hunt::Target;
+use self::hunt::{Target, keep_shape, last_shape};
 use self::mutate::{Random, mutate};
 
 /// How long it is hunted in a run of all tests.
 const SECONDS: u64 = 2;
-
-thread_local! {
-    /// What the last input came to, in short.
-    static SHAPE: RefCell<String> = const { RefCell::new(String::new()) };
-}
 
 const SEEDS: &[&[u8]] = &[
     b"load_balancers:\n  shop:\n    idle_timeout: 60s\n    listeners:\n      http:\n        port: 8080\n        rules:\n          \
@@ -100,11 +93,11 @@ fn check(bytes: &[u8]) {
             }
             assert!(!kinds.is_empty(), "refused, and nothing is wrong");
             kinds.truncate(3);
-            return SHAPE.with_borrow_mut(|kept| *kept = format!("{kinds:?}"));
+            return keep_shape(format!("{kinds:?}"));
         }
     };
     let written = parsed.config.to_json();
-    SHAPE.with_borrow_mut(|kept| *kept = format!("{} {}", parsed.warnings.len(), written.to_string().len() / 16));
+    keep_shape(format!("{} {}", parsed.warnings.len(), written.to_string().len() / 16));
     match Config::from_json(&written) {
         Ok(again) => assert!(again.config == parsed.config, "another: {written}"),
         Err(faults) => panic!("what was written is not read: {faults} {written}"),
@@ -144,7 +137,7 @@ fn a_configuration() {
     let target = Target {
         name: "a_configuration",
         run: check,
-        shape: |_| SHAPE.with_borrow(Clone::clone),
+        shape: last_shape,
         mutate: mutate_lines,
         seeds: SEEDS,
         corpus: include_str!("../../../../fuzz/corpus/a_configuration"),
