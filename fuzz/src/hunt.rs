@@ -2,6 +2,7 @@
 //!
 //! Beside the standard library it needs the sibling `mutate` only, so that whoever has invariants to try can have it.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant, SystemTime};
@@ -32,6 +33,21 @@ pub struct Target {
     pub seeds: &'static [&'static [u8]],
     /// What earlier hunts have left, an input a line behind its mark, `+` or `!`: each hunt begins with all of it.
     pub corpus: &'static str,
+}
+
+thread_local! {
+    /// What the last input came to, for targets whose shape nobody could tell afterwards.
+    static SHAPE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Called by [`Target::run`] where [`Target::shape`] is [`last_shape`]: what the input has come to.
+pub fn keep_shape(shape: String) {
+    SHAPE.with_borrow_mut(|kept| *kept = shape);
+}
+
+/// The shape that the last run has kept.
+pub fn last_shape(_: &[u8]) -> String {
+    SHAPE.with_borrow(Clone::clone)
 }
 
 /// What an input is kept for, as its line in a corpus begins; behind it is the input as [`u8::escape_ascii`] writes it.

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
-use super::keep_shape;
+use super::hunt::keep_shape;
 use super::mutate::{Random, mutate};
 use crate::upstream::probe;
 

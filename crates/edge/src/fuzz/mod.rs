@@ -20,12 +20,10 @@ mod seeds;
 mod whole;
 mod world;
 
-use std::cell::RefCell;
-
 use headworks_balance::hash64;
 use headworks_testkit::frames::PREFACE;
 
-use self::hunt::Target;
+use self::hunt::{Target, keep_shape, last_shape};
 use self::mutate::mutate;
 use self::world::{Says, World};
 
@@ -34,21 +32,11 @@ const SECONDS: u64 = 3;
 
 thread_local! {
     static WORLD: World = World::new();
-    /// What the last input came to, in short.
-    static SHAPE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 /// The same bytes are always played in the same way.
 fn seed_of(bytes: &[u8]) -> u64 {
     hash64(1, bytes)
-}
-
-fn keep_shape(shape: String) {
-    SHAPE.with_borrow_mut(|kept| *kept = shape);
-}
-
-fn last_shape(_: &[u8]) -> String {
-    SHAPE.with_borrow(Clone::clone)
 }
 
 /// A client says this. Its target answers as it should.

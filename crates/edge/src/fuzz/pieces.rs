@@ -6,7 +6,7 @@ use headworks_message::{Fitness, Parsed, RequestHead, RequestView, Tier, request
 use headworks_model::listener::MutualMode;
 use rustls::pki_types::CertificateDer;
 
-use super::keep_shape;
+use super::hunt::keep_shape;
 use crate::quic::{identity, relay};
 use crate::tls::client;
 use crate::tls::told::ToldAs;

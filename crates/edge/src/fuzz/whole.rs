@@ -33,15 +33,13 @@ impl Told {
 
 /// Those of a connection of HTTP/1.1, by the number of the request that each may be to.
 pub(super) fn of_connection(answers: &[Response]) -> Vec<Told> {
-    let mut place = 1;
-    let mut all = Vec::new();
-    for answer in answers.iter().filter(|answer| answer.status >= 200) {
+    let finals = answers.iter().filter(|answer| answer.status >= 200);
+    let told = |(place, answer): (u64, &Response)| {
         let mut told = Told { place, content: answer.body.content.clone(), ..Told::default() };
         answer.fields.0.iter().for_each(|(name, value)| told.take_field(name.as_bytes(), value.as_bytes()));
-        all.push(told);
-        place += 1;
-    }
-    all
+        told
+    };
+    (1..).zip(finals).map(told).collect()
 }
 
 /// Nobody was told that an answer is whole that the target has not given whole. One to HEAD, whose place is `head`, has nothing that

@@ -14,26 +14,11 @@ mod time;
 #[path = "../../../../fuzz/src/values.rs"]
 mod values;
 
-use std::cell::RefCell;
-
-use self::hunt::Target;
+use self::hunt::{Target, last_shape};
 use self::mutate::mutate;
 
 /// How long each is hunted in a run of all tests.
 const SECONDS: u64 = 2;
-
-thread_local! {
-    /// What the last input came to, in short.
-    static SHAPE: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
-fn keep_shape(shape: String) {
-    SHAPE.with_borrow_mut(|kept| *kept = shape);
-}
-
-fn last_shape(_: &[u8]) -> String {
-    SHAPE.with_borrow(Clone::clone)
-}
 
 /// A target with what earlier hunts have left.
 macro_rules! target {

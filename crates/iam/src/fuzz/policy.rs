@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::keep_shape;
+use super::hunt::keep_shape;
 use super::mutate::{Random, mutate};
 use super::values::pick;
 use crate::directory::{Directory, Principal, User};

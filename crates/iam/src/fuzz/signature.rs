@@ -3,7 +3,7 @@
 //! Whatever is claimed is read without harm. What is signed here is accepted here, in its time, by its key; and no request that
 //! means something else is accepted for it.
 
-use super::keep_shape;
+use super::hunt::keep_shape;
 use crate::sigv4::{Claim, Payload, Presented, SignatureError, WINDOW, sign};
 
 const NOW: u64 = 1_440_938_160;

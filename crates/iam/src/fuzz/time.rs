@@ -1,6 +1,6 @@
 //! Times as texts.
 
-use super::keep_shape;
+use super::hunt::keep_shape;
 use crate::time::{basic, iso, parse_basic, parse_iso};
 
 pub(super) const SEEDS: &[&[u8]] = &[
