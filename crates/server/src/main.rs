@@ -13,6 +13,8 @@ mod descriptors;
 mod explain;
 mod file;
 mod firewall;
+#[cfg(test)]
+mod fuzz;
 mod init;
 mod keys;
 mod live;

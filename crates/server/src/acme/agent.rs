@@ -13,7 +13,7 @@ use headworks_model::acme::{Acme, NameSet};
 use instant_acme::{Account, Error, ExternalAccountKey, NewAccount};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::http::{Asked, Http, trusted, whole};
+use super::http::{Asked, Http, one_line, trusted, whole};
 use super::order::{self, Failure, Means};
 use super::schedule::{Jitter, Schedule};
 use super::store::{Kept, Store, addresses};
@@ -245,7 +245,7 @@ impl Agent {
         let contact = contacts(settings);
         let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
         if let Err(error) = account.update_contacts(&contact).await {
-            tracing::warn!(error = whole(&error), "the authority does not take the new mail addresses");
+            tracing::warn!(error = one_line(&whole(&error)), "the authority does not take the new mail addresses");
             return;
         }
         let kept = self.store.account(settings).and_then(|kept| match kept {
@@ -299,7 +299,7 @@ impl Agent {
             }
             Outcome::Failed(failure, asked) => {
                 order.schedule.fail(asked, now, jitter());
-                let what = failure.to_string();
+                let what = one_line(&failure.to_string());
                 let next_in = order.schedule.wait(now).as_secs();
                 tracing::error!(certificate = %label, error = what, next_in, "no certificate");
                 order.last_error = Some(LastError { at: unix_now(), what });

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -20,11 +20,16 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::{ClientConfig, RootCertStore};
+use serde::Deserialize;
+
+use super::schedule::LONGEST_ASKED;
 
 /// From a request to the last byte of its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A chain of certificates is some KiB.
 const LARGEST: usize = 1024 * 1024;
+/// Characters that are told of what an authority says.
+const LONGEST_TOLD: usize = 1000;
 
 /// Why a file of authorities cannot be used.
 #[derive(Debug)]
@@ -76,11 +81,35 @@ impl Asked {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn note(&self, status: StatusCode, fields: &HeaderMap) {
+    /// Hears what an answer says, and leaves of it what can be waited for: no clock goes on for as long as an authority may write.
+    pub(super) fn hear(&self, status: StatusCode, fields: &mut HeaderMap) {
+        let asked = retry_after(fields, SystemTime::now()).map(|asked| asked.min(LONGEST_ASKED));
+        fields.remove(header::RETRY_AFTER);
+        fields.extend(asked.map(|asked| (header::RETRY_AFTER, asked.as_secs().into())));
         if status.is_client_error() || status.is_server_error() {
-            let asked = retry_after(fields, SystemTime::now());
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = asked;
         }
+    }
+}
+
+/// The only thing that is asked for by GET is the directory: the client library takes what it says of nonces for a URI, and ends the
+/// process when it is none.
+///
+/// # Errors
+/// When it is none.
+pub(super) fn check_directory(method: &Method, body: &[u8]) -> Result<(), Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Directory {
+        new_nonce: String,
+    }
+    match serde_json::from_slice(body) {
+        Ok(Directory { new_nonce }) if method == Method::GET => {
+            let uri = new_nonce.parse::<Uri>();
+            uri.map(drop).map_err(|error| Error::Other(format!("the directory's newNonce is no URI: {error}").into()))
+        }
+        // what is no directory at all, the library tells
+        _ => Ok(()),
     }
 }
 
@@ -119,19 +148,32 @@ impl HttpClient for Http {
         &self,
         request: Request<BodyWrapper<Bytes>>,
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
+        let method = request.method().clone();
         let answer = self.client.request(request);
         let asked = self.asked.clone();
         Box::pin(async move {
             let exchange = async {
-                let (parts, body) = answer.await.map_err(|error| Error::Other(error.into()))?.into_parts();
-                asked.note(parts.status, &parts.headers);
+                let (mut parts, body) = answer.await.map_err(|error| Error::Other(error.into()))?.into_parts();
+                asked.hear(parts.status, &mut parts.headers);
                 let body = Limited::new(body, LARGEST).collect().await.map_err(Error::Other)?.to_bytes();
+                check_directory(&method, &body)?;
                 Ok(BytesResponse::from(Response::from_parts(parts, Full::new(body))))
             };
             let late = || Error::Other(io::Error::new(io::ErrorKind::TimedOut, "no answer in time").into());
             tokio::time::timeout(PATIENCE, exchange).await.unwrap_or_else(|_| Err(late()))
         })
     }
+}
+
+/// What is told of what an authority says: one line, and no more than is read.
+pub(super) fn one_line(text: &str) -> String {
+    let end = text.char_indices().nth(LONGEST_TOLD).map_or(text.len(), |(at, _)| at);
+    let (told, rest) = text.split_at(end);
+    let mut line = told.replace(char::is_control, " ");
+    if !rest.is_empty() {
+        line.push('…');
+    }
+    line
 }
 
 /// An error with all that is behind it, each said once.
@@ -167,10 +209,35 @@ mod tests {
             ("Tue, 14 Nov 2023 22:13:19 GMT", None),
             ("soon", None),
             ("-1", None),
+            ("18446744073709551615", Some(u64::MAX)),
         ] {
             let fields = HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from_static(value))]);
             assert_eq!(retry_after(&fields, now), expected.map(Duration::from_secs), "{value}");
         }
         assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+
+    /// What would end the process in the client library does not get there.
+    #[test]
+    fn what_cannot_be_waited_or_asked_for() {
+        let value = HeaderValue::from_static("18446744073709551615");
+        let mut fields = HeaderMap::from_iter([(header::RETRY_AFTER, value)]);
+        let asked = Asked::default();
+        asked.hear(StatusCode::OK, &mut fields);
+        assert_eq!(
+            (asked.take(), fields.get(header::RETRY_AFTER).map(HeaderValue::as_bytes)),
+            (None, Some(&b"604800"[..]))
+        );
+        asked.hear(StatusCode::TOO_MANY_REQUESTS, &mut fields);
+        assert_eq!(asked.take(), Some(LONGEST_ASKED));
+        for (method, body, expected) in [
+            (Method::GET, r#"{"newNonce": "https://a.example/nonce"}"#, true),
+            (Method::GET, r#"{"newNonce": "https://a b/"}"#, false),
+            (Method::GET, r#"{"newNonce": ""}"#, false),
+            (Method::GET, "none", true),
+            (Method::POST, r#"{"newNonce": ""}"#, true),
+        ] {
+            assert_eq!(check_directory(&method, body.as_bytes()).is_ok(), expected, "{method} {body}");
+        }
     }
 }

@@ -5,6 +5,8 @@
 //! it: while there is no certificate, a listener has its stand-in.
 
 mod agent;
+#[cfg(test)]
+mod fuzz;
 mod http;
 mod order;
 mod schedule;

@@ -10,7 +10,7 @@ const SHORTEST: Duration = Duration::from_secs(60);
 /// After many.
 const LONGEST: Duration = Duration::from_secs(12 * 3600);
 /// What an authority may ask to be left alone for.
-const LONGEST_ASKED: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(super) const LONGEST_ASKED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// When one certificate is asked for next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,17 +3,6 @@
 //! Whatever comes, in whatever pieces: it is heard or refused, and hearing ends with who speaks; what is understood is the same when
 //! it is said again, and when a newer version says more; and nothing but leave to take over is taken for that.
 
-#[expect(unreachable_pub, reason = "also a part of another crate")]
-#[path = "../../../../fuzz/src/hunt.rs"]
-mod hunt;
-#[expect(unreachable_pub, reason = "also a part of another crate")]
-#[path = "../../../../fuzz/src/mutate.rs"]
-mod mutate;
-#[expect(unreachable_pub, reason = "also a part of another crate")]
-#[path = "../../../../fuzz/src/values.rs"]
-mod values;
-
-use std::cell::RefCell;
 use std::io;
 use std::time::Duration;
 
@@ -25,20 +14,18 @@ use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
-use self::hunt::Target;
-use self::mutate::{Random, mutate};
-use self::values::pick;
 use super::message::{Ask, Estate, Offer, Step, Upgraded};
 use super::predecessor::permitted;
 use super::wire::Link;
+use crate::fuzz::hunt::{self, Target, keep_shape, last_shape};
+use crate::fuzz::mutate::{Random, mutate};
+use crate::fuzz::values::pick;
 
 /// How long it is hunted in a run of all tests.
 const SECONDS: u64 = 2;
 
 thread_local! {
     static RUNTIME: Runtime = Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
-    /// What the last input came to, in short.
-    static SHAPE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 /// The first byte says whether what follows is a message's content, or all there is on the wire.
@@ -128,7 +115,7 @@ fn check(bytes: &[u8]) {
             assert_eq!(serde_json::to_value(&again).expect("JSON"), said);
         }
     }
-    SHAPE.with_borrow_mut(|kept| *kept = shape);
+    keep_shape(shape);
 }
 
 /// Changes a value or a key somewhere in a message, or bytes.
@@ -157,7 +144,7 @@ fn a_message() {
     let target = Target {
         name: "a_message",
         run: check,
-        shape: |_| SHAPE.with_borrow(Clone::clone),
+        shape: last_shape,
         mutate: mutate_message,
         seeds: SEEDS,
         corpus: include_str!("../../../../fuzz/corpus/a_message"),
