@@ -5,6 +5,7 @@
 //! the client is sent can be read in one way only, and answers what it asked; an answer that the target has not given whole is not
 //! told as if it were; a target is sent nothing but requests; neither tasks nor descriptors are left over.
 
+mod checks;
 mod databases;
 mod frames;
 mod http3;
@@ -153,6 +154,7 @@ const CLIENT_HTTP3: Target = target!("a_client_http3", client_http3, http3::muta
 const POSTGRES: Target = target!("a_postgres", databases::postgres, databases::mutate_postgres, seeds::POSTGRES);
 const MYSQL: Target = target!("a_mysql", databases::mysql, databases::mutate_mysql, seeds::MYSQL);
 const REDIS: Target = target!("a_redis", databases::redis, mutate, seeds::REDIS);
+const HEALTH_CHECK: Target = target!("a_health_check", checks::check, checks::mutate_answer, seeds::HEALTH_CHECK);
 const CERTIFICATE: Target = target!("a_certificate", pieces::certificate, mutate, pieces::CERTIFICATES);
 const DATAGRAM: Target = target!("a_datagram", pieces::datagram, mutate, pieces::DATAGRAMS);
 const COOKIE: Target = target!("a_cookie", pieces::cookie, mutate, pieces::COOKIES);
@@ -225,6 +227,11 @@ fn a_mysql() {
 #[test]
 fn a_redis() {
     hunt_for(&REDIS);
+}
+
+#[test]
+fn a_health_check() {
+    hunt_for(&HEALTH_CHECK);
 }
 
 #[test]

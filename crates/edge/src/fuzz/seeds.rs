@@ -131,6 +131,18 @@ pub(super) const REDIS: &[&[u8]] = &[
     b"\x03-ERR max number of clients reached\r\n",
 ];
 
+/// What targets answer to health checks; the first byte is not theirs ([`super::checks`]).
+pub(super) const HEALTH_CHECK: &[&[u8]] = &[
+    b"\0HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell",
+    b"\x01HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
+    b"\x02\0\0\0\x04\0\0\0\0\0\0\0\0\x04\x01\0\0\0\0\0\0\x01\x01\x05\0\0\0\x01\x88\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\0",
+    b"\x03\0\0\0\x04\0\0\0\0\0\0\0\x0d\x01\x04\0\0\0\x01\0\x07:status\x03103\0\0\x01\x01\x04\0\0\0\x01\x8d\0\0\x02\0\x01\0\0\0\x01no",
+    b"\x04\0\0\0\x04\0\0\0\0\0\0\0\x11\x01\x05\0\0\0\x01\x88\0\x0bgrpc-status\x0212",
+    b"\x05\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\x04\0\0\0\x01\x88\0\0\x05\0\0\0\0\0\x01\0\0\0\0\0\0\0\x10\x01\x05\0\0\0\x01\0\x0bgrpc-status\x0213",
+    b"\x06\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\x04\0\0\0\x01\x88\0\0\x07\0\0\0\0\0\x01\0\0\0\0\x02\x08\x01\0\0\x0f\x01\x05\0\0\0\x01\0\x0bgrpc-status\x010",
+    b"\x06\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\x04\0\0\0\x01\x88\0\0\x07\0\0\0\0\0\x01\0\0\0\0\x02\x08\x02\0\0\x0f\x01\x05\0\0\0\x01\0\x0bgrpc-status\x010",
+];
+
 /// What a client of HTTP/2 asks, below this path, of a target that says anything.
 pub(super) fn http2_asks(below: &str) -> Vec<u8> {
     let block = |method: &str, name: &str| {

@@ -148,7 +148,7 @@ pub(super) fn of_http2(bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// A payload without padding and priority. None when there is less than these say.
-fn unpadded(what: u8, flags: u8, payload: &[u8]) -> Option<&[u8]> {
+pub(super) fn unpadded(what: u8, flags: u8, payload: &[u8]) -> Option<&[u8]> {
     let is_padded = matches!(what, kind::DATA | kind::HEADERS) && flags & flag::PADDED != 0;
     let has_priority = what == kind::HEADERS && flags & flag::PRIORITY != 0;
     let (padding, payload) = match payload.split_first() {

@@ -1,6 +1,7 @@
 //! Health of targets: checks (T2, T3), states with reasons (T4, T5), what happens when nothing is healthy (T6), and how
 //! targets leave (T9).
 
+use headworks_testkit::frames::{block, code, flag, frame, headers, kind, settings};
 use headworks_testkit::origin::{Health, PROBE};
 use headworks_testkit::{Gate, Headworks, Origin, Step, ask, check, wait};
 use serde_json::Value;
@@ -53,6 +54,28 @@ fn the_check_itself() {
     other.wait_probes(2);
     assert!(aside.probes().is_empty(), "the check has a port of its own");
     wait_state(&headworks, "aside", &aside, "healthy");
+}
+
+/// RFC 9113 section 6.8: a target of HTTP/2 that hangs up right behind its answer has answered.
+#[test]
+fn an_answer_that_is_the_last_word_counts() {
+    const HEAD_THAT_ENDS: [u8; 6] = [kind::HEADERS, flag::WHOLE, 0, 0, 0, 1];
+    let away = frame(kind::GOAWAY, flag::NONE, 0, [1_u32.to_be_bytes(), code::NO_ERROR.to_be_bytes()].concat());
+    let answer = |status: &str| headers(flag::END_STREAM, 1, block(&[&format!(":status: {status}")]));
+    let says = |status: &str| {
+        let last_word = [answer(status), away.clone()].concat();
+        let steps =
+            [Step::Send(settings(&[])), Step::ReadThrough(HEAD_THAT_ENDS.to_vec()), Step::Send(last_word), Step::Close];
+        Origin::new(status).at_accept(steps).lenient().start()
+    };
+    let (well, ill) = (says("200"), says("503"));
+    let group =
+        |name: &str| format!("  {name}: {{ version: http2, targets: [<{name}>], health_check: {{ {QUICK} }} }}\n");
+    let groups = group("well") + &group("ill");
+    let headworks = start(&forward("{ groups: { well: 1, ill: 1 } }", &groups), &[("well", &well), ("ill", &ill)]);
+    wait_state(&headworks, "well", &well, "healthy");
+    let (reason, _) = wait_state(&headworks, "ill", &ill, "unhealthy");
+    assert_eq!(reason, "Target.ResponseCodeMismatch");
 }
 
 /// T2, T4: which answers count, and what is said of those that do not.

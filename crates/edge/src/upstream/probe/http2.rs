@@ -41,11 +41,14 @@ pub(super) async fn ask(stream: Transport, endpoint: &Endpoint, check: &HealthCh
             get(send, request.body(()).map_err(io::Error::other)?, check).await
         }
     };
+    tokio::pin!(exchange, connection);
     tokio::select! {
         biased;
-        outcome = exchange => outcome,
-        _ = connection => Err(io::ErrorKind::ConnectionReset.into()),
+        outcome = &mut exchange => return outcome,
+        _ = &mut connection => {}
     }
+    // a target may answer and hang up at once: what has come by then counts
+    exchange.await
 }
 
 async fn get(send: SendRequest<Bytes>, request: Request<()>, check: &HealthCheck) -> io::Result<Outcome> {
