@@ -73,7 +73,7 @@ soak: release
 # by each run of the unit tests.
 fuzz: toolchain
 	$(FUZZ_ENV) CARGO_TARGET_DIR=$(CARGO_TARGET_DIR) $(CARGO) run --locked --quiet --release --manifest-path fuzz/Cargo.toml
-	$(if $(FUZZ_SECONDS),$(FUZZ_ENV) $(CARGO) nextest run --locked -p headworks-edge -p headworks-iam -p headworks-model -p headworks-server --success-output final fuzz::)
+	$(if $(FUZZ_SECONDS),$(FUZZ_ENV) $(CARGO) nextest run --locked -p headworks-control -p headworks-edge -p headworks-iam -p headworks-model -p headworks-server --success-output final fuzz::)
 
 FUZZ_ENV = $(if $(FUZZ_SAVE),FUZZ_SAVE=$(abspath $(FUZZ_SAVE)))
 

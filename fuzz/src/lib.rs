@@ -15,13 +15,16 @@
 //! | ClientHello | `client_hello` | here |
 //! | whole connections of clients: HTTP/1.1, HTTP/2, HTTP/3 | `a_client`, `a_client_http2`, `a_client_http3` | `edge` |
 //! | whole connections of targets: HTTP/1.1, HTTP/2 | `a_target`, `a_target_http2` | `edge` |
+//! | what targets answer to health checks of HTTP, in both versions, and of gRPC | `a_health_check` | `edge` |
 //! | what databases answer to health checks | `a_postgres`, `a_mysql`, `a_redis` | `edge` |
 //! | certificates of clients | `a_certificate` | `edge` |
 //! | datagrams of QUIC that nobody has decrypted; those that another process hands on | `a_datagram` | `edge` |
 //! | stickiness cookies | `a_cookie` | `edge` |
+//! | queries of the API, its pages, conditions and the console's cookie | `a_call` | `control` |
 //! | signed requests | `a_signature` | `iam` |
 //! | policy documents, and what they decide | `a_policy` | `iam` |
 //! | times | `a_time` | `iam` |
+//! | what authorities answer, by ACME | `an_authority` | `server` |
 //! | what processes say to each other when one takes over | `a_message` | `server` |
 //! | configurations, as YAML and JSON | `a_configuration` | `model` |
 //!
@@ -166,6 +169,7 @@ const REQUESTS: &[&[u8]] = &[
     b"\r\nPUT /a b HTTP/1.2\r\nHost: a\r\nExpect: 100-continue\r\nX: \x01a\x7f\r\nTransfer-Encoding : chunked\r\n\r\n",
     b"HEAD  HTTP/1.1 \r\nHost:\r\n: x\r\n Content-Length: 5\r\nTransfer_Encoding:\tchunked\r\n\r\n",
     b"HEAD / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\nContent-Length: 0\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a=b; headworks_session=c\r\nCookie:\theadworks_session=d;e\r\n\r\n",
     b"CONNECT a.example:443 HTTP/1.1\r\nHost: a.example\r\nCookie: a=b; c=d\r\nTE: trailers\r\nTrailer: X\r\n\r\n",
 ];
 

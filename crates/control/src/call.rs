@@ -168,20 +168,12 @@ impl Call {
 
     /// `If-Match` and `If-None-Match`.
     pub(crate) fn condition(&self) -> Condition {
-        Condition { if_match: self.tags("if-match"), if_none_match: self.tags("if-none-match") }
-    }
-
-    fn tags(&self, name: &str) -> Option<Vec<String>> {
-        let mut lines = self.fields.get_all(name).iter().peekable();
-        lines.peek()?;
-        // a weak tag is one that does not tell enough to change what it stands for
-        let tags = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
-        Some(tags.map(|tag| tag.trim().to_owned()).collect())
+        Condition::of(&self.fields)
     }
 
     /// Whether `If-None-Match` says that the caller has it.
     fn has(&self, tag: &str) -> bool {
-        let known = self.tags("if-none-match").unwrap_or_default();
+        let known = self.condition().if_none_match.unwrap_or_default();
         known.iter().any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
     }
 

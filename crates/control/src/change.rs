@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::http::HeaderMap;
 use headworks_model::primitive::Name;
 use headworks_model::{Config, Edit, Fault, Faults, Kind};
 use headworks_store::{Commit, Entry, Identity};
@@ -254,6 +255,18 @@ fn keep_secrets(kind: Kind, before: Option<&Value>, after: &mut Value) {
 }
 
 impl Condition {
+    /// That of a request: `If-Match` and `If-None-Match`.
+    pub(crate) fn of(fields: &HeaderMap) -> Self {
+        let tags = |name: &str| {
+            let mut lines = fields.get_all(name).iter().peekable();
+            lines.peek()?;
+            // a weak tag is one that does not tell enough to change what it stands for
+            let tags = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+            Some(tags.map(|tag| tag.trim().to_owned()).collect())
+        };
+        Self { if_match: tags("if-match"), if_none_match: tags("if-none-match") }
+    }
+
     /// Whether it holds of what was found.
     pub(crate) fn check(
         &self,

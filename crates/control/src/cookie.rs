@@ -37,10 +37,11 @@ pub(crate) fn end() -> String {
 /// When it does not, as far as the browser says, or it changes something and lacks the field that says so.
 pub(crate) fn check_origin(method: &Method, fields: &HeaderMap) -> Result<(), Problem> {
     let text = |name: &str| fields.get(name).map(|value| value.to_str().unwrap_or_default());
-    let host = text("host").unwrap_or_default();
+    // an address that cannot be read is nobody's
+    let host = text("host").filter(|host| !host.is_empty());
     let is_foreign = match (text("sec-fetch-site"), text("origin")) {
         (Some(site), _) if !["same-origin", "none"].contains(&site) => true,
-        (_, Some(origin)) => origin.split_once("://").is_none_or(|(_, of)| of != host),
+        (_, Some(origin)) => origin.split_once("://").is_none_or(|(_, of)| host != Some(of)),
         _ => false,
     };
     if is_foreign {
@@ -87,6 +88,13 @@ mod tests {
             false,
         );
         check(Method::DELETE, &["origin: http://box:9080"], false);
+        // neither an empty address nor one that cannot be read is the same as another
+        for host in [&b""[..], b"box\xa2"] {
+            let mut all = fields(&["origin: http://"]);
+            all.insert("host", HeaderValue::from_bytes(host).unwrap());
+            assert!(check_origin(&Method::GET, &all).is_err(), "{host:?}");
+        }
+        assert!(check_origin(&Method::GET, &fields(&["origin: http://"])).is_err());
     }
 
     #[test]

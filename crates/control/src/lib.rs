@@ -13,6 +13,8 @@ mod difference;
 mod dispatch;
 mod events;
 mod files;
+#[cfg(test)]
+mod fuzz;
 mod guesses;
 mod identities;
 mod keep;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::call::{Call, Reply};
 use crate::problem::Problem;
+use crate::query::Query;
 
 /// A page ends where it would be longer than this, whatever its limit.
 const LONGEST: usize = 1 << 20;
@@ -33,7 +34,7 @@ impl Page {
     /// # Errors
     /// When it cannot be asked for.
     pub(crate) fn of(call: &Call) -> Result<Self, Problem> {
-        Ok(Self::asked(call)?.unwrap_or_else(|| Self::from(call, 100)))
+        Self::asked(&call.query, 100)
     }
 
     /// The same of a list that is told as a whole to whoever does not ask for a page.
@@ -41,17 +42,15 @@ impl Page {
     /// # Errors
     /// When it cannot be asked for.
     pub(crate) fn of_whole(call: &Call) -> Result<Self, Problem> {
-        Ok(Self::asked(call)?.unwrap_or_else(|| Self::from(call, usize::MAX)))
+        Self::asked(&call.query, usize::MAX)
     }
 
-    fn asked(call: &Call) -> Result<Option<Self>, Problem> {
-        let limit = call.query.number("limit", 1, 500)?;
-        Ok(limit.map(|limit| Self::from(call, usize::try_from(limit).unwrap_or(usize::MAX))))
-    }
-
-    fn from(call: &Call, limit: usize) -> Self {
-        let text = |name: &str| call.query.get(name).map(str::to_owned);
-        Self { limit, after: text("after"), prefix: text("prefix").unwrap_or_default() }
+    /// What a query asks for; so many, if it does not say how many.
+    pub(crate) fn asked(query: &Query, usual: usize) -> Result<Self, Problem> {
+        let limit = query.number("limit", 1, 500)?;
+        let limit = limit.map_or(usual, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let text = |name: &str| query.get(name).map(str::to_owned);
+        Ok(Self { limit, after: text("after"), prefix: text("prefix").unwrap_or_default() })
     }
 
     /// Takes the page out of all, which come in the order of their names; `show` shows one.
@@ -108,7 +107,7 @@ impl Found {
     pub(crate) fn linked(next: Option<&str>, call: &Call, body: &Value) -> Reply {
         let reply = Reply::ok(body);
         match next {
-            Some(next) => reply.with("link", &link(call, next)),
+            Some(next) => reply.with("link", &link(&call.query, next)),
             None => reply,
         }
     }
@@ -121,8 +120,9 @@ fn told(key: &str, entries: Value, next: Option<String>) -> Value {
     answer.into()
 }
 
-fn link(call: &Call, next: &str) -> String {
-    let given = ["limit", "prefix"].into_iter().filter_map(|name| Some((name, call.query.get(name)?)));
+/// The field that says where the next page is.
+pub(crate) fn link(query: &Query, next: &str) -> String {
+    let given = ["limit", "prefix"].into_iter().filter_map(|name| Some((name, query.get(name)?)));
     let query: Vec<String> =
         given.chain([("after", next)]).map(|(name, value)| format!("{name}={}", encoded(value))).collect();
     format!("<?{}>; rel=\"next\"", query.join("&"))

@@ -422,8 +422,13 @@ fn sent(view: RequestView<'_>, plan: &Outgoing<'_>, out: &[u8]) {
     for name in [Known::XForwardedProto, Known::XForwardedPort] {
         assert!(of(name) <= 1);
     }
+    // nor is what is for somebody else there, as that one reads it
+    assert!(plan.withheld_cookie.is_none_or(|name| sent.cookie(name).is_none()), "{shown}");
 
     // the fields that are nobody's business but the target's: the same, in the same order
+    // where one is withheld, or looks as if it were, the others are written anew
+    let has = |name: &[u8]| view.bytes.windows(name.len()).any(|found| found == name);
+    let keeps_cookies = !plan.withheld_cookie.is_some_and(has);
     let own = |view: RequestView<'_>| -> Vec<(Vec<u8>, Vec<u8>)> {
         let fields = view.head.fields.iter().filter(|f| match f.fitness {
             Fitness::Clean | Fitness::ControlInValue => true,
@@ -432,7 +437,8 @@ fn sent(view: RequestView<'_>, plan: &Outgoing<'_>, out: &[u8]) {
         });
         let fields = fields.filter(|f| match f.known {
             Known::Other => !view.head.connection.lists_fields || !listed(view, f.name.of(view.bytes)),
-            known => matches!(known, Known::Cookie | Known::UserAgent | Known::Referer | Known::Expect),
+            Known::Cookie => keeps_cookies,
+            known => matches!(known, Known::UserAgent | Known::Referer | Known::Expect),
         });
         let clean =
             |value: &[u8]| value.iter().map(|b| if *b < 0x20 && *b != 9 || *b == 0x7f { 32 } else { *b }).collect();
