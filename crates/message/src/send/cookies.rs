@@ -22,7 +22,7 @@ pub(super) fn put<'a>(out: &mut Vec<u8>, values: impl Iterator<Item = &'a [u8]>,
         match withheld.filter(|name| may_have(value, name)) {
             None => put(value),
             Some(name) => {
-                let pairs = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+                let pairs = value.split(|byte| *byte == b';').map(trim);
                 pairs.filter(|pair| !pair.is_empty() && !is(pair, name)).for_each(&mut put);
             }
         }
@@ -34,5 +34,17 @@ pub(super) fn put<'a>(out: &mut Vec<u8>, values: impl Iterator<Item = &'a [u8]>,
 
 /// Whether a pair is the cookie of this name.
 fn is(pair: &[u8], name: &[u8]) -> bool {
-    pair.strip_prefix(name).is_some_and(|rest| rest.trim_ascii_start().first() == Some(&b'='))
+    pair.strip_prefix(name).is_some_and(|rest| trim(rest).first() == Some(&b'='))
+}
+
+/// Without what is blank at its ends, once it is sent on.
+fn trim(mut text: &[u8]) -> &[u8] {
+    let is_blank = |byte: u8| byte.is_ascii_whitespace() || is_control(byte);
+    while let Some((_, rest)) = text.split_first().filter(|(first, _)| is_blank(**first)) {
+        text = rest;
+    }
+    while let Some((_, rest)) = text.split_last().filter(|(last, _)| is_blank(**last)) {
+        text = rest;
+    }
+    text
 }
