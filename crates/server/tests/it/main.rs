@@ -76,6 +76,7 @@ mod systemd;
 mod takeovers;
 mod target_tls;
 mod tls;
+mod turned_away;
 mod upgrade;
 mod wholeness;
 mod yaml_cases;
