@@ -232,6 +232,15 @@ impl Call {
         if is_seen { Ok(()) } else { Err(refused()) }
     }
 
+    /// The refusal where something is denied by another name of it, which the caller has not given: that is not told.
+    pub(crate) fn by_another_name(&self) -> Problem {
+        let Entry { action, resource, .. } = &self.entry;
+        let principal = &self.asker.principal;
+        Problem::denied(format!(
+            "User: {principal} is not authorized to perform: {action} on resource: {resource} by the name that it has"
+        ))
+    }
+
     /// Asks whether the caller may do what it came for to this as well, which its path names in another way.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ mod pass;
 mod plane;
 mod problem;
 mod query;
+mod reader;
 mod restore;
 mod rewrite;
 mod rotate;

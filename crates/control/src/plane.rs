@@ -318,12 +318,15 @@ impl Plane {
         let desired = self.desired();
         let asker = change.asker.clone();
         let seal = |kind: Kind, name: &str, body: &Value| sealed(&kept.sealer, kind, name, body);
-        let knows = |kind: Kind, name: &str| asker.knows(self, kind, name);
-        let proposed = change.propose(&desired, &|body| self.tag(body), &seal, &asker.sight(self), &knows)?;
+        let reader = asker.reader(self);
+        let is_sent = change.is_sent;
+        let proposed = change.propose(&desired, &|body| self.tag(body), &seal, &reader)?;
         proposed.edits.iter().try_for_each(|(kind, name, _)| {
             let (one, before, after) = ((*kind, name.as_str()), desired.config(), &proposed.config);
-            asker.may_change_parts(self, one, before, after)?;
-            asker.may_name(self, one, before, after)
+            let permitted = asker.may_change_parts(self, one, before, after);
+            let permitted = permitted.and_then(|()| asker.may_name(self, one, before, after));
+            let is_told = is_sent || reader.knows(*kind, name.as_str());
+            permitted.map_err(|refused| if is_told { refused } else { asker.refused_unshown() })
         })?;
         Ok(proposed)
     }

@@ -85,7 +85,7 @@ async fn apply(call: Call) -> Result<Reply, Problem> {
     if steps.len() > MOST {
         return Err(Problem::bad_request(format!("more than {MOST} resources at once")));
     }
-    done(call, steps).await
+    done(call, steps, Said::Here).await
 }
 
 fn step(kind: Kind, name: &str, at: &str, operation: Operation) -> Result<Step, Problem> {
@@ -93,26 +93,34 @@ fn step(kind: Kind, name: &str, at: &str, operation: Operation) -> Result<Step, 
     Ok(Step { kind, name, place: Place::Whole, operation, condition: Condition::default() })
 }
 
+/// Whether whoever asks for a change has said what is to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    /// In this call.
+    Here,
+    /// It was said before, perhaps by others.
+    Before,
+}
+
 /// Asks for each, does all, and says what changed.
-pub(super) async fn done(call: Call, steps: Vec<Step>) -> Result<Reply, Problem> {
-    permitted(&call, &steps)?;
-    let change = change_of_all(&call, steps)?;
+pub(super) async fn done(call: Call, steps: Vec<Step>, said: Said) -> Result<Reply, Problem> {
+    let change = permitted(&call, steps, said)?;
     let run = change.run;
     let outcome = call.plane.change(change).await?;
     Ok(told(&call, run, &outcome))
 }
 
-/// Steps as one change, on condition that all is what the caller knew.
-pub(super) fn change_of_all(call: &Call, steps: Vec<Step>) -> Result<Change, Problem> {
-    Ok(Change { condition: call.condition(), ..change_of(call, steps, Answered::Summary)? })
-}
-
-/// Asks for each as if it came alone.
-pub(super) fn permitted(call: &Call, steps: &[Step]) -> Result<(), Problem> {
-    steps.iter().try_for_each(|step| {
-        let verb = if matches!(step.operation, Operation::Delete) { "Delete" } else { "Put" };
-        call.may(&format!("{verb}{}", noun(step.kind)), &hrn_of(step.kind, step.name.as_str()))
-    })
+/// Asks for each of the steps as if it came alone. They are one change, on condition that all is what the caller knew.
+pub(super) fn permitted(call: &Call, steps: Vec<Step>, said: Said) -> Result<Change, Problem> {
+    let reader = call.asker.reader(&call.plane);
+    steps.iter().try_for_each(|Step { kind, name, operation, .. }| {
+        let verb = if matches!(operation, Operation::Delete) { "Delete" } else { "Put" };
+        let asked = call.may(&format!("{verb}{}", noun(*kind)), &hrn_of(*kind, name.as_str()));
+        let is_told = said == Said::Here || reader.knows(*kind, name.as_str());
+        asked.map_err(|refused| if is_told { refused } else { call.asker.refused_unshown() })
+    })?;
+    let change = change_of(call, steps, Answered::Summary)?;
+    Ok(Change { condition: call.condition(), is_sent: said == Said::Here, ..change })
 }
 
 /// What changed, or would.

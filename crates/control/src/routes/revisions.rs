@@ -8,7 +8,7 @@ use headworks_model::{Edit, Kind};
 use headworks_store::{Revision, Stored};
 use serde_json::{Map, Value, json};
 
-use super::batch::done;
+use super::batch::{Said, done};
 use super::{Route, route, schema};
 use crate::call::{Call, Reply};
 use crate::change::{Condition, Step};
@@ -199,7 +199,7 @@ async fn resources(call: Call) -> Result<Reply, Problem> {
 async fn restore(call: Call) -> Result<Reply, Problem> {
     let then = at(&call).await?;
     let steps = steps_to(&then, &call.plane.desired());
-    done(call, steps).await
+    done(call, steps, Said::Before).await
 }
 
 /// What leads from what should be to what came by the API then.

@@ -75,6 +75,7 @@ mod stickiness;
 mod systemd;
 mod takeovers;
 mod target_tls;
+mod telling;
 mod tls;
 mod upgrade;
 mod yaml_cases;

@@ -71,18 +71,9 @@ impl Body {
         texts.unwrap_or_default()
     }
 
-    /// Names of which each must be known.
-    pub(in crate::routes) fn names(
-        &mut self,
-        key: &str,
-        what: &str,
-        most: usize,
-        is_known: impl Fn(&str) -> bool,
-    ) -> BTreeSet<String> {
+    /// Names, at most so many.
+    pub(in crate::routes) fn names(&mut self, key: &str, most: usize) -> BTreeSet<String> {
         let names: BTreeSet<String> = self.texts(key).into_iter().collect();
-        for name in names.iter().filter(|name| !is_known(name)) {
-            self.mistake(key, format!("there is no {what} {name:?}"));
-        }
         if names.len() > most {
             self.mistake(key, format!("has {} entries, expected at most {most}", names.len()));
         }
