@@ -107,7 +107,8 @@ impl Connection {
         self.put(&Question { method, path, fields, body: body.map(Sent::json) })
     }
 
-    fn put(&self, question: &Question<'_>) -> Result<Answer, Failed> {
+    /// Puts a question, whatever is answered.
+    pub(super) fn put(&self, question: &Question<'_>) -> Result<Answer, Failed> {
         let answer = client::wait_for(client::ask(&self.instance, question, PATIENCE));
         answer.map_err(|error| Failed::with(format!("{}: {error}", self.instance.address)))
     }
@@ -121,11 +122,6 @@ impl Connection {
         body: Option<&Value>,
     ) -> Result<Answer, Failed> {
         succeeded(self.send(method, path, fields, body)?)
-    }
-
-    /// Gives what is no JSON, and takes a problem for what it is.
-    pub(super) fn give(&self, method: Method, path: &str, body: Sent) -> Result<Answer, Failed> {
-        succeeded(self.put(&Question { method, path, fields: &[], body: Some(body) })?)
     }
 
     /// Asks for what may be long, and hands it on as it comes.
@@ -142,7 +138,11 @@ impl Connection {
     }
 }
 
-fn succeeded(answer: Answer) -> Result<Answer, Failed> {
+/// Takes a problem for what it is.
+///
+/// # Errors
+/// When it is one.
+pub(super) fn succeeded(answer: Answer) -> Result<Answer, Failed> {
     if answer.status.is_success() { Ok(answer) } else { Err(refused(&answer)) }
 }
 
