@@ -17,6 +17,7 @@ mod guesses;
 mod identities;
 mod keep;
 mod keyfile;
+mod mend;
 mod names;
 mod openapi;
 mod page;

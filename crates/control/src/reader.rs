@@ -9,7 +9,7 @@ use crate::names::action;
 use crate::plane::Plane;
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place};
-use crate::sight::{Sight, hrn_of_listener, hrn_of_rule};
+use crate::sight::{Sight, hrn_of_listener, hrn_of_rule, name_of};
 
 /// Who asks, as somebody to whom things are told.
 pub(crate) struct Reader<'a> {
@@ -148,7 +148,7 @@ impl Reader<'_> {
         };
         let all = Place::Rules(listener.clone());
         let names: Vec<Option<&str>> =
-            all.find(after).into_iter().flat_map(Value::as_array).flatten().map(name).collect();
+            all.find(after).into_iter().flat_map(Value::as_array).flatten().map(name_of).collect();
         let Some(own) = names.get(index).copied().flatten() else { return Ok(()) };
         let other = names.iter().enumerate().find(|(other, name)| *other != index && **name == Some(own));
         let Some((other, _)) = other else { return Ok(()) };
@@ -208,10 +208,6 @@ impl Touched<'_> {
             }
         }
     }
-}
-
-fn name(rule: &Value) -> Option<&str> {
-    rule.get("name").and_then(Value::as_str)
 }
 
 /// What follows `base` in a path that is there, or below it.

@@ -287,6 +287,11 @@ pub(crate) fn rules(listener: &Value) -> impl Iterator<Item = &Value> {
     listener.get("rules").and_then(Value::as_array).into_iter().flatten()
 }
 
+/// The name of a rule's body.
+pub(crate) fn name_of(rule: &Value) -> Option<&str> {
+    rule.get("name").and_then(Value::as_str)
+}
+
 fn name_of_rule<'a>(config: &'a Config, balancer: &str, listener: &str, number: &str) -> Option<&'a str> {
     let index = number.parse::<usize>().ok()?.checked_sub(1)?;
     let rule = config.load_balancers.get(balancer)?.listeners.get(listener)?.rules.get(index)?;

@@ -15,6 +15,7 @@ use crate::change::{Condition, Step};
 use crate::desired::Desired;
 use crate::difference::{lines, shown};
 use crate::keep::unsealed;
+use crate::mend::mend;
 use crate::names::{self, hrn};
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place};
@@ -197,7 +198,8 @@ async fn resources(call: Call) -> Result<Reply, Problem> {
 }
 
 async fn restore(call: Call) -> Result<Reply, Problem> {
-    let then = at(&call).await?;
+    let mut then = at(&call).await?;
+    then.iter_mut().for_each(|edit| drop(mend(edit)));
     let steps = steps_to(&then, &call.plane.desired());
     done(call, steps, Said::Before).await
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use headworks_store::Store;
+use hyper::body::Bytes;
 use hyper::{Method, StatusCode};
 use serde_json::Value;
 
@@ -148,6 +149,7 @@ pub(super) fn restore(args: &Restore) -> Result<(), Failed> {
 fn ask_to_restore(args: &Restore) -> Result<(), Failed> {
     let label = args.from.display();
     let saved = std::fs::read(&args.from).map_err(|error| Failed::with(format!("{label}: {error}")))?;
+    let saved = Bytes::from(saved);
     let connection = Connection::of(&args.asking)?;
     let give = |doing: Doing, fields: &[(&'static str, String)]| {
         let path = format!("/v1/restore{}", doing.query(&args.reason));

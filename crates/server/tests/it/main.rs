@@ -50,6 +50,7 @@ mod mutual_tls;
 mod network;
 mod network_tls;
 mod observability;
+mod older;
 mod operate;
 mod overload;
 mod pace;
