@@ -15,6 +15,7 @@ mod events;
 mod files;
 mod guesses;
 mod identities;
+mod json;
 mod keep;
 mod keyfile;
 mod mend;

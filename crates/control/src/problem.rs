@@ -151,6 +151,13 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
     }
 
+    /// The body is not in a form that is read here.
+    pub(crate) fn unsupported(detail: impl Into<String>, accepted: &'static str) -> Self {
+        let mut problem = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail);
+        problem.fields.push((HeaderName::from_static("accept-patch"), HeaderValue::from_static(accepted)));
+        problem
+    }
+
     /// The body broke off.
     pub(crate) fn incomplete() -> Self {
         Self::bad_request("the request's body did not come whole")

@@ -1,5 +1,7 @@
 //! Many changes as one: all of them, or none.
 
+use std::collections::HashSet;
+
 use axum::http::Method;
 use headworks_model::Kind;
 use headworks_model::primitive::Name;
@@ -56,7 +58,12 @@ async fn apply(call: Call) -> Result<Reply, Problem> {
     };
     let mut steps = Vec::new();
     for (key, given) in entries {
-        for (collection, resources) in given.as_object().into_iter().flatten() {
+        let shape =
+            || Problem::invalid(key, "is no mapping, expected one by kinds of resources, such as target_groups");
+        if !["put", "delete"].contains(&key.as_str()) {
+            return Err(Problem::invalid(key, "unknown key, expected one of put, delete"));
+        }
+        for (collection, resources) in given.as_object().ok_or_else(shape)? {
             let at = format!("{key}.{collection}");
             let Some(kind) = Kind::of_collection(collection) else {
                 let all: Vec<&str> = Kind::ALL.into_iter().map(Kind::collection).collect();
@@ -74,13 +81,15 @@ async fn apply(call: Call) -> Result<Reply, Problem> {
                         steps.push(step(kind, name, &at, Operation::Delete)?);
                     }
                 }
-                ("put" | "delete", _) => return Err(Problem::invalid(&at, "has another shape than it should")),
-                _ => return Err(Problem::invalid(key, "unknown key, expected one of put, delete")),
+                ("put", _) => return Err(Problem::invalid(&at, "is no mapping, expected one of resources by name")),
+                _ => return Err(Problem::invalid(&at, "is no list, expected one of names")),
             }
         }
-        if !["put", "delete"].contains(&key.as_str()) {
-            return Err(Problem::invalid(key, "unknown key, expected one of put, delete"));
-        }
+    }
+    let mut known = HashSet::new();
+    if let Some(twice) = steps.iter().find(|step| !known.insert((step.kind, &step.name))) {
+        let path = format!("{}.{}", twice.kind.collection(), twice.name);
+        return Err(Problem::invalid(&path, "is put or deleted more than once in one change"));
     }
     if steps.len() > MOST {
         return Err(Problem::bad_request(format!("more than {MOST} resources at once")));

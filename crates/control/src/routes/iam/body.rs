@@ -6,6 +6,7 @@ use headworks_iam::document::Attached;
 use headworks_iam::{Document, Mistake};
 use serde_json::{Map, Value};
 
+use crate::json;
 use crate::problem::Problem;
 
 /// A mapping while it is read.
@@ -124,7 +125,7 @@ impl Body {
 /// A document, or the text of one.
 pub(super) fn document(value: &Value, attached: Attached) -> Result<Document, Vec<Mistake>> {
     let Some(text) = value.as_str() else { return Document::read(value, attached) };
-    let value: Value = serde_json::from_str(text)
+    let value = json::read(text.as_bytes())
         .map_err(|error| vec![Mistake { path: String::new(), what: format!("is no JSON: {error}") }])?;
     Document::read(&value, attached)
 }
