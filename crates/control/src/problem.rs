@@ -147,7 +147,8 @@ impl Problem {
 
     /// More was sent than is taken.
     pub(crate) fn too_large(most: u64) -> Self {
-        let detail = format!("the body is longer than {} MiB", most >> 20);
+        let most = if most >> 20 > 0 { format!("{} MiB", most >> 20) } else { format!("{} KiB", most >> 10) };
+        let detail = format!("the body is longer than {most}");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
     }
 

@@ -156,12 +156,23 @@ pub(super) fn json_of(answer: &Answer) -> Result<Value, Failed> {
 
 /// Each fault on a line, as those of the file.
 pub(super) fn refused(answer: &Answer) -> Failed {
+    refused_at(answer, |_| None)
+}
+
+/// The same, with the place of each, and its path there, as far as they are known by its path.
+pub(super) fn refused_at(answer: &Answer, place: impl for<'p> Fn(&'p str) -> Option<(String, &'p str)>) -> Failed {
     let problem: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let errors = problem.get("errors").and_then(Value::as_array).cloned().unwrap_or_default();
     let lines: Vec<String> = match errors.as_slice() {
         [] => vec![text(&problem, "detail")],
-        errors => errors.iter().map(|error| text(error, "message")).collect(),
+        errors => errors
+            .iter()
+            .map(|error| match place(&text(error, "path")) {
+                Some((at, path)) => format!("{at}: {path}: {}", text(error, "detail")),
+                None => text(error, "message"),
+            })
+            .collect(),
     };
     let lines = lines.into_iter().map(|line| if line.is_empty() { answer.status.to_string() } else { line }).collect();
     Failed { lines, status: if answer.status.is_client_error() { REFUSED } else { 1 } }
