@@ -26,7 +26,10 @@ pub(super) fn audit(command: &Audit) -> Result<(), Failed> {
         Audit::Export(asking) => export(&Connection::of(asking)?),
         Audit::Verify(asking) => {
             let verdict = Connection::of(asking)?.json(Method::GET, "/v1/audit/verify", None)?;
-            let text = |key: &str| verdict.get(key).map_or(String::new(), ToString::to_string);
+            let text = |key: &str| match verdict.get(key) {
+                Some(Value::String(text)) => text.clone(),
+                other => other.map_or(String::new(), ToString::to_string),
+            };
             if verdict.get("intact").and_then(Value::as_bool) == Some(true) {
                 show(asking.output, &verdict, || {
                     let (entries, from, head) = (text("entries"), text("from"), text("head"));

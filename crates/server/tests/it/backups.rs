@@ -181,7 +181,7 @@ fn a_command_restores_what_it_has_told_of() {
                     if question == 1 {
                         slip_in();
                     }
-                    relay(client, TcpStream::connect(admin).unwrap());
+                    relay(client, TcpStream::connect(admin).unwrap()).unwrap();
                     if args.contains(&"--force") {
                         break;
                     }
@@ -207,8 +207,8 @@ fn a_command_restores_what_it_has_told_of() {
 }
 
 /// Has two connections be one, until either ends.
-fn relay(client: TcpStream, server: TcpStream) {
-    let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+fn relay(client: TcpStream, server: TcpStream) -> std::io::Result<()> {
+    let (mut from_client, mut to_server) = (client.try_clone()?, server.try_clone()?);
     let there = std::thread::spawn(move || {
         let _ = std::io::copy(&mut from_client, &mut to_server);
         let _ = to_server.shutdown(Shutdown::Write);
@@ -217,6 +217,7 @@ fn relay(client: TcpStream, server: TcpStream) {
     let _ = std::io::copy(&mut from_server, &mut to_client);
     let _ = to_client.shutdown(Shutdown::Both);
     let _ = there.join();
+    Ok(())
 }
 
 fn tag(response: &Response) -> String {

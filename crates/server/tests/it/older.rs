@@ -21,13 +21,13 @@ fn newest(headworks: &Headworks) -> Value {
 
 /// Makes of a database one of the version before audit entries were found by time, that let rules share a name.
 fn grow_old(database: &std::path::Path) {
-    let old = Connection::open(database).unwrap();
-    old.execute_batch(
+    let old = Connection::open(database).unwrap_or_else(|error| panic!("{error}"));
+    let grown = old.execute_batch(
         "UPDATE change SET body = replace(body, '\"second\"', '\"first\"');
          UPDATE resource SET body = replace(body, '\"second\"', '\"first\"');
          DROP TRIGGER audit_is_timed; DROP TABLE audit_time; PRAGMA user_version = 3;",
-    )
-    .unwrap();
+    );
+    grown.unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]
