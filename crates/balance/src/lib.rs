@@ -38,6 +38,7 @@ mod slow_start;
 pub mod status;
 pub mod stickiness;
 mod tally;
+mod tried;
 mod unfit;
 mod weighted_random;
 mod window;
@@ -64,6 +65,7 @@ pub use settings::{CircuitBreaker, HealthCheck, Settings};
 pub use status::{Reason, State, Status};
 pub use stickiness::{Kind, Sticky, StickyError};
 pub use tally::{ObservedOutcome, Tally};
+pub use tried::Tried;
 pub use unfit::Unfit;
 
 /// A moment: the time since an epoch the caller chose once and never changes. It must not go backwards.

@@ -188,6 +188,11 @@ impl Kind {
         matches!(self, Kind::TargetTimeout | Kind::AttemptTimeout | Kind::DeadlinePassed | Kind::DeadlineExceeded)
     }
 
+    /// Whether nobody could be asked.
+    pub(crate) fn is_want(self) -> bool {
+        matches!(self, Kind::NoTarget | Kind::Overloaded | Kind::PendingTimeout)
+    }
+
     /// Whether it may be better in a moment, which a client is told (RFC 9110 section 10.2.3).
     pub(crate) fn is_passing(self) -> bool {
         matches!(self, Kind::Overloaded | Kind::PendingTimeout | Kind::Shed | Kind::NoPortLeft)

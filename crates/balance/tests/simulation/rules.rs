@@ -35,6 +35,7 @@ pub(crate) struct Happened {
     pub(crate) called_off: u64,
     pub(crate) refused_by_budget: u64,
     pub(crate) queued: u64,
+    pub(crate) queued_again: u64,
     pub(crate) served: u64,
     pub(crate) waited_in_vain: u64,
     pub(crate) turned_away: u64,
@@ -43,10 +44,19 @@ pub(crate) struct Happened {
 }
 
 impl Happened {
-    pub(crate) fn all(self) -> [u64; 14] {
+    pub(crate) fn all(self) -> [u64; 15] {
         let Happened { answered, failed, retried, hedged, called_off, refused_by_budget, .. } = self;
         let Happened {
-            retried_free, left_alone, queued, served, waited_in_vain, turned_away, ejected, tried_out, ..
+            retried_free,
+            left_alone,
+            queued,
+            queued_again,
+            served,
+            waited_in_vain,
+            turned_away,
+            ejected,
+            tried_out,
+            ..
         } = self;
         [
             answered,
@@ -58,6 +68,7 @@ impl Happened {
             called_off,
             refused_by_budget,
             queued,
+            queued_again,
             served,
             waited_in_vain,
             turned_away,

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headworks_balance::hash::mix;
-use headworks_balance::queue::Ticket;
+use headworks_balance::queue::{Line, Ticket};
 use headworks_balance::{
     AttemptEnd, Attempts, Changes, Choice, Gradient, Group, Latency, Moment, Picker, Queue, RetryBudget, Roster,
-    Sample, Settings, Tally, TargetKey,
+    Sample, Settings, Tally, TargetKey, Tried,
 };
 
 use super::rules::{Happened, Rules, rules, settings};
@@ -38,7 +38,7 @@ enum Event {
     Ends { request: Id, attempt: u32 },
     HedgeDue { request: Id },
     RetryDue { request: Id },
-    PendingOver { request: Id },
+    PendingOver { request: Id, ticket: Ticket },
     Look,
     LookSoon,
     Tick,
@@ -48,7 +48,6 @@ enum Event {
 
 struct Attempt {
     number: u32,
-    place: usize,
     key: TargetKey,
     began: Moment,
     /// How it will end, if not with an answer.
@@ -58,7 +57,7 @@ struct Attempt {
 struct Request {
     worker: usize,
     running: Vec<Attempt>,
-    tried: Vec<usize>,
+    tried: Tried,
     is_idempotent: bool,
     is_kept: bool,
     attempts: Attempts,
@@ -66,7 +65,8 @@ struct Request {
     retries: u32,
     paid: u8,
     hedges: u32,
-    ticket: Option<Ticket>,
+    /// It waits, until then.
+    waits: Option<(Ticket, Moment)>,
 }
 
 /// What a worker keeps for itself.
@@ -180,7 +180,7 @@ impl World {
             self.check();
         }
         assert_eq!((self.arrived, self.requests.len()), (self.ended, 0), "every request ends, once");
-        assert_eq!((self.taken, self.queue.len()), (0, 0), "nothing is left behind");
+        assert!(self.taken == 0 && self.queue.is_empty(), "nothing is left behind");
         assert!(self.places.values().all(|taken| *taken == 0), "every place came free");
         assert_eq!(self.failed_of_late, 0, "once all is well, nothing fails");
     }
@@ -199,9 +199,8 @@ impl World {
             Event::Ends { request, attempt } => self.end_attempt(request, attempt),
             Event::HedgeDue { request } => self.hedge(request),
             Event::RetryDue { request } => self.retry(request),
-            Event::PendingOver { request } => {
-                let waits = self.requests.get(&request).and_then(|waiting| waiting.ticket);
-                if let Some(ticket) = waits {
+            Event::PendingOver { request, ticket } => {
+                if self.requests.get(&request).is_some_and(|request| request.waits == Some((ticket, self.now))) {
                     self.queue.leave(ticket);
                     self.seen_of.waited_in_vain += 1;
                     self.end(request, false);
@@ -238,6 +237,7 @@ impl World {
                     assert!(changes.expired.is_empty());
                 }
                 self.adopt();
+                self.serve();
             }
             Event::Look | Event::Tick => {}
         }
@@ -257,6 +257,7 @@ impl World {
             }
         };
         self.follow(&changes);
+        self.serve();
     }
 
     fn arrive(&mut self) {
@@ -269,39 +270,45 @@ impl World {
         let request = Request {
             worker,
             running: Vec::new(),
-            tried: Vec::new(),
+            tried: Tried::default(),
             is_idempotent: !self.dice.one_in(4),
             is_kept: !self.dice.one_in(4),
             attempts: Attempts::default(),
             retries: 0,
             paid: 0,
             hedges: 0,
-            ticket: None,
+            waits: None,
         };
         self.requests.insert(id, request);
-        let is_turn = self.queue.is_empty();
+        let is_turn = self.queue.len(Line::First) == 0;
         if is_turn && self.begin_attempt(id) {
             return;
         }
+        if !self.wait(id, Line::First) {
+            self.seen_of.turned_away += 1;
+            self.end(id, false);
+            // a few that come at once may be more than the limits let wait, though all is well
+            let is_taken = |place: usize| !self.roster.entries[place].eligible || !self.has_room(place);
+            let is_full = self.taken >= self.limit() || (0..self.roster.entries.len()).all(is_taken);
+            self.failed_of_late -= u64::from(self.is_late() && is_full);
+        }
+    }
+
+    /// Has a request wait for a place, if it may.
+    fn wait(&mut self, id: Id, line: Line) -> bool {
         let bound = self.rules.pending * self.roster.eligible().max(1);
         let is_limited = self.rules.per_target > 0 || self.limit() < u32::MAX;
-        match self.queue.join(id, self.now + self.rules.patience, if is_limited { bound } else { 0 }) {
-            Ok(ticket) => {
-                assert!(self.queue.len() <= bound, "the queue is over its bound");
-                self.seen_of.queued += 1;
-                self.requests.get_mut(&id).unwrap().ticket = Some(ticket);
-                let patience = self.rules.patience;
-                self.at(patience, Event::PendingOver { request: id });
-            }
-            Err(_) => {
-                self.seen_of.turned_away += 1;
-                self.end(id, false);
-                // a few that come at once may be more than the limits let wait, though all is well
-                let is_taken = |place: usize| !self.roster.entries[place].eligible || !self.has_room(place);
-                let is_full = self.taken >= self.limit() || (0..self.roster.entries.len()).all(is_taken);
-                self.failed_of_late -= u64::from(self.is_late() && is_full);
-            }
-        }
+        let patience = self.rules.patience;
+        let until = self.now + patience;
+        let Ok(ticket) = self.queue.join(id, until, line, if is_limited { bound } else { 0 }) else {
+            return false;
+        };
+        assert!(self.queue.len(line) <= bound, "the queue is over its bound");
+        self.seen_of.queued += 1;
+        self.seen_of.queued_again += u64::from(line == Line::Again);
+        self.requests.get_mut(&id).unwrap().waits = Some((ticket, until));
+        self.at(patience, Event::PendingOver { request: id, ticket });
+        true
     }
 
     fn limit(&self) -> u32 {
@@ -328,14 +335,20 @@ impl World {
         }
         let request = &self.requests[&id];
         let worker = request.worker;
-        let mut exclude: Vec<usize> = request.tried.clone();
-        exclude.extend(request.running.iter().map(|attempt| attempt.place));
-        let tried = exclude.clone();
+        let running: Vec<TargetKey> = request.running.iter().map(|attempt| attempt.key).collect();
+        let tried = request.tried.out(&self.roster, &running);
+        let mut exclude = tried.clone();
         let places = 0..self.roster.entries.len();
         exclude.extend(places.clone().filter(|place| !self.has_room(*place)));
+        let is_free =
+            |exclude: &[usize], place: usize| self.roster.entries[place].eligible && !exclude.contains(&place);
+        // who turned it away is asked when no other can be
+        let last = request.tried.last(&self.roster);
+        if places.clone().any(|place| is_free(&exclude, place) && !last.contains(&place)) {
+            exclude.extend(last);
+        }
         // a trial's bound holds while there is another that could take the request
-        let is_left = |place: &usize| self.roster.entries[*place].eligible && !exclude.contains(place);
-        let left: Vec<usize> = places.filter(is_left).collect();
+        let left: Vec<usize> = places.filter(|place| is_free(&exclude, *place)).collect();
         let unspent = left.iter().filter(|place| !self.is_spent(worker, **place)).count();
         if unspent > 0 {
             exclude.extend(left.iter().filter(|place| self.is_spent(worker, **place)));
@@ -367,7 +380,7 @@ impl World {
         };
         let request = self.requests.get_mut(&id).unwrap();
         let number = request.retries + request.hedges;
-        request.running.push(Attempt { number, place, key: entry.key, began: self.now, end });
+        request.running.push(Attempt { number, key: entry.key, began: self.now, end });
         self.at(after, Event::Ends { request: id, attempt: number });
         if let Some(wait) = self.rules.hedge.and_then(|hedge| hedge.wait(self.requests[&id].hedges, None)) {
             self.at(wait, Event::HedgeDue { request: id });
@@ -380,7 +393,6 @@ impl World {
         let Some(at) = request.running.iter().position(|attempt| attempt.number == number) else { return };
         let attempt = request.running.swap_remove(at);
         let success = attempt.end.is_none();
-        request.tried.push(attempt.place);
         let is_last = request.running.is_empty();
         let (tally, latencies) = self.seen.entry(attempt.key).or_default();
         let (successes, failures) = if success { (1, 0) } else { (0, 1) };
@@ -394,8 +406,9 @@ impl World {
         self.release(attempt.key);
         match attempt.end {
             None => self.end(id, true),
-            Some(end) if is_last => self.fail(id, end),
-            Some(_) => {}
+            Some(end) if is_last => self.fail(id, attempt.key, end),
+            Some(AttemptEnd::TurnedAway) => self.requests.get_mut(&id).unwrap().tried.turned_away(attempt.key),
+            Some(_) => self.requests.get_mut(&id).unwrap().tried.failed(attempt.key),
         }
         self.serve();
     }
@@ -422,19 +435,39 @@ impl World {
         self.now >= self.began + TROUBLE + PEACE / 2
     }
 
-    /// Places have come free: whoever came first is served first.
+    /// Places have come free: whoever came first is served first, of those that come again each that can use one.
     fn serve(&mut self) {
-        while let Some(id) = self.queue.serve(self.now) {
-            let ticket = self.requests.get(&id).and_then(|request| request.ticket).unwrap();
-            if !self.begin_attempt(id) {
-                self.queue.rejoin(ticket, id, self.now + Duration::from_secs(1));
-                break;
-            }
-            assert!(self.last_served.is_none_or(|last| last < ticket), "one that came later was served before");
-            self.queue.settled();
-            self.seen_of.served += 1;
-            self.last_served = Some(ticket);
-            self.requests.get_mut(&id).unwrap().ticket = None;
+        let mut called = self.queue.serve(self.now);
+        while let Some(id) = called {
+            let (ticket, until) = self.requests.get(&id).and_then(|request| request.waits).unwrap();
+            called = if self.begin_attempt(id) {
+                self.queue.settled(ticket);
+                self.seen_of.served += 1;
+                self.requests.get_mut(&id).unwrap().waits = None;
+                if ticket.line() == Line::First {
+                    assert!(self.last_served.is_none_or(|last| last < ticket), "one that came later was served before");
+                    self.last_served = Some(ticket);
+                }
+                self.queue.serve(self.now)
+            } else {
+                self.queue.rejoin(ticket, id, until);
+                let is_particular = ticket.line() == Line::Again;
+                is_particular.then(|| self.queue.serve_behind(ticket, self.now)).flatten()
+            };
+        }
+    }
+
+    /// Nobody waits for what is there.
+    fn check_waiting(&self) {
+        if self.taken >= self.limit() {
+            return;
+        }
+        let waits = |request: &&Request| request.waits.is_some_and(|(_, until)| until > self.now);
+        for request in self.requests.values().filter(waits) {
+            let out = request.tried.out(&self.roster, &[]);
+            let is_free =
+                |place: usize| self.roster.entries[place].eligible && !out.contains(&place) && self.has_room(place);
+            assert!(!(0..self.roster.entries.len()).any(is_free), "a request waits for a place that is there");
         }
     }
 
@@ -489,24 +522,16 @@ impl World {
         }
     }
 
-    /// Workers take in a roster; what was tried before is known by its place, which may be another's now.
+    /// Workers take in a roster, in which a target's place may be another than before.
     fn adopt(&mut self) {
-        let before: Vec<TargetKey> = self.roster.entries.iter().map(|entry| entry.key).collect();
         self.roster = self.group.roster();
         for (number, worker) in self.workers.iter_mut().enumerate() {
             worker.picker.update(&self.roster, number);
         }
-        let roster = &self.roster;
-        let moved = |place: usize| before.get(place).and_then(|key| roster.find(*key));
-        for request in self.requests.values_mut() {
-            request.tried = request.tried.iter().filter_map(|place| moved(*place)).collect();
-            for attempt in &mut request.running {
-                attempt.place = roster.find(attempt.key).unwrap_or(usize::MAX);
-            }
-        }
     }
 
     fn check(&self) {
+        self.check_waiting();
         let running: usize = self.requests.values().map(|request| request.running.len()).sum();
         assert_eq!(running, self.taken as usize, "places and attempts are the same");
         assert_eq!(self.arrived, self.ended + self.requests.len() as u64, "no request is lost, or ends twice");
@@ -549,7 +574,7 @@ fn latency(mut times: Vec<Duration>) -> Latency {
 
 #[test]
 fn requests_in_trouble() {
-    let mut sums = [0; 14];
+    let mut sums = [0; 15];
     let mut count = 0;
     worlds(SEEDS, |seed| {
         let mut world = World::new(seed);

@@ -59,12 +59,12 @@ impl Through {
     }
 }
 
-/// Connects to a target of the route's group, and shakes hands with it if the group speaks TLS to its targets. `first`: who
-/// speaks first on the flow.
+/// Connects to a target of the route's group, and shakes hands with it if the group speaks TLS to its targets. What is to be said
+/// on it must follow at once, or be [acknowledged](crate::runtime::socket::Socket::acknowledge): most clients speak first, and have spoken by then.
 ///
 /// # Errors
 /// When there is none, or none that can be connected to.
-pub(super) async fn run(flow: &mut Flow, route: &Route, spoken: &Spoken, first: First) -> Result<Connected, Ended> {
+pub(super) async fn run(flow: &mut Flow, route: &Route, spoken: &Spoken) -> Result<Connected, Ended> {
     let (plan, group) = route.group()?;
     let settings = &plan.settings;
     let attempts = settings.retry.as_ref().map_or(ATTEMPTS, |retry| retry.attempts);
@@ -75,7 +75,7 @@ pub(super) async fn run(flow: &mut Flow, route: &Route, spoken: &Spoken, first: 
         flow.record.target = Some(target.clone());
         target.counters().requests.add(1);
         let through = Through::new(&target, permit);
-        let ended = match attempt(flow, group, settings, &target, spoken, first).await {
+        let ended = match attempt(flow, group, settings, &target, spoken).await {
             Ok(end) => {
                 target.counters().new_connections.add(1);
                 target.count_outcome(true);
@@ -159,14 +159,12 @@ async fn attempt(
     settings: &TargetGroup,
     target: &TargetLocal,
     spoken: &Spoken,
-    first: First,
 ) -> Result<Target, Ended> {
     let endpoint = &target.shared.endpoint;
     let dial = group.shared.dial();
     let header = flow.announcement(&dial.announces, spoken);
-    let first = if header.is_some() { First::Here } else { first };
     let connecting = match endpoint {
-        Endpoint::Ip(to) => source::open(flow, group, settings, *to, |from| Connecting::tcp(*to, from, first))?,
+        Endpoint::Ip(to) => source::open(flow, group, settings, *to, |from| Connecting::tcp(*to, from, First::Here))?,
         Endpoint::Unix(path) => Connecting::unix(path).map_err(|_| Ended::ConnectFailed)?,
     };
     flow.arm(settings.connect_timeout);

@@ -6,7 +6,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use super::connect::Through;
@@ -44,6 +44,8 @@ pub(super) async fn run<C: End, T: End>(
     let mut down = Direction { is_prompt: true, ..Direction::default() };
     flow.timer.arm(flow.idle_timeout);
     let mut taker = Taker::new(flow);
+    let mut is_new = true;
+    let mut a_while = pin!(tokio::task::yield_now());
     let ended = poll_fn(|cx| {
         let before = (up.moved, down.moved);
         let polled = poll(&mut up, &mut down, &mut client, &mut target, pool, cx);
@@ -55,6 +57,12 @@ pub(super) async fn run<C: End, T: End>(
         }
         if polled.is_ready() {
             return polled;
+        }
+        is_new &= up.moved == 0;
+        // a client that has not spoken by the time that it was looked for events may wait for its target to speak
+        if is_new && a_while.as_mut().poll(cx).is_ready() {
+            is_new = false;
+            target.socket().acknowledge();
         }
         if let Some(cut) = through.cut() {
             return Poll::Ready(cut);

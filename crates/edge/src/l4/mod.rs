@@ -14,9 +14,7 @@ mod source;
 mod taker;
 pub(crate) mod udp;
 
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
 
 use tokio_rustls::server::TlsStream;
 
@@ -29,7 +27,7 @@ use crate::l7::codec::buffer::Buffer;
 use crate::listen::arrival::Arrival;
 use crate::listen::slot::ListenerSlot;
 use crate::observe::flow::Ended;
-use crate::runtime::socket::{First, Socket};
+use crate::runtime::socket::Socket;
 use crate::runtime::worker::Worker;
 use crate::tls::session::Session;
 
@@ -67,19 +65,10 @@ pub(crate) async fn serve_secured(
 }
 
 /// The stages behind what the client has said of itself. `opening` has been read from it already and is the target's.
-async fn carry<C: End>(flow: &mut Flow, client: C, mut opening: Buffer, spoken: Spoken) -> Ended {
+async fn carry<C: End>(flow: &mut Flow, client: C, opening: Buffer, spoken: Spoken) -> Ended {
     flow.remember(&spoken);
-    if C::IS_PLAIN && opening.is_empty() {
-        // what has come by now can go with the handshake's end
-        let pool = &flow.worker.pool;
-        let read = poll_fn(|cx| Poll::Ready(opening.load_with(pool, |block| client.socket().read_now(block, cx))));
-        if read.await.is_err() {
-            return Ended::ClientReset;
-        }
-    }
-    let first = if opening.is_empty() { First::There } else { First::Here };
     let connected = match route::find(flow, &spoken, Transport::Tcp) {
-        Ok(route) => connect::run(flow, &route, &spoken, first).await,
+        Ok(route) => connect::run(flow, &route, &spoken).await,
         Err(ended) => Err(ended),
     };
     // a flow may be long, and this has served its purpose

@@ -113,6 +113,11 @@ impl Socket {
         }
     }
 
+    /// Says that the connection is there, where that was to go with the first bytes ([`First::Here`]) and there are none yet.
+    pub(crate) fn acknowledge(&self) {
+        set_if_taken(self.0.get_ref(), libc::IPPROTO_TCP, libc::TCP_QUICKACK, 1);
+    }
+
     /// The address that the other side has connected to, or that this one has connected from.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         rustix::net::getsockname(self.0.get_ref()).ok()?.try_into().ok()
@@ -145,23 +150,6 @@ impl Socket {
             }
             // writing is tried before readiness is asked for, so that nothing is lost with it
             ready.clear_ready();
-        }
-    }
-
-    /// Reads what has come by now, if anything has: without it, nothing is waited for.
-    ///
-    /// # Errors
-    /// Those of the call.
-    pub(crate) fn read_now(&self, into: &mut [u8], cx: &mut Context<'_>) -> io::Result<Option<usize>> {
-        let mut buf = ReadBuf::new(into);
-        if let Poll::Ready(read) = self.poll_receive(cx, &mut buf) {
-            return read.map(|()| Some(buf.filled().len()));
-        }
-        // the runtime has not looked yet
-        match rustix::net::recv(self.0.get_ref(), into, RecvFlags::empty()) {
-            Ok((_, read)) => Ok(Some(read)),
-            Err(Errno::AGAIN | Errno::INTR) => Ok(None),
-            Err(error) => Err(error.into()),
         }
     }
 
@@ -291,7 +279,7 @@ impl AsyncWrite for Socket {
 /// Who speaks first on a connection that is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum First {
-    /// We do, as soon as it is there.
+    /// We do, as soon as it is there; else it is to be [acknowledged](Socket::acknowledge).
     Here,
     /// The other side may.
     There,

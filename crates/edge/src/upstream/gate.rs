@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use headworks_balance::queue::{Full, Ticket};
+use headworks_balance::queue::{Full, Line, Ticket};
 use headworks_balance::{Moment, Queue};
 use headworks_model::target_group::TargetLimits;
 
@@ -17,8 +17,9 @@ use super::target::TargetShared;
 pub(crate) struct Gate {
     started: Instant,
     taken: AtomicU32,
-    /// How many wait, to be looked at without the lock.
-    waiting: AtomicU32,
+    /// How many wait of those that come for the first time, and of those that come again, to be looked at without the lock.
+    first: AtomicU32,
+    again: AtomicU32,
     queue: Mutex<Queue<Arc<Seat>>>,
     /// The limit that has been found out; 0 where none is looked for.
     found: AtomicU32,
@@ -30,7 +31,8 @@ impl Default for Gate {
         Gate {
             started: Instant::now(),
             taken: AtomicU32::new(0),
-            waiting: AtomicU32::new(0),
+            first: AtomicU32::new(0),
+            again: AtomicU32::new(0),
             queue: Mutex::default(),
             found: AtomicU32::new(0),
             held_back: AtomicBool::new(false),
@@ -43,6 +45,14 @@ impl Default for Gate {
 struct Seat {
     called: AtomicBool,
     waker: Mutex<Option<Waker>>,
+}
+
+impl Seat {
+    fn call(&self) {
+        self.called.store(true, Ordering::SeqCst);
+        let waker = lock(&self.waker).take();
+        waker.into_iter().for_each(Waker::wake);
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -76,9 +86,13 @@ impl Gate {
         has_place
     }
 
-    /// Whether there are others who came before.
-    pub(crate) fn has_waiting(&self) -> bool {
-        self.waiting.load(Ordering::SeqCst) > 0
+    /// Whether others wait in this line.
+    pub(crate) fn has_waiting(&self, line: Line) -> bool {
+        let waiting = match line {
+            Line::First => &self.first,
+            Line::Again => &self.again,
+        };
+        waiting.load(Ordering::SeqCst) > 0
     }
 
     /// Requests that have a place.
@@ -87,7 +101,7 @@ impl Gate {
     }
 
     pub(crate) fn waiting(&self) -> u32 {
-        self.waiting.load(Ordering::Relaxed)
+        self.first.load(Ordering::Relaxed) + self.again.load(Ordering::Relaxed)
     }
 
     /// The limit that has been found out, where one is looked for.
@@ -104,16 +118,14 @@ impl Gate {
         (self.taken.load(Ordering::Relaxed), self.held_back.swap(false, Ordering::Relaxed))
     }
 
-    /// Waits from now on, behind all others, for so long.
+    /// Waits from now on, behind all others of the line, for so long.
     ///
     /// # Errors
-    /// When `bound` wait already.
-    pub(crate) fn join(&self, patience: Duration, bound: usize) -> Result<Waiting<'_>, Full> {
+    /// When `bound` of the line wait already.
+    pub(crate) fn join(&self, line: Line, patience: Duration, bound: usize) -> Result<Waiting<'_>, Full> {
         let seat = Arc::<Seat>::default();
         let until = self.now().saturating_add(patience);
-        let mut queue = lock(&self.queue);
-        let ticket = queue.join(seat.clone(), until, bound)?;
-        self.waiting.store(queue.len() as u32, Ordering::SeqCst);
+        let ticket = self.queue(|queue| queue.join(seat.clone(), until, line, bound))?;
         Ok(Waiting { gate: self, ticket, seat, until, is_settled: Cell::new(false) })
     }
 
@@ -121,19 +133,23 @@ impl Gate {
         self.started.elapsed()
     }
 
+    /// Does it with the queue, and notes how many wait then.
+    fn queue<T>(&self, change: impl FnOnce(&mut Queue<Arc<Seat>>) -> T) -> T {
+        let mut queue = lock(&self.queue);
+        let changed = change(&mut queue);
+        self.first.store(queue.len(Line::First) as u32, Ordering::SeqCst);
+        self.again.store(queue.len(Line::Again) as u32, Ordering::SeqCst);
+        changed
+    }
+
     /// A place has come free: it is the turn of the oldest.
     fn call(&self) {
-        if !self.has_waiting() {
+        if !self.has_waiting(Line::First) && !self.has_waiting(Line::Again) {
             return;
         }
-        let mut queue = lock(&self.queue);
-        let oldest = queue.serve(self.now());
-        self.waiting.store(queue.len() as u32, Ordering::SeqCst);
-        drop(queue);
-        if let Some(seat) = oldest {
-            seat.called.store(true, Ordering::SeqCst);
-            let waker = lock(&seat.waker).take();
-            waker.into_iter().for_each(Waker::wake);
+        let now = self.now();
+        if let Some(seat) = self.queue(|queue| queue.serve(now)) {
+            seat.call();
         }
     }
 }
@@ -142,8 +158,8 @@ impl Gate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
     Called,
-    /// It is the oldest, and has looked by itself.
-    Oldest,
+    /// Nobody has called it: it has looked by itself.
+    Own,
 }
 
 /// One who waits. Whoever stops waiting is out of the queue, and hands a turn that was not used to the next.
@@ -157,9 +173,10 @@ pub(crate) struct Waiting<'g> {
 }
 
 impl Waiting<'_> {
-    /// Whether nobody came before who still waits.
-    pub(crate) fn is_oldest(&self) -> bool {
-        lock(&self.gate.queue).is_oldest(self.ticket)
+    /// Whether it may look by itself: nobody of its line came before. One that comes again is particular, so that those before
+    /// it may have passed over what it can use.
+    pub(crate) fn may_look(&self) -> bool {
+        self.ticket.line() == Line::Again || lock(&self.gate.queue).is_oldest(self.ticket)
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -176,18 +193,22 @@ impl Waiting<'_> {
         if self.seat.called.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// The turn has come to nothing: somebody was faster. It stays first, and has to look once more, if this says so: a place
-    /// may have come free while nobody could be called.
+    /// The turn has come to nothing: somebody was faster, or the place is none that it can use, which those behind it may. It
+    /// keeps its place, and has to look once more, if this says so: a place may have come free while nobody could be called.
     pub(crate) fn stay(&self, turn: Turn) -> Option<Turn> {
-        if turn == Turn::Oldest {
+        if turn == Turn::Own {
             // who was called meanwhile has that turn still
             return None;
         }
         self.seat.called.store(false, Ordering::SeqCst);
-        let mut queue = lock(&self.gate.queue);
-        queue.rejoin(self.ticket, self.seat.clone(), self.until);
-        self.gate.waiting.store(queue.len() as u32, Ordering::SeqCst);
-        queue.is_oldest(self.ticket).then_some(Turn::Oldest)
+        let now = self.gate.now();
+        let behind = self.gate.queue(|queue| {
+            queue.rejoin(self.ticket, self.seat.clone(), self.until);
+            let is_particular = self.ticket.line() == Line::Again;
+            is_particular.then(|| queue.serve_behind(self.ticket, now)).flatten()
+        });
+        behind.iter().for_each(|seat| seat.call());
+        self.may_look().then_some(Turn::Own)
     }
 
     /// It has a place. One that was not called for it, but was called meanwhile, hands that turn on.
@@ -202,11 +223,11 @@ impl Waiting<'_> {
         if self.is_settled.replace(true) {
             return;
         }
-        let mut queue = lock(&self.gate.queue);
-        if !queue.leave(self.ticket) && self.seat.called.load(Ordering::SeqCst) {
-            queue.settled();
-        }
-        self.gate.waiting.store(queue.len() as u32, Ordering::SeqCst);
+        self.gate.queue(|queue| {
+            if !queue.leave(self.ticket) && self.seat.called.load(Ordering::SeqCst) {
+                queue.settled(self.ticket);
+            }
+        });
     }
 }
 
@@ -260,21 +281,21 @@ mod tests {
 
     /// How many can still join.
     fn room(gate: &Gate, bound: usize) -> usize {
-        let joined: Vec<_> = std::iter::from_fn(|| gate.join(PATIENCE, bound).ok()).collect();
+        let joined: Vec<_> = std::iter::from_fn(|| gate.join(Line::First, PATIENCE, bound).ok()).collect();
         joined.len()
     }
 
     #[test]
     fn whoever_is_served_leaves_once() {
-        for turn in [Turn::Called, Turn::Oldest] {
+        for turn in [Turn::Called, Turn::Own] {
             let gate = Gate::default();
-            let [first, second, third] = [(); 3].map(|()| gate.join(PATIENCE, 3).unwrap());
+            let [first, second, third] = [(); 3].map(|()| gate.join(Line::First, PATIENCE, 3).unwrap());
             gate.call();
             gate.call();
             assert!(is_called(&first) && is_called(&second) && !is_called(&third));
             first.served(turn);
             // one who found a place by itself hands the turn that it was called for to the next
-            assert_eq!(is_called(&third), turn == Turn::Oldest);
+            assert_eq!(is_called(&third), turn == Turn::Own);
             assert_eq!(room(&gate, 3), 1, "{turn:?}: two are still there");
             drop((second, third));
             assert_eq!((room(&gate, 3), gate.waiting()), (3, 0));
@@ -282,16 +303,34 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_again_goes_first_and_passes_on_what_it_cannot_use() {
+        let gate = Gate::default();
+        let first = gate.join(Line::First, PATIENCE, 2).unwrap();
+        let [one, two] = [(); 2].map(|()| gate.join(Line::Again, PATIENCE, 2).unwrap());
+        assert!(gate.join(Line::Again, PATIENCE, 2).is_err() && gate.waiting() == 3);
+        gate.call();
+        assert!(is_called(&one) && !is_called(&two) && !is_called(&first));
+        assert_eq!(one.stay(Turn::Called), Some(Turn::Own));
+        assert!(!is_called(&one) && is_called(&two) && !is_called(&first));
+        assert_eq!(two.stay(Turn::Called), Some(Turn::Own));
+        assert!(!is_called(&two) && is_called(&first) && [&one, &two].iter().all(|again| again.may_look()));
+        first.served(Turn::Called);
+        assert_eq!((one.stay(Turn::Own), gate.waiting()), (None, 2));
+        drop((one, two));
+        assert!(!gate.has_waiting(Line::Again) && gate.waiting() == 0);
+    }
+
+    #[test]
     fn who_was_called_in_vain_looks_once_more_and_stays_first() {
         let gate = Gate::default();
-        let [first, second] = [(); 2].map(|()| gate.join(PATIENCE, 2).unwrap());
+        let [first, second] = [(); 2].map(|()| gate.join(Line::First, PATIENCE, 2).unwrap());
         gate.call();
-        assert_eq!((is_called(&first), gate.has_waiting()), (true, true));
-        assert_eq!(first.stay(Turn::Called), Some(Turn::Oldest));
-        assert!(!is_called(&first) && first.is_oldest() && !second.is_oldest());
+        assert_eq!((is_called(&first), gate.has_waiting(Line::First)), (true, true));
+        assert_eq!(first.stay(Turn::Called), Some(Turn::Own));
+        assert!(!is_called(&first) && first.may_look() && !second.may_look());
         // called while it looked by itself: that turn is not lost
         gate.call();
-        assert_eq!((first.stay(Turn::Oldest), is_called(&first)), (None, true));
+        assert_eq!((first.stay(Turn::Own), is_called(&first)), (None, true));
         assert_eq!(room(&gate, 2), 0);
         drop(first);
         assert!(is_called(&second), "who goes away hands its turn on");

@@ -10,11 +10,12 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use headworks_balance::queue::Line;
 use headworks_balance::{
-    Algorithm, Choice, Fault, GroupKey, Moment, Picker, Reason, RetryBudget, Roster, State, Supply, TargetKey,
+    Algorithm, Choice, Entry, Fault, GroupKey, Moment, Picker, Reason, RetryBudget, Roster, State, Supply, TargetKey,
     TargetReport,
 };
-use headworks_model::target_group::TargetGroup;
+use headworks_model::target_group::{TargetGroup, TargetLimits};
 
 use super::connect::Endpoint;
 use super::gate::{Gate, Permit};
@@ -202,6 +203,12 @@ struct View {
 }
 
 impl View {
+    /// Whether the target at this place of the roster has room for one more.
+    fn has_room(&self, place: usize, limits: &TargetLimits) -> bool {
+        let limit = limits.max_connections;
+        limit == 0 || self.targets.get(place).is_some_and(|target| target.shared.places() < limit)
+    }
+
     fn chosen(&self, place: usize, permit: Option<Permit>) -> Result<Chosen, Kind> {
         let target = self.targets.get(place).ok_or(Kind::NoTarget)?.clone();
         target.count_trial();
@@ -228,8 +235,8 @@ pub(crate) struct Wish {
     pub(crate) sticky: Option<TargetKey>,
     /// Hash of what `consistent_hash` hashes.
     pub(crate) hash: u64,
-    /// It has waited for its turn, which this is.
-    pub(crate) is_called: bool,
+    /// It goes before those that wait: it has waited for its turn, which this is, or had a place before them.
+    pub(crate) goes_first: bool,
 }
 
 /// Indices of the targets that an attempt has been made on.
@@ -335,11 +342,11 @@ impl GroupLocal {
     /// Whether a request that has a place could have another in its stead, as far as can be told, at such a target.
     pub(crate) fn has_room(&self, settings: &TargetGroup, is_wanted: impl Fn(TargetKey) -> bool) -> bool {
         self.refresh();
-        let limit = settings.limits.max_connections;
         let view = self.view.borrow();
-        let entries = view.published.roster.entries.iter().zip(&view.targets);
-        let mut fit = entries.filter(|(entry, _)| entry.eligible && is_wanted(entry.key));
-        !self.shared.gate.has_waiting() && fit.any(|(_, target)| limit == 0 || target.shared.places() < limit)
+        let is_fit = |(place, entry): (usize, &Entry)| {
+            entry.eligible && is_wanted(entry.key) && view.has_room(place, &settings.limits)
+        };
+        !self.shared.gate.has_waiting(Line::Again) && view.published.roster.entries.iter().enumerate().any(is_fit)
     }
 
     /// Chooses a target that has not been tried, and takes a place at it where places are bounded.
@@ -362,7 +369,7 @@ impl GroupLocal {
             return view.chosen(place, None);
         }
         let gate = &self.shared.gate;
-        if gate.has_waiting() && !wish.is_called || !gate.has_place(limits) {
+        if gate.has_waiting(Line::First) && !wish.goes_first || !gate.has_place(limits) {
             return Err(Kind::Overloaded);
         }
         for _ in 0..RACES {
@@ -378,10 +385,8 @@ impl GroupLocal {
 
     /// The place of a target that has room, by stickiness or in its turn.
     fn pick(&self, view: &View, settings: &TargetGroup, wish: Wish, random: u64, tried: &Tried) -> Result<usize, Kind> {
-        let limit = settings.limits.max_connections;
         let probes = probes(settings);
-        let has_room =
-            |i: usize| limit == 0 || view.targets.get(i).is_some_and(|target| target.shared.places() < limit);
+        let has_room = |i: usize| view.has_room(i, &settings.limits);
         let is_spent =
             |i: usize| view.targets.get(i).is_some_and(|target| target.is_on_trial() && target.tried() >= probes);
         let is_free = |i: usize| has_room(i) && !is_spent(i);

@@ -289,11 +289,18 @@ impl Stream {
             match &mut self.phase {
                 Phase::Asking(..) => return Poll::Pending,
                 Phase::Asked(response, _) => {
+                    let lease = &self.lease;
+                    let lost = |error: h2::Error| {
+                        // it may still carry others to their end
+                        lease.0.closed.set(lease.0.closed.get() || error.is_go_away());
+                        failed(error)
+                    };
                     if let Poll::Ready(Some(interim)) = response.poll_informational(cx) {
-                        self.say(interim.map_err(failed)?, false);
+                        let interim = interim.map_err(lost)?;
+                        self.say(interim, false);
                         continue;
                     }
-                    let (head, body) = ready!(Pin::new(response).poll(cx)).map_err(failed)?.into_parts();
+                    let (head, body) = ready!(Pin::new(response).poll(cx)).map_err(lost)?.into_parts();
                     let body = Incoming::new(body);
                     self.say(Response::from_parts(head, ()), body.is_over());
                     self.phase = match std::mem::replace(&mut self.phase, Phase::Failed) {

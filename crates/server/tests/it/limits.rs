@@ -92,6 +92,45 @@ fn a_queue_with_a_deadline() {
     assert_eq!(web.received().len(), 1, "one that was refused, or had gone, was sent after all");
 }
 
+/// A retry waits for a place as well, and meanwhile keeps nobody from the places that it cannot use.
+#[test]
+fn retries_wait() {
+    let gate = Gate::new();
+    let good = held("good", &gate);
+    let bad = Origin::new("bad").on("/reset", [Step::Reset]).on("/", [Step::answer(200, "bad")]).start();
+    for (patience, status, text) in [("100ms", 502, "Bad Gateway"), ("1m", 200, "good")] {
+        let limits = format!("max_connections: 1, max_pending: 2, pending_timeout: {patience}");
+        let retry = "retry: { when: [reset_before_response], budget: 1 }, limits:";
+        let yaml = group(1, "[<good>, <bad>]", &limits).replace("limits:", retry);
+        let headworks = start(&yaml, &[("good", &good), ("bad", &bad)]);
+        let heads = good.received().len();
+        let mut first = asking(&headworks, 1);
+        good.wait_heads(heads + 1);
+        let mut again = headworks.client();
+        again.ask(&ask("GET", "/reset"));
+        let is_kept = status == 200;
+        if is_kept {
+            wait_pending(&headworks, 1.0);
+            for _ in 0..3 {
+                assert_eq!(
+                    headworks.ask(&ask("GET", "/")).text(),
+                    "bad",
+                    "held up by one that waits for another target"
+                );
+            }
+            wait_pending(&headworks, 1.0);
+            gate.open();
+        }
+        let response = again.response();
+        assert!(response.status == status && response.text().contains(text), "{response}");
+        let in_vain = headworks.metrics().sum("headworks_target_group_pending_timeouts_total", &[]);
+        assert_eq!(in_vain == 0.0, is_kept, "{in_vain}");
+        if is_kept {
+            assert_eq!(first[0].response().text(), "good");
+        }
+    }
+}
+
 /// Exact over all workers, for each target and for the group, and through a queue that workers share.
 #[test]
 fn limits_are_exact_over_workers() {

@@ -78,6 +78,7 @@ mod takeovers;
 mod target_tls;
 mod telling;
 mod tls;
+mod turned_away;
 mod upgrade;
 mod yaml_cases;
 

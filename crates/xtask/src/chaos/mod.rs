@@ -24,6 +24,7 @@ use self::record::Record;
 use self::sample::Sample;
 use self::script::{Deed, script};
 use self::traffic::ALL;
+use self::verdict::Verdict;
 use self::world::{TARGETS, World};
 use crate::bench::machine::raise_descriptors;
 use crate::bench::trouble::{Trouble, io};
@@ -131,14 +132,14 @@ fn chaos(options: &Options) -> Result<bool, Trouble> {
     let done = done?;
     let (status, complaints) = (world.status()?, world.complaints());
     let record = Arc::try_unwrap(record).ok().and_then(|record| record.into_inner().ok()).ok_or_else(panicked)?;
-    let said = failures(&world, &verdict::wronged(&record, &done), begun);
+    let Verdict { mut faults, wronged } = verdict::judge(&record, &done, &status, &complaints);
+    let said = failures(&world, &wronged, begun);
     drop(world);
     record.table(&done, options.length).iter().for_each(|line| println!("{line}"));
     if let Some(Sample { resident, descriptors, threads, tasks, .. }) = samples.last() {
         println!("at the end {resident} KiB resident, {descriptors} descriptors, {threads} threads, {tasks} tasks");
     }
     write(options, &record, &done)?;
-    let mut faults = verdict::judge(&record, &done, &status, &complaints);
     faults.extend(sample::growth(&samples));
     let looks = samples.len() as u64;
     if options.soak && looks < options.length.as_secs() / 2 {

@@ -23,22 +23,27 @@ const AFTER: Duration = Duration::from_secs(1);
 /// So many of a kind are told of one by one.
 const TOLD: usize = 10;
 
-/// Requests that must not have ended as they did, as many as are told of one by one.
-pub(super) fn wronged<'a>(record: &'a Record, done: &[Done]) -> Vec<&'a Told> {
-    let of = |(traffic, told): (&Traffic, &'a Vec<Told>)| {
-        told.iter().filter(|told| fault(traffic, told, done).is_some()).take(TOLD).collect::<Vec<_>>()
-    };
-    ALL.iter().zip(&record.told).flat_map(of).collect()
+/// What a run came to.
+#[derive(Debug, Default)]
+pub(super) struct Verdict<'a> {
+    /// All that is wrong with it.
+    pub(super) faults: Vec<String>,
+    /// Requests that must not have ended as they did, as many as are told of one by one.
+    pub(super) wronged: Vec<&'a Told>,
 }
 
-/// All that is wrong with a run.
-pub(super) fn judge(record: &Record, done: &[Done], status: &Value, complaints: &[String]) -> Vec<String> {
-    let mut faults = Vec::new();
+/// Judges a run.
+pub(super) fn judge<'a>(record: &'a Record, done: &[Done], status: &Value, complaints: &[String]) -> Verdict<'a> {
+    let Verdict { mut faults, mut wronged } = Verdict::default();
     for (traffic, told) in ALL.iter().zip(&record.told) {
-        let wrong: Vec<String> = told.iter().filter_map(|told| fault(traffic, told, done)).collect();
-        faults.extend(wrong.iter().take(TOLD).cloned());
-        if wrong.len() > TOLD {
-            faults.push(format!("{}: and {} more", traffic.title.trim(), wrong.len() - TOLD));
+        let mut wrong = told.iter().filter_map(|told| Some((told, fault(traffic, told, done)?)));
+        for (told, fault) in wrong.by_ref().take(TOLD) {
+            wronged.push(told);
+            faults.push(fault);
+        }
+        match wrong.count() {
+            0 => {}
+            more => faults.push(format!("{}: and {more} more", traffic.title.trim())),
         }
         if told.is_empty() {
             faults.push(format!("{}: nothing was asked", traffic.title.trim()));
@@ -49,7 +54,7 @@ pub(super) fn judge(record: &Record, done: &[Done], status: &Value, complaints: 
         faults.push(format!("reloads refused: {refused:?}"));
     }
     faults.extend(complaints.iter().map(|line| format!("the program said: {line}")));
-    faults
+    Verdict { faults, wronged }
 }
 
 /// What is wrong with one request, if anything is.
@@ -95,7 +100,7 @@ mod tests {
         ];
         let mut record = Record { told: std::array::from_fn(|_| vec![fine(0)]) };
         record.add(traffic, told);
-        judge(&record, &deeds, &json!({ "configuration": { "reloads": { "refused": 0 } } }), &[])
+        judge(&record, &deeds, &json!({ "configuration": { "reloads": { "refused": 0 } } }), &[]).faults
     }
 
     const fn fine(due: u64) -> Told {
@@ -129,6 +134,6 @@ mod tests {
 
     #[test]
     fn what_else_is_wrong() {
-        assert_eq!(judge(&Record::default(), &[], &json!({}), &["ERROR x".to_owned()]).len(), ALL.len() + 2);
+        assert_eq!(judge(&Record::default(), &[], &json!({}), &["ERROR x".to_owned()]).faults.len(), ALL.len() + 2);
     }
 }

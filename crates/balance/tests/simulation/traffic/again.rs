@@ -1,12 +1,13 @@
 //! Requests that are sent again, and sent beside.
 
-use headworks_balance::{AttemptEnd, RetryReason, Standing};
+use headworks_balance::queue::Line;
+use headworks_balance::{AttemptEnd, RetryReason, Standing, TargetKey};
 
 use super::{Event, Id, World};
 
 impl World {
-    /// No attempt of the request is left, and the last one ended like this.
-    pub(super) fn fail(&mut self, id: Id, end: AttemptEnd) {
+    /// No attempt of the request is left, and the last one, to this target, ended like this.
+    pub(super) fn fail(&mut self, id: Id, target: TargetKey, end: AttemptEnd) {
         let mut request = self.requests.remove(&id).unwrap();
         let standing = Standing {
             is_idempotent: request.is_idempotent,
@@ -14,7 +15,7 @@ impl World {
             is_untouched: end == AttemptEnd::NotConnected && request.retries == 0,
             is_kept: request.is_kept,
             is_kept_for_retries: request.is_kept,
-            has_others: self.roster.has_others(&request.tried),
+            has_others: request.tried.leaves_any(&self.roster, &[target]),
             has_time: true,
         };
         let rules = self.rules.retries;
@@ -33,9 +34,11 @@ impl World {
         request.paid += u8::from(paid.is_some());
         assert!(request.paid < rules.attempts.max(1), "more attempts than are declared");
         assert!(request.retries < 16, "attempts without an end");
-        if reason == RetryReason::Stale || reason == RetryReason::Unprocessed && !standing.has_others {
+        match (reason, end) {
             // that says nothing of the target
-            request.tried.pop();
+            (RetryReason::Stale, _) => {}
+            (_, AttemptEnd::TurnedAway) => request.tried.turned_away(target),
+            _ => request.tried.failed(target),
         }
         self.seen_of.retried_free += u64::from(paid.is_none());
         request.retries += 1;
@@ -48,8 +51,7 @@ impl World {
     }
 
     pub(super) fn retry(&mut self, id: Id) {
-        // indices are of the roster as it was; what is tried again meanwhile may be the same target
-        if self.requests.contains_key(&id) && !self.begin_attempt(id) {
+        if self.requests.contains_key(&id) && !self.begin_attempt(id) && !self.wait(id, Line::Again) {
             self.end(id, false);
         }
     }
@@ -57,7 +59,8 @@ impl World {
     pub(super) fn hedge(&mut self, id: Id) {
         let Some(request) = self.requests.get(&id).filter(|request| !request.running.is_empty()) else { return };
         let beside = request.hedges;
-        let has_others = self.roster.eligible() > request.tried.len() + request.running.len();
+        let running: Vec<TargetKey> = request.running.iter().map(|attempt| attempt.key).collect();
+        let has_others = request.tried.leaves_any(&self.roster, &running);
         let allowed = self.rules.hedge.is_some_and(|hedge| hedge.wait(beside, None).is_some());
         if !allowed || !has_others || !self.spend(request.worker) {
             return;

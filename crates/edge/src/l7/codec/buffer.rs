@@ -62,24 +62,6 @@ impl Buffer {
         self.end = bytes.len();
     }
 
-    /// Takes in what `read` brings, in no more room than that; the buffer must be empty.
-    ///
-    /// # Errors
-    /// Those of `read`.
-    pub(crate) fn load_with(
-        &mut self,
-        pool: &Pool,
-        read: impl FnOnce(&mut [u8]) -> io::Result<Option<usize>>,
-    ) -> io::Result<()> {
-        let mut block = pool.block();
-        let read = read(&mut block);
-        if let Ok(Some(length @ 1..)) = read {
-            self.load(block.get(..length).unwrap_or(&[]));
-        }
-        pool.give_block(block);
-        read.map(drop)
-    }
-
     /// Before a wait that may be long: what little has come is kept in no more room than it takes.
     pub(crate) fn settle(&mut self, pool: &Pool) {
         if self.block.as_ref().is_none_or(|block| block.len() < BLOCK) || self.end - self.start > SETTLED {

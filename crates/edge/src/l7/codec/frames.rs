@@ -125,14 +125,17 @@ pub(crate) fn failed(error: h2::Error) -> io::Error {
     let is_refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
     // a stream fails of a GOAWAY only when it is behind the last one that the GOAWAY counts as seen
     if error.is_remote() && (is_refused || error.is_go_away()) {
-        return unprocessed();
+        return io::Error::other(Unprocessed { alone: is_refused });
     }
     io::Error::other(error)
 }
 
 /// What was asked has not been looked at: it may be asked again, whatever it is (RFC 9113 section 8.7).
 #[derive(Debug)]
-struct Unprocessed;
+struct Unprocessed {
+    /// The connection goes on without it.
+    alone: bool,
+}
 
 impl fmt::Display for Unprocessed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -142,8 +145,9 @@ impl fmt::Display for Unprocessed {
 
 impl std::error::Error for Unprocessed {}
 
+/// Nothing more can be asked on the connection.
 pub(crate) fn unprocessed() -> io::Error {
-    io::Error::other(Unprocessed)
+    io::Error::other(Unprocessed { alone: false })
 }
 
 /// Whether an error says that what was asked has not been looked at.
@@ -153,7 +157,8 @@ pub(crate) fn is_unprocessed(error: &io::Error) -> bool {
 
 /// Whether an exchange failed of what the target said, not of the end of the connection beneath.
 pub(crate) fn is_of_exchange(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<h2::Error>())
+    let is_alone = |inner: &Unprocessed| inner.alone;
+    error.get_ref().is_some_and(|inner| inner.is::<h2::Error>() || inner.downcast_ref().is_some_and(is_alone))
 }
 
 pub(crate) fn closed() -> io::Error {

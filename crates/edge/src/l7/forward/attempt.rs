@@ -39,7 +39,8 @@ pub(super) struct Failed {
     pub(super) error: ProxyError,
     /// The target, when one was chosen.
     pub(super) target: Option<TargetKey>,
-    /// Its connection had carried a request before, and ended before there was an answer, which says nothing about the target.
+    /// Its connection had carried a request before, and ended before there was an answer, or took no more: that says nothing
+    /// about the target.
     pub(super) is_stale: bool,
 }
 
@@ -154,7 +155,8 @@ impl Attempt {
 
     /// What comes of an attempt without an answer: it may count against its target.
     pub(super) fn failed(&self, kind: Kind) -> Failed {
-        let is_stale = self.which == Which::Idle && kind == Kind::ResetBeforeResponse && !self.is_reset_alone;
+        let has_ended = matches!(kind, Kind::ResetBeforeResponse | Kind::Unprocessed) && !self.is_reset_alone;
+        let is_stale = self.which == Which::Idle && has_ended;
         if kind.is_targets() && !is_stale {
             self.target.count_outcome(false);
         }
@@ -166,11 +168,8 @@ impl Attempt {
 
     /// What it is that the target's side has ended, by the error or the end that was read, before there was an answer.
     pub(super) fn ended(&mut self, error: Option<&io::Error>) -> Kind {
-        if error.is_some_and(is_unprocessed) {
-            return Kind::Unprocessed;
-        }
         self.is_reset_alone |= error.is_some_and(is_of_exchange);
-        Kind::ResetBeforeResponse
+        if error.is_some_and(is_unprocessed) { Kind::Unprocessed } else { Kind::ResetBeforeResponse }
     }
 
     async fn exchange<C: Client>(

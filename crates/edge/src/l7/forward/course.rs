@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use headworks_balance::{Attempts, TargetKey};
+use headworks_balance::{Attempts, TargetKey, Tried};
 use headworks_message::Framing;
 use headworks_message::send::Reframe;
 use headworks_model::target_group::HttpVersion;
@@ -11,6 +11,7 @@ use http::HeaderMap;
 use super::connect::Which;
 use super::deadline::Deadlines;
 use super::prepare::Prepared;
+use crate::error::Kind;
 use crate::l7::codec::flow::Flow;
 use crate::observe::record::{AttemptRecord, Outcome, Record};
 use crate::runtime::pool::Scratch;
@@ -21,8 +22,8 @@ pub(super) struct Course {
     pub(super) request: Flow,
     /// What followed its body, once it has been read.
     pub(super) trailers: Option<HeaderMap>,
-    /// Targets that are not to be asked again.
-    pub(super) tried: Vec<TargetKey>,
+    /// Whom it has been sent to in vain.
+    pub(super) tried: Tried,
     /// Those that followed another.
     pub(super) attempts: Attempts,
     pub(super) deadlines: Deadlines,
@@ -44,7 +45,7 @@ impl Course {
         Course {
             request: Flow::new(framing, reframe).keeping(prepared.kept),
             trailers: None,
-            tried: Vec::new(),
+            tried: Tried::default(),
             attempts: Attempts::default(),
             deadlines: Deadlines::of(prepared.deadline),
             mirrored: false,
@@ -55,6 +56,14 @@ impl Course {
     /// An attempt begins that may take so long.
     pub(super) fn begin_attempt(&mut self, patience: Option<Duration>) {
         self.deadlines.begin_attempt(patience);
+    }
+
+    /// This target has not answered it, for that reason.
+    pub(super) fn count_failed(&mut self, target: TargetKey, kind: Kind) {
+        match kind {
+            Kind::Unprocessed => self.tried.turned_away(target),
+            _ => self.tried.failed(target),
+        }
     }
 
     /// Which connection the next attempt is to be made on: after one that was stale, others that were idle as long may be, too.

@@ -184,7 +184,7 @@ async fn race<C: Client>(
             },
             Event::Failed(place, failed) if racers.len() > 1 => {
                 let racer = racers.swap_remove(place);
-                course.tried.push(racer.target.shared.key);
+                course.count_failed(racer.target.shared.key, failed.error.kind);
                 racer.note(Outcome::of(failed.error.kind), course, &mut scratch.record);
             }
             event => break event,
@@ -243,8 +243,7 @@ impl Prepared<'_> {
         if !self.has_others(&course.tried, &now) || !self.spend(caller.worker) {
             return None;
         }
-        let asked = [course.tried.as_slice(), now.as_slice()].concat();
-        let chosen = self.choose(caller.worker, &asked).ok()?;
+        let chosen = self.choose_beside(caller.worker, &course.tried, &now).ok()?;
         self.group.counters().hedges.add(1);
         Some(chosen)
     }

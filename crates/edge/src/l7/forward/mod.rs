@@ -76,7 +76,8 @@ async fn attempts<C: Client>(
                 Err(failed) => failed,
             },
             // why there is another attempt says more than that there is nobody to make it
-            Err(Failed { target: None, error, .. }) => return Err(before.unwrap_or(error)),
+            Err(Failed { target: None, error, .. }) if error.kind.is_want() => return Err(before.unwrap_or(error)),
+            Err(Failed { target: None, error, .. }) => return Err(error),
             Err(failed) => failed,
         };
         if !retry::follows(connection, prepared, course, scratch, &failed).await {

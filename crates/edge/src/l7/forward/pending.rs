@@ -1,8 +1,12 @@
-//! A request that waits for a place, behind those that came before it: for so long, and no longer.
+//! A request that waits for a place, behind those that came before it: for so long, and no longer. One that has been tried
+//! already came before all that have not, and is particular: it lets those behind it have what it cannot use.
 
 use std::future::poll_fn;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use headworks_balance::Tried;
+use headworks_balance::queue::Line;
 
 use super::course::Course;
 use super::prepare::Prepared;
@@ -13,7 +17,7 @@ use crate::l7::watch::{Watch, client_stays};
 use crate::upstream::gate::Turn;
 use crate::upstream::group::Chosen;
 
-/// The oldest looks so often by itself: a place may have come about that nobody left, with a target or a limit that is new.
+/// Who may looks so often by itself: a place may have come about that nobody left, with a target or a limit that is new.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// A target with a place for the request: at once, or as soon as it is the request's turn.
@@ -23,37 +27,43 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(super) async fn place<C: Client>(
     connection: &mut Connection<C>,
     prepared: &Prepared<'_>,
-    course: &Course,
+    course: &mut Course,
 ) -> Result<Chosen, Kind> {
     let worker = connection.worker.clone();
     let limits = &prepared.plan.settings.limits;
-    match prepared.choose(&worker, &course.tried) {
-        // what has been tried already waits for nothing: it had its place
-        Err(Kind::Overloaded) if limits.max_pending > 0 && course.tried.is_empty() => {}
+    let line = if course.tried.is_empty() { Line::First } else { Line::Again };
+    match prepared.choose(&worker, &course.tried, line == Line::Again) {
+        Err(Kind::Overloaded) if limits.max_pending > 0 => {}
         chosen => return chosen.inspect_err(|kind| prepared.count_refusal(*kind)),
     }
     let eligible = prepared.group.published().roster.eligible().max(1);
     let bound = eligible.saturating_mul(limits.max_pending as usize);
     let patience = course.deadlines.left().map_or(limits.pending_timeout, |left| left.min(limits.pending_timeout));
-    let waited = Box::pin(wait(connection, prepared, patience, bound)).await;
+    let waited = Box::pin(wait(connection, prepared, &course.tried, line, patience, bound)).await;
+    if line == Line::Again {
+        // the next attempt begins now, for the log
+        course.began = Some(Instant::now());
+    }
     waited.inspect_err(|kind| prepared.count_refusal(*kind))
 }
 
 async fn wait<C: Client>(
     connection: &mut Connection<C>,
     prepared: &Prepared<'_>,
+    tried: &Tried,
+    line: Line,
     patience: Duration,
     bound: usize,
 ) -> Result<Chosen, Kind> {
     let worker = connection.worker.clone();
-    let waiting = prepared.group.shared.gate.join(patience, bound).map_err(|_| Kind::Overloaded)?;
+    let waiting = prepared.group.shared.gate.join(line, patience, bound).map_err(|_| Kind::Overloaded)?;
     prepared.group.counters().queued.add(1);
     let mut watch = Watch::Quiet;
     // before it stood in the queue, nobody would have called it
-    let mut turn = waiting.is_oldest().then_some(Turn::Oldest);
+    let mut turn = waiting.may_look().then_some(Turn::Own);
     loop {
         if let Some(this) = &turn {
-            match prepared.choose_called(&worker) {
+            match prepared.choose(&worker, tried, true) {
                 Ok(chosen) => {
                     waiting.served(*this);
                     return Ok(chosen);
@@ -81,8 +91,8 @@ async fn wait<C: Client>(
             if !connection.timer.poll_expired(cx) {
                 return Poll::Pending;
             }
-            let is_oldest = || waiting.is_oldest().then_some(Turn::Oldest);
-            Poll::Ready(if waiting.is_over() { Err(Kind::PendingTimeout) } else { Ok(is_oldest()) })
+            let own = || waiting.may_look().then_some(Turn::Own);
+            Poll::Ready(if waiting.is_over() { Err(Kind::PendingTimeout) } else { Ok(own()) })
         })
         .await?;
     }

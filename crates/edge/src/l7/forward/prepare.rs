@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use headworks_balance::{Hedge, Supply, TargetKey, hash64};
+use headworks_balance::{Hedge, Supply, TargetKey, Tried, hash64};
 use headworks_message::encoding::{self, Asked};
 use headworks_message::number::hex;
 use headworks_message::send::{self, ForwardedFor, Host, Outgoing};
@@ -88,7 +88,7 @@ pub(super) fn request<'t, C: Client>(
     let (sticky, mut cookies) = sticky::read(connection, &tables.plan.keyring, plan, group, forward, view);
     cookies.group = group_cookie;
     let wish =
-        Wish { sticky, hash: hash_of(&plan.settings.hash_on, view, connection.peer.address.ip()), is_called: false };
+        Wish { sticky, hash: hash_of(&plan.settings.hash_on, view, connection.peer.address.ip()), ..Wish::default() };
     let settings = &plan.settings;
     let started = || scratch.record.started.unwrap_or_else(Instant::now);
     let deadline = deadline::of(view, settings, connection.peer.address.ip(), started);
@@ -210,36 +210,45 @@ pub(crate) fn may_hedge(view: RequestView<'_>) -> bool {
 }
 
 impl<'t> Prepared<'t> {
-    /// A target for an attempt that is none of those tried.
+    /// A target for the next attempt, which goes before those that wait, or not.
     ///
     /// # Errors
     /// When there is none, or none has room.
-    pub(super) fn choose(&self, worker: &Worker, tried: &[TargetKey]) -> Result<Chosen, Kind> {
-        // where they are now: a roster may be another with each attempt
-        let places: Vec<usize> = match tried {
-            [] => Vec::new(),
-            tried => {
-                let published = self.group.published();
-                tried.iter().filter_map(|key| published.roster.find(*key)).collect()
-            }
+    pub(super) fn choose(&self, worker: &Worker, tried: &Tried, goes_first: bool) -> Result<Chosen, Kind> {
+        self.choose_besides(worker, tried, &[], Wish { goes_first, ..self.wish })
+    }
+
+    /// One more target, besides those that are being asked now.
+    ///
+    /// # Errors
+    /// When there is none, or none has room, or others wait for it.
+    pub(super) fn choose_beside(&self, worker: &Worker, tried: &Tried, now: &[TargetKey]) -> Result<Chosen, Kind> {
+        self.choose_besides(worker, tried, now, self.wish)
+    }
+
+    fn choose_besides(&self, worker: &Worker, tried: &Tried, now: &[TargetKey], wish: Wish) -> Result<Chosen, Kind> {
+        let choose = |out: &[usize]| self.group.choose(&self.plan.settings, wish, worker.random.next(), out);
+        if tried.is_empty() && now.is_empty() {
+            return choose(&[]);
+        }
+        // by where they are now: a roster may be another with each attempt
+        let (mut out, last) = {
+            let published = self.group.published();
+            (tried.out(&published.roster, now), tried.last(&published.roster))
         };
-        self.group.choose(&self.plan.settings, self.wish, worker.random.next(), &places)
+        let count = out.len();
+        out.extend(last);
+        let chosen = choose(&out);
+        if chosen.is_ok() || out.len() == count {
+            return chosen;
+        }
+        out.truncate(count);
+        choose(&out)
     }
 
-    /// Whether there is a target that may be chosen and is none of these.
-    pub(super) fn has_others(&self, tried: &[TargetKey], now: &[TargetKey]) -> bool {
-        let published = self.group.published();
-        let is_other = |key: &TargetKey| !tried.contains(key) && !now.contains(key);
-        published.roster.entries.iter().any(|entry| entry.eligible && is_other(&entry.key))
-    }
-
-    /// The same for one whose turn it is.
-    ///
-    /// # Errors
-    /// When there is none, or none has room.
-    pub(super) fn choose_called(&self, worker: &Worker) -> Result<Chosen, Kind> {
-        let wish = Wish { is_called: true, ..self.wish };
-        self.group.choose(&self.plan.settings, wish, worker.random.next(), &[])
+    /// Whether there is a target that may be asked, besides those of `now`.
+    pub(super) fn has_others(&self, tried: &Tried, now: &[TargetKey]) -> bool {
+        tried.leaves_any(&self.group.published().roster, now)
     }
 
     /// Counts a request, or an attempt, for which there was no target.

@@ -33,12 +33,12 @@ pub(super) async fn follows<C: Client>(
     scratch.record.retries += 1;
     course.note(Outcome::of(kind), &mut scratch.record);
     let is_stale = reason == RetryReason::Stale;
-    match failed.target {
-        // a stale connection says nothing about its target: that one may be asked again, on a new connection
-        Some(_) if is_stale => {}
-        Some(target) if reason == RetryReason::Unprocessed && !prepared.has_others(&course.tried, &[target]) => {}
-        Some(target) => course.tried.push(target),
-        None => {}
+    // a connection that has had its time says nothing about its target: that one may be asked again, on a new one
+    let is_innocent = is_stale || reason == RetryReason::Unprocessed && failed.is_stale;
+    if let Some(target) = failed.target
+        && !is_innocent
+    {
+        course.count_failed(target, kind);
     }
     course.request.rewind();
     if let Some(left) = course.deadlines.left() {
@@ -69,7 +69,7 @@ pub(super) fn of_status<C: Client>(
         _ => false,
     });
     let asked = scratch.record.chosen.as_ref().map(|target| target.shared.key);
-    let is_other = |key: TargetKey| !course.tried.contains(&key) && asked != Some(key);
+    let is_other = |key: TargetKey| !course.tried.has_failed(key) && asked != Some(key);
     // an answer is let go of only for what another attempt can bring
     let has_room = is_asked && prepared.group.has_room(&prepared.plan.settings, is_other);
     has_room && decide(AttemptEnd::Status, true, connection, prepared, course).is_some()
