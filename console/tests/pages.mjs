@@ -55,6 +55,56 @@ async function look(options, name) {
   await done();
 }
 
+/** All that can be done is reached by the key Tab alone, which shows where it is, and is never caught. */
+async function tread() {
+  const { page, done } = await open(CONSOLE, { colorScheme: 'light' });
+  await page.getByRole('heading', { level: 1 }).waitFor();
+  for (const place of PAGES) {
+    await page.evaluate((place) => {
+      location.hash = place;
+    }, place);
+    await page.getByRole('heading', { level: 1 }).waitFor();
+    await page.waitForFunction(() => !document.querySelector('[aria-busy="true"]'));
+    await page.evaluate(() => {
+      document.activeElement?.blur();
+      globalThis.trodden = new Set();
+    });
+    let steps = 0;
+    for (let is_over = false; !is_over; steps += 1) {
+      check(steps < 500, `${place} does not end by Tab`);
+      await page.keyboard.press('Tab');
+      const [over, unseen] = await page.evaluate(() => {
+        const one = document.activeElement;
+        // a field for a time has several stops
+        const is_within = one === globalThis.last && one !== document.body;
+        globalThis.last = one;
+        if (is_within) return [false, ''];
+        // past the end it begins anew, wherever it began
+        if (globalThis.trodden.has(one)) return [one !== document.body || globalThis.trodden.size > 1, ''];
+        globalThis.trodden.add(one);
+        if (one === document.body) return [false, ''];
+        // of what is one with what is around it, that shows it
+        const is_seen = [one, one.parentElement, one.parentElement?.parentElement].some((around) => {
+          const style = around && getComputedStyle(around);
+          return style && style.outlineStyle !== 'none' && style.outlineWidth !== '0px';
+        });
+        return [false, is_seen ? '' : one.outerHTML.slice(0, 160)];
+      });
+      check(unseen === '', `${place}: it is not seen that this has the focus: ${unseen}`);
+      is_over = over;
+    }
+    const missed = await page.evaluate(() =>
+      [...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex="0"]')]
+        .filter((one) => one.checkVisibility({ visibilityProperty: true }) && !one.disabled && one.tabIndex >= 0)
+        .filter((one) => one.type !== 'radio' && !globalThis.trodden.has(one))
+        .map((one) => one.outerHTML.slice(0, 160)),
+    );
+    check(missed.length === 0, `${place}: Tab does not lead to ${missed.join('\n')}`);
+  }
+  console.log(`Tab: ${PAGES.length} pages`);
+  await done();
+}
+
 /** A page asks for what it shows, and a search for the time that was typed, in the browser's own zone. */
 async function ask() {
   const { page, done } = await open(CONSOLE, { timezoneId: 'America/New_York' });
@@ -90,6 +140,7 @@ async function ask() {
 }
 
 await ask();
+await tread();
 await look({ colorScheme: 'dark' }, 'dark');
 await look({ colorScheme: 'light' }, 'light');
 await look({ colorScheme: 'light', viewport: { width: 360, height: 740 } }, 'phone');

@@ -50,10 +50,13 @@ impl Asker {
     pub(crate) fn knows_identity(&self, plane: &Plane, identity: &str) -> bool {
         let (word, name) = identity.split_once('/').unwrap_or((identity, ""));
         let nouns = match word {
+            "user" if self.principal == Principal::User(name.to_owned()) => return true,
             "user" => ("User", "Users"),
             "group" => ("Group", "Groups"),
             "role" => ("Role", "Roles"),
-            _ => ("Policy", "Policies"),
+            "policy" => ("Policy", "Policies"),
+            // there is one, which hides nobody
+            _ => return true,
         };
         self.knows_of(plane, nouns, (word, name))
     }
@@ -67,6 +70,12 @@ impl Asker {
     /// What it sees where many things are shown.
     pub(crate) fn sight(&self, plane: &Plane) -> Sight {
         Sight::of(self, plane)
+    }
+
+    /// The refusal where something is not permitted that the caller has not named, and that is not shown to it.
+    pub(crate) fn refused_unshown(&self) -> Problem {
+        let principal = &self.principal;
+        Problem::denied(format!("User: {principal} is not authorized to change something that is not shown to it"))
     }
 
     fn refused_if(

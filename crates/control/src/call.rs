@@ -8,9 +8,11 @@ use axum::response::{IntoResponse, Response};
 use headworks_model::primitive::Name;
 use headworks_store::Entry;
 use serde_json::Value;
+use serde_json::error::Category;
 
 use crate::asker::Asker;
 use crate::change::{Condition, Run};
+use crate::json;
 use crate::names::action;
 use crate::plane::Plane;
 use crate::problem::Problem;
@@ -134,8 +136,11 @@ impl Call {
         if values > MOST_VALUES {
             return Err(Problem::bad_request(format!("the body has more than {MOST_VALUES} values")));
         }
-        serde_json::from_slice(&self.body)
-            .map_err(|error| Problem::bad_request(format!("the body is no JSON: {error}")))
+        json::read(&self.body).map_err(|error| match error.classify() {
+            // it is some, and says something twice
+            Category::Data => Problem::bad_request(format!("the body is ambiguous: {error}")),
+            _ => Problem::bad_request(format!("the body is no JSON: {error}")),
+        })
     }
 
     /// The body, or `{}` in place of none.
@@ -222,6 +227,15 @@ impl Call {
             ))
         };
         if is_seen { Ok(()) } else { Err(refused()) }
+    }
+
+    /// The refusal where something is denied by another name of it, which the caller has not given: that is not told.
+    pub(crate) fn by_another_name(&self) -> Problem {
+        let Entry { action, resource, .. } = &self.entry;
+        let principal = &self.asker.principal;
+        Problem::denied(format!(
+            "User: {principal} is not authorized to perform: {action} on resource: {resource} by the name that it has"
+        ))
     }
 
     /// Asks whether the caller may do what it came for to this as well, which its path names in another way.

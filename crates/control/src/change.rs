@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use headworks_model::primitive::Name;
-use headworks_model::{Config, Edit, Fault, Faults, Kind};
+use headworks_model::{Config, Edit, Faults, Kind};
 use headworks_store::{Commit, Entry, Identity};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -13,8 +13,8 @@ use crate::asker::Asker;
 use crate::desired::{Desired, Gone, Origin, path};
 use crate::difference::{lines, shortened};
 use crate::problem::Problem;
+use crate::reader::{Reader, Sent, Touched};
 use crate::rewrite::{Operation, Place, rewrite};
-use crate::sight::Sight;
 
 /// What stands in place of a secret where it is shown; sent back, it means that nothing changes.
 const UNCHANGED: &str = "***";
@@ -72,6 +72,8 @@ pub struct Change {
     pub(crate) reason: String,
     pub(crate) run: Run,
     pub(crate) answered: Answered,
+    /// Whether the caller has said what is to be; else it was said before, perhaps by others.
+    pub(crate) is_sent: bool,
     /// The attempt, for the audit trail.
     pub(crate) entry: Entry,
     pub(crate) asker: Asker,
@@ -138,13 +140,22 @@ struct Turned {
     name: Name,
     before: Option<Value>,
     after: Option<Value>,
-    /// The path of what was sent.
+    place: Place,
+    /// The path of the place.
     base: String,
+    sent: Sent,
+}
+
+impl Turned {
+    fn touched(&self) -> Touched<'_> {
+        let Self { kind, name, before, after, place, base, sent } = self;
+        Touched { kind: *kind, name: name.as_str(), before: before.as_ref(), after: after.as_ref(), place, base, sent }
+    }
 }
 
 impl Change {
     /// Holds the change against what should be. `tag` makes the entity tag of a body, `seal` what is kept of one; what is told
-    /// who asks is what it sees.
+    /// who asks is what `reader` may be.
     ///
     /// # Errors
     /// When it is not permitted by what is there, or not right.
@@ -153,25 +164,31 @@ impl Change {
         desired: &Desired,
         tag: &dyn Fn(&Value) -> String,
         seal: &dyn Fn(Kind, &str, &Value) -> Result<String, Problem>,
-        sight: &Sight,
-        knows: &dyn Fn(Kind, &str) -> bool,
+        reader: &Reader<'_>,
     ) -> Result<Proposed, Problem> {
         self.condition.check(Some(&desired.state()), "what comes by the API", tag)?;
         let mut turned: Vec<Turned> = Vec::with_capacity(self.steps.len());
         for step in self.steps {
-            turned.push(step.turn(desired, tag)?);
+            let is_told = self.is_sent || reader.knows(step.kind, step.name.as_str());
+            let one = step.turn(desired, tag).map_err(|problem| if is_told { problem } else { unshown() })?;
+            turned.push(if self.is_sent { one } else { Turned { sent: Sent::Nothing, ..one } });
         }
-        unreferred(desired, &turned, knows)?;
+        let touched: Vec<Touched<'_>> = turned.iter().map(Turned::touched).collect();
+        touched.iter().try_for_each(|one| reader.has_own_name(one))?;
+        unreferred(desired, &turned, reader)?;
         let edits: Vec<Edit> =
             turned.iter().map(|one| Edit { kind: one.kind, name: one.name.clone(), body: one.after.clone() }).collect();
         let base = turned.first().map(|one| one.base.clone()).unwrap_or_default();
-        let tells = |collection: &str, name: &str| Kind::of_collection(collection).is_none_or(|kind| knows(kind, name));
+        let tells = |collection: &str, name: &str| {
+            Kind::of_collection(collection).is_none_or(|kind| reader.knows_all_of(kind, name, desired.config()))
+        };
         let edited = desired.config().edited_for(&edits, &tells).map_err(|faults| {
-            let told = faults.iter().map(|fault| told(fault, &base, &turned, desired.config(), knows)).collect();
+            let told = faults.iter().map(|fault| reader.told(fault, &base, &touched, desired.config())).collect();
             Problem::of_faults(&Faults(told), &base)
         })?;
+        let warnings = edited.warnings.iter().filter(|warning| reader.is_told(warning, &touched, desired.config()));
         let mut outcome = Outcome {
-            warnings: edited.warnings.iter().map(ToString::to_string).collect(),
+            warnings: warnings.map(ToString::to_string).collect(),
             created: turned.first().is_some_and(|one| one.before.is_none() && one.after.is_some()),
             ..Outcome::default()
         };
@@ -186,9 +203,7 @@ impl Change {
             }
             let lines = lines(one.kind, &one.name, one.before.as_ref(), after.as_ref());
             noted.extend(lines.iter().map(|line| shortened(line)));
-            if sight.has_both(one.kind, one.name.as_str(), one.before.as_ref(), after.as_ref()) {
-                outcome.changes.extend(lines);
-            }
+            outcome.changes.extend(reader.lines(&Touched { after: after.as_ref(), ..one.touched() }, lines));
             let body = after.as_ref().map(|body| seal(one.kind, one.name.as_str(), body)).transpose()?;
             kept.push((one.kind, one.name.clone(), if after.is_some() { Gone::No } else { Gone::Yes }));
             let name = one.name.as_str().to_owned();
@@ -233,11 +248,13 @@ impl Step {
         }
         let inside = before.as_ref().map(|whole| self.place.path(whole)).unwrap_or_default();
         let base = format!("{}{inside}", path(self.kind, &self.name));
+        let rules = part.and_then(Value::as_array).map_or(0, Vec::len);
+        let sent = Sent::with(&self.operation, rules);
         let mut after = rewrite(before.clone(), &self.place, self.operation)?;
         if let Some(after) = &mut after {
             keep_secrets(self.kind, before.as_ref(), after);
         }
-        Ok(Turned { kind: self.kind, name: self.name, before, after, base })
+        Ok(Turned { kind: self.kind, name: self.name, before, after, place: self.place, base, sent })
     }
 }
 
@@ -296,29 +313,14 @@ impl Condition {
     }
 }
 
-/// A fault, as it is told to somebody who knows of some resources only: one of another resource, that does not go with what
-/// is changed, is one of that.
-fn told(fault: &Fault, base: &str, turned: &[Turned], config: &Config, knows: &dyn Fn(Kind, &str) -> bool) -> Fault {
-    let is_of_turned = turned.iter().any(|one| {
-        let rest = fault.path.strip_prefix(&path(one.kind, &one.name));
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-    });
-    let owner = fault.path.split_once('.').and_then(|(of, rest)| Some((Kind::of_collection(of)?, rest)));
-    let is_told = is_of_turned
-        || owner.is_none_or(|(kind, rest)| {
-            let ends = rest.match_indices(['.', '[']).map(|(end, _)| end).chain([rest.len()]);
-            let mut names = ends.filter_map(|end| rest.get(..end)).filter(|name| config.has(kind, name));
-            names.all(|name| knows(kind, name))
-        });
-    if is_told {
-        return fault.clone();
-    }
-    let what = "does not go with something that is not shown to whoever asks".to_owned();
-    Fault { path: base.to_owned(), what, expected: None, ..fault.clone() }
+/// The refusal of what was not named by the caller and is not shown to it.
+fn unshown() -> Problem {
+    Problem::conflict("it does not go with something that is not shown to whoever asks")
 }
 
 /// Nothing that stays refers to what goes.
-fn unreferred(desired: &Desired, turned: &[Turned], knows: &dyn Fn(Kind, &str) -> bool) -> Result<(), Problem> {
+fn unreferred(desired: &Desired, turned: &[Turned], reader: &Reader<'_>) -> Result<(), Problem> {
+    let tells = |kind: Kind, name: &Name| reader.knows_all_of(kind, name.as_str(), desired.config());
     let is_going = |kind: Kind, name: &Name| turned.iter().any(|one| one.kind == kind && one.name == *name);
     for one in turned.iter().filter(|one| one.after.is_none()) {
         let referrers = desired.config().referrers(one.kind, one.name.as_str());
@@ -326,7 +328,7 @@ fn unreferred(desired: &Desired, turned: &[Turned], knows: &dyn Fn(Kind, &str) -
         if staying.is_empty() {
             continue;
         }
-        let known = staying.iter().filter(|(kind, name, _)| knows(*kind, name.as_str()));
+        let known = staying.iter().filter(|(kind, name, _)| tells(*kind, name));
         let paths: Vec<String> = known.map(|(.., path)| path.clone()).collect();
         let untold = staying.len() - paths.len();
         return Err(Problem::in_use(format_args!("{} {:?}", one.kind, one.name), &paths, untold));

@@ -12,7 +12,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{ConnectInfo, RawPathParams, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use axum::routing::any;
 use bytes::BytesMut;
@@ -49,6 +49,8 @@ const LONGEST_PARAM: usize = 512;
 const LONGEST_AGENT: usize = 256;
 /// What is never denied.
 const WHO_AM_I: &str = "GetCallerIdentity";
+/// What a patch may be (RFC 7396).
+const PATCHES: &str = "application/merge-patch+json, application/json";
 /// How long a body may take.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -182,7 +184,12 @@ fn nowhere(routes: &[Route]) -> Problem {
     if routes.is_empty() {
         return Problem::no_such_path();
     }
-    let methods: Vec<&str> = routes.iter().map(|route| route.method.as_str()).collect();
+    let with_head = |method: &Method| if *method == Method::GET { vec!["GET", "HEAD"] } else { Vec::new() };
+    let mut methods: Vec<&str> = Vec::new();
+    for route in routes {
+        let all = with_head(&route.method);
+        methods.extend(if all.is_empty() { vec![route.method.as_str()] } else { all });
+    }
     Problem::method(&methods.join(", "))
 }
 
@@ -286,6 +293,7 @@ fn admitted(
     }
     let query = Query::read(parts.uri.query().unwrap_or_default(), &route.parameters())?;
     meaningful(route, &parts)?;
+    readable(route, &parts)?;
     Ok(Call {
         plane: plane.clone(),
         asker,
@@ -310,6 +318,30 @@ fn meaningful(route: &Route, parts: &Parts) -> Result<(), Problem> {
             format!("{name} has no meaning for {} {}: it changes nothing that has a tag", route.method, route.path);
         Err(Problem::bad_request(what))
     })
+}
+
+/// A body that says it is something else than JSON is not read as if it were. What `curl -d` calls everything is let pass; pages of
+/// other sites, which can send that, come no further than here.
+fn readable(route: &Route, parts: &Parts) -> Result<(), Problem> {
+    if route.is_for_files() || route.method == Method::GET {
+        return Ok(());
+    }
+    let text =
+        |name: HeaderName| parts.headers.get(name).map(|value| value.to_str().unwrap_or("?").to_ascii_lowercase());
+    if let Some(encoding) = text(header::CONTENT_ENCODING).filter(|encoding| encoding != "identity") {
+        return Err(Problem::unsupported(format!("Content-Encoding: {encoding} is not read, expected none"), PATCHES));
+    }
+    let Some(kind) = text(header::CONTENT_TYPE) else { return Ok(()) };
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let is_json = match kind {
+        "application/merge-patch+json" => route.method == Method::PATCH,
+        "application/json-patch+json" => false,
+        "" | "application/json" | "application/x-www-form-urlencoded" => true,
+        kind => kind.starts_with("application/") && kind.ends_with("+json"),
+    };
+    let expected = if route.method == Method::PATCH { PATCHES } else { "application/json" };
+    let what = || Problem::unsupported(format!("Content-Type: {kind} is not read, expected {expected}"), PATCHES);
+    if is_json { Ok(()) } else { Err(what()) }
 }
 
 impl Attempt {

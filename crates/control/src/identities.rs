@@ -19,13 +19,15 @@ pub(crate) struct Turned {
     pub(crate) row: Identity,
     /// What is different, without secrets; none when that is only when it was last used, or who has signed in.
     pub(crate) lines: Vec<String>,
+    is_new: bool,
 }
 
 /// Those of them that differ.
 pub(crate) fn turned(now: &Directory, then: &Directory, named: Vec<Named>) -> Vec<Turned> {
     let differs = |(kind, name): Named| {
         let (before, row) = (row(now, kind, name.clone()), row(then, kind, name));
-        (before.body != row.body).then(|| Turned { lines: lines(kind, &before, &row), row })
+        let is_new = before.body.is_none();
+        (before.body != row.body).then(|| Turned { lines: lines(kind, &before, &row), row, is_new })
     };
     named.into_iter().filter_map(differs).collect()
 }
@@ -140,13 +142,16 @@ impl Plane {
         Ok(value)
     }
 
-    /// What a change of identities would do.
+    /// What a change of identities would do, as far as whoever asks knows of them: of what it makes, and of `user/alice` and others.
     pub(crate) async fn judge<T>(
         &self,
+        knows: impl Fn(&str) -> bool,
         change: impl FnOnce(&mut Directory, &Sealer) -> Result<(T, Vec<Named>), Problem>,
     ) -> Result<Vec<String>, Problem> {
         let (_, _, turned) = self.tried(change).await?;
-        Ok(turned.into_iter().flat_map(|one| one.lines).collect())
+        let named = |row: &Identity| format!("{}/{}", row.kind, row.name);
+        let is_told = |one: &Turned| one.is_new || knows(&named(&one.row));
+        Ok(turned.into_iter().filter(is_told).flat_map(|one| one.lines).collect())
     }
 
     async fn tried<T>(

@@ -14,7 +14,9 @@ use headworks_store::{Commit, Entry, Identity, Keep, Store, StoreError};
 use serde_json::{Value, json};
 
 use crate::clock::{now, now_ms};
+use crate::difference::{lines, shortened};
 use crate::keyfile::{self, KeyError, Place, random};
+use crate::mend::mend;
 use crate::problem::Problem;
 use crate::upload;
 
@@ -61,6 +63,33 @@ pub(crate) fn edits_of(kept: &Kept) -> Result<Vec<(Edit, u64)>, Problem> {
         edits.push((edit, stored.revision));
     }
     Ok(edits)
+}
+
+/// Makes what an older program has kept right where it is not any more, as a revision that says so.
+pub(crate) fn mend_all(kept: &Kept) -> Result<(), Problem> {
+    let (mut edits, mut changes) = (Vec::new(), Vec::new());
+    for (mut edit, _) in edits_of(kept)? {
+        let before = edit.body.clone();
+        let said = mend(&mut edit);
+        if said.is_empty() {
+            continue;
+        }
+        said.iter().for_each(|what| tracing::warn!(%what, "policies that name it hold for that one alone"));
+        let lines = lines(edit.kind, &edit.name, before.as_ref(), edit.body.as_ref());
+        changes.extend(lines.iter().map(|line| shortened(line)));
+        let body = edit.body.map(|body| sealed(&kept.sealer, edit.kind, edit.name.as_str(), &body)).transpose()?;
+        let (kind, name) = (edit.kind.collection(), edit.name.as_str().to_owned());
+        edits.push(headworks_store::Edit { kind, name, body });
+    }
+    if edits.is_empty() {
+        return Ok(());
+    }
+    let principal = "hrn:headworks:local".to_owned();
+    let reason = "kept by an older version: what shared a name has a name of its own".to_owned();
+    let commit = Commit { at: now_ms(), principal, reason, edits, identities: Vec::new() };
+    let entry = Entry { changes, ..entry_by("headworks run", "ChangeResources", "hrn:headworks:configuration") };
+    kept.store.commit(&commit, entry)?;
+    Ok(())
 }
 
 /// What a secret is bound to.

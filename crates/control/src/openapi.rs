@@ -1,6 +1,7 @@
 //! The description of the API (OpenAPI 3.1), made of the table of routes and of what declares the resources: it cannot say
 //! anything else than what is served.
 
+use axum::http::Method;
 use headworks_model::schemas;
 use serde_json::{Map, Value, json};
 
@@ -97,10 +98,11 @@ fn operation(route: &Route) -> Value {
     });
     if let Some(operation) = operation.as_object_mut() {
         if let Some(schema) = &route.takes {
-            operation.insert(
-                "requestBody".to_owned(),
-                json!({ "required": !route.takes_nothing, "content": { route.media: { "schema": schema } } }),
-            );
+            let patch = (route.method == Method::PATCH).then_some("application/merge-patch+json");
+            let media = patch.into_iter().chain([route.media]);
+            let content: Map<String, Value> =
+                media.map(|media| (media.to_owned(), json!({ "schema": schema }))).collect();
+            operation.insert("requestBody".to_owned(), json!({ "required": !route.takes_nothing, "content": content }));
         }
         if route.door == Door::Public {
             operation.insert("security".to_owned(), json!([]));

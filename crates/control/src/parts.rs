@@ -11,7 +11,7 @@ use crate::asker::Asker;
 use crate::names::{action, hrn_of};
 use crate::plane::{Access, Plane};
 use crate::problem::Problem;
-use crate::sight::{hrn_of_listener, hrn_of_rule, rules};
+use crate::sight::{hrn_of_listener, hrn_of_rule, name_of, rules};
 
 /// What is done to a part: an action, the names that it goes by, and where it is.
 struct Touched {
@@ -119,10 +119,6 @@ fn bare(listener: &Value) -> Map<String, Value> {
     let mut bare = listener.as_object().cloned().unwrap_or_default();
     bare.shift_remove("rules");
     bare
-}
-
-fn name_of(rule: &Value) -> Option<&str> {
-    rule.get("name").and_then(Value::as_str)
 }
 
 /// What is done to rules. One that has a name is the same wherever it stands; one that has none is, where it says the same, or

@@ -24,8 +24,9 @@ use crate::desired::{Clash, Desired};
 use crate::difference::shortened;
 use crate::events::Event;
 use crate::guesses::Guesses;
-use crate::keep::{Kept, edits_of, entry_by, open, passing_key, read_directory, row, sealed, tags_of};
+use crate::keep::{Kept, edits_of, entry_by, mend_all, open, passing_key, read_directory, row, sealed, tags_of};
 use crate::keyfile::Place;
+use crate::mend::mend;
 use crate::pass::Pass;
 use crate::problem::Problem;
 use crate::strangers::Strangers;
@@ -170,6 +171,15 @@ impl Plane {
                 Err(what)
             }
         };
+        if let Ok(kept) = &kept
+            && let Err(problem) = mend_all(kept)
+        {
+            // it runs all the same, and is tried again at the next start
+            tracing::warn!(
+                error = problem.detail(),
+                "what was made right of what an older version had kept cannot be kept"
+            );
+        }
         let directory = kept.as_ref().map_or(Ok(Directory::default()), |kept| read_directory(&*kept.store));
         let (changes, asked) = mpsc::channel(MOST_WAITING);
         let own = kept.as_ref().ok().and_then(|kept| tags_of(&kept.sealer));
@@ -237,7 +247,8 @@ impl Plane {
     /// When they do not go together, or what is kept cannot be read.
     pub fn merged(&self, file: &Arc<Config>) -> Result<Result<Desired, Clash>, String> {
         let Ok(kept) = &self.kept else { return Ok(Ok(Desired::of_file(file.clone()))) };
-        let api = edits_of(kept).map_err(|problem| problem.detail().to_owned())?;
+        let mut api = edits_of(kept).map_err(|problem| problem.detail().to_owned())?;
+        api.iter_mut().for_each(|(edit, _)| drop(mend(edit)));
         let revision = kept.store.newest().map_err(|error| error.to_string())?;
         Ok(Desired::merge(file, api, revision))
     }
@@ -318,12 +329,15 @@ impl Plane {
         let desired = self.desired();
         let asker = change.asker.clone();
         let seal = |kind: Kind, name: &str, body: &Value| sealed(&kept.sealer, kind, name, body);
-        let knows = |kind: Kind, name: &str| asker.knows(self, kind, name);
-        let proposed = change.propose(&desired, &|body| self.tag(body), &seal, &asker.sight(self), &knows)?;
+        let reader = asker.reader(self);
+        let is_sent = change.is_sent;
+        let proposed = change.propose(&desired, &|body| self.tag(body), &seal, &reader)?;
         proposed.edits.iter().try_for_each(|(kind, name, _)| {
             let (one, before, after) = ((*kind, name.as_str()), desired.config(), &proposed.config);
-            asker.may_change_parts(self, one, before, after)?;
-            asker.may_name(self, one, before, after)
+            let permitted = asker.may_change_parts(self, one, before, after);
+            let permitted = permitted.and_then(|()| asker.may_name(self, one, before, after));
+            let is_told = is_sent || reader.knows(*kind, name.as_str());
+            permitted.map_err(|refused| if is_told { refused } else { asker.refused_unshown() })
         })?;
         Ok(proposed)
     }

@@ -147,8 +147,16 @@ impl Problem {
 
     /// More was sent than is taken.
     pub(crate) fn too_large(most: u64) -> Self {
-        let detail = format!("the body is longer than {} MiB", most >> 20);
+        let most = if most >> 20 > 0 { format!("{} MiB", most >> 20) } else { format!("{} KiB", most >> 10) };
+        let detail = format!("the body is longer than {most}");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+    }
+
+    /// The body is not in a form that is read here.
+    pub(crate) fn unsupported(detail: impl Into<String>, accepted: &'static str) -> Self {
+        let mut problem = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail);
+        problem.fields.push((HeaderName::from_static("accept-patch"), HeaderValue::from_static(accepted)));
+        problem
     }
 
     /// The body broke off.

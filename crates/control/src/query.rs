@@ -5,6 +5,9 @@ use headworks_iam::time::parse_rfc3339;
 
 use crate::problem::Problem;
 
+/// Those that may be given more than once.
+const LISTS: [&str; 2] = ["target", "history"];
+
 /// The parameters of one call.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
@@ -13,7 +16,7 @@ impl Query {
     /// Reads it; only these names are known.
     ///
     /// # Errors
-    /// When there is another.
+    /// When there is another, or one that says one thing is there twice.
     pub(crate) fn read(text: &str, known: &[&str]) -> Result<Self, Problem> {
         let pairs: Vec<(String, String)> = text
             .split('&')
@@ -31,13 +34,21 @@ impl Query {
                 let what = format!("unknown parameter, expected one of {}", known.join(", "));
                 Err(Problem::invalid(&format!("?{name}"), what))
             }
-            None => Ok(Self(pairs)),
+            None => {
+                let mut once = pairs.iter().enumerate().filter(|(_, (name, _))| !LISTS.contains(&name.as_str()));
+                let is_again =
+                    |(at, (name, _)): &(usize, &(String, String))| pairs.iter().take(*at).any(|(one, _)| one == name);
+                match once.find(is_again) {
+                    Some((_, (name, _))) => Err(Problem::invalid(&format!("?{name}"), "is there more than once")),
+                    None => Ok(Self(pairs)),
+                }
+            }
         }
     }
 
-    /// The last value of a parameter.
+    /// The value of a parameter.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().rev().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+        self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
     /// All values of a parameter.
@@ -94,7 +105,21 @@ fn decoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::decoded;
+    use super::{Query, decoded};
+
+    #[test]
+    fn what_is_said_is_said_once() {
+        for (text, said) in [
+            ("", None),
+            ("dry_run=true&target=a&target=b", None),
+            ("dry_run=true&dry_run=false", Some("?dry_run: is there more than once")),
+            ("dry_run=true&target=a&dry%5Frun=true", Some("?dry_run: is there more than once")),
+            ("other", Some("?other: unknown parameter, expected one of dry_run, target")),
+        ] {
+            let read = Query::read(text, &["dry_run", "target"]);
+            assert_eq!(read.err().map(|problem| problem.detail().to_owned()).as_deref(), said, "{text}");
+        }
+    }
 
     #[test]
     fn what_is_encoded_is_two_digits() {

@@ -12,6 +12,7 @@ use crate::change::{Change, Outcome, Run};
 use crate::difference::shortened;
 use crate::identities::{all, state, turned};
 use crate::keep::{Kept, read_directory, unsealed};
+use crate::mend::mend;
 use crate::plane::Plane;
 use crate::problem::Problem;
 
@@ -43,10 +44,9 @@ impl Saved {
         }
         let resources = store.resources()?;
         let resources = resources.iter().map(|one| unsealed(&kept.sealer, &one.kind, &one.name, &one.body));
-        Ok(Self {
-            resources: resources.collect::<Result<_, _>>()?,
-            directory: read_directory(&store).map_err(Problem::bad_request)?,
-        })
+        let mut resources: Vec<Edit> = resources.collect::<Result<_, _>>()?;
+        resources.iter_mut().for_each(|edit| drop(mend(edit)));
+        Ok(Self { resources, directory: read_directory(&store).map_err(Problem::bad_request)? })
     }
 }
 

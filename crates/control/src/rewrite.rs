@@ -47,8 +47,7 @@ impl Place {
             Self::Listener(listener) => format!(".listeners.{listener}"),
             Self::Rules(listener) => format!(".listeners.{listener}.rules"),
             Self::Rule(listener, rule) => {
-                let index = self.rules(whole).and_then(|rules| find_rule(rules, rule));
-                let index = index.map_or_else(|| rule.clone(), |index| index.to_string());
+                let index = self.index(whole).map_or_else(|| rule.clone(), |index| index.to_string());
                 format!(".listeners.{listener}.rules[{index}]")
             }
             Self::Targets => ".targets".to_owned(),
@@ -85,16 +84,21 @@ impl Place {
         }
     }
 
+    /// Of a rule: how many are before it.
+    pub(crate) fn index(&self, whole: &Value) -> Option<usize> {
+        match self {
+            Self::Rule(_, rule) => find_rule(self.rules(whole)?, rule),
+            _ => None,
+        }
+    }
+
     /// The part as it is.
     pub(crate) fn find<'a>(&self, whole: &'a Value) -> Option<&'a Value> {
         match self {
             Self::Whole => Some(whole),
             Self::Listener(listener) => whole.get("listeners")?.get(listener),
             Self::Rules(listener) => whole.get("listeners")?.get(listener)?.get("rules"),
-            Self::Rule(_, rule) => {
-                let rules = self.rules(whole)?;
-                rules.get(find_rule(rules, rule)?)
-            }
+            Self::Rule(..) => self.rules(whole)?.get(self.index(whole)?),
             Self::Targets => whole.get("targets"),
         }
     }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::asker::Asker;
 use crate::names::{action, hrn, hrn_of, noun};
 use crate::plane::Plane;
+use crate::rewrite::Place;
 
 /// Subjects of `/v1/live`, by the word that they begin with.
 const LISTENER: &str = "listener";
@@ -77,6 +78,22 @@ impl Sight {
     /// Whether a listener is seen, of which this is the body.
     pub(crate) fn has_listener(&self, balancer: &str, name: &str, body: &Value) -> bool {
         self.unless(|unseen| unseen.has_listener(balancer, name) || unseen.has_rule_of(balancer, name, body))
+    }
+
+    /// Whether what is at a place of a resource is seen, and all that is in it.
+    pub(crate) fn has_place(&self, kind: Kind, name: &str, place: &Place, whole: &Value) -> bool {
+        match place {
+            Place::Whole => self.has_whole(kind, name, whole),
+            Place::Targets => self.has(kind, name),
+            Place::Listener(listener) | Place::Rules(listener) => {
+                let body = Place::Listener(listener.clone()).find(whole).unwrap_or(&Value::Null);
+                self.has_listener(name, listener, body)
+            }
+            Place::Rule(listener, _) => {
+                let found = place.index(whole).zip(place.find(whole));
+                found.is_none_or(|(index, rule)| self.unless(|unseen| unseen.has_rule_at(name, listener, index, rule)))
+            }
+        }
     }
 
     /// Whether how a target group stands is seen.
@@ -268,6 +285,11 @@ fn entries<'a>(of: &'a mut Value, key: &str) -> Option<&'a mut Map<String, Value
 /// The rules of a listener's body.
 pub(crate) fn rules(listener: &Value) -> impl Iterator<Item = &Value> {
     listener.get("rules").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// The name of a rule's body.
+pub(crate) fn name_of(rule: &Value) -> Option<&str> {
+    rule.get("name").and_then(Value::as_str)
 }
 
 fn name_of_rule<'a>(config: &'a Config, balancer: &str, listener: &str, number: &str) -> Option<&'a str> {

@@ -116,8 +116,8 @@ impl Sent {
     }
 
     /// What `backup` has written.
-    pub(crate) fn database(bytes: Vec<u8>) -> Self {
-        Self { media: "application/octet-stream", bytes: bytes.into() }
+    pub(crate) fn database(bytes: Bytes) -> Self {
+        Self { media: "application/octet-stream", bytes }
     }
 }
 

@@ -7,7 +7,7 @@ use headworks_store::StoreError;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 
-use super::batch::{change_of_all, permitted, told};
+use super::batch::{Said, permitted, told};
 use super::revisions::steps_to;
 use super::{Route, route};
 use crate::call::{Call, Reply};
@@ -78,8 +78,7 @@ async fn restore(mut call: Call) -> Result<Reply, Problem> {
     let file = upload.save(&call.plane.kept()?.folder, "restore").await?;
     let Saved { resources, directory } = call.plane.blocking(move |kept| Saved::read(file.path(), kept)).await?;
     let steps = steps_to(&resources, &call.plane.desired());
-    permitted(&call, &steps)?;
-    let change = change_of_all(&call, steps)?;
+    let change = permitted(&call, steps, Said::Before)?;
     let run = change.run;
     let (outcome, tag) = call.plane.restore(change, directory).await?;
     // identities alone are written down with what was done as well; what was only judged was not done

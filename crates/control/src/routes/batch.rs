@@ -1,5 +1,7 @@
 //! Many changes as one: all of them, or none.
 
+use std::collections::HashSet;
+
 use axum::http::Method;
 use headworks_model::Kind;
 use headworks_model::primitive::Name;
@@ -56,7 +58,12 @@ async fn apply(call: Call) -> Result<Reply, Problem> {
     };
     let mut steps = Vec::new();
     for (key, given) in entries {
-        for (collection, resources) in given.as_object().into_iter().flatten() {
+        let shape =
+            || Problem::invalid(key, "is no mapping, expected one by kinds of resources, such as target_groups");
+        if !["put", "delete"].contains(&key.as_str()) {
+            return Err(Problem::invalid(key, "unknown key, expected one of put, delete"));
+        }
+        for (collection, resources) in given.as_object().ok_or_else(shape)? {
             let at = format!("{key}.{collection}");
             let Some(kind) = Kind::of_collection(collection) else {
                 let all: Vec<&str> = Kind::ALL.into_iter().map(Kind::collection).collect();
@@ -74,18 +81,20 @@ async fn apply(call: Call) -> Result<Reply, Problem> {
                         steps.push(step(kind, name, &at, Operation::Delete)?);
                     }
                 }
-                ("put" | "delete", _) => return Err(Problem::invalid(&at, "has another shape than it should")),
-                _ => return Err(Problem::invalid(key, "unknown key, expected one of put, delete")),
+                ("put", _) => return Err(Problem::invalid(&at, "is no mapping, expected one of resources by name")),
+                _ => return Err(Problem::invalid(&at, "is no list, expected one of names")),
             }
         }
-        if !["put", "delete"].contains(&key.as_str()) {
-            return Err(Problem::invalid(key, "unknown key, expected one of put, delete"));
-        }
+    }
+    let mut known = HashSet::new();
+    if let Some(twice) = steps.iter().find(|step| !known.insert((step.kind, &step.name))) {
+        let path = format!("{}.{}", twice.kind.collection(), twice.name);
+        return Err(Problem::invalid(&path, "is put or deleted more than once in one change"));
     }
     if steps.len() > MOST {
         return Err(Problem::bad_request(format!("more than {MOST} resources at once")));
     }
-    done(call, steps).await
+    done(call, steps, Said::Here).await
 }
 
 fn step(kind: Kind, name: &str, at: &str, operation: Operation) -> Result<Step, Problem> {
@@ -93,26 +102,34 @@ fn step(kind: Kind, name: &str, at: &str, operation: Operation) -> Result<Step, 
     Ok(Step { kind, name, place: Place::Whole, operation, condition: Condition::default() })
 }
 
+/// Whether whoever asks for a change has said what is to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    /// In this call.
+    Here,
+    /// It was said before, perhaps by others.
+    Before,
+}
+
 /// Asks for each, does all, and says what changed.
-pub(super) async fn done(call: Call, steps: Vec<Step>) -> Result<Reply, Problem> {
-    permitted(&call, &steps)?;
-    let change = change_of_all(&call, steps)?;
+pub(super) async fn done(call: Call, steps: Vec<Step>, said: Said) -> Result<Reply, Problem> {
+    let change = permitted(&call, steps, said)?;
     let run = change.run;
     let outcome = call.plane.change(change).await?;
     Ok(told(&call, run, &outcome))
 }
 
-/// Steps as one change, on condition that all is what the caller knew.
-pub(super) fn change_of_all(call: &Call, steps: Vec<Step>) -> Result<Change, Problem> {
-    Ok(Change { condition: call.condition(), ..change_of(call, steps, Answered::Summary)? })
-}
-
-/// Asks for each as if it came alone.
-pub(super) fn permitted(call: &Call, steps: &[Step]) -> Result<(), Problem> {
-    steps.iter().try_for_each(|step| {
-        let verb = if matches!(step.operation, Operation::Delete) { "Delete" } else { "Put" };
-        call.may(&format!("{verb}{}", noun(step.kind)), &hrn_of(step.kind, step.name.as_str()))
-    })
+/// Asks for each of the steps as if it came alone. They are one change, on condition that all is what the caller knew.
+pub(super) fn permitted(call: &Call, steps: Vec<Step>, said: Said) -> Result<Change, Problem> {
+    let reader = call.asker.reader(&call.plane);
+    steps.iter().try_for_each(|Step { kind, name, operation, .. }| {
+        let verb = if matches!(operation, Operation::Delete) { "Delete" } else { "Put" };
+        let asked = call.may(&format!("{verb}{}", noun(*kind)), &hrn_of(*kind, name.as_str()));
+        let is_told = said == Said::Here || reader.knows(*kind, name.as_str());
+        asked.map_err(|refused| if is_told { refused } else { call.asker.refused_unshown() })
+    })?;
+    let change = change_of(call, steps, Answered::Summary)?;
+    Ok(Change { condition: call.condition(), is_sent: said == Said::Here, ..change })
 }
 
 /// What changed, or would.

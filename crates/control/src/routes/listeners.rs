@@ -6,13 +6,13 @@ use axum::http::Method;
 use headworks_model::Kind;
 use serde_json::{Value, json};
 
-use super::resources::{change, is_seen, read};
+use super::resources::{change, read};
 use super::{Route, route, schema};
 use crate::call::{Call, Reply};
-use crate::names::hrn_of;
 use crate::page::{Found, Page};
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place};
+use crate::sight::hrn_of_rule;
 
 const LISTENERS: &str = "/v1/load-balancers/{name}/listeners";
 const KIND: Kind = Kind::LoadBalancer;
@@ -109,10 +109,29 @@ fn rule_of_call(call: &Call) -> Result<Place, Problem> {
     let found = whole.as_ref().and_then(|whole| place.find(whole));
     match found.and_then(|found| found.get("name")).and_then(Value::as_str) {
         Some(own) if own != rule => {
-            call.may_this(&format!("{}/listener/{listener}/rule/{own}", hrn_of(KIND, name)))?;
-            Ok(Place::Rule(listener.to_owned(), own.to_owned()))
+            let place = Place::Rule(listener.to_owned(), own.to_owned());
+            let reads = |whole| call.asker.reader(&call.plane).reads(KIND, name, &place, whole);
+            call.may_this(&hrn_of_rule(name, listener, own))
+                .map_err(|refused| if whole.as_ref().is_some_and(reads) { refused } else { call.by_another_name() })?;
+            Ok(place)
         }
         _ => Ok(place),
+    }
+}
+
+/// Whether a rule may have the name that it is given: whoever may not put a rule of that name does not learn whether there is one.
+fn may_be_named(call: &Call, place: &Place, rule: &Value) -> Result<(), Problem> {
+    let (Some(new), Place::Rule(listener, _) | Place::Rules(listener)) =
+        (rule.get("name").and_then(Value::as_str), place)
+    else {
+        return Ok(());
+    };
+    let resource = hrn_of_rule(call.param("name"), listener, new);
+    match place {
+        Place::Rule(_, rule) if rule == new => Ok(()),
+        Place::Rule(..) => call.may_this(&resource),
+        // whoever may add rules may add any but those that are denied
+        _ => call.asker.is_not_denied(&call.plane, &call.entry.action, &resource),
     }
 }
 
@@ -142,7 +161,7 @@ async fn list_rules(call: Call) -> Result<Reply, Problem> {
     let absent = || Problem::not_found(format_args!("{KIND} {name:?}"));
     let whole = call.plane.desired().config().resource(KIND, name).ok_or_else(absent)?;
     let all = place.find(&whole).ok_or_else(|| Problem::not_found(place.called()))?;
-    call.sees(is_seen(&call.sight(), KIND, name, &place, &whole))?;
+    call.sees(call.sight().has_place(KIND, name, &place, &whole))?;
     let rules = all.as_array().map_or(&[][..], Vec::as_slice);
     let is_wanted = |rule: &Value| {
         prefix.is_empty() || rule.get("name").and_then(Value::as_str).is_some_and(|name| name.starts_with(prefix))
@@ -159,13 +178,15 @@ async fn get(call: Call, part: Part) -> Result<Reply, Problem> {
 }
 
 async fn put(call: Call, part: Part) -> Result<Reply, Problem> {
-    let (place, operation) = (part(&call)?, Operation::Put(call.json()?));
-    change(call, KIND, place, operation).await
+    let (place, body) = (part(&call)?, call.json()?);
+    may_be_named(&call, &place, &body)?;
+    change(call, KIND, place, Operation::Put(body)).await
 }
 
 async fn patch(call: Call, part: Part) -> Result<Reply, Problem> {
-    let (place, operation) = (part(&call)?, Operation::Patch(call.json()?));
-    change(call, KIND, place, operation).await
+    let (place, body) = (part(&call)?, call.json()?);
+    may_be_named(&call, &place, &body)?;
+    change(call, KIND, place, Operation::Patch(body)).await
 }
 
 async fn delete(call: Call, part: Part) -> Result<Reply, Problem> {
@@ -175,6 +196,7 @@ async fn delete(call: Call, part: Part) -> Result<Reply, Problem> {
 
 async fn insert(call: Call) -> Result<Reply, Problem> {
     let before = call.query.number("before", 1, 100_000)?.and_then(|number| usize::try_from(number).ok());
-    let (place, operation) = (rules_of_call(&call)?, Operation::Insert(call.json()?, before));
-    change(call, KIND, place, operation).await
+    let (place, rule) = (rules_of_call(&call)?, call.json()?);
+    may_be_named(&call, &place, &rule)?;
+    change(call, KIND, place, Operation::Insert(rule, before)).await
 }

@@ -15,7 +15,6 @@ use crate::names::{noun, segment, word};
 use crate::page::Page;
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place};
-use crate::sight::Sight;
 
 /// The handlers of one kind: the kind is in their type, because a route's handler is a plain function.
 macro_rules! of_kind {
@@ -116,24 +115,12 @@ pub(super) fn read(call: &Call, kind: Kind, place: &Place) -> Result<Reply, Prob
     let absent = || Problem::not_found(format_args!("{kind} {name:?}"));
     let whole = desired.config().resource(kind, name).ok_or_else(absent)?;
     let part = place.find(&whole).ok_or_else(|| Problem::not_found(place.called()))?;
-    call.sees(is_seen(&call.sight(), kind, name, place, &whole))?;
+    call.sees(call.sight().has_place(kind, name, place, &whole))?;
     let tag = call.plane.tag(part);
     call.represented(&tag, || {
         let body = place.find(&shown(kind, whole.clone())).cloned().unwrap_or_default();
         described(Reply::ok(&body), &desired, kind, name)
     })
-}
-
-/// Whether a part is seen, and all that is in it.
-pub(super) fn is_seen(sight: &Sight, kind: Kind, name: &str, place: &Place, whole: &Value) -> bool {
-    match place {
-        Place::Whole => sight.has_whole(kind, name, whole),
-        Place::Listener(listener) | Place::Rules(listener) => {
-            let body = Place::Listener(listener.clone()).find(whole).unwrap_or(&Value::Null);
-            sight.has_listener(name, listener, body)
-        }
-        Place::Rule(..) | Place::Targets => true,
-    }
 }
 
 fn described(reply: Reply, desired: &Desired, kind: Kind, name: &str) -> Reply {
@@ -171,6 +158,7 @@ pub(super) async fn change(call: Call, kind: Kind, place: Place, operation: Oper
     let before = call.plane.desired().config().resource(kind, name.as_str());
     let is_new_part = before.is_some_and(|whole| place.find(&whole).is_none());
     let (condition, then) = (call.condition(), place.after(&operation));
+    let is_own = matches!(operation, Operation::Put(_));
     let step = Step { kind, name: name.clone(), place: place.clone(), operation, condition };
     let answered = match (is_delete, is_insert || (is_new_part && place != Place::Whole)) {
         (true, _) => Answered::Nothing,
@@ -190,7 +178,12 @@ pub(super) async fn change(call: Call, kind: Kind, place: Place, operation: Oper
     let tag = call.plane.tag(&part);
     let is_created = outcome.created || answered == Answered::NewPart;
     let status = if is_created { StatusCode::CREATED } else { StatusCode::OK };
-    let reply = match is_seen(&call.sight(), kind, name.as_str(), &then, &whole) {
+    // what was put is known to whoever put it
+    let is_shown = match is_own {
+        true => call.sight().has_place(kind, name.as_str(), &then, &whole),
+        false => call.asker.reader(&call.plane).reads(kind, name.as_str(), &then, &whole),
+    };
+    let reply = match is_shown {
         true => Reply::json(status, &then.find(&shown(kind, whole)).cloned().unwrap_or(Value::Null)),
         // what may be put need not be what may be got
         false => Reply::empty(status),
@@ -209,7 +202,8 @@ pub(super) async fn carry_out(call: &Call, steps: Vec<Step>, answered: Answered)
 pub(super) fn change_of(call: &Call, steps: Vec<Step>, answered: Answered) -> Result<Change, Problem> {
     let (run, reason, entry, asker) = (call.run()?, call.reason()?, call.entry.clone(), call.asker.clone());
     let condition = Condition::default();
-    Ok(Change { steps, condition, identities: Vec::new(), reason, run, answered, entry, asker, at: now_ms() })
+    let identities = Vec::new();
+    Ok(Change { steps, condition, identities, reason, run, answered, is_sent: true, entry, asker, at: now_ms() })
 }
 
 /// What a change would do.

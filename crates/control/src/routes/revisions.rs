@@ -8,13 +8,14 @@ use headworks_model::{Edit, Kind};
 use headworks_store::{Revision, Stored};
 use serde_json::{Map, Value, json};
 
-use super::batch::done;
+use super::batch::{Said, done};
 use super::{Route, route, schema};
 use crate::call::{Call, Reply};
 use crate::change::{Condition, Step};
 use crate::desired::Desired;
 use crate::difference::{lines, shown};
 use crate::keep::unsealed;
+use crate::mend::mend;
 use crate::names::{self, hrn};
 use crate::problem::Problem;
 use crate::rewrite::{Operation, Place};
@@ -197,9 +198,10 @@ async fn resources(call: Call) -> Result<Reply, Problem> {
 }
 
 async fn restore(call: Call) -> Result<Reply, Problem> {
-    let then = at(&call).await?;
+    let mut then = at(&call).await?;
+    then.iter_mut().for_each(|edit| drop(mend(edit)));
     let steps = steps_to(&then, &call.plane.desired());
-    done(call, steps).await
+    done(call, steps, Said::Before).await
 }
 
 /// What leads from what should be to what came by the API then.

@@ -87,7 +87,13 @@ async fn config(call: Call) -> Result<Reply, Problem> {
 }
 
 async fn explain(call: Call) -> Result<Reply, Problem> {
-    let mut decision = (call.plane.around.explain)(call.json()?).map_err(Problem::bad_request)?;
+    let asked = call.json()?;
+    for (key, such) in [("method", "GET"), ("url", "https://shop.example.com/api?x=1")] {
+        if asked.is_object() && asked.get(key).and_then(Value::as_str).is_none() {
+            return Err(Problem::invalid(key, format!("is missing, expected a text such as {such}")));
+        }
+    }
+    let mut decision = (call.plane.around.explain)(asked).map_err(Problem::bad_request)?;
     call.sees(call.sight().sift_decision(&mut decision, call.plane.desired().config()))?;
     Ok(Reply::ok(&decision))
 }

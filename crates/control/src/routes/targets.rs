@@ -94,6 +94,12 @@ async fn register(call: Call) -> Result<Reply, Problem> {
 
 async fn deregister(call: Call) -> Result<Reply, Problem> {
     let mut addresses = call.query.all("target");
+    if addresses.is_empty() && call.body.is_empty() {
+        return Err(Problem::invalid(
+            "?target",
+            "is missing, expected the address of a target, or a body with targets",
+        ));
+    }
     if addresses.is_empty() {
         for (index, target) in given(&call)?.iter().enumerate() {
             let address = target.get("address").unwrap_or(target).as_str();

@@ -336,6 +336,9 @@ pub(crate) struct Restore {
     /// Only say what would change; of an instance that runs
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Restore without asking, and whatever has changed meanwhile
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) force: bool,
     /// Why, for the revision
     #[arg(long, default_value = "")]
     pub(crate) reason: String,

@@ -107,7 +107,8 @@ impl Connection {
         self.put(&Question { method, path, fields, body: body.map(Sent::json) })
     }
 
-    fn put(&self, question: &Question<'_>) -> Result<Answer, Failed> {
+    /// Puts a question, whatever is answered.
+    pub(super) fn put(&self, question: &Question<'_>) -> Result<Answer, Failed> {
         let answer = client::wait_for(client::ask(&self.instance, question, PATIENCE));
         answer.map_err(|error| Failed::with(format!("{}: {error}", self.instance.address)))
     }
@@ -121,11 +122,6 @@ impl Connection {
         body: Option<&Value>,
     ) -> Result<Answer, Failed> {
         succeeded(self.send(method, path, fields, body)?)
-    }
-
-    /// Gives what is no JSON, and takes a problem for what it is.
-    pub(super) fn give(&self, method: Method, path: &str, body: Sent) -> Result<Answer, Failed> {
-        succeeded(self.put(&Question { method, path, fields: &[], body: Some(body) })?)
     }
 
     /// Asks for what may be long, and hands it on as it comes.
@@ -142,7 +138,11 @@ impl Connection {
     }
 }
 
-fn succeeded(answer: Answer) -> Result<Answer, Failed> {
+/// Takes a problem for what it is.
+///
+/// # Errors
+/// When it is one.
+pub(super) fn succeeded(answer: Answer) -> Result<Answer, Failed> {
     if answer.status.is_success() { Ok(answer) } else { Err(refused(&answer)) }
 }
 
@@ -156,12 +156,23 @@ pub(super) fn json_of(answer: &Answer) -> Result<Value, Failed> {
 
 /// Each fault on a line, as those of the file.
 pub(super) fn refused(answer: &Answer) -> Failed {
+    refused_at(answer, |_| None)
+}
+
+/// The same, with the place of each, and its path there, as far as they are known by its path.
+pub(super) fn refused_at(answer: &Answer, place: impl for<'p> Fn(&'p str) -> Option<(String, &'p str)>) -> Failed {
     let problem: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let errors = problem.get("errors").and_then(Value::as_array).cloned().unwrap_or_default();
     let lines: Vec<String> = match errors.as_slice() {
         [] => vec![text(&problem, "detail")],
-        errors => errors.iter().map(|error| text(error, "message")).collect(),
+        errors => errors
+            .iter()
+            .map(|error| match place(&text(error, "path")) {
+                Some((at, path)) => format!("{at}: {path}: {}", text(error, "detail")),
+                None => text(error, "message"),
+            })
+            .collect(),
     };
     let lines = lines.into_iter().map(|line| if line.is_empty() { answer.status.to_string() } else { line }).collect();
     Failed { lines, status: if answer.status.is_client_error() { REFUSED } else { 1 } }

@@ -114,8 +114,11 @@ pub(super) fn address_of(endpoint: &str) -> &str {
 
 fn unknown(label: &str, contexts: &Map<String, Value>, name: &str) -> Failed {
     let known: Vec<&str> = contexts.keys().map(String::as_str).collect();
-    let expected = if known.is_empty() { "there is none yet".to_owned() } else { known.join(", ") };
-    Failed::wrong(format!("{label}: there is no context {name:?}, expected one of: {expected}"))
+    let expected = match known.as_slice() {
+        [] => "nor any other: `headworks context add` makes one".to_owned(),
+        known => format!("expected one of {}", known.join(", ")),
+    };
+    Failed::wrong(format!("{label}: there is no context {name:?}, {expected}"))
 }
 
 pub(super) fn main(command: &Contexts) -> Result<(), Failed> {

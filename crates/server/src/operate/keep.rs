@@ -1,21 +1,22 @@
 //! What is kept: the audit trail, and the whole state, saved and put back.
 
 use headworks_iam::percent::encoded;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use headworks_store::Store;
-use hyper::Method;
+use hyper::body::Bytes;
+use hyper::{Method, StatusCode};
 use serde_json::Value;
 
 use super::command::{Audit, AuditList, Backup, Restore};
-use super::connect::{Meant, json_of};
+use super::connect::{Meant, json_of, succeeded};
 use super::output::{Format, row, show};
 use super::resources::{Doing, changed};
 use super::{Connection, Failed};
 use crate::check::{REFUSED, complain, say};
-use crate::client::Sent;
+use crate::client::{Question, Sent};
 use crate::file;
 use crate::takeover::door::Door;
 
@@ -25,7 +26,10 @@ pub(super) fn audit(command: &Audit) -> Result<(), Failed> {
         Audit::Export(asking) => export(&Connection::of(asking)?),
         Audit::Verify(asking) => {
             let verdict = Connection::of(asking)?.json(Method::GET, "/v1/audit/verify", None)?;
-            let text = |key: &str| verdict.get(key).map_or(String::new(), ToString::to_string);
+            let text = |key: &str| match verdict.get(key) {
+                Some(Value::String(text)) => text.clone(),
+                other => other.map_or(String::new(), ToString::to_string),
+            };
             if verdict.get("intact").and_then(Value::as_bool) == Some(true) {
                 show(asking.output, &verdict, || {
                     let (entries, from, head) = (text("entries"), text("from"), text("head"));
@@ -144,15 +148,51 @@ pub(super) fn restore(args: &Restore) -> Result<(), Failed> {
     restored
 }
 
+/// What would change is told first, and is what is restored: if anything else has changed by then, nothing is.
 fn ask_to_restore(args: &Restore) -> Result<(), Failed> {
     let label = args.from.display();
     let saved = std::fs::read(&args.from).map_err(|error| Failed::with(format!("{label}: {error}")))?;
-    let doing = Doing::of(args.dry_run);
-    let path = format!("/v1/restore{}", doing.query(&args.reason));
-    let answer = Connection::of(&args.asking)?.give(Method::POST, &path, Sent::database(saved));
-    let answer = answer.map_err(|failed| failed.of(&label.to_string()))?;
-    changed(args.asking.output, &json_of(&answer)?, doing);
+    let saved = Bytes::from(saved);
+    let connection = Connection::of(&args.asking)?;
+    let give = |doing: Doing, fields: &[(&'static str, String)]| {
+        let path = format!("/v1/restore{}", doing.query(&args.reason));
+        let body = Some(Sent::database(saved.clone()));
+        connection.put(&Question { method: Method::POST, path: &path, fields, body })
+    };
+    let taken = |answer| succeeded(answer).map_err(|failed| failed.of(&label.to_string()));
+    let condition = if args.force {
+        None
+    } else {
+        let would = taken(give(Doing::Look, &[])?)?;
+        let has_asked = !args.dry_run && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+        if args.dry_run || has_asked {
+            changed(args.asking.output, &json_of(&would)?, Doing::Look);
+        }
+        if args.dry_run || (has_asked && !is_agreed()?) {
+            return Ok(());
+        }
+        let tag = would.fields.get("etag").and_then(|tag| tag.to_str().ok());
+        Some(("if-match", tag.unwrap_or("*").to_owned()))
+    };
+    let answer = give(Doing::Change, condition.as_slice())?;
+    if answer.status == StatusCode::PRECONDITION_FAILED {
+        return Err(Failed::wrong(
+            "somebody has changed resources or identities meanwhile, and nothing was restored. `--dry-run` says what would be \
+             lost now; `--force` restores whatever it is",
+        ));
+    }
+    changed(args.asking.output, &json_of(&taken(answer)?)?, Doing::Change);
     Ok(())
+}
+
+/// Asks whoever sits there.
+fn is_agreed() -> Result<bool, Failed> {
+    let io = |error: std::io::Error| Failed::with(format!("standard input: {error}"));
+    let mut out = std::io::stderr();
+    write!(out, "restore it? [y/N] ").and_then(|()| out.flush()).map_err(io)?;
+    let mut typed = String::new();
+    std::io::stdin().read_line(&mut typed).map_err(io)?;
+    Ok(["y", "yes"].contains(&typed.trim().to_ascii_lowercase().as_str()))
 }
 
 /// Puts the database `from` in the place of the one of a data folder.

@@ -8,6 +8,7 @@ use hyper::Method;
 use serde_json::{Map, Value, json};
 
 use super::command::{Apply, Delete, Get};
+use super::connect::{json_of, refused_at};
 use super::output::{Format, row, show, yaml};
 use super::revisions::revision_rows;
 use super::{Asking, Connection, Failed};
@@ -161,11 +162,9 @@ pub(super) fn text_of(path: &Path) -> Result<String, Failed> {
 }
 
 /// The file as a change: all of it is put, and with `prune` the rest of what came by the API is deleted.
-fn change_of(args: &Apply, connection: &Connection) -> Result<Value, Failed> {
-    let (label, text) = (args.file.display().to_string(), text_of(&args.file)?);
-    let folder = file::folder(&args.file);
-    let put =
-        json_of_yaml(&label, &text, &Surroundings(&folder)).map_err(|faults| Failed::wrong(faults.to_string()))?;
+fn change_of(args: &Apply, text: &str, connection: &Connection) -> Result<Value, Failed> {
+    let (label, folder) = (args.file.display().to_string(), file::folder(&args.file));
+    let put = json_of_yaml(&label, text, &Surroundings(&folder)).map_err(|faults| Failed::wrong(faults.to_string()))?;
     let put = if put.is_null() { json!({}) } else { put };
     let mut delete = Map::new();
     for kind in Kind::ALL.into_iter().filter(|_| args.prune) {
@@ -181,11 +180,32 @@ fn change_of(args: &Apply, connection: &Connection) -> Result<Value, Failed> {
 
 pub(super) fn apply(args: &Apply, doing: Doing) -> Result<(), Failed> {
     let connection = Connection::of(&args.asking)?;
-    let change = change_of(args, &connection)?;
+    let text = text_of(&args.file)?;
+    let change = change_of(args, &text, &connection)?;
     let path = format!("/v1/changes{}", doing.query(&args.reason));
-    let answer = connection.json(Method::POST, &path, Some(&change))?;
-    changed(args.asking.output, &answer, doing);
+    let answer = connection.send(Method::POST, &path, &[], Some(&change))?;
+    if !answer.status.is_success() {
+        let label = args.file.display().to_string();
+        return Err(refused_at(&answer, |path| {
+            in_file(path.strip_prefix("put.").unwrap_or(path), &change, (&label, &text))
+        }));
+    }
+    changed(args.asking.output, &json_of(&answer)?, doing);
     Ok(())
+}
+
+/// Where something stands in a file, and its path there; none of what is not in it.
+fn in_file<'p>(path: &'p str, change: &Value, (label, text): (&str, &str)) -> Option<(String, &'p str)> {
+    let (collection, rest) = path.split_once('.').unwrap_or((path, ""));
+    let there = change.get("put")?.get(collection)?;
+    let starts = |name: &String| {
+        rest.strip_prefix(name.as_str()).is_some_and(|tail| tail.is_empty() || tail.starts_with(['.', '[']))
+    };
+    if !rest.is_empty() && !there.as_object()?.keys().any(starts) {
+        return None;
+    }
+    let (line, column) = headworks_model::place(text, path)?;
+    Some((format!("{label}:{line}:{column}"), path))
 }
 
 /// What changed, or would.

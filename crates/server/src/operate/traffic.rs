@@ -7,9 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::command::{TargetList, Targets, Weights};
 use super::connect::json_of;
-use super::output::{row, show};
+use super::output::{Format, row, show};
 use super::resources::path_of;
 use super::{Connection, Failed};
+use crate::check::say;
 
 pub(super) fn targets(command: &Targets) -> Result<(), Failed> {
     let (list, method, body) = match command {
@@ -30,6 +31,11 @@ pub(super) fn targets(command: &Targets) -> Result<(), Failed> {
         registered(&connection, &path, targets)?;
     }
     let now = connection.json(method, &path, Some(&body))?;
+    if now.is_null() && asking.output == Format::Table {
+        // whoever may change targets need not see them
+        say(format_args!("target group {group} is changed"));
+        return Ok(());
+    }
     show(asking.output, &now, || {
         let mut rows = vec![row(["TARGET", "WEIGHT"])];
         rows.extend(now.as_array().into_iter().flatten().map(|target| {

@@ -1,5 +1,7 @@
 //! The whole state, saved and brought back: while the program runs, and while it does not.
 
+use std::net::{Shutdown, TcpListener, TcpStream};
+
 use headworks_iam::sigv4::content_hash;
 use headworks_testkit::wire::Response;
 use headworks_testkit::{Headworks, Origin, ask, free_port};
@@ -151,6 +153,71 @@ fn a_restore_is_held_against_what_the_caller_knew() {
     let none = API.get(&headworks, "/v1/iam/users/alice/access-keys");
     assert_eq!(none["access_keys"], json!([]));
     assert_eq!(restore("", &format!("If-None-Match: {}", now())).status, 412);
+}
+
+/// The command restores what it has told of: what somebody changes between the two stands in its way.
+#[test]
+fn a_command_restores_what_it_has_told_of() {
+    let web = Origin::echo("web");
+    let headworks = start(&proxy("", ""), &[("web", &web)]);
+    put(&headworks, 1);
+    let admin = headworks.admin();
+    let asked = |args: &[&str], endpoint: &str| {
+        let output = headworks.beside(&[args, &["--endpoint", endpoint]].concat());
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (output.status.code(), said)
+    };
+    assert_eq!(asked(&["backup", "saved.db"], &admin.to_string()).0, Some(0));
+    put(&headworks, 2);
+    let weight = || API.get(&headworks, "/v1/target-groups/api")["targets"][0]["weight"].clone();
+    // each command asks by a door of its own, which lets a change slip in before the second question
+    let restore = |args: &[&str], slip_in: &(dyn Fn() + Sync)| {
+        let door = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = door.local_addr().unwrap().to_string();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for question in 0..2 {
+                    let (client, _) = door.accept().unwrap();
+                    if question == 1 {
+                        slip_in();
+                    }
+                    relay(client, TcpStream::connect(admin).unwrap()).unwrap();
+                    if args.contains(&"--force") {
+                        break;
+                    }
+                }
+            });
+            asked(&[&["restore", "saved.db"], args].concat(), &endpoint)
+        })
+    };
+    let (code, said) = restore(&[], &|| put(&headworks, 3));
+    assert_eq!((code, weight()), (Some(2), json!(3)), "{said}");
+    assert!(said.contains("somebody has changed") && said.contains("--force"), "{said}");
+    let new = || drop(API.expect(&headworks, "PUT /v1/iam/users/new", &json!({}), 201));
+    let (code, said) = restore(&[], &new);
+    assert_eq!((code, weight()), (Some(2), json!(3)), "an identity is new: {said}");
+    let (code, said) = restore(&[], &|| {});
+    assert_eq!((code, weight()), (Some(0), json!(1)), "{said}");
+    assert_eq!(said.matches("~ target_groups.api.targets[0].weight: 3 -> 1").count(), 1, "{said}");
+    put(&headworks, 4);
+    let (code, said) = restore(&["--force"], &|| {});
+    assert_eq!((code, weight()), (Some(0), json!(1)), "{said}");
+    let (code, said) = asked(&["restore", "saved.db", "--force", "--dry-run"], &admin.to_string());
+    assert_eq!(code, Some(2), "{said}");
+}
+
+/// Has two connections be one, until either ends.
+fn relay(client: TcpStream, server: TcpStream) -> std::io::Result<()> {
+    let (mut from_client, mut to_server) = (client.try_clone()?, server.try_clone()?);
+    let there = std::thread::spawn(move || {
+        let _ = std::io::copy(&mut from_client, &mut to_server);
+        let _ = to_server.shutdown(Shutdown::Write);
+    });
+    let (mut from_server, mut to_client) = (server, client);
+    let _ = std::io::copy(&mut from_server, &mut to_client);
+    let _ = to_client.shutdown(Shutdown::Both);
+    let _ = there.join();
+    Ok(())
 }
 
 fn tag(response: &Response) -> String {

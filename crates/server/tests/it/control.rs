@@ -476,3 +476,57 @@ fn a_group_that_is_only_mirrored_to_or_stands_in_is_in_use() {
     API.expect(&headworks, "DELETE /v1/load-balancers/edge", &Value::Null, 204);
     API.expect(&headworks, "DELETE /v1/target-groups/copies", &Value::Null, 204);
 }
+
+/// What is ambiguous, or in another form than is read, is refused rather than guessed at.
+#[test]
+fn what_is_ambiguous_or_in_another_form_is_refused() {
+    let web = Origin::echo("web");
+    let headworks = start(&proxy("", ""), &[("web", &web)]);
+    API.expect(&headworks, "PUT /v1/target-groups/p", &json!({}), 201);
+    let [merge, json, patch, yaml] = ["merge-patch+json", "json; charset=utf-8", "json-patch+json", "yaml"]
+        .map(|kind| format!("Content-Type: application/{kind}"));
+    let [form, plain] = ["application/x-www-form-urlencoded", "text/plain"].map(|kind| format!("Content-Type: {kind}"));
+    let zipped = "Content-Encoding: gzip".to_owned();
+    let group = "/v1/target-groups/p";
+    let twice = |query: &str| format!("PUT {group}?{query}");
+    for (line, field, body, status, said) in [
+        (&*format!("PATCH {group}"), &merge, "{}", 200, "protocol"),
+        (&*format!("PATCH {group}"), &json, "{}", 200, "protocol"),
+        (&*format!("PATCH {group}"), &form, "{}", 200, "protocol"),
+        (&*format!("PATCH {group}"), &patch, "[]", 415, "expected application/merge-patch+json, application/json"),
+        (&*format!("PUT {group}"), &merge, "{}", 415, "expected application/json"),
+        (&*format!("PUT {group}"), &yaml, "targets: []", 415, "application/yaml is not read"),
+        (&*format!("PUT {group}"), &plain, "{}", 415, "text/plain is not read"),
+        (&*format!("PUT {group}"), &zipped, "{}", 415, "gzip is not read"),
+        (
+            &*format!("PUT {group}"),
+            &json,
+            "{\"targets\":[],\n\"targets\":[]}",
+            400,
+            "\"targets\" is there twice at line 2",
+        ),
+        (&*twice("dry_run=true&dry_run=false"), &json, "{}", 400, "?dry_run: is there more than once"),
+        ("POST /v1/changes", &json, "{\"put\":[]}", 400, "put: is no mapping"),
+        ("POST /v1/changes", &json, "{\"put\":{\"target_groups\":[]}}", 400, "put.target_groups: is no mapping"),
+        ("POST /v1/changes", &json, "{\"delete\":{\"target_groups\":{}}}", 400, "delete.target_groups: is no list"),
+        (
+            "POST /v1/changes",
+            &json,
+            "{\"put\":{\"target_groups\":{\"z\":{}}},\"delete\":{\"target_groups\":[\"z\"]}}",
+            400,
+            "target_groups.z: is put or deleted more than once",
+        ),
+        (&*format!("DELETE {group}/targets"), &json, "", 400, "?target: is missing"),
+        ("POST /v1/explain", &json, "{}", 400, "method: is missing, expected a text such as GET"),
+    ] {
+        let answer = API.raw(&headworks, line, &[field], body.as_bytes());
+        assert!(
+            answer.status == status && answer.json().to_string().contains(&said.replace('"', "\\\"")),
+            "{line} {body}\n{answer}"
+        );
+        let is_told = answer.field("Accept-Patch") == Some("application/merge-patch+json, application/json");
+        assert_eq!(is_told, status == 415, "{answer}");
+    }
+    let answer = API.raw(&headworks, &format!("POST {group}"), &[], b"{}");
+    assert_eq!((answer.status, answer.field("Allow")), (405, Some("GET, HEAD, PUT, PATCH, DELETE")));
+}

@@ -205,9 +205,9 @@ fn a_part_is_guarded_within_its_whole() {
             (&paul, rules, json!([open, bare, moved]), 403),
             (&paul, rules, json!([open, bare]), 403),
             (&paul, "PUT /v1/load-balancers/edge/listeners/http/rules?dry_run=true", json!([open]), 403),
-            // neither under another name, nor is another given its, which is a mistake while it is there
+            // neither under another name, nor is another given its
             (&paul, rules, json!([open, bare, rule("other", "/g")]), 403),
-            (&paul, "PATCH /v1/load-balancers/edge/listeners/http/rules/2", json!({ "name": "guarded" }), 400),
+            (&paul, "PATCH /v1/load-balancers/edge/listeners/http/rules/2", json!({ "name": "guarded" }), 403),
             (&paul, "PUT /v1/load-balancers/edge/listeners/http", listener(&[&moved]), 403),
             (&paul, "DELETE /v1/load-balancers/edge/listeners/http", Value::Null, 403),
             (&paul, "PATCH /v1/load-balancers/edge", json!({ "listeners": { "http": { "rules": [] } } }), 403),

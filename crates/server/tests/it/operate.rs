@@ -99,8 +99,14 @@ fn what_is_wrong_is_said_as_of_the_file() {
     let headworks = start(RELEASE, &[("blue", &blue)]);
     std::fs::write(headworks.path("wrong.yaml"), "target_groups:\n  x: { algorithm: wrong, targets: [nowhere] }\n")
         .unwrap();
+    std::fs::write(headworks.path("admin.yaml"), "admin: { auth: none }\n").unwrap();
     for (arguments, status, parts) in [
-        (&["apply", "-f", "wrong.yaml"][..], 2, &["target_groups.x.algorithm: ", "target_groups.x.targets[0]: "][..]),
+        (
+            &["apply", "-f", "wrong.yaml"][..],
+            2,
+            &["wrong.yaml:2:8: target_groups.x.algorithm: ", "wrong.yaml:2:36: target_groups.x.targets[0]: "][..],
+        ),
+        (&["diff", "-f", "admin.yaml"], 2, &["admin.yaml:1:1: admin: unknown key, expected one of certificates"]),
         (&["apply", "-f", "missing.yaml"], 2, &["missing.yaml"]),
         (&["delete", "target-group", "blue"], 2, &["configuration file"]),
         (&["get", "target-groups", "nobody"], 2, &["there is no target group"]),

@@ -6,6 +6,7 @@ use headworks_iam::document::Attached;
 use headworks_iam::{Document, Mistake};
 use serde_json::{Map, Value};
 
+use crate::json;
 use crate::problem::Problem;
 
 /// A mapping while it is read.
@@ -71,18 +72,9 @@ impl Body {
         texts.unwrap_or_default()
     }
 
-    /// Names of which each must be known.
-    pub(in crate::routes) fn names(
-        &mut self,
-        key: &str,
-        what: &str,
-        most: usize,
-        is_known: impl Fn(&str) -> bool,
-    ) -> BTreeSet<String> {
+    /// Names, at most so many.
+    pub(in crate::routes) fn names(&mut self, key: &str, most: usize) -> BTreeSet<String> {
         let names: BTreeSet<String> = self.texts(key).into_iter().collect();
-        for name in names.iter().filter(|name| !is_known(name)) {
-            self.mistake(key, format!("there is no {what} {name:?}"));
-        }
         if names.len() > most {
             self.mistake(key, format!("has {} entries, expected at most {most}", names.len()));
         }
@@ -133,7 +125,7 @@ impl Body {
 /// A document, or the text of one.
 pub(super) fn document(value: &Value, attached: Attached) -> Result<Document, Vec<Mistake>> {
     let Some(text) = value.as_str() else { return Document::read(value, attached) };
-    let value: Value = serde_json::from_str(text)
+    let value = json::read(text.as_bytes())
         .map_err(|error| vec![Mistake { path: String::new(), what: format!("is no JSON: {error}") }])?;
     Document::read(&value, attached)
 }

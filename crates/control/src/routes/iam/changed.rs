@@ -19,7 +19,10 @@ pub(super) async fn changed<T: Send + 'static>(
     reply: impl FnOnce(T) -> Reply,
 ) -> Result<Reply, Problem> {
     match call.run()? {
-        Run::Dry => Ok(judged(&Outcome { changes: call.plane.judge(change).await?, ..Outcome::default() })),
+        Run::Dry => {
+            let changes = call.plane.judge(|identity| call.asker.knows_identity(&call.plane, identity), change).await?;
+            Ok(judged(&Outcome { changes, ..Outcome::default() }))
+        }
         Run::Wet => {
             let mut entry = call.entry.clone();
             entry.status = status.as_u16();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::super::{Route, route, schema};
 use super::body::Body;
 use super::changed::done;
-use super::identity::{Grants, Identity, MOST, attached, delete, find, find_mut, get, known, list, put};
+use super::identity::{Grants, Identity, MOST, absent, delete, find, get, known, list, put};
 use crate::call::{Call, Reply};
 use crate::clock::now;
 use crate::names::hrn;
@@ -83,9 +83,9 @@ impl Identity for Group {
         Grants { attached: Some(&self.attached), ..Grants::default() }
     }
 
-    fn read(mut body: Body, directory: &Directory, before: Option<Self>) -> Result<Self, Problem> {
+    fn read(mut body: Body, before: Option<Self>) -> Result<Self, Problem> {
         let mut group = before.unwrap_or_else(|| Self { created: now(), ..Self::default() });
-        group.attached = attached(&mut body, directory);
+        group.attached = body.names("attached", MOST);
         body.check().map(|()| group)
     }
 
@@ -95,34 +95,47 @@ impl Identity for Group {
 }
 
 async fn join(call: Call) -> Result<Reply, Problem> {
-    change(call, |user, group| {
-        if user.groups.len() >= MOST && !user.groups.contains(group) {
-            return Err(Problem::limit(format!("the user is in {MOST} groups, which is as many as it may be in")));
-        }
-        user.groups.insert(group.to_owned());
-        Ok(())
-    })
+    change(
+        call,
+        |user, group| {
+            if user.groups.len() >= MOST && !user.groups.contains(group) {
+                return Err(Problem::limit(format!("the user is in {MOST} groups, which is as many as it may be in")));
+            }
+            user.groups.insert(group.to_owned());
+            Ok(())
+        },
+        absent::<User>,
+    )
     .await
 }
 
 async fn leave(call: Call) -> Result<Reply, Problem> {
-    change(call, |user, group| {
-        let was_in = user.groups.remove(group);
-        was_in.then_some(()).ok_or_else(|| Problem::not_found("such member"))
-    })
+    change(
+        call,
+        |user, group| {
+            let was_in = user.groups.remove(group);
+            was_in.then_some(()).ok_or_else(|| no_member(group))
+        },
+        no_member,
+    )
     .await
+}
+
+/// Of a user that is there and of one that is not: whoever takes users out of a group need not know of others.
+fn no_member(_name: &str) -> Problem {
+    Problem::not_found("such member")
 }
 
 type Membership = fn(&mut User, &str) -> Result<(), Problem>;
 
-async fn change(call: Call, membership: Membership) -> Result<Reply, Problem> {
+async fn change(call: Call, membership: Membership, absent: fn(&str) -> Problem) -> Result<Reply, Problem> {
     let (group, name) = (call.param("name").to_owned(), call.param("user").to_owned());
     // who its members are is a part of the group, and has its tag
     let known = known::<Group>(&call);
     done(&call, move |directory, _| {
         find::<Group>(directory, &group)?;
         known(&group, directory)?;
-        membership(find_mut(directory, &name)?, &group)?;
+        membership(directory.users.get_mut(&name).ok_or_else(|| absent(&name))?, &group)?;
         Ok(vec![("user", name)])
     })
     .await

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::StatusCode;
-use headworks_iam::Directory;
 use headworks_iam::seal::Sealer;
+use headworks_iam::{Directory, Mistake};
 use serde_json::Value;
 
 use super::body::{Body, checked};
@@ -39,8 +39,8 @@ pub(super) trait Identity: Clone + Send + 'static {
         shown
     }
 
-    /// What it is after a body was put in place of `before`.
-    fn read(body: Body, directory: &Directory, before: Option<Self>) -> Result<Self, Problem>;
+    /// What it is after a body was put in place of `before`; whether what it names is there is not looked at.
+    fn read(body: Body, before: Option<Self>) -> Result<Self, Problem>;
 
     /// What it has been given.
     fn grants(&self) -> Grants<'_>;
@@ -83,6 +83,22 @@ impl Grants<'_> {
             None => "Delete",
         };
         ask(&format!("{verb}{noun}PermissionsBoundary"), whose)
+    }
+
+    fn are_there(&self, directory: &Directory) -> Result<(), Problem> {
+        let missing = |path: &'static str, what: &'static str, name: &str| Mistake {
+            path: path.to_owned(),
+            what: format!("there is no {what} {name:?}"),
+        };
+        let is_policy = |name: &&String| directory.policies.contains_key(*name);
+        let groups = self.groups.into_iter().flatten().filter(|name| !directory.groups.contains_key(*name));
+        let groups = groups.map(|name| missing("groups", "group", name));
+        let attached = self.attached.into_iter().flatten().filter(|name| !is_policy(name));
+        let attached = attached.map(|name| missing("attached", "managed policy", name));
+        let boundary = self.boundary.filter(|name| !directory.policies.contains_key(*name));
+        let boundary = boundary.map(|name| missing("boundary", "managed policy", name));
+        let mistakes: Vec<Mistake> = groups.chain(attached).chain(boundary).collect();
+        if mistakes.is_empty() { Ok(()) } else { Err(Problem::of_mistakes(&mistakes)) }
     }
 }
 
@@ -139,14 +155,21 @@ pub(super) async fn put<T: Identity>(call: Call) -> Result<Reply, Problem> {
     let put = move |directory: &mut Directory, _: &Sealer| {
         known(&name, directory)?;
         let before = T::all(directory).get(&name);
-        let one = T::read(body, directory, before.cloned())?;
+        let one = T::read(body, before.cloned())?;
         let had = before.map(T::grants).unwrap_or_default();
         let ask = |name: &str, resource: &str| asker.may(&plane, &action(name), &hrn(resource));
+        // in this order: whoever may not give something does not learn whether it is there
         one.grants().each_new(&had, T::NOUN, &format!("{}/{name}", T::WORD), ask)?;
+        one.grants().are_there(directory)?;
         T::all_mut(directory).insert(name.clone(), one.clone());
         Ok((one.shown(&name, directory, &plane), vec![(T::WORD, name)]))
     };
-    let reply = |shown: Value| Reply::json(status, &shown).with("etag", &tag::<T>(&call.plane, shown.clone()));
+    let is_known = call.asker.knows_identity(&call.plane, &format!("{}/{}", T::WORD, call.param("name")));
+    let reply = |shown: Value| {
+        // it says more than what was put
+        let reply = if is_known { Reply::json(status, &shown) } else { Reply::empty(status) };
+        reply.with("etag", &tag::<T>(&call.plane, shown))
+    };
     changed(&call, status, put, reply).await
 }
 
@@ -170,18 +193,4 @@ pub(super) fn may_go(call: &Call) -> impl Fn(&str, Vec<String>) -> Result<(), Pr
         let known: Vec<String> = holders.into_iter().filter(|holder| asker.knows_identity(&plane, holder)).collect();
         if count == 0 { Ok(()) } else { Err(Problem::in_use(what, &known, count - known.len())) }
     }
-}
-
-/// The managed policies that a body names.
-pub(super) fn attached(body: &mut Body, directory: &Directory) -> BTreeSet<String> {
-    body.names("attached", "managed policy", MOST, |name| directory.policies.contains_key(name))
-}
-
-/// The managed policy that a body names as what is never gone beyond.
-pub(super) fn boundary(body: &mut Body, directory: &Directory) -> Option<String> {
-    let boundary = body.text("boundary");
-    if let Some(boundary) = boundary.as_ref().filter(|boundary| !directory.policies.contains_key(*boundary)) {
-        body.mistake("boundary", format!("there is no managed policy {boundary:?}"));
-    }
-    boundary
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::super::{Route, route, schema};
 use super::body::Body;
-use super::identity::{Grants, Identity, attached, boundary, delete, get, list, put};
+use super::identity::{Grants, Identity, MOST, delete, get, list, put};
 use crate::clock::now;
 use crate::names::hrn;
 use crate::page::listed;
@@ -72,13 +72,13 @@ impl Identity for Role {
         Grants { attached: Some(&self.attached), boundary: self.boundary.as_deref(), ..Grants::default() }
     }
 
-    fn read(mut body: Body, directory: &Directory, before: Option<Self>) -> Result<Self, Problem> {
+    fn read(mut body: Body, before: Option<Self>) -> Result<Self, Problem> {
         if body.get("trust").is_none() {
             body.mistake("trust", "is missing, expected a policy document that says who may assume the role");
         }
         let trust = body.document("trust", Attached::Trust);
         let longest_session = body.number("longest_session", USUAL, LONGEST).unwrap_or(USUAL);
-        let (attached, boundary) = (attached(&mut body, directory), boundary(&mut body, directory));
+        let (attached, boundary) = (body.names("attached", MOST), body.text("boundary"));
         body.check()?;
         let Some(trust) = trust else { return Err(Problem::invalid("trust", "is missing")) };
         let before = before.map(|role| (role.created, role.inline, role.accessed));

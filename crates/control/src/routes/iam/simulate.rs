@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::super::{Route, route};
 use super::body::Body;
 use crate::call::{Call, Reply};
+use crate::names::{action, hrn};
 use crate::problem::Problem;
 
 /// What a role's trust decides as well.
@@ -61,7 +62,16 @@ async fn simulate(call: Call) -> Result<Reply, Problem> {
     let mut body = Body::of(call.json()?, &["principal", "actions", "resources", "context", "policies"])?;
     let mut directory = (*call.plane.directory()).clone();
     let named = body.required_text("principal");
-    let who = principal(&directory, &named);
+    let hidden = |who: &Principal| match who {
+        Principal::User(name) => {
+            call.asker.is_not_denied(&call.plane, &action("GetUser"), &hrn(&format!("user/{name}"))).is_err()
+        }
+        Principal::Role { role, .. } => {
+            call.asker.is_not_denied(&call.plane, &action("GetRole"), &hrn(&format!("role/{role}"))).is_err()
+        }
+        _ => false,
+    };
+    let who = principal(&directory, &named).filter(|who| !hidden(who));
     if who.is_none() {
         body.mistake(
             "principal",

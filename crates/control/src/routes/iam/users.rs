@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::{Route, route, schema};
 use super::body::Body;
-use super::identity::{Grants, Identity, MOST, attached, boundary, delete, get, list, put};
+use super::identity::{Grants, Identity, MOST, delete, get, list, put};
 use super::keys::key_json;
 use crate::clock::now;
 use crate::names::hrn;
@@ -90,11 +90,11 @@ impl Identity for User {
         Grants { groups: Some(&self.groups), attached: Some(&self.attached), boundary: self.boundary.as_deref() }
     }
 
-    fn read(mut body: Body, directory: &Directory, before: Option<Self>) -> Result<Self, Problem> {
+    fn read(mut body: Body, before: Option<Self>) -> Result<Self, Problem> {
         let mut user = before.unwrap_or_else(|| Self { created: now(), ..Self::default() });
-        user.groups = body.names("groups", "group", MOST, |group| directory.groups.contains_key(group));
-        user.attached = attached(&mut body, directory);
-        user.boundary = boundary(&mut body, directory);
+        user.groups = body.names("groups", MOST);
+        user.attached = body.names("attached", MOST);
+        user.boundary = body.text("boundary");
         body.check().map(|()| user)
     }
 }
