@@ -135,6 +135,9 @@ pub(crate) struct Apply {
 pub(crate) struct Delete {
     pub(crate) kind: String,
     pub(crate) name: String,
+    /// Only show what would change
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Why, for the revision
     #[arg(long, default_value = "")]
     pub(crate) reason: String,
@@ -186,6 +189,12 @@ pub(crate) struct TargetList {
     pub(crate) group: String,
     #[arg(required = true)]
     pub(crate) targets: Vec<String>,
+    /// Only show what would change
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Why, for the revision
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
     #[command(flatten)]
     pub(crate) asking: Asking,
 }
@@ -197,6 +206,9 @@ pub(crate) struct Weights {
     /// `group=weight`, all of them
     #[arg(required = true)]
     pub(crate) weights: Vec<String>,
+    /// Only show what would change
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Why, for the revision
     #[arg(long, default_value = "")]
     pub(crate) reason: String,

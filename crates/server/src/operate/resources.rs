@@ -229,9 +229,13 @@ pub(super) fn changed(format: Format, answer: &Value, doing: Doing) {
 
 pub(super) fn delete(args: &Delete) -> Result<(), Failed> {
     let (kind, connection) = (kind_of(&args.kind)?, Connection::of(&args.asking)?);
-    let path = format!("{}?reason={}", path_of(kind, &args.name), encoded(&args.reason));
-    connection.json(Method::DELETE, &path, None)?;
-    say(format_args!("{} {} is gone", kind.called(), args.name));
+    let doing = Doing::of(args.dry_run);
+    let path = format!("{}{}", path_of(kind, &args.name), doing.query(&args.reason));
+    let answer = connection.json(Method::DELETE, &path, None)?;
+    match doing {
+        Doing::Look => changed(args.asking.output, &answer, doing),
+        Doing::Change => say(format_args!("{} {} is gone", kind.called(), args.name)),
+    }
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::command::{TargetList, Targets, Weights};
 use super::connect::json_of;
 use super::output::{Format, row, show};
-use super::resources::path_of;
+use super::resources::{Doing, changed, path_of};
 use super::{Connection, Failed};
 use crate::check::say;
 
@@ -24,13 +24,18 @@ pub(super) fn targets(command: &Targets) -> Result<(), Failed> {
             (list, Method::POST, list.targets.iter().map(idle).collect())
         }
     };
-    let TargetList { group, asking, targets } = list;
+    let TargetList { group, asking, targets, dry_run, reason } = list;
     let connection = Connection::of(asking)?;
     let path = format!("{}/targets", path_of(Kind::TargetGroup, group));
     if let Targets::Drain(_) = command {
         registered(&connection, &path, targets)?;
     }
-    let now = connection.json(method, &path, Some(&body))?;
+    let doing = Doing::of(*dry_run);
+    let now = connection.json(method, &format!("{path}{}", doing.query(reason)), Some(&body))?;
+    if doing == Doing::Look {
+        changed(asking.output, &now, doing);
+        return Ok(());
+    }
     if now.is_null() && asking.output == Format::Table {
         // whoever may change targets need not see them
         say(format_args!("target group {group} is changed"));
@@ -102,8 +107,13 @@ pub(super) fn weights(args: &Weights) -> Result<(), Failed> {
     let after = forward.get("groups").cloned().unwrap_or_default();
     // what was read is what is changed: if somebody was faster, nothing is
     let tag = answer.fields.get("etag").and_then(|tag| tag.to_str().ok()).unwrap_or("*").to_owned();
-    let path = format!("{path}?reason={}", encoded(&args.reason));
-    connection.ask(Method::PUT, &path, &[("if-match", tag)], Some(&found))?;
+    let doing = Doing::of(args.dry_run);
+    let path = format!("{path}{}", doing.query(&args.reason));
+    let judged = connection.ask(Method::PUT, &path, &[("if-match", tag)], Some(&found))?;
+    if doing == Doing::Look {
+        changed(args.asking.output, &json_of(&judged)?, doing);
+        return Ok(());
+    }
     let answer = json!({ "rule": args.rule, "before": before, "after": after });
     show(args.asking.output, &answer, || {
         let mut rows = vec![row(["TARGET GROUP", "BEFORE", "AFTER"])];

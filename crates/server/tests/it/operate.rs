@@ -52,6 +52,8 @@ fn a_file_is_applied_shown_changed_and_rolled_back() {
     let one: Value = serde_json::from_str(&fine(&headworks, &["get", "tg", "green", "-o", "json"])).unwrap();
     assert_eq!(one["targets"][0]["address"], green.address().to_string());
 
+    let would = fine(&headworks, &["weights", "edge/http/all", "blue=0", "green=100", "--dry-run"]);
+    assert!(would.contains("groups.green: 0 -> 100") && would.contains("nothing was done"), "{would}");
     let weights = fine(&headworks, &["weights", "edge/http/all", "blue=0", "green=100", "--reason", "all of it"]);
     assert!(weights.lines().any(|line| line.split_whitespace().eq(["green", "0", "100"])), "{weights}");
     let through = |headworks: &Headworks| {
@@ -84,7 +86,18 @@ fn targets_are_registered_drained_and_deregistered() {
     fine(&headworks, &["targets", "register", "api", &format!("{address}=5"), "127.0.0.1:1"]);
     let weight = |headworks: &Headworks| api.get(headworks, "/v1/target-groups/api/targets")[0]["weight"].clone();
     assert_eq!(weight(&headworks), 5);
-    fine(&headworks, &["targets", "drain", "api", &address]);
+    for (arguments, line) in [
+        (&["targets", "drain", "api", &address, "--dry-run"][..], "weight: 5 -> 0"),
+        (&["targets", "deregister", "api", &address, "--dry-run"], "- target_groups.api.targets"),
+        (&["targets", "register", "api", "127.0.0.1:2", "--dry-run"], "127.0.0.1:2"),
+        (&["delete", "target-group", "api", "--dry-run"], "- target_groups.api"),
+    ] {
+        let would = fine(&headworks, arguments);
+        assert!(would.contains(line) && would.contains("nothing was done"), "{arguments:?}: {would}");
+    }
+    assert_eq!(weight(&headworks), 5);
+    fine(&headworks, &["targets", "drain", "api", &address, "--reason", "it is old"]);
+    assert!(fine(&headworks, &["history"]).contains("it is old"));
     assert_eq!(weight(&headworks), 0);
     fine(&headworks, &["targets", "deregister", "api", &address, "127.0.0.1:1"]);
     assert_eq!(api.get(&headworks, "/v1/target-groups/api/targets"), json!([]));
