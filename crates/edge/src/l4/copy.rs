@@ -27,6 +27,9 @@ const SPLICE_AFTER: usize = 256 * 1024;
 const MOST_BULK: usize = 2 * SPLICE_AFTER;
 /// A first write up to this size is one segment on any path, and leaves at once by itself.
 const SEGMENT: usize = 1024;
+/// So often others have their turn, and it is looked for events, before a client is taken for one that does not speak first:
+/// microseconds, in which most have spoken.
+const LOOKS: u8 = 3;
 /// Reads of one direction after which others have their turn.
 const TURNS: u32 = 4;
 
@@ -45,7 +48,11 @@ pub(super) async fn run<C: End, T: End>(
     flow.timer.arm(flow.idle_timeout);
     let mut taker = Taker::new(flow);
     let mut is_new = true;
-    let mut a_while = pin!(tokio::task::yield_now());
+    let mut a_while = pin!(async {
+        for _ in 0..LOOKS {
+            tokio::task::yield_now().await;
+        }
+    });
     let ended = poll_fn(|cx| {
         let before = (up.moved, down.moved);
         let polled = poll(&mut up, &mut down, &mut client, &mut target, pool, cx);
@@ -59,7 +66,7 @@ pub(super) async fn run<C: End, T: End>(
             return polled;
         }
         is_new &= up.moved == 0;
-        // a client that has not spoken by the time that it was looked for events may wait for its target to speak
+        // a client that has not spoken by then may wait for its target to speak
         if is_new && a_while.as_mut().poll(cx).is_ready() {
             is_new = false;
             target.socket().acknowledge();
