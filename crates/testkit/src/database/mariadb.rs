@@ -25,11 +25,17 @@ impl Mariadb {
     pub fn start(settings: &[&str]) -> Mariadb {
         let folder = folder_of(USER);
         let data = format!("--datadir={}", folder.path().join("data").display());
-        run(command_as(USER, Path::new("mariadb-install-db"))
+        // a server that starts removes what it takes for leftovers of another where temporary tables are
+        let own = |program: &str| {
+            let mut command = command_as(USER, Path::new(program));
+            command.env("TMPDIR", folder.path());
+            command
+        };
+        run(own("mariadb-install-db")
             .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", &data])
             .current_dir(folder.path()));
         let address = own_address();
-        let mut command = command_as(USER, Path::new("/usr/sbin/mariadbd"));
+        let mut command = own("/usr/sbin/mariadbd");
         command.args(["--no-defaults", &data, "--skip-name-resolve", "--log-warnings=9"]);
         command.arg(format!("--bind-address={}", address.ip())).arg(format!("--port={}", address.port()));
         command.arg(format!("--socket={}", folder.path().join("socket").display())).args(settings);
