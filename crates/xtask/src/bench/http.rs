@@ -12,7 +12,7 @@ pub(crate) fn answers(address: SocketAddr, host: &str, path: &str) -> bool {
     exchange(address, "GET", host, path, Duration::from_secs(2)).is_ok_and(|(status, _)| status == 200)
 }
 
-/// One request on a connection of its own: status and body.
+/// One request on a connection of its own: status and body. In HTTP/1.0, whose answers are in no chunks, however long they are.
 pub(crate) fn exchange(
     address: SocketAddr,
     method: &str,
@@ -22,7 +22,7 @@ pub(crate) fn exchange(
 ) -> io::Result<(u16, Vec<u8>)> {
     let mut stream = TcpStream::connect_timeout(&address, patience)?;
     stream.set_read_timeout(Some(patience))?;
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let head = format!("{method} {path} HTTP/1.0\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     stream.write_all(head.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(LONGEST as u64).read_to_end(&mut answer)?;
