@@ -32,15 +32,19 @@ const PAGES = [
   '#/account',
 ];
 
+async function show(page, place) {
+  await page.evaluate((place) => {
+    location.hash = place;
+  }, place);
+  await page.getByRole('heading', { level: 1 }).waitFor();
+  await page.waitForFunction(() => !document.querySelector('[aria-busy="true"]'));
+}
+
 async function look(options, name) {
   const { page, done } = await open(CONSOLE, options);
   await page.getByRole('heading', { level: 1 }).waitFor();
   for (const place of PAGES) {
-    await page.evaluate((place) => {
-      location.hash = place;
-    }, place);
-    await page.getByRole('heading', { level: 1 }).waitFor();
-    await page.waitForFunction(() => !document.querySelector('[aria-busy="true"]'));
+    await show(page, place);
     const width = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
     check(width[0] <= width[1], `${name} ${place} is ${width[0]} wide where ${width[1]} are to be had`);
     // by the debugger's way in: the page's own policy lets nothing in that is not its own
@@ -60,11 +64,7 @@ async function tread() {
   const { page, done } = await open(CONSOLE, { colorScheme: 'light' });
   await page.getByRole('heading', { level: 1 }).waitFor();
   for (const place of PAGES) {
-    await page.evaluate((place) => {
-      location.hash = place;
-    }, place);
-    await page.getByRole('heading', { level: 1 }).waitFor();
-    await page.waitForFunction(() => !document.querySelector('[aria-busy="true"]'));
+    await show(page, place);
     await page.evaluate(() => {
       document.activeElement?.blur();
       globalThis.trodden = new Set();

@@ -128,13 +128,15 @@ pub fn mutate(input: &mut Vec<u8>, other: &[u8], limit: usize, random: &mut Rand
                     input.splice(at..at, lines[random.below(lines.len())].iter().copied());
                 }
             }
-            _ => {
-                let word = WORDS[random.below(WORDS.len())];
-                let at = random.below(length + 1);
-                let end = if random.below(2) == 0 { at } else { (at + word.len()).min(length) };
-                input.splice(at..end, word.iter().copied());
-            }
+            _ => put_word(input, WORDS[random.below(WORDS.len())], random),
         }
         input.truncate(limit);
     }
+}
+
+/// Puts a word somewhere, before what is there or in its place.
+pub fn put_word(input: &mut Vec<u8>, word: &[u8], random: &mut Random) {
+    let at = random.below(input.len() + 1);
+    let end = if random.below(2) == 0 { at } else { (at + word.len()).min(input.len()) };
+    input.splice(at..end, word.iter().copied());
 }

@@ -17,7 +17,7 @@ use headworks_iam::sign_in::token_hash;
 use headworks_model::config::SESSION_COOKIE;
 
 use self::hunt::{Target, keep_shape, last_shape};
-use self::mutate::{Random, mutate};
+use self::mutate::{Random, mutate, put_word};
 use crate::change::Condition;
 use crate::cookie;
 use crate::page::{Page, link};
@@ -191,10 +191,7 @@ fn mutate_call(input: &mut Vec<u8>, other: &[u8], limit: usize, random: &mut Ran
     if random.below(2) == 0 {
         return mutate(input, other, limit, random);
     }
-    let word = WORDS[random.below(WORDS.len())].as_bytes();
-    let at = random.below(input.len() + 1);
-    let end = if random.below(2) == 0 { at } else { (at + word.len()).min(input.len()) };
-    input.splice(at..end, word.iter().copied());
+    put_word(input, WORDS[random.below(WORDS.len())].as_bytes(), random);
     input.truncate(limit);
 }
 

@@ -45,35 +45,22 @@ pub(crate) struct Happened {
 
 impl Happened {
     pub(crate) fn all(self) -> [u64; 15] {
-        let Happened { answered, failed, retried, hedged, called_off, refused_by_budget, .. } = self;
-        let Happened {
-            retried_free,
-            left_alone,
-            queued,
-            queued_again,
-            served,
-            waited_in_vain,
-            turned_away,
-            ejected,
-            tried_out,
-            ..
-        } = self;
         [
-            answered,
-            failed,
-            retried,
-            retried_free,
-            left_alone,
-            hedged,
-            called_off,
-            refused_by_budget,
-            queued,
-            queued_again,
-            served,
-            waited_in_vain,
-            turned_away,
-            ejected,
-            tried_out,
+            self.answered,
+            self.failed,
+            self.retried,
+            self.retried_free,
+            self.left_alone,
+            self.hedged,
+            self.called_off,
+            self.refused_by_budget,
+            self.queued,
+            self.queued_again,
+            self.served,
+            self.waited_in_vain,
+            self.turned_away,
+            self.ejected,
+            self.tried_out,
         ]
     }
 }

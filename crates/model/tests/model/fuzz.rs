@@ -12,7 +12,7 @@ use headworks_model::Config;
 use headworks_model::resolve::Nothing;
 
 use self::hunt::{Target, keep_shape, last_shape};
-use self::mutate::{Random, mutate};
+use self::mutate::{Random, mutate, put_word};
 
 /// How long it is hunted in a run of all tests.
 const SECONDS: u64 = 2;
@@ -120,12 +120,7 @@ fn mutate_lines(input: &mut Vec<u8>, other: &[u8], limit: usize, random: &mut Ra
             // one step in, or out
             3 => drop(lines[at].splice(0..0, *b"  ")),
             4 if lines[at].starts_with(b"  ") => drop(lines[at].drain(..2)),
-            _ => {
-                let word = WORDS[random.below(WORDS.len())].as_bytes();
-                let place = random.below(lines[at].len() + 1);
-                let end = if random.below(2) == 0 { place } else { (place + word.len()).min(lines[at].len()) };
-                lines[at].splice(place..end, word.iter().copied());
-            }
+            _ => put_word(&mut lines[at], WORDS[random.below(WORDS.len())].as_bytes(), random),
         }
     }
     *input = lines.concat();

@@ -106,6 +106,11 @@ fn whoever_does_not_get_ready_changes_nothing() {
     Stranger::take_over(&headworks).say(&json!({ "step": "serving" }));
     given_up(&headworks, 4);
 
+    goes_on(&mut headworks, load, pid);
+}
+
+/// The process of this number serves as before, and can be replaced; no request has failed.
+fn goes_on(headworks: &mut Headworks, load: Load, pid: u32) {
     load.wait_more(50);
     assert_eq!(headworks.status()["pid"], pid);
     headworks.upgrade();
@@ -129,11 +134,7 @@ fn whoever_stands_still_has_no_leave_any_more() {
     // it wakes
     still.0.write_all(&[0]).ok();
     assert_eq!(still.hear(), None);
-    load.wait_more(50);
-    assert_eq!(headworks.status()["pid"], pid);
-    headworks.upgrade();
-    load.wait_more(50);
-    load.finish();
+    goes_on(&mut headworks, load, pid);
 }
 
 /// The program that `upgrade` has started and that hangs, is killed, or that nobody waits for any more, is put an end to; the

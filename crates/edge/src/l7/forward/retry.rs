@@ -34,7 +34,7 @@ pub(super) async fn follows<C: Client>(
     course.note(Outcome::of(kind), &mut scratch.record);
     let is_stale = reason == RetryReason::Stale;
     // a connection that has had its time says nothing about its target: that one may be asked again, on a new one
-    let is_innocent = is_stale || reason == RetryReason::Unprocessed && failed.is_stale;
+    let is_innocent = failed.is_stale && matches!(reason, RetryReason::Stale | RetryReason::Unprocessed);
     if let Some(target) = failed.target
         && !is_innocent
     {
