@@ -235,6 +235,16 @@ impl Client {
         self.wire.stream.write(bytes.as_ref())
     }
 
+    /// Writes one byte that readers are to notice at once (RFC 9293 section 3.8.5), and mostly do not find among the others.
+    ///
+    /// # Panics
+    /// When the connection does not take it.
+    pub fn urge(&mut self, byte: u8) -> &mut Client {
+        let sent = self.wire.stream.urge(byte);
+        sent.unwrap_or_else(|error| panic!("cannot send urgent data: {error}"));
+        self
+    }
+
     /// Writes a request.
     pub fn ask(&mut self, ask: &Ask) -> &mut Client {
         self.send(ask.bytes())

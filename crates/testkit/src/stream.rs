@@ -106,6 +106,11 @@ impl Stream {
         let _ = self.socket().shutdown(Shutdown::Write);
     }
 
+    /// Sends one byte of urgent data.
+    pub(crate) fn urge(&self, byte: u8) -> io::Result<usize> {
+        self.socket().send_out_of_band(&[byte])
+    }
+
     /// Closes it with a reset in place of an orderly end.
     pub(crate) fn reset(self) {
         let _ = self.socket().set_linger(Some(Duration::ZERO));

@@ -11,12 +11,14 @@ use std::task::{Context, Poll, ready};
 
 use super::connect::Through;
 use super::end::{End, Taking};
+use super::first_words::FirstWords;
 use super::flow::Flow;
 use super::taker::Taker;
 use crate::l7::codec::buffer::Buffer;
 use crate::observe::flow::Ended;
 use crate::runtime::pipe::Pipe;
 use crate::runtime::pool::Pool;
+use crate::runtime::socket::Ending;
 
 /// A read of so much is one of many to come.
 const BULK: usize = 16 * 1024;
@@ -27,9 +29,6 @@ const SPLICE_AFTER: usize = 256 * 1024;
 const MOST_BULK: usize = 2 * SPLICE_AFTER;
 /// A first write up to this size is one segment on any path, and leaves at once by itself.
 const SEGMENT: usize = 1024;
-/// So often others have their turn, and it is looked for events, before a client is taken for one that does not speak first:
-/// microseconds, in which most have spoken.
-const LOOKS: u8 = 3;
 /// Reads of one direction after which others have their turn.
 const TURNS: u32 = 4;
 
@@ -47,12 +46,9 @@ pub(super) async fn run<C: End, T: End>(
     let mut down = Direction { is_prompt: true, ..Direction::default() };
     flow.timer.arm(flow.idle_timeout);
     let mut taker = Taker::new(flow);
-    let mut is_new = true;
-    let mut a_while = pin!(async {
-        for _ in 0..LOOKS {
-            tokio::task::yield_now().await;
-        }
-    });
+    let habit = &flow.slot.habit;
+    let mut first_words = FirstWords::Awaited;
+    let mut a_while = pin!(habit.a_while());
     let ended = poll_fn(|cx| {
         let before = (up.moved, down.moved);
         let polled = poll(&mut up, &mut down, &mut client, &mut target, pool, cx);
@@ -65,10 +61,10 @@ pub(super) async fn run<C: End, T: End>(
         if polled.is_ready() {
             return polled;
         }
-        is_new &= up.moved == 0;
+        first_words.heard(up.moved, down.moved, habit);
         // a client that has not spoken by then may wait for its target to speak
-        if is_new && a_while.as_mut().poll(cx).is_ready() {
-            is_new = false;
+        if first_words == FirstWords::Awaited && a_while.as_mut().poll(cx).is_ready() {
+            first_words = FirstWords::Free;
             target.socket().acknowledge();
         }
         if let Some(cut) = through.cut() {
@@ -140,8 +136,8 @@ pub(super) struct Direction {
     moved: u64,
     /// Small segments no longer wait for each other.
     is_prompt: bool,
-    /// The source has said its last, and what is held may be all of it.
-    ends_soon: bool,
+    /// What follows what is held, as far as is known.
+    ending: Ending,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -196,6 +192,10 @@ impl Direction {
             match self.stage {
                 Stage::Open => {
                     ready!(self.poll_give(sink, pool, cx)).map_err(|_| Broken::Sink)?;
+                    if self.ending == Ending::Next {
+                        self.stage = Stage::Ending;
+                        continue;
+                    }
                     match self.poll_take::<S, D>(source, pool, cx) {
                         Poll::Ready(Ok(0)) => self.stage = Stage::Ending,
                         Poll::Ready(Ok(_)) => {}
@@ -225,7 +225,7 @@ impl Direction {
     fn poll_give<D: End>(&mut self, sink: &mut D, pool: &Pool, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.buffer.is_empty() {
             self.be_prompt(sink, self.buffer.data().len());
-            let given = if self.ends_soon {
+            let given = if D::IS_PLAIN && self.ending != Ending::Unknown {
                 // one packet for the last bytes and the end
                 ready!(sink.socket().poll_write_more(self.buffer.data(), cx))?
             } else {
@@ -259,7 +259,9 @@ impl Direction {
             Poll::Ready(Ok(n)) if *n >= BULK => self.bulk = (self.bulk + n).min(MOST_BULK),
             Poll::Ready(_) => {
                 self.bulk /= 2;
-                self.ends_soon = S::IS_PLAIN && D::IS_PLAIN && source.socket().has_ended(cx);
+                if S::IS_PLAIN {
+                    self.ending = source.socket().ending(self.buffer.has_room(), cx);
+                }
             }
             Poll::Pending => {
                 if let Some(pipe) = self.pipe.take() {

@@ -7,6 +7,7 @@
 mod connect;
 mod copy;
 mod end;
+pub(crate) mod first_words;
 mod flow;
 mod hello;
 mod route;

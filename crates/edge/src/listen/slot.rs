@@ -11,6 +11,7 @@ use socket2::SockFilter;
 
 use crate::compile::plan::{ForwardPlan, GroupPlan, ListenerKey, ListenerPlan, Plan};
 use crate::guard::reason::Reason;
+use crate::l4::first_words::Habit;
 use crate::observe::counters::ListenerCounters;
 use crate::runtime::datagrams::Datagrams;
 use crate::runtime::dropped::Dropped;
@@ -75,6 +76,8 @@ pub(crate) struct ListenerSlot {
     table: RefCell<Rc<ListenerTable>>,
     local_host: String,
     counters: Arc<Vec<ListenerCounters>>,
+    /// Of its flows.
+    pub(crate) habit: Habit,
     closing: Cell<bool>,
     /// The sockets, for as long as it listens by them: usually one.
     sockets: RefCell<Vec<Weak<Acceptor>>>,
@@ -96,6 +99,7 @@ impl ListenerSlot {
             local_host: address.ip().to_canonical().to_string(),
             counters: table.plan.counters.clone(),
             table: RefCell::new(table),
+            habit: Habit::default(),
             closing: Cell::new(false),
             sockets: RefCell::default(),
             dropped_connections: RefCell::default(),

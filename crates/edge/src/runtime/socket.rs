@@ -8,7 +8,7 @@ use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -27,7 +27,8 @@ use super::transparent;
 /// New sockets do not block, and are not inherited by programs that are started.
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
-const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+/// Reading, writing, and whether there is urgent data.
+const ALL: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
 
 /// Has the runtime watch a descriptor.
 #[expect(
@@ -42,9 +43,16 @@ pub(super) fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<Owned
 
 /// A connected stream socket. Reading clears the runtime's readiness after a short read, so that no speculative read
 /// follows a whole message.
-pub(crate) struct Socket(AsyncFd<OwnedFd>);
+pub(crate) struct Socket {
+    fd: AsyncFd<OwnedFd>,
+    is_tcp: bool,
+}
 
 impl Socket {
+    fn watched(fd: OwnedFd, is_tcp: bool) -> io::Result<Socket> {
+        Ok(Socket { fd: watch(fd, ALL)?, is_tcp })
+    }
+
     /// Connects over TCP. The caller bounds its time.
     ///
     /// # Errors
@@ -61,7 +69,7 @@ impl Socket {
     /// When the runtime cannot watch it.
     #[cfg(test)]
     pub(crate) fn connected(fd: OwnedFd) -> io::Result<Socket> {
-        Ok(Socket(watch(fd, BOTH)?))
+        Self::watched(fd, true)
     }
 
     /// Connects to a socket in the file system.
@@ -77,14 +85,14 @@ impl Socket {
     /// # Errors
     /// Those of the socket.
     pub(crate) fn send_at_once(&self) -> io::Result<()> {
-        Ok(set_tcp_nodelay(self.0.get_ref(), true)?)
+        Ok(set_tcp_nodelay(self.fd.get_ref(), true)?)
     }
 
     /// Whether an idle connection still waits: the other side has neither spoken nor hung up. Costs no system call while
     /// the runtime knows the socket to be drained.
     pub(crate) fn is_quiet(&self) -> bool {
         let mut byte = [0; 1];
-        let read = self.0.try_io(Interest::READABLE, |fd| {
+        let read = self.fd.try_io(Interest::READABLE, |fd| {
             rustix::net::recv(fd, &mut byte, RecvFlags::PEEK).map_err(io::Error::from)
         });
         matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
@@ -104,7 +112,7 @@ impl Socket {
     /// Those of the socket.
     pub(crate) fn poll_peek_into(&self, into: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         loop {
-            let mut ready = ready!(self.0.poll_read_ready(cx))?;
+            let mut ready = ready!(self.fd.poll_read_ready(cx))?;
             match rustix::net::recv(ready.get_inner(), &mut *into, RecvFlags::PEEK) {
                 Err(Errno::AGAIN) => ready.clear_ready(),
                 Err(Errno::INTR) => {}
@@ -115,12 +123,12 @@ impl Socket {
 
     /// Says that the connection is there, where that was to go with the first bytes ([`First::Here`]) and there are none yet.
     pub(crate) fn acknowledge(&self) {
-        set_if_taken(self.0.get_ref(), libc::IPPROTO_TCP, libc::TCP_QUICKACK, 1);
+        set_if_taken(self.fd.get_ref(), libc::IPPROTO_TCP, libc::TCP_QUICKACK, 1);
     }
 
     /// The address that the other side has connected to, or that this one has connected from.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
-        rustix::net::getsockname(self.0.get_ref()).ok()?.try_into().ok()
+        rustix::net::getsockname(self.fd.get_ref()).ok()?.try_into().ok()
     }
 
     /// Bytes that were sent and that the other side has not acknowledged: they are in the kernel's buffer still, or on their
@@ -131,20 +139,20 @@ impl Socket {
         #[expect(unsafe_code, reason = "there is no safe way to ask for it")]
         // SAFETY: on Linux, `TIOCOUTQ` of a socket writes one `int`, and nothing else is read or written.
         let asked: rustix::io::Result<i32> =
-            unsafe { rustix::ioctl::ioctl(self.0.get_ref(), rustix::ioctl::Getter::<OUTPUT_QUEUE, i32>::new()) };
+            unsafe { rustix::ioctl::ioctl(self.fd.get_ref(), rustix::ioctl::Getter::<OUTPUT_QUEUE, i32>::new()) };
         asked.ok().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0)
     }
 
     /// Makes the coming close a reset.
     pub(crate) fn reset_on_close(&self) {
-        let _ = set_socket_linger(self.0.get_ref(), Some(Duration::ZERO));
+        let _ = set_socket_linger(self.fd.get_ref(), Some(Duration::ZERO));
     }
 
     /// Whether the other side takes nothing any more: it has reset the connection, or both sides have said their last.
     /// Of use while nothing is to be read or written; what is, tells by itself.
     pub(crate) fn poll_hung_up(&self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let Ok(mut ready) = ready!(self.0.poll_write_ready(cx)) else { return Poll::Ready(()) };
+            let Ok(mut ready) = ready!(self.fd.poll_write_ready(cx)) else { return Poll::Ready(()) };
             if ready.ready().is_write_closed() {
                 return Poll::Ready(());
             }
@@ -156,7 +164,7 @@ impl Socket {
     #[inline]
     fn poll_receive(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
-            let mut ready = ready!(self.0.poll_read_ready(cx))?;
+            let mut ready = ready!(self.fd.poll_read_ready(cx))?;
             let free = buf.initialize_unfilled();
             let wanted = free.len();
             match rustix::net::recv(ready.get_inner(), free, RecvFlags::empty()) {
@@ -175,10 +183,18 @@ impl Socket {
         }
     }
 
-    /// Whether the other side is known to have said its last, some of which may not have been read. Whoever asks is woken when
-    /// there is something to read.
-    pub(crate) fn has_ended(&self, cx: &mut Context<'_>) -> bool {
-        matches!(self.0.poll_read_ready(cx), Poll::Ready(Ok(guard)) if guard.ready().is_read_closed())
+    /// What is known of the stream's end behind a read. `was_short`: there was more room than bytes.
+    pub(crate) fn ending(&self, was_short: bool, cx: &mut Context<'_>) -> Ending {
+        // all at once: something always is, at the least that it can be written
+        let Poll::Ready(Ok(guard)) = pin!(self.fd.ready(ALL)).poll(cx) else { return Ending::Unknown };
+        let known = guard.ready();
+        if !known.is_read_closed() {
+            return Ending::Unknown;
+        }
+        // a short read has taken all that came before FIN, but that it stops at the place of urgent data (RFC 6093 section 3). A reset
+        // ends both ways, and has to be told from FIN by reading on.
+        let is_next = self.is_tcp && was_short && !known.is_priority() && !known.is_write_closed();
+        if is_next { Ending::Next } else { Ending::Announced }
     }
 
     /// Sends bytes behind which more come at once, or the end: over TCP the last segment waits for that, and goes with it.
@@ -195,7 +211,7 @@ impl Socket {
     /// Those of the call.
     pub(crate) fn poll_splice_to(&self, pipe: &mut Pipe, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         loop {
-            let mut ready = ready!(self.0.poll_read_ready(cx))?;
+            let mut ready = ready!(self.fd.poll_read_ready(cx))?;
             match pipe.fill_from(ready.get_inner()) {
                 // a full pipe is not distinguishable from an empty socket, hence the condition
                 Err(Errno::AGAIN) => ready.clear_ready(),
@@ -220,12 +236,12 @@ impl Socket {
         mut call: impl FnMut(&OwnedFd) -> Result<usize, Errno>,
     ) -> Poll<io::Result<usize>> {
         // nearly every send finds room, so that it is tried before the runtime is asked whether there is any
-        match call(self.0.get_ref()) {
+        match call(self.fd.get_ref()) {
             Err(Errno::AGAIN | Errno::INTR) => {}
             sent => return Poll::Ready(sent.map_err(io::Error::from)),
         }
         loop {
-            let mut ready = ready!(self.0.poll_write_ready(cx))?;
+            let mut ready = ready!(self.fd.poll_write_ready(cx))?;
             match call(ready.get_inner()) {
                 Err(Errno::AGAIN) => ready.clear_ready(),
                 Err(Errno::INTR) => {}
@@ -272,8 +288,20 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(rustix::net::shutdown(self.0.get_ref(), Shutdown::Write).map_err(io::Error::from))
+        Poll::Ready(rustix::net::shutdown(self.fd.get_ref(), Shutdown::Write).map_err(io::Error::from))
     }
+}
+
+/// How near the end of what a socket receives is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Nothing has been heard of it.
+    #[default]
+    Unknown,
+    /// The other side has said its last, some of which may not have been read.
+    Announced,
+    /// All that comes before it has been read.
+    Next,
 }
 
 /// Who speaks first on a connection that is made.
@@ -324,7 +352,7 @@ impl Connecting {
             transparent::bind(&fd, from)?;
         }
         let begun = rustix::net::connect(&fd, &address);
-        Self::begun(fd, begun)
+        Self::begun(fd, begun, true)
     }
 
     /// To a socket in the file system.
@@ -335,17 +363,17 @@ impl Connecting {
         let address = SocketAddrUnix::new(path)?;
         let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?;
         let begun = rustix::net::connect(&fd, &address);
-        Self::begun(fd, begun)
+        Self::begun(fd, begun, false)
     }
 
-    fn begun(fd: OwnedFd, begun: Result<(), Errno>) -> io::Result<Connecting> {
+    fn begun(fd: OwnedFd, begun: Result<(), Errno>, is_tcp: bool) -> io::Result<Connecting> {
         let is_done = match begun {
             Ok(()) => true,
             Err(Errno::INPROGRESS | Errno::INTR) => false,
             Err(error) => return Err(error.into()),
         };
         // registered only now: a socket that has not begun to connect would be reported as hung up
-        Ok(Connecting { socket: Socket(watch(fd, BOTH)?), is_done })
+        Ok(Connecting { socket: Socket::watched(fd, is_tcp)?, is_done })
     }
 
     /// Waits until the connection is there. The caller bounds its time.
@@ -354,12 +382,12 @@ impl Connecting {
     /// Those of the socket.
     pub(crate) async fn done(self) -> io::Result<Socket> {
         if !self.is_done {
-            let mut ready = self.socket.0.writable().await?;
+            let mut ready = self.socket.fd.writable().await?;
             let failed = ready.ready().is_write_closed();
             ready.retain_ready();
             // the reason is asked for only when there is one: a failure is announced as a hang-up
             if failed {
-                socket_error(self.socket.0.get_ref())??;
+                socket_error(self.socket.fd.get_ref())??;
             }
         }
         Ok(self.socket)
@@ -425,5 +453,5 @@ impl AsFd for Acceptor {
 fn accept(listener: &OwnedFd) -> io::Result<(Socket, SocketAddr)> {
     let (fd, peer) = rustix::net::acceptfrom_with(listener, FLAGS)?;
     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok()).ok_or(io::ErrorKind::NotConnected)?;
-    Ok((Socket(watch(fd, BOTH)?), peer))
+    Ok((Socket::watched(fd, true)?, peer))
 }

@@ -10,6 +10,7 @@ mod behind;
 mod body;
 mod breakers;
 mod browser;
+mod carrying;
 mod check_command;
 mod choosing;
 mod commands;

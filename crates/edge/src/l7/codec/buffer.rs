@@ -35,6 +35,11 @@ impl Buffer {
         self.start == self.end
     }
 
+    /// Whether more would have fitted behind what has been received.
+    pub(crate) fn has_room(&self) -> bool {
+        self.block.as_ref().is_some_and(|block| self.end < block.len())
+    }
+
     /// Lets go of the first `n` bytes, and of the block when none is left.
     #[inline]
     pub(crate) fn consume(&mut self, n: usize, pool: &Pool) {
