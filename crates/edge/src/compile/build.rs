@@ -304,7 +304,7 @@ impl ListenerPart<'_> {
             None => ruled(&at, listener, before, places, context.workers)?,
         };
         let default = RulePlan {
-            label: "default".to_owned(),
+            label: "default".into(),
             action: action_plan(&listener.default.action, places),
             criticality: criticality(listener.default.criticality),
             injection: listener.default.fault.as_ref().map(injection_plan),
@@ -425,15 +425,15 @@ fn earlier_hits(before: Option<&Arc<ListenerPlan>>, rules: &[RulePlan]) -> Vec<u
         return hits;
     }
     let known: HashMap<&str, u64> =
-        before.rules.iter().chain([&before.default]).map(|rule| rule.label.as_str()).zip(hits).collect();
-    let label = |rule: &RulePlan| known.get(rule.label.as_str()).copied().unwrap_or(0);
+        before.rules.iter().chain([&before.default]).map(|rule| &*rule.label).zip(hits).collect();
+    let label = |rule: &RulePlan| known.get(&*rule.label).copied().unwrap_or(0);
     rules.iter().map(label).chain([known.get("default").copied().unwrap_or(0)]).collect()
 }
 
 fn rule_plan(rule: &Rule, index: usize, places: &HashMap<&Name, usize>) -> Result<RulePlan, String> {
     let transforms = CompiledTransforms::compile(&rule.transforms).map_err(|fault| fault.to_string())?;
     Ok(RulePlan {
-        label: rule.name.as_ref().map_or_else(|| (index + 1).to_string(), |name| name.as_str().to_owned()),
+        label: rule.name.as_ref().map_or_else(|| (index + 1).to_string().into(), |name| name.as_str().into()),
         action: action_plan(&rule.action, places),
         criticality: criticality(rule.criticality),
         injection: rule.fault.as_ref().map(injection_plan),

@@ -154,7 +154,7 @@ impl CompressionPlan {
 /// A rule, compiled; its conditions are in the listener's table.
 pub(crate) struct RulePlan {
     /// Its name, its number, or `default`.
-    pub(crate) label: String,
+    pub(crate) label: Arc<str>,
     pub(crate) action: ActionPlan,
     /// How much it matters that its requests are served while there is too much to do.
     pub(crate) criticality: Criticality,

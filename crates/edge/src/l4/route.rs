@@ -67,7 +67,7 @@ pub(super) fn find(flow: &mut Flow, spoken: &Spoken, transport: Transport) -> Re
     table.hit(flow.worker.index, index);
     let rule = table.plan.rule(index);
     if flow.record.started.is_some() {
-        flow.record.rule = Some(rule.label.as_str().into());
+        flow.record.rule = Some(rule.label.clone());
     }
     let ActionPlan::Forward(forward) = &rule.action else { return Err(Ended::NoTarget) };
     let chosen = table.by_weight(forward).ok_or(Ended::NoTarget)?;

@@ -1,12 +1,12 @@
 //! What is remembered of one flow until it ends, and how it is told: the one event that the access log and the counters
 //! are written from.
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
-use headworks_message::number::{hex, padded, put_decimal};
+use headworks_message::number::{hex, padded, put_address, put_decimal};
 
 use super::time::{Anchor, Stamps};
 use crate::upstream::target::TargetLocal;
@@ -17,7 +17,7 @@ pub(crate) struct FlowRecord {
     /// When it began; absent when nothing is logged.
     pub(crate) started: Option<Instant>,
     /// The label of the rule that matched.
-    pub(crate) rule: Option<Box<str>>,
+    pub(crate) rule: Option<Arc<str>>,
     pub(crate) group: Option<Rc<str>>,
     /// The target that was connected to, or tried last.
     pub(crate) target: Option<Rc<TargetLocal>>,
@@ -215,10 +215,8 @@ pub(super) fn put_line(
     out.extend_from_slice(b"{\"time\":\"");
     stamps.iso(anchor.unix(started), out);
     out.extend_from_slice(names.json.as_bytes());
-    let mut client = String::with_capacity(48);
-    // writing to a String cannot fail
-    let _ = write!(client, "{}", names.client);
-    text(out, "", client.as_bytes());
+    put_address(out, names.client);
+    out.push(b'"');
     if let Some(name) = &record.server_name {
         text(out, ",\"server_name\":\"", name.as_bytes());
     }

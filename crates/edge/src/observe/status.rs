@@ -99,7 +99,7 @@ impl View {
             .iter()
             .chain([&plan.default])
             .zip(&hits)
-            .map(|(rule, hits)| json!({ "rule": rule.label, "action": self.action(rule), "hits": hits }))
+            .map(|(rule, hits)| json!({ "rule": &*rule.label, "action": self.action(rule), "hits": hits }))
             .collect();
         let of_all = json!({
             "address": self.addresses.get(&plan.key).map(ToString::to_string),

@@ -382,9 +382,7 @@ impl Connecting {
     /// Those of the socket.
     pub(crate) async fn done(self) -> io::Result<Socket> {
         if !self.is_done {
-            let mut ready = self.socket.fd.writable().await?;
-            let failed = ready.ready().is_write_closed();
-            ready.retain_ready();
+            let failed = poll_fn(|cx| self.socket.fd.poll_write_ready(cx)).await?.ready().is_write_closed();
             // the reason is asked for only when there is one: a failure is announced as a hang-up
             if failed {
                 socket_error(self.socket.fd.get_ref())??;
