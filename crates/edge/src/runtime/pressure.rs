@@ -9,8 +9,12 @@ use std::time::Duration;
 use headworks_model::overload::Overload;
 use rustix::process::{Resource, getrlimit};
 
+use super::aside::aside;
+
 /// How often it is looked.
 const LOOK: Duration = Duration::from_secs(1);
+/// An entry for each open descriptor.
+const DESCRIPTORS: &str = "/proc/self/fd";
 /// Shares are published in thousandths.
 const WHOLE: f64 = 1000.0;
 
@@ -52,7 +56,7 @@ impl Pressure {
     pub(crate) fn configure(&self, overload: &Overload) {
         self.budget.store(overload.memory.or_else(allowed).unwrap_or(0), Ordering::Relaxed);
         self.lag.store(overload.lag.as_micros() as u64, Ordering::Relaxed);
-        self.look();
+        self.look_at_memory();
     }
 
     /// Looks once a second, for as long as anybody reads it.
@@ -60,17 +64,27 @@ impl Pressure {
         loop {
             tokio::time::sleep(LOOK).await;
             match pressure.upgrade() {
-                Some(pressure) => pressure.look(),
+                Some(pressure) => {
+                    pressure.look_at_memory();
+                    pressure.look_at_descriptors().await;
+                }
                 None => return,
             }
         }
     }
 
-    fn look(&self) {
+    fn look_at_memory(&self) {
         let budget = self.budget.load(Ordering::Relaxed);
         let memory = if budget == 0 { 0.0 } else { resident().unwrap_or(0) as f64 / budget as f64 };
         publish(&self.memory, memory);
-        let open = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    }
+
+    async fn look_at_descriptors(&self) {
+        // counting takes a microsecond each, which requests would notice on a core that they share with it
+        let open = match told() {
+            Some(open) => open,
+            None => aside(counted).await.unwrap_or(0),
+        };
         let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         publish(&self.descriptors, open as f64 / most.max(1) as f64);
     }
@@ -113,6 +127,16 @@ impl Default for Pressure {
     }
 }
 
+/// Open descriptors, if the kernel says how many there are: since Linux 6.2 as the size of their folder.
+fn told() -> Option<u64> {
+    fs::metadata(DESCRIPTORS).ok().map(|folder| folder.len()).filter(|open| *open > 0)
+}
+
+/// The same, counted.
+fn counted() -> u64 {
+    fs::read_dir(DESCRIPTORS).map_or(0, Iterator::count) as u64
+}
+
 /// Bytes of memory that this process has.
 fn resident() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
@@ -133,4 +157,20 @@ pub(crate) fn watched(workers: usize) -> Arc<Pressure> {
     let pressure = Arc::new(Pressure::new(workers));
     tokio::spawn(Pressure::watch(Arc::downgrade(&pressure)));
     pressure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_are_told_and_counted_alike() {
+        let before = counted();
+        let open: Vec<_> = (0..300).map(|_| fs::File::open("/dev/null").unwrap()).collect();
+        assert_eq!(counted(), before + 300);
+        // the folder itself is open while it is read
+        assert!(told().is_none_or(|told| told == before + 299), "{:?}, not {before} + 299", told());
+        drop(open);
+        assert_eq!(counted(), before);
+    }
 }
