@@ -1,8 +1,8 @@
-//! Deadlines of connections: a coarse one in a slab that the sweep goes over, a sharp one on the runtime's timer.
+//! Deadlines of connections: a coarse one in a table that the sweep goes over, a sharp one on the runtime's timer.
 //!
 //! A deadline that is moved on every read costs a store this way; the runtime's timer would cost a re-registration.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -15,86 +15,98 @@ use super::worker::Worker;
 /// Below this the coarse tick would be too rough.
 const SHARP_BELOW: Duration = Duration::from_secs(4);
 
-/// What the sweep sees of a connection.
-pub(crate) struct Entry {
-    at: Cell<u32>,
-    waker: RefCell<Option<Waker>>,
-}
+/// No deadline.
+const NEVER: u32 = u32::MAX;
 
-/// Every connection of a worker.
+/// Those of every connection of a worker. What the sweep reads of them lies side by side: with thousands of connections it would
+/// otherwise fetch as many places of memory, and put those out of the caches that requests need.
 #[derive(Default)]
 pub(crate) struct Deadlines {
-    entries: RefCell<Vec<Option<Rc<Entry>>>>,
+    /// The tick of each.
+    ticks: RefCell<Vec<u32>>,
+    /// Who waits for it.
+    wakers: RefCell<Vec<Option<Waker>>>,
+    /// Places that nobody has.
     free: RefCell<Vec<u32>>,
 }
 
 impl Deadlines {
     /// Wakes every connection whose time has come.
     pub(crate) fn sweep(&self, now: u32) {
-        for entry in self.entries.borrow().iter().flatten() {
-            if entry.at.get() <= now {
-                entry.wake();
-            }
-        }
+        let is_due = |(place, tick): (usize, &u32)| (*tick <= now).then_some(place);
+        let due: Vec<usize> = self.ticks.borrow().iter().enumerate().filter_map(is_due).collect();
+        due.into_iter().for_each(|place| self.wake(place));
     }
 
     /// Wakes every connection, so that it looks at what has changed (draining, a cut target).
     pub(crate) fn wake_all(&self) {
-        for entry in self.entries.borrow().iter().flatten() {
-            entry.wake();
-        }
+        let count = self.wakers.borrow().len();
+        (0..count).for_each(|place| self.wake(place));
     }
 
-    fn insert(&self, entry: Rc<Entry>) -> u32 {
-        let mut entries = self.entries.borrow_mut();
-        if let Some(slot) = self.free.borrow_mut().pop() {
-            if let Some(place) = entries.get_mut(slot as usize) {
-                *place = Some(entry);
-            }
-            return slot;
-        }
-        entries.push(Some(entry));
-        (entries.len() - 1) as u32
-    }
-
-    fn remove(&self, slot: u32) {
-        if let Some(place) = self.entries.borrow_mut().get_mut(slot as usize) {
-            *place = None;
-            self.free.borrow_mut().push(slot);
-        }
-    }
-}
-
-impl Entry {
-    fn wake(&self) {
-        let waker = self.waker.borrow_mut().take();
-        if let Some(waker) = waker {
+    fn wake(&self, place: usize) {
+        if let Some(waker) = self.exchange(place, None) {
             waker.wake();
         }
+    }
+
+    fn insert(&self) -> u32 {
+        if let Some(place) = self.free.borrow_mut().pop() {
+            return place;
+        }
+        let mut ticks = self.ticks.borrow_mut();
+        ticks.push(NEVER);
+        self.wakers.borrow_mut().push(None);
+        (ticks.len() - 1) as u32
+    }
+
+    fn remove(&self, place: u32) {
+        self.set(place, NEVER);
+        self.exchange(place as usize, None);
+        self.free.borrow_mut().push(place);
+    }
+
+    fn set(&self, place: u32, tick: u32) {
+        if let Some(at) = self.ticks.borrow_mut().get_mut(place as usize) {
+            *at = tick;
+        }
+    }
+
+    fn is_over(&self, place: u32, now: u32) -> bool {
+        self.ticks.borrow().get(place as usize).is_none_or(|at| *at <= now)
+    }
+
+    fn wait(&self, place: u32, waker: &Waker) {
+        let is_known = |known: &Option<Waker>| known.as_ref().is_some_and(|known| known.will_wake(waker));
+        if !self.wakers.borrow().get(place as usize).is_some_and(is_known) {
+            self.exchange(place as usize, Some(waker.clone()));
+        }
+    }
+
+    /// The one before is let go of when nothing is borrowed any more: nobody knows what goes with it.
+    fn exchange(&self, place: usize, waker: Option<Waker>) -> Option<Waker> {
+        self.wakers.borrow_mut().get_mut(place).and_then(|known| std::mem::replace(known, waker))
     }
 }
 
 /// The deadline of one connection, whatever it currently waits for.
 pub(crate) struct Timer {
     worker: Rc<Worker>,
-    entry: Rc<Entry>,
-    slot: u32,
+    /// Among the worker's.
+    place: u32,
     sharp: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
 impl Timer {
     pub(crate) fn new(worker: &Rc<Worker>) -> Timer {
-        let entry = Rc::new(Entry { at: Cell::new(u32::MAX), waker: RefCell::new(None) });
-        let slot = worker.deadlines.insert(entry.clone());
-        Timer { worker: worker.clone(), entry, slot, sharp: None }
+        Timer { worker: worker.clone(), place: worker.deadlines.insert(), sharp: None }
     }
 
     /// Starts anew: expires `wait` from now.
     #[inline]
     pub(crate) fn arm(&mut self, wait: Duration) {
         if wait >= SHARP_BELOW {
-            self.entry.at.set(self.worker.clock.tick().saturating_add(ticks(wait)));
-            self.sharp = None;
+            self.arm_roughly(wait);
         } else {
             self.arm_sharp(wait);
         }
@@ -107,26 +119,24 @@ impl Timer {
 
     /// Starts anew: expires at this tick.
     pub(crate) fn arm_until(&mut self, tick: u32) {
-        self.entry.at.set(tick);
+        self.worker.deadlines.set(self.place, tick);
         self.sharp = None;
     }
 
     /// Starts anew, by the coarse clock however short the wait: late by up to two ticks, but it costs a store.
     #[inline]
     pub(crate) fn arm_roughly(&mut self, wait: Duration) {
-        self.entry.at.set(self.worker.clock.tick().saturating_add(ticks(wait)));
-        self.sharp = None;
+        self.arm_ticks(ticks(wait));
     }
 
     /// So many ticks of the coarse clock from now.
     pub(crate) fn arm_ticks(&mut self, wait: u32) {
-        self.entry.at.set(self.worker.clock.tick().saturating_add(wait));
-        self.sharp = None;
+        self.arm_until(self.worker.clock.tick().saturating_add(wait));
     }
 
     #[cold]
     fn arm_sharp(&mut self, wait: Duration) {
-        self.entry.at.set(u32::MAX);
+        self.worker.deadlines.set(self.place, NEVER);
         let at = tokio::time::Instant::now() + wait;
         match &mut self.sharp {
             Some(sleep) => sleep.as_mut().reset(at),
@@ -140,22 +150,19 @@ impl Timer {
         if let Some(sleep) = &mut self.sharp
             && sleep.as_mut().poll(cx).is_ready()
         {
-            self.sharp = None;
-            self.entry.at.set(0);
+            self.arm_until(0);
         }
-        if self.worker.clock.tick() >= self.entry.at.get() {
-            return true;
+        let deadlines = &self.worker.deadlines;
+        let is_over = deadlines.is_over(self.place, self.worker.clock.tick());
+        if !is_over {
+            deadlines.wait(self.place, cx.waker());
         }
-        let mut waker = self.entry.waker.borrow_mut();
-        if !waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
-            *waker = Some(cx.waker().clone());
-        }
-        false
+        is_over
     }
 }
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        self.worker.deadlines.remove(self.slot);
+        self.worker.deadlines.remove(self.place);
     }
 }
