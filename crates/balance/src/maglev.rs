@@ -6,7 +6,8 @@
 //! their keys, so that the table does not depend on the order of registration and is the same on every node.
 //!
 //! The size follows from how many targets are registered, not from how many are healthy: a failing health check must not
-//! change the size, because a new size moves nearly every key. For the same reason there are only two sizes.
+//! change the size, because a new size moves nearly every key. For the same reason there are only two sizes; a candidate that is
+//! alone has every key, and one slot.
 
 use crate::hash::{hash64, mix};
 use crate::roster::Candidate;
@@ -55,7 +56,6 @@ impl Maglev {
         let indices = candidates.iter().map(|candidate| candidate.index).collect();
         let slots = match candidates.len() {
             0 => Slots::Narrow(Box::default()),
-            // all are the only one's
             1 => Slots::Narrow(Box::new([0])),
             2..=256 => Slots::Narrow(fill(size, candidates).into_iter().map(|place| place as u8).collect()),
             _ => Slots::Wide(fill(size, candidates)),

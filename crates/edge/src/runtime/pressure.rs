@@ -2,8 +2,8 @@
 //! workers; and what each worker has found of its own time.
 
 use std::fs;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use headworks_model::overload::Overload;
@@ -59,20 +59,6 @@ impl Pressure {
         self.look_at_memory();
     }
 
-    /// Looks once a second, for as long as anybody reads it.
-    pub(crate) async fn watch(pressure: std::sync::Weak<Pressure>) {
-        loop {
-            tokio::time::sleep(LOOK).await;
-            match pressure.upgrade() {
-                Some(pressure) => {
-                    pressure.look_at_memory();
-                    pressure.look_at_descriptors().await;
-                }
-                None => return,
-            }
-        }
-    }
-
     fn look_at_memory(&self) {
         let budget = self.budget.load(Ordering::Relaxed);
         let memory = if budget == 0 { 0.0 } else { resident().unwrap_or(0) as f64 / budget as f64 };
@@ -83,7 +69,11 @@ impl Pressure {
         // counting takes a microsecond each, which requests would notice on a core that they share with it
         let open = match told() {
             Some(open) => open,
-            None => aside(counted).await.unwrap_or(0),
+            None => match aside(counted).await {
+                Ok(open) => open,
+                // what is known stays
+                Err(_) => return,
+            },
         };
         let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         publish(&self.descriptors, open as f64 / most.max(1) as f64);
@@ -152,11 +142,27 @@ fn allowed() -> Option<u64> {
     fs::read_to_string(format!("/sys/fs/cgroup{own}/memory.max")).ok()?.trim().parse().ok()
 }
 
-/// One that is looked at by a task beside the workers.
+/// One that is looked at by tasks beside the workers: two, because one of them may have to wait for what it asks.
 pub(crate) fn watched(workers: usize) -> Arc<Pressure> {
     let pressure = Arc::new(Pressure::new(workers));
-    tokio::spawn(Pressure::watch(Arc::downgrade(&pressure)));
+    let [memory, descriptors] = [(); 2].map(|()| Arc::downgrade(&pressure));
+    tokio::spawn(async move {
+        while let Some(pressure) = after_a_pause(&memory).await {
+            pressure.look_at_memory();
+        }
+    });
+    tokio::spawn(async move {
+        while let Some(pressure) = after_a_pause(&descriptors).await {
+            pressure.look_at_descriptors().await;
+        }
+    });
     pressure
+}
+
+/// It is time to look; none when nobody reads it any more.
+async fn after_a_pause(pressure: &Weak<Pressure>) -> Option<Arc<Pressure>> {
+    tokio::time::sleep(LOOK).await;
+    pressure.upgrade()
 }
 
 #[cfg(test)]
