@@ -1,7 +1,4 @@
-//! Numbers, and addresses, which consist of them, as text.
-
-use std::io::Write;
-use std::net::SocketAddr;
+//! Numbers as text, appended to a buffer.
 
 /// `00` to `99`.
 static PAIRS: [[u8; 2]; 100] = {
@@ -28,20 +25,6 @@ pub fn put_decimal(out: &mut Vec<u8>, mut n: u64) {
         digits[at] = b'0' + n as u8;
     }
     out.extend_from_slice(&digits[at..]);
-}
-
-/// Appends an address and its port.
-pub fn put_address(out: &mut Vec<u8>, address: SocketAddr) {
-    let SocketAddr::V4(v4) = address else {
-        // writing to a Vec cannot fail
-        let _ = write!(out, "{address}");
-        return;
-    };
-    for (octet, behind) in v4.ip().octets().into_iter().zip(*b"...:") {
-        put_decimal(out, octet.into());
-        out.push(behind);
-    }
-    put_decimal(out, v4.port().into());
 }
 
 /// The low `DIGITS` decimal digits of `n`, with leading zeros.
@@ -92,17 +75,6 @@ mod tests {
             for n in [1u64 << exponent, (1 << exponent) - 1, u64::MAX >> exponent] {
                 check(n);
             }
-        }
-    }
-
-    #[test]
-    fn addresses_are_those_of_the_standard_library() {
-        for text in
-            ["0.0.0.0:0", "1.20.255.9:65535", "127.0.0.1:80", "[::1]:443", "[::ffff:10.1.2.3]:1", "[fe80::1%3]:9"]
-        {
-            let mut out = Vec::new();
-            put_address(&mut out, text.parse().unwrap());
-            assert_eq!(String::from_utf8_lossy(&out), text);
         }
     }
 }

@@ -33,6 +33,7 @@ use crate::l7;
 use crate::l7::connection::Connection;
 use crate::listen::arrival::Arrival;
 use crate::listen::slot::ListenerSlot;
+use crate::runtime::pressure::descriptors_counted;
 use crate::runtime::socket::Socket;
 use crate::runtime::worker::Worker;
 use crate::tls::ticket::Tickets;
@@ -130,7 +131,7 @@ pub(super) struct World {
     panics: Arc<AtomicUsize>,
     playing: Arc<Playing>,
     /// Tasks and descriptors that are there when nothing goes on.
-    rest: (usize, usize),
+    rest: (usize, u64),
     _groups: Vec<Supervisor>,
     _folder: TempDir,
 }
@@ -204,9 +205,8 @@ impl World {
         world
     }
 
-    fn at_work(&self) -> (usize, usize) {
-        let descriptors = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
-        (self.runtime.metrics().num_alive_tasks(), descriptors)
+    fn at_work(&self) -> (usize, u64) {
+        (self.runtime.metrics().num_alive_tasks(), descriptors_counted())
     }
 
     /// Has a client connect and say this, to a target that does that. `seed` decides on pieces, and on the listener.

@@ -1,12 +1,13 @@
 //! What is remembered of one flow until it ends, and how it is told: the one event that the access log and the counters
 //! are written from.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use headworks_message::number::{hex, padded, put_address, put_decimal};
+use headworks_message::number::{hex, padded, put_decimal};
 
 use super::time::{Anchor, Stamps};
 use crate::upstream::target::TargetLocal;
@@ -215,7 +216,8 @@ pub(super) fn put_line(
     out.extend_from_slice(b"{\"time\":\"");
     stamps.iso(anchor.unix(started), out);
     out.extend_from_slice(names.json.as_bytes());
-    put_address(out, names.client);
+    // writing to a Vec cannot fail
+    let _ = write!(out, "{}", names.client);
     out.push(b'"');
     if let Some(name) = &record.server_name {
         text(out, ",\"server_name\":\"", name.as_bytes());

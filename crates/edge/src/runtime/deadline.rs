@@ -27,7 +27,7 @@ pub(crate) struct Deadlines {
     /// Who waits for it.
     wakers: RefCell<Vec<Option<Waker>>>,
     /// Places that nobody has.
-    free: RefCell<Vec<u32>>,
+    free: RefCell<Vec<usize>>,
 }
 
 impl Deadlines {
@@ -50,36 +50,36 @@ impl Deadlines {
         }
     }
 
-    fn insert(&self) -> u32 {
+    fn insert(&self) -> usize {
         if let Some(place) = self.free.borrow_mut().pop() {
             return place;
         }
         let mut ticks = self.ticks.borrow_mut();
         ticks.push(NEVER);
         self.wakers.borrow_mut().push(None);
-        (ticks.len() - 1) as u32
+        ticks.len() - 1
     }
 
-    fn remove(&self, place: u32) {
+    fn remove(&self, place: usize) {
         self.set(place, NEVER);
-        self.exchange(place as usize, None);
+        self.exchange(place, None);
         self.free.borrow_mut().push(place);
     }
 
-    fn set(&self, place: u32, tick: u32) {
-        if let Some(at) = self.ticks.borrow_mut().get_mut(place as usize) {
+    fn set(&self, place: usize, tick: u32) {
+        if let Some(at) = self.ticks.borrow_mut().get_mut(place) {
             *at = tick;
         }
     }
 
-    fn is_over(&self, place: u32, now: u32) -> bool {
-        self.ticks.borrow().get(place as usize).is_none_or(|at| *at <= now)
+    fn is_over(&self, place: usize, now: u32) -> bool {
+        self.ticks.borrow().get(place).is_none_or(|at| *at <= now)
     }
 
-    fn wait(&self, place: u32, waker: &Waker) {
+    fn wait(&self, place: usize, waker: &Waker) {
         let is_known = |known: &Option<Waker>| known.as_ref().is_some_and(|known| known.will_wake(waker));
-        if !self.wakers.borrow().get(place as usize).is_some_and(is_known) {
-            self.exchange(place as usize, Some(waker.clone()));
+        if !self.wakers.borrow().get(place).is_some_and(is_known) {
+            self.exchange(place, Some(waker.clone()));
         }
     }
 
@@ -93,7 +93,7 @@ impl Deadlines {
 pub(crate) struct Timer {
     worker: Rc<Worker>,
     /// Among the worker's.
-    place: u32,
+    place: usize,
     sharp: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 

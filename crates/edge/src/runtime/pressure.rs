@@ -67,14 +67,12 @@ impl Pressure {
 
     async fn look_at_descriptors(&self) {
         // counting takes a microsecond each, which requests would notice on a core that they share with it
-        let open = match told() {
-            Some(open) => open,
-            None => match aside(counted).await {
-                Ok(open) => open,
-                // what is known stays
-                Err(_) => return,
-            },
+        let open = match descriptors_told() {
+            Some(open) => Ok(open),
+            None => aside(descriptors_counted).await,
         };
+        // otherwise what is known stays
+        let Ok(open) = open else { return };
         let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         publish(&self.descriptors, open as f64 / most.max(1) as f64);
     }
@@ -118,12 +116,12 @@ impl Default for Pressure {
 }
 
 /// Open descriptors, if the kernel says how many there are: since Linux 6.2 as the size of their folder.
-fn told() -> Option<u64> {
+fn descriptors_told() -> Option<u64> {
     fs::metadata(DESCRIPTORS).ok().map(|folder| folder.len()).filter(|open| *open > 0)
 }
 
 /// The same, counted.
-fn counted() -> u64 {
+pub(crate) fn descriptors_counted() -> u64 {
     fs::read_dir(DESCRIPTORS).map_or(0, Iterator::count) as u64
 }
 
@@ -171,12 +169,13 @@ mod tests {
 
     #[test]
     fn descriptors_are_told_and_counted_alike() {
-        let before = counted();
+        let before = descriptors_counted();
         let open: Vec<_> = (0..300).map(|_| fs::File::open("/dev/null").unwrap()).collect();
-        assert_eq!(counted(), before + 300);
+        assert_eq!(descriptors_counted(), before + 300);
         // the folder itself is open while it is read
-        assert!(told().is_none_or(|told| told == before + 299), "{:?}, not {before} + 299", told());
+        let told = descriptors_told();
+        assert!(told.is_none_or(|told| told == before + 299), "{told:?}, not {before} + 299");
         drop(open);
-        assert_eq!(counted(), before);
+        assert_eq!(descriptors_counted(), before);
     }
 }

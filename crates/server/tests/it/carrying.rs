@@ -8,7 +8,7 @@ use headworks_testkit::{Client, Door, echo, wait};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::network::{expect_open, flow, network, one, wait_ended};
+use crate::network::{expect_open, flow, network, noise, one, wait_ended};
 use crate::start;
 
 #[test]
@@ -167,15 +167,6 @@ fn large_transfers() {
             assert_eq!(echo::hash(&got), echo::hash(&sent));
         }
     }
-}
-
-pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed;
-    let next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (state >> 56) as u8
-    };
-    std::iter::repeat_with(next).take(length).collect()
 }
 
 /// Whoever does not read slows the other down: memory stays bounded, and nothing is lost.

@@ -9,7 +9,6 @@ use headworks_testkit::{Client, Door, Headworks, Origin, Step, Walled, check, ec
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::carrying::noise;
 use crate::start;
 
 /// One tcp listener in front of the group `web` of these targets, with further lines for the load balancer, the listener
@@ -57,6 +56,15 @@ fn expect_refused(headworks: &Headworks) {
 
 pub(crate) fn wait_ended(headworks: &Headworks, reason: &str, count: f64) {
     let _ = headworks.wait_metrics("headworks_flows_ended_total", &[("reason", reason)], count);
+}
+
+pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(next).take(length).collect()
 }
 
 /// N2: nothing has moved in either direction; then both sides are reset.
